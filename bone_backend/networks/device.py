@@ -1,0 +1,105 @@
+"""Where the network computes, and with which numbers.
+
+In:  the names that a user may give ("auto", "cuda:1"; "auto", "bf16" ...).
+Out: a torch device, and the dtype for automatic mixed precision (None: plain float32).
+"auto" takes the best that is there; a name that was given is taken or refused, never replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+
+import psutil
+import torch
+
+from ..errors import HardwareError
+
+DTYPES: dict[str, torch.dtype | None] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises HardwareError where the GPU that was asked for is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or not (number == "" or number.isdecimal()):
+        raise HardwareError(f"device is {name!r}; use auto, cpu, cuda or cuda:N.")
+    if torch.version.cuda is None and torch.version.hip is None:
+        raise HardwareError(
+            f"device is {name}, but the installed PyTorch {torch.__version__} knows no GPU. "
+            "Install it anew with 'python install/bootstrap.py app --torch cuda', or use device cpu."
+        )
+    if not torch.cuda.is_available():
+        raise HardwareError(
+            f"device is {name}, but no GPU answers here. Check 'nvidia-smi', or use device cpu."
+        )
+    index, count = int(number or 0), torch.cuda.device_count()
+    if index >= count:
+        raise HardwareError(f"device is {name}, but there are {count} GPUs, cuda:0 to cuda:{count - 1}.")
+    return torch.device("cuda", index)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
+    """The dtype for `torch.autocast` on that device; None means float32 throughout.
+
+    name: "bf16", "fp16", "fp32", or "auto": bf16 where the hardware multiplies it, else fp16 on a GPU, else
+    float32.
+    Raises HardwareError for fp16 on a CPU, where it is slow and overflows.
+    """
+    if name == "auto":
+        if device.type == "cuda":
+            return (
+                torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+            )
+        return torch.bfloat16 if cpu_has_bf16() else None
+    if name not in DTYPES:
+        raise HardwareError(f"precision is {name!r}; use auto, bf16, fp16 or fp32.")
+    if name == "fp16" and device.type == "cpu":
+        raise HardwareError("precision is fp16, which needs a GPU. Use auto, bf16 or fp32 on a CPU.")
+    return DTYPES[name]
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself (AVX512_BF16, AMX, ARM's BF16).
+
+    Where it does not, emulation is slower than float32.
+    """
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    if tell is not None:
+        found = tell()
+        return any(bool(found.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
+    # torch < 2.11 tells it by private functions only
+    probes = (
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return any(bool(probe()) for probe in probes if probe is not None)
+
+
+def mixed_precision(device: torch.device, precision: torch.dtype | None) -> AbstractContextManager[object]:
+    """The context in which the network is called: autocast to `precision`, or nothing for None."""
+    if precision is None:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=precision)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can still be used on the device (a GPU's own, or the machine's RAM), in bytes.
+
+    On a GPU this counts what PyTorch has reserved but does not use.
+    """
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
+    return int(psutil.virtual_memory().available)
+
+
+def describe(device: torch.device, precision: torch.dtype | None) -> str:
+    """In words, for the log and the record: "NVIDIA H200 (cuda:0), bf16"."""
+    name = f"{torch.cuda.get_device_name(device)} ({device})" if device.type == "cuda" else "CPU"
+    return f"{name}, {next(word for word, dtype in DTYPES.items() if dtype == precision)}"
