@@ -1,0 +1,347 @@
+"""Every choice a user has, once: name, default, unit, limits, choices, help, and when it applies.
+
+In:  plain values from any door (flags, a file, ports, a form).
+Out: one frozen, checked object per program; or an OptionError that names all faults at once.
+Ports, form, flags, metadata and documentation are made from these fields; nothing is repeated there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from . import catalogue
+from .option_fields import Options, option
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole(path: Path) -> Path:
+    return path.expanduser()
+
+
+def _parse_map(value: object) -> object:
+    """'255:1' -> (255, 1)."""
+    if isinstance(value, str):
+        left, colon, right = value.partition(":")
+        if not colon:
+            raise ValueError(f"write it as OLD:NEW, e.g. 255:1; got {value!r}")
+        return (left, right)
+    return value
+
+
+def _parse_class(value: object) -> object:
+    """'1:bone' or '1:bone:#ffcc00' -> {"value": 1, "name": "bone", "colour": "#ffcc00"}."""
+    if isinstance(value, str):
+        parts = value.split(":")
+        if len(parts) not in (2, 3):
+            raise ValueError(f"write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone; got {value!r}")
+        return dict(zip(("value", "name", "colour"), parts, strict=False))
+    return value
+
+
+def _parse_pair(value: object) -> object:
+    """[scan, mask] or [scan, mask, subject] -> a dictionary."""
+    if isinstance(value, (list, tuple)):
+        if len(value) not in (2, 3):
+            raise ValueError(f"a pair is SCAN MASK, or SCAN MASK SUBJECT; got {len(value)} values")
+        return dict(zip(("scan", "mask", "subject"), value, strict=False))
+    return value
+
+
+UserPath = Annotated[Path, AfterValidator(_whole)]
+Label = Annotated[int, Field(ge=0, le=65535)]
+LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
+
+
+class ClassName(BaseModel):
+    """The name and colour of one label value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    value: Label
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+
+
+class Pair(BaseModel):
+    """A scan, its mask, and the animal or person it comes from (one subject can have several scans)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    scan: UserPath
+    mask: UserPath
+    subject: str | None = None
+
+
+NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
+NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+
+class FitOptions(Options):
+    """BONe DLFit: fit a network on pairs of scan and mask."""
+
+    title: ClassVar[str] = "BONe DLFit"
+
+    # --- data
+    pairs: tuple[NamedPair, ...] = option(
+        (),
+        flag="--pair",
+        metavar="SCAN MASK [SUBJECT]",
+        group="Data",
+        label="Scan and mask pairs",
+        help="A scan and its mask: TIFF folders or multi-page TIFF files. Give it once for each pair. A third word names "
+        "the subject (animal or person); scans of one subject are never split between training and validation.",
+    )
+    map_labels: tuple[LabelMap, ...] = option(
+        (),
+        metavar="OLD:NEW",
+        group="Data",
+        label="Map labels",
+        help="Change label values of the masks while reading, e.g. 255:1. Values that are not named stay.",
+    )
+    class_names: tuple[NamedClass, ...] = option(
+        (), metavar="VALUE:NAME[:#rrggbb]", group="Data", label="Class names", help="Names and colours of the label values, e.g. 1:bone 2:pores."
+    )
+    ignore_label: Label | None = option(
+        None,
+        group="Data",
+        label="Ignore label",
+        advanced=True,
+        help="Voxels with this mask value count neither in the loss nor in the scores (not annotated).",
+    )
+    train_split: Annotated[float, Field(gt=0, lt=1)] = option(
+        0.8,
+        group="Data",
+        label="Train/validation split",
+        help="Share of the patches that is used for training; whole scans (or subjects) are dealt out as close to it as "
+        "possible, at least one to each side.",
+    )
+    # --- output
+    output: UserPath = option(group="Output", label="Save folder", kind="folder", help="Run folder: everything that this fit leaves behind.")
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^<>:\"/\\|?*\x00-\x1f]+$")] = option(
+        "BONe", group="Output", label="Model filename", help="The model file's name begins with this."
+    )
+    overwrite: bool = option(False, group="Output", label="Overwrite", help="Replace another run in the output folder.")
+    # --- what the network sees
+    mode: Literal["2D", "2.5D", "3D"] = option(
+        "2D",
+        group="Network input",
+        label="Fitting mode",
+        help="2D: one slice. 2.5D: neighbouring slices as channels, the centre one is labelled. 3D: slabs.",
+    )
+    slices: Literal[3, 5, 7, 9] = option(
+        3, group="Network input", label="Number of slices", unit="slices", applies={"mode": ("2.5D",)}, help="Slices that a 2.5D network sees at once."
+    )
+    tile_depth: Annotated[int, Field(ge=8, le=256)] = option(
+        32, group="Network input", label="Tile depth", unit="slices", applies={"mode": ("3D",)}, help="Thickness of the slabs from which 3D patches are cut."
+    )
+    patch_depth: Annotated[int, Field(ge=8, le=256)] = option(
+        32, group="Network input", label="Patch depth", unit="slices", applies={"mode": ("3D",)}, help="Depth of a 3D patch."
+    )
+    patch_size: Annotated[int, Field(ge=16, le=2048)] = option(
+        256, group="Network input", label="Patch size", unit="px", help="Edge of the square patches; a multiple of what the network needs (mostly 32)."
+    )
+    patches_per_tile: Annotated[int, Field(ge=1, le=1024)] = option(
+        4, group="Network input", label="Patches per tile", help="Random patches taken from every tile in every epoch."
+    )
+    max_patch_overlap: Share = option(
+        0.3, group="Network input", label="Max. patch overlap", help="Largest share of a patch that another patch of the same tile may cover."
+    )
+    normalization: Literal["ZScore", "minMax", "percentiles", "tissue"] = option(
+        "ZScore",
+        group="Network input",
+        label="Normalization",
+        help="Per scan. ZScore: mean 0, standard deviation 1, clipped to -5..5. minMax: 0..1. percentiles: 0.5 to 99.5 % become "
+        "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners best.",
+    )
+    statistics_voxels: Literal["nonzero", "all"] = option(
+        "nonzero", group="Network input", label="Statistics over", help="Voxels that the normalisation statistics count."
+    )
+    # --- augmentation
+    augmentation: bool = option(
+        True, group="Augmentation", label="Augmentations", help="Random flips, quarter turns, brightness and contrast of the training patches."
+    )
+    # --- network
+    architecture: str = option(
+        "U-Net", group="Network", label="Model architecture", choices=tuple(catalogue.ARCHITECTURES), help="Segmentation network."
+    )
+    backbone: str = option("resnet18", group="Network", label="Backbone", choices=tuple(catalogue.BACKBONES), help="Encoder of the network.")
+    stride: str | None = option(
+        None,
+        group="Network",
+        label="Custom stride",
+        applies={"mode": ("3D",)},
+        advanced=True,
+        help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. '((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
+    )
+    weights: str = option(
+        "random",
+        group="Network",
+        label="Weights",
+        metavar="random|imagenet|FILE.pth",
+        help="Start from random numbers, from ImageNet, or from a model file of your own.",
+    )
+    weights_dir: UserPath | None = option(
+        None, group="Network", label="Weights folder", kind="folder", applies={"weights": ("imagenet",)}, help="Folder with downloaded ImageNet weights, for machines without a network."
+    )
+    # --- fitting
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(25, group="Fitting", label="Number of epochs", help="Passes over all tiles.")
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = option(32, group="Fitting", label="Batch size", unit="patches", help="Patches in one step.")
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = option(
+        0.001, group="Fitting", label="Learning rate", help="At the start; the cosine schedule ends at 1e-6."
+    )
+    optimizer: Literal["Adam", "AdamW", "SGD"] = option("Adam", group="Fitting", label="Optimizer", help="How the weights follow the gradient.")
+    weight_decay: Annotated[float, Field(ge=0, le=0.1)] = option(
+        0.01, group="Fitting", label="Weight decay", applies={"optimizer": ("AdamW", "SGD")}, help="Pulls the weights towards zero."
+    )
+    momentum: Annotated[float, Field(ge=0, le=0.99)] = option(0.9, group="Fitting", label="Momentum", applies={"optimizer": ("SGD",)}, help="Of SGD.")
+    loss: Literal["Jaccard", "Dice", "Lovasz-Softmax", "Focal", "Tversky", "Focal Tversky", "Cross-entropy", "Dice + Focal"] = option(
+        "Jaccard", group="Fitting", label="Loss function", help="What the fit makes small."
+    )
+    loss_alpha: Annotated[float, Field(ge=0, le=5)] = option(
+        1.25,
+        group="Fitting",
+        label="Alpha",
+        applies={"loss": ("Tversky", "Focal Tversky")},
+        help="Weight of false positives in the Tversky loss.",
+    )
+    loss_beta: Annotated[float, Field(ge=0, le=5)] = option(
+        1.25,
+        group="Fitting",
+        label="Beta",
+        applies={"loss": ("Tversky", "Focal Tversky")},
+        help="Weight of false negatives in the Tversky loss.",
+    )
+    loss_gamma: Annotated[float, Field(ge=0, le=5)] = option(
+        2.0, group="Fitting", label="Gamma", applies={"loss": ("Focal", "Focal Tversky", "Dice + Focal")}, help="Focus on hard voxels."
+    )
+    focal_weight: Annotated[float, Field(ge=0.1, le=0.9)] = option(
+        0.5,
+        group="Fitting",
+        label="Focal weight",
+        applies={"loss": ("Focal Tversky", "Dice + Focal")},
+        help="Share of the Focal loss in the sum; the rest goes to the other loss.",
+    )
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = option(
+        42, group="Fitting", label="Random seed", help="Of split, first weights, patches and augmentation; the same seed draws the same numbers."
+    )
+    reproducible: bool = option(
+        False, group="Fitting", label="Reproducibility mode", help="Deterministic kernels too: the same machine and options give the same weights, bit for bit."
+    )
+    # --- machine
+    device: Device = option("auto", group="Machine", label="Device", metavar="auto|cpu|cuda|cuda:N", help="auto takes the GPU when there is one.")
+    precision: Precision = option(
+        "auto", group="Machine", label="Precision", help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32."
+    )
+    loader_threads: Annotated[int, Field(ge=1, le=64)] = option(
+        2, group="Machine", label="Loader threads", advanced=True, help="Threads that read patches ahead; any number gives the same result."
+    )
+
+    @property
+    def in_channels(self) -> int:
+        """Slices that the network sees as channels."""
+        return self.slices if self.mode == "2.5D" else 1
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        faults: list[tuple[tuple[str, ...], str]] = []
+        if len(self.pairs) < 2:
+            told = "no pair is given" if not self.pairs else "only one pair is given"
+            faults.append((("pairs",), f"{told}; a split into training and validation by whole scans needs at least two pairs."))
+        seen: dict[Path, int] = {}
+        for number, pair in enumerate(self.pairs, start=1):
+            if pair.scan in seen:
+                faults.append((("pairs",), f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every scan once."))
+            if pair.scan == pair.mask:
+                faults.append((("pairs",), f"pair {number} has the same path as scan and mask: {pair.scan}."))
+            seen.setdefault(pair.scan, number)
+        values = [item.value for item in self.class_names]
+        if len(set(values)) < len(values):
+            faults.append((("class_names",), "class_names names a label value twice."))
+        keys = ("architecture", "backbone", "mode", "patch_size", "patch_depth", "slices", "stride")
+        faults += [
+            (keys, fault)
+            for fault in catalogue.check(
+                self.architecture,
+                self.backbone,
+                self.mode,
+                slices=self.in_channels,
+                patch_size=self.patch_size,
+                patch_depth=self.patch_depth if self.mode == "3D" else None,
+                stride=catalogue.parse_stride(self.stride) if self.stride and self.mode == "3D" else None,
+            )
+        ]
+        if self.mode == "3D" and self.patch_depth > self.tile_depth:
+            faults.append((("patch_depth", "tile_depth"), f"patch_depth {self.patch_depth} is larger than tile_depth {self.tile_depth}; it must fit into a tile."))
+        return faults
+
+
+class PredictOptions(Options):
+    """BONe DLPred: label a scan with a fitted model."""
+
+    title: ClassVar[str] = "BONe DLPred"
+
+    scan: UserPath = option(group="Data", label="Scan", kind="volume", positional=True, help="The scan to label: TIFF folder or multi-page TIFF.")
+    model: UserPath = option(group="Data", label="Model file", kind="file", help="The .pth file of a fit.")
+    output: UserPath = option(
+        group="Data", label="Labels", kind="save", help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a slice."
+    )
+    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace existing labels.")
+    chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
+        512, group="Chunks", label="Chunk size", unit="px", help="Edge of the square windows that a slice is cut into."
+    )
+    chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
+        64, group="Chunks", label="Chunk depth", unit="slices", applies={"mode": ("3D",)}, help="Depth of the windows of a 3D model; ignored by 2D and 2.5D models."
+    )
+    chunk_overlap: Annotated[float, Field(ge=0, le=0.9)] = option(
+        0.25, group="Chunks", label="Chunk overlap", help="Share of a chunk that its neighbour covers too."
+    )
+    merge: Literal["uniform", "gaussian"] = option(
+        "uniform", group="Chunks", label="Merging", advanced=True, help="Weights of overlapping chunks: all the same (as in the paper), or less towards the borders."
+    )
+    confidence_threshold: Share = option(
+        0.5, group="Labels", label="Confidence threshold", help="Voxels whose highest class probability is below this become background."
+    )
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = option(
+        None, group="Machine", label="Batch size", unit="chunks", advanced=True, help="Chunks in one step; none: sized to the free memory."
+    )
+    device: Device = option("auto", group="Machine", label="Device", metavar="auto|cpu|cuda|cuda:N", help="auto takes the GPU when there is one.")
+    precision: Precision = option(
+        "auto", group="Machine", label="Precision", help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32."
+    )
+
+
+class IoUOptions(Options):
+    """BONe IoU: score predicted labels against a reference mask."""
+
+    title: ClassVar[str] = "BONe IoU"
+
+    reference: UserPath = option(group="Data", label="Reference", kind="volume", positional=True, help="Reference mask.")
+    prediction: UserPath = option(group="Data", label="Prediction", kind="volume", positional=True, help="Predicted labels of the same geometry.")
+    output: UserPath | None = option(None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too.")
+
+
+class StatisticsOptions(Options):
+    """Grey-value statistics of a scan, as normalisation uses them."""
+
+    title: ClassVar[str] = "BONe statistics"
+
+    scan: UserPath = option(group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF.")
+    voxels: Literal["nonzero", "all"] = option("nonzero", group="Data", label="Voxels", help="Count the non-zero voxels only, or all.")
+
+
+PROGRAMS: dict[str, type[Options]] = {
+    "fit": FitOptions,
+    "predict": PredictOptions,
+    "iou": IoUOptions,
+    "statistics": StatisticsOptions,
+}
+
+
+def dump(options: Options) -> dict[str, Any]:
+    """The options as plain JSON values (paths as text)."""
+    return options.model_dump(mode="json")
