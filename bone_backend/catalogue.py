@@ -2,7 +2,7 @@
 
 In:  names and sizes as the user wrote them.
 Out: the catalogue's tables, and the faults of a choice as sentences.
-Every refusal here was found by building all pairs (tests/networks/test_build.py does it again): nothing is guessed.
+Every refusal was found by building all pairs, and tests/networks/test_build.py builds them again.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ Triple = tuple[int, int, int]
 class Architecture:
     """A segmentation network of segmentation_models_pytorch.
 
-    library_name: its class there. output_stride: how much smaller the deepest feature map is, so the size multiple.
-    dilated: its encoder keeps resolution by dilation. global_pool: a batch normalisation after a global average, which
-    needs two patches in a training batch. minimum: smallest patch edge in pixels, if not the output stride.
+    library_name: its class there. output_stride: how much smaller the deepest feature map is, so the size
+    multiple. dilated: its encoder keeps resolution by dilation. global_pool: a batch normalisation follows a
+    global average, so that it needs two patches in a training batch. minimum: smallest patch edge in pixels,
+    if it is not the output stride.
     """
 
     title: str
@@ -67,43 +68,31 @@ ARCHITECTURES_3D: tuple[str, ...] = tuple(item.title for item in _ALL if item.in
 
 #: families of encoders, named as segmentation_models_pytorch names its encoders
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "resnet": ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    "resnext": (
-        "resnext50_32x4d",
-        "resnext101_32x4d",
-        "resnext101_32x8d",
-        "resnext101_32x16d",
-        "resnext101_32x32d",
-        "resnext101_32x48d",
-    ),
-    "dpn": ("dpn68", "dpn68b", "dpn92", "dpn98", "dpn107", "dpn131"),
-    "vgg": ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn"),
-    "senet": (
-        "senet154",
-        "se_resnet50",
-        "se_resnet101",
-        "se_resnet152",
-        "se_resnext50_32x4d",
-        "se_resnext101_32x4d",
-    ),
-    "densenet": ("densenet121", "densenet169", "densenet201", "densenet161"),
-    "inception": ("inceptionresnetv2", "inceptionv4"),
-    "efficientnet": tuple(f"efficientnet-b{i}" for i in range(8)),
-    "mobilenet": ("mobilenet_v2",),
-    "xception": ("xception",),
-    "mix transformer": tuple(f"mit_b{i}" for i in range(6)),
-    "mobileone": tuple(f"mobileone_s{i}" for i in range(5)),
+    kind: tuple(names.split())
+    for kind, names in {
+        "resnet": "resnet18 resnet34 resnet50 resnet101 resnet152",
+        "resnext": "resnext50_32x4d resnext101_32x4d resnext101_32x8d resnext101_32x16d resnext101_32x32d"
+        " resnext101_32x48d",
+        "dpn": "dpn68 dpn68b dpn92 dpn98 dpn107 dpn131",
+        "vgg": "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn",
+        "senet": "senet154 se_resnet50 se_resnet101 se_resnet152 se_resnext50_32x4d se_resnext101_32x4d",
+        "densenet": "densenet121 densenet169 densenet201 densenet161",
+        "inception": "inceptionresnetv2 inceptionv4",
+        "efficientnet": " ".join(f"efficientnet-b{i}" for i in range(8)),
+        "mobilenet": "mobilenet_v2",
+        "xception": "xception",
+        "mix transformer": " ".join(f"mit_b{i}" for i in range(6)),
+        "mobileone": " ".join(f"mobileone_s{i}" for i in range(5)),
+    }.items()
 }
 #: the 58 of the published program
 BACKBONES: tuple[str, ...] = tuple(name for names in FAMILIES.values() for name in names)
-#: other encoders of the library; any convolutional timm model besides, as "tu-<timm name>"
+#: other encoders of the library; any timm model besides, as "tu-<timm name>"
 ADVANCED_BACKBONES: tuple[str, ...] = (
     *(f"timm-efficientnet-b{i}" for i in range(9)),
     "timm-efficientnet-l2",
     *(f"timm-tf_efficientnet_lite{i}" for i in range(5)),
-    "timm-skresnet18",
-    "timm-skresnet34",
-    "timm-skresnext50_32x4d",
+    *("timm-skresnet18", "timm-skresnet34", "timm-skresnext50_32x4d"),
 )
 PLAIN_RESNETS = FAMILIES["resnet"]
 _TIMM_NAME = re.compile(r"tu-[A-Za-z0-9][A-Za-z0-9_.]{0,80}")  # no "hf-hub:", no path
@@ -111,7 +100,6 @@ _FAMILY = {name: family for family, names in FAMILIES.items() for name in names}
 
 #: families whose stages shrink by pooling, which cannot be replaced by dilation
 _POOLED = ("vgg", "densenet", "inception", "xception")
-_STRIDES = (1, 2)
 
 
 def architecture_choices(mode: str) -> tuple[str, ...]:
@@ -120,7 +108,7 @@ def architecture_choices(mode: str) -> tuple[str, ...]:
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of a title, or of a spelling that can mean only one ("unet", "UnetPlusPlus", "deeplabv3plus").
+    """The architecture of a title, or of a spelling that can mean only one ("unet", "UnetPlusPlus").
 
     Raises OptionError with the nearest titles.
     """
@@ -159,18 +147,21 @@ def refusal(architecture: str, backbone: str, mode: str = "2D") -> str | None:
             "Use e.g. resnet18 or efficientnet-b0, or the 2.5D mode."
         )
     if mode == "3D" and backbone not in _FAMILY:
-        return f"{backbone} is offered in 2D and 2.5D only. In 3D use one of the {len(BACKBONES)} backbones, e.g. resnet18."
+        return f"{backbone} is offered in 2D and 2.5D only. In 3D use a backbone of the list, e.g. resnet18."
     if network.title == "DPT" and not backbone.startswith("tu-"):
-        return f"DPT takes vision transformers of timm only, e.g. tu-vit_base_patch16_224.augreg_in21k, not {backbone}."
+        return (
+            f"DPT takes vision transformers of timm only, not {backbone}. "
+            "Use e.g. tu-vit_base_patch16_224.augreg_in21k."
+        )
     if kind == "mix transformer" and network.title in ("UNet++", "Linknet"):
         return (
-            f"{network.title} needs features at half the patch size, which {backbone} (a transformer) does not give. "
-            "Use U-Net, FPN, UPerNet or Segformer with it, or a convolutional backbone."
+            f"{network.title} needs features at half the patch size, which {backbone} (a transformer) "
+            "does not give. Use U-Net, FPN, UPerNet or Segformer with it, or a convolutional backbone."
         )
     if network.dilated and kind in _POOLED:
         return (
-            f"{network.title} keeps the resolution of its last features by dilation, and {backbone} shrinks by pooling, "
-            "which cannot be dilated. Use e.g. resnet34 with it, or U-Net with this backbone."
+            f"{network.title} keeps the resolution of its last features by dilation, and {backbone} "
+            "shrinks by pooling, which cannot be dilated. Use e.g. resnet34 with it, or U-Net."
         )
     return None
 
@@ -237,8 +228,9 @@ def check(
 ) -> list[str]:
     """All faults of a choice, one sentence each; an empty list where it can be built.
 
-    num_classes: with background. slices: of 2.5D, not looked at in the other modes. patch_size, patch_depth: pixels.
-    stride: five (z, y, x) triples. batch_size: patches in a training step on one device. None: not looked at.
+    num_classes: with background. slices: of 2.5D, not looked at in the other modes. patch_size, patch_depth:
+    in pixels. stride: five (z, y, x) triples. batch_size: patches in a training step on one device.
+    What is None is not looked at.
     """
     faults: list[str] = []
     try:
@@ -256,14 +248,15 @@ def check(
         )
     if mode == "2.5D" and slices is not None and slices not in SLICES:
         faults.append(f"slices is {slices}; 2.5D takes 3, 5, 7 or 9 neighbouring slices.")
-    if faults or network is None:
+    if network is None or mode not in MODES or not is_known_backbone(backbone):
         return faults
     reason = refusal(network.title, backbone, mode)
     if reason is not None:
-        return [reason]
+        return [*faults, reason]
     if stride is not None:
-        faults += _stride_faults(stride) or _stride_place_faults(network.title, backbone, mode)
-        stride = None if faults else stride
+        wrong = _stride_faults(stride) or _stride_place_faults(network.title, backbone, mode)
+        faults += wrong
+        stride = None if wrong else stride
     multiples = size_multiples(network.title, backbone, mode, stride)
     pair = f"{network.title} with {backbone}"
     if patch_size is not None:
@@ -286,7 +279,7 @@ def _unknown(what: str, name: str, known: Sequence[str] | dict[str, Architecture
         return f"{what} {shown!r} is not known. Did you mean {' or '.join(near)}?"
     if len(plain) <= 12:
         return f"{what} {shown!r} is not known. Use one of {', '.join(plain.values())}."
-    return f"{what} {shown!r} is not known. Use e.g. resnet18; `bone networks` lists all."
+    return f"{what} {shown!r} is not known. Use e.g. resnet18; docs/networks.md lists all."
 
 
 def _size_faults(option: str, value: int, multiple: int, minimum: int, pair: str) -> list[str]:
@@ -307,7 +300,7 @@ def _stride_faults(value: object) -> list[str]:
     good = len(triples) == 5 and all(
         isinstance(item, (tuple, list))
         and len(item) == 3
-        and all(type(n) is int and n in _STRIDES for n in item)
+        and all(type(n) is int and n in (1, 2) for n in item)
         for item in triples
     )
     if good:
@@ -338,12 +331,10 @@ def _batch_faults(
     if batch_size != 1:
         return []
     if network.global_pool:
-        return [
-            f"batch_size is 1; {network.title} averages whole patches before a batch normalisation. Use 2 or more."
-        ]
+        return [f"batch_size is 1; {network.title} normalises averages over whole patches. Use 2 or more."]
     if patch_size == max(multiples[1:]) and (patch_depth or multiples[0]) == multiples[0]:
         return [
-            f"batch_size is 1 and patch_size {patch_size}: the deepest features of {network.title} are then a single "
-            "value, and batch normalisation needs two. Use a larger patch or batch."
+            f"batch_size is 1 and patch_size {patch_size}: the deepest features of {network.title} are then "
+            "a single value, and batch normalisation needs two. Use a larger patch or batch."
         ]
     return []
