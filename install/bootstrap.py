@@ -1,0 +1,225 @@
+"""Set BONe up on this machine and run it: one command from a fresh copy of the project to a working program.
+
+    python3 install/bootstrap.py demo     fit, predict, score phantom scans, with pictures (--data DIR: real)
+    python3 install/bootstrap.py test     make all environments, run all tests (-- ARGUMENTS go to pytest)
+    python3 install/bootstrap.py app      the app's environment and the command `bone`
+    python3 install/bootstrap.py worker   the external worker's environment
+    python3 install/bootstrap.py avizo    the three modules in an installed Avizo   (--avizo-dir DIR)
+
+In:  the checkout this file lies in; any Python from 3.8 on runs it, with the standard library alone.
+Out: .venv, .venv-worker, .venv-avizo in the checkout. Running it again costs nothing: each carries a stamp.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import environments
+import pythons
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+INSTALL = CHECKOUT / "install"
+APP_PYTHONS = ((3, 12), (3, 13), (3, 11))
+AVIZO_PYTHONS = ((3, 11),)
+
+# What runs in the Avizo-side environment: everything that the modules and the stand-in are made of.
+AVIZO_TESTS = (
+    "tests/avizo_modules",
+    "tests/mocks",
+    "tests/test_avizo.py",
+    "tests/bone_backend/test_avizo.py",
+)
+
+
+def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bootstrap.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    where = common.add_argument_group("where packages come from, where environments go")
+    where.add_argument(
+        "--torch",
+        choices=("cuda", "cpu"),
+        help="build of torch; without it the registry's own (Linux: CUDA, which runs on CPUs too; Windows, "
+        "macOS: CPU). The other one needs --index or --wheels",
+    )
+    where.add_argument(
+        "--wheels", type=Path, metavar="DIR", help="install from this folder of wheels, without network"
+    )
+    where.add_argument("--index", metavar="URL", help="look for packages in this index too")
+    where.add_argument(
+        "--folder",
+        type=Path,
+        default=CHECKOUT,
+        metavar="DIR",
+        help="make the environments here, not in the checkout",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="demo|test|app|worker|avizo")
+    commands.add_parser(
+        "demo", parents=[common], help="fit, predict, score; further options go to `bone demo`"
+    )
+    test = commands.add_parser("test", parents=[common], help="run all tests; what follows -- goes to pytest")
+    test.add_argument(
+        "--without-avizo",
+        action="store_true",
+        help="leave out the tests on Avizo's Python 3.11 with numpy 1.23.5",
+    )
+    commands.add_parser("app", parents=[common], help="make the app's environment")
+    commands.add_parser("worker", parents=[common], help="make the worker's environment")
+    avizo = commands.add_parser("avizo", parents=[common], help="put the modules into an installed Avizo")
+    avizo.add_argument(
+        "--avizo-dir", type=Path, required=True, metavar="DIR", help="where Avizo is installed"
+    )
+    avizo.add_argument("--check", action="store_true", help="only say whether everything is in its place")
+    avizo.add_argument("--uninstall", action="store_true", help="take everything out again")
+    options, options.rest = parser.parse_known_args(given)
+    options.rest = [one for one in options.rest if one != "--"]
+    if options.rest and options.command not in ("demo", "test"):
+        parser.error("not understood: " + " ".join(options.rest))
+    if options.wheels and not options.wheels.is_dir():
+        parser.error(f"--wheels {options.wheels}: there is no such folder")
+    return options
+
+
+def make_app(options: argparse.Namespace, *, with_tests: bool = False) -> Path:
+    layers = [INSTALL / "requirements-app.txt"] + [INSTALL / "requirements-test.txt"] * with_tests
+    folder = options.folder / ".venv"
+    source = source_of(options)
+    return environments.make(
+        environments.Environment(folder, APP_PYTHONS, tuple(layers), own=CHECKOUT, source=source)
+    )
+
+
+def make_worker(options: argparse.Namespace) -> Path:
+    """The worker's environment; its interpreter's path is left where the host looks for it."""
+    layers = (INSTALL / "requirements-worker.txt",)
+    source = environments.Source(wheels=source_of(options).wheels, index=options.index)
+    folder = options.folder / ".venv-worker"
+    python = environments.make(environments.Environment(folder, APP_PYTHONS, layers, source=source))
+    note = CHECKOUT / "external_worker" / "python.txt"
+    if not note.exists() or note.read_text(encoding="utf-8").strip() != str(python):
+        new = note.with_suffix(".new")
+        new.write_text(f"{python}\n", encoding="utf-8")
+        new.replace(note)
+    return python
+
+
+def make_avizo_stand_in(options: argparse.Namespace) -> Path:
+    layers = (INSTALL / "requirements-avizo.txt",)
+    folder = options.folder / ".venv-avizo"
+    return environments.make(
+        environments.Environment(folder, AVIZO_PYTHONS, layers, source=source_of(options))
+    )
+
+
+def source_of(options: argparse.Namespace) -> environments.Source:
+    wheels = options.wheels.resolve() if options.wheels else None
+    return environments.Source(torch=options.torch, wheels=wheels, index=options.index)
+
+
+def command_of(python: Path) -> Path:
+    """The `bone` command beside an environment's interpreter."""
+    return python.with_name("bone.exe" if os.name == "nt" else "bone")
+
+
+def run_in(command: list[str]) -> int:
+    """Run a program in the checkout, in the open; returns its exit status."""
+    return subprocess.run(command, cwd=CHECKOUT, env=pythons.clean_environment(), check=False).returncode
+
+
+def app(options: argparse.Namespace) -> int:
+    bone = command_of(make_app(options))
+    print(f"BONe is ready. Its command:\n  {quoted(bone)} --help")
+    return 0
+
+
+def worker(options: argparse.Namespace) -> int:
+    print(f"The worker's Python is ready: {make_worker(options)}")
+    return 0
+
+
+def demo(options: argparse.Namespace) -> int:
+    python = make_app(options)
+    make_worker(options)
+    return run_in([str(command_of(python)), "demo", *options.rest])
+
+
+def avizo(options: argparse.Namespace) -> int:
+    import avizo_files  # only this command needs it
+
+    if options.uninstall:
+        return avizo_files.uninstall(options.avizo_dir)
+    if options.check:
+        return avizo_files.check(options.avizo_dir)
+    avizo_files.refuse_early(options.avizo_dir)
+    return avizo_files.install(options.avizo_dir, worker=make_worker(options))
+
+
+def test(options: argparse.Namespace) -> int:
+    """All tests in the app's environment, the Avizo side's in theirs; 1 when one failed or none ran."""
+    python = make_app(options, with_tests=True)
+    make_worker(options)
+    suites = [("the app's environment", python, [])]
+    if not options.without_avizo:
+        there = [path for path in AVIZO_TESTS if (CHECKOUT / path).exists()]
+        suites.append(("the Avizo side (Python 3.11, numpy 1.23.5)", make_avizo_stand_in(options), there))
+    named = [one for one in options.rest if (CHECKOUT / one.split("::")[0]).exists()]
+    ran, failed = 0, False
+    for title, interpreter, paths in suites:
+        if named and paths:
+            paths = [one for one in named if one.startswith(tuple(paths))]
+            options.rest = [one for one in options.rest if one not in named]
+            if not paths:
+                continue
+        print(f"\n== Tests in {title}", flush=True)
+        status, count = run_tests(interpreter, paths + options.rest)
+        print(f"== {count} tests ran in {title}, status {status}", flush=True)
+        chosen = bool(options.rest) and status == 5  # 5: nothing matched what was asked for
+        failed |= status != 0 and not chosen
+        failed |= count == 0 and not options.rest
+        ran += count
+    if ran == 0:
+        print("No test ran: that counts as a failure.", file=sys.stderr)
+    return 1 if failed or ran == 0 else 0
+
+
+def run_tests(python: Path, arguments: list[str]) -> tuple[int, int]:
+    """Run pytest; returns (exit status, number of tests that ran; skipped ones did not)."""
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "tests.xml"
+        command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={record}", *arguments]
+        status = run_in(command)
+        if not record.exists():
+            return status, 0
+        suites = ElementTree.parse(record).getroot().iter("testsuite")
+        return status, sum(int(one.get("tests", 0)) - int(one.get("skipped", 0)) for one in suites)
+
+
+def quoted(path: Path) -> str:
+    return f'"{path}"' if " " in str(path) else str(path)
+
+
+COMMANDS = {"demo": demo, "test": test, "app": app, "worker": worker, "avizo": avizo}
+
+
+def main(given: list[str] | None = None) -> int:
+    options = read_arguments(given)
+    options.folder = options.folder.resolve()
+    try:
+        return COMMANDS[options.command](options)
+    except (environments.InstallError, pythons.NoPythonError) as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Run the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
