@@ -1,0 +1,134 @@
+"""Volumes in memory and in .npy files.
+
+In:  an array or memory map (z, y, x), or a .npy file of one.
+Out: a Volume. A .npy file has no voxel size; C-ordered ones are read by position, others through a memory map.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ScanError
+from .abstract import Volume, VolumeWriter
+from .header import Header, SliceLocation, Triple
+from .output import prepare, remove, sync, temporary_path
+from .positional import PositionalVolume
+
+
+class ArrayVolume(Volume):
+    """Wraps an array or memory map (z, y, x) without copying it; bool is read as uint8 0 and 1.
+
+    >>> ArrayVolume(np.zeros((2, 3, 4), np.uint8), voxel_size=(10, 5, 5)).header.voxel_size_um
+    (10.0, 5.0, 5.0)
+    """
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        *,
+        voxel_size: Triple | None = None,
+        unit: str = "um",
+        name: str = "array",
+        origin: Triple = (0.0, 0.0, 0.0),
+        path: Path | None = None,
+        format: str = "array",
+    ):
+        if array.ndim != 3:
+            raise ScanError(f"{name}: has {array.ndim} axes {array.shape}; a volume has three: (z, y, x).")
+        if array.dtype.kind not in "uifb":
+            raise ScanError(f"{name}: holds {array.dtype}; a volume holds whole or floating-point numbers.")
+        self.array = array.view(np.uint8) if array.dtype.kind == "b" else array
+        depth, height, width = array.shape
+        self.header = Header(
+            name, (depth, height, width), self.array.dtype, voxel_size, unit, origin, path, format
+        )
+        self.files = (path,) if path else ()
+
+    def _fill(self, z0: int, z1: int, out: np.ndarray) -> None:
+        np.copyto(out, self.array[z0:z1])
+
+
+def _read_layout(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
+    """shape, whether Fortran-ordered, dtype and data offset of a .npy file, checked against the file's size."""
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, fortran, dtype = read(file)
+            offset = file.tell()
+        size = path.stat().st_size
+    except OSError as fault:
+        raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
+    except ValueError as fault:
+        raise ScanError(f"{path}: is not a .npy array, or it is damaged ({fault}).") from fault
+    if dtype.hasobject or dtype.kind not in "uifb":
+        raise ScanError(f"{path}: holds {dtype}; a volume holds whole or floating-point numbers.")
+    if len(shape) != 3 or 0 in shape:
+        raise ScanError(f"{path}: its shape is {shape}; a volume is (z, y, x), each at least 1.")
+    if size < offset + math.prod(shape) * dtype.itemsize:
+        raise ScanError(
+            f"{path}: is truncated: {size} bytes, {offset + math.prod(shape) * dtype.itemsize} expected."
+        )
+    return shape, fortran, dtype, offset
+
+
+def open_npy(path: Path) -> Volume:
+    """A .npy file of an array (z, y, x) as a volume; its voxel size is unknown.
+
+    Raises ScanError when it is no such file or is truncated.
+    """
+    shape, fortran, dtype, offset = _read_layout(path)
+    if fortran:
+        return ArrayVolume(np.load(path, mmap_mode="r"), name=path.stem, path=path, format="npy")
+    if dtype.kind == "b":
+        dtype = np.dtype(np.uint8)
+    header = Header(path.stem, (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
+    slices = [SliceLocation(path, offset + z * header.slice_bytes, dtype) for z in range(shape[0])]
+    return PositionalVolume(header, slices)
+
+
+def peek_npy(path: Path) -> Header:
+    """Header of a .npy file."""
+    shape, _, dtype, _ = _read_layout(path)
+    dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype
+    return Header(path.stem, (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
+
+
+class NpyWriter(VolumeWriter):
+    """Writes a C-ordered .npy; the voxel size is not kept, because the format has no place for it."""
+
+    def __init__(self, path: Path, header: Header, *, overwrite: bool = False):
+        super().__init__(path, header)
+        prepare(path, overwrite=overwrite, needed_bytes=header.nbytes)
+        self._temporary = temporary_path(path)
+        self._file = self._temporary.open("wb")
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(header.dtype),
+                "fortran_order": False,
+                "shape": header.shape,
+            },
+        )
+
+    def _append(self, slab: np.ndarray) -> None:
+        self._file.write(memoryview(np.ascontiguousarray(slab)).cast("B"))
+
+    def _finish(self) -> None:
+        self._file.close()
+        sync(self._temporary)
+        self._temporary.replace(self.path)
+
+    def _discard(self) -> None:
+        try:
+            self._file.close()
+        except OSError:  # a full disk: what was buffered cannot be written
+            pass
+        remove(self._temporary)

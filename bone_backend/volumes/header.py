@@ -1,0 +1,115 @@
+"""What is known of a volume before any voxel is read.
+
+In:  shape, dtype, voxel size and unit as a file or a host gives them.
+Out: Header, a frozen value; and the units that voxel sizes may have.
+All triples are in the order (z, y, x).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import ScanError
+
+Triple = tuple[float, float, float]
+
+UM_PER_UNIT = {"nm": 1e-3, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25400.0}
+
+# Spellings seen in ImageJ, OME and scanner files -> (our unit, factor); "" means that no unit is known.
+_SPELLINGS: dict[str, tuple[str, float]] = {
+    **dict.fromkeys(("nm", "nanometer", "nanometre", "nanometers", "nanometres"), ("nm", 1.0)),
+    **dict.fromkeys(("um", "µm", "μm", "âµm", "\\u00b5m", "\\u03bcm", "micron", "microns"), ("um", 1.0)),
+    **dict.fromkeys(("micrometer", "micrometre", "micrometers", "micrometres"), ("um", 1.0)),
+    **dict.fromkeys(("mm", "millimeter", "millimetre", "millimeters", "millimetres"), ("mm", 1.0)),
+    **dict.fromkeys(("cm", "centimeter", "centimetre", "centimeters", "centimetres"), ("cm", 1.0)),
+    **dict.fromkeys(("m", "meter", "metre", "meters", "metres"), ("m", 1.0)),
+    **dict.fromkeys(("inch", "inches", "in", '"'), ("inch", 1.0)),
+    **dict.fromkeys(("å", "angstrom", "ångström", "ångstrom"), ("nm", 0.1)),
+    "pm": ("nm", 1e-3),
+    "dm": ("cm", 10.0),
+    "km": ("m", 1e3),
+}
+
+
+def known_unit(text: str | None) -> tuple[str, float]:
+    """The unit that a text means, and the factor that turns a length in the text's unit into it.
+
+    >>> known_unit("micron"), known_unit("Å"), known_unit("pixel")
+    (('um', 1.0), ('nm', 0.1), ('', 1.0))
+    """
+    return _SPELLINGS.get((text or "").strip().strip("\0").lower(), ("", 1.0))
+
+
+@dataclass(frozen=True)
+class Header:
+    """Name, geometry and number type of a volume.
+
+    shape:      (z, y, x) in voxels.
+    dtype:      what `Volume.read` gives; always in native byte order.
+    voxel_size: (z, y, x) in `unit`; None where the file does not say.
+    unit:       "nm", "um", "mm", "cm", "m", "inch"; "" where the voxel size has no unit.
+    origin:     centre of the first voxel (z, y, x), in `unit`.
+    path:       the file or folder; None for an array.
+    format:     "array", "npy", "tiff" or "tiff-folder".
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    voxel_size: Triple | None = None
+    unit: str = "um"
+    origin: Triple = (0.0, 0.0, 0.0)
+    path: Path | None = None
+    format: str = "array"
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or any(int(n) < 1 for n in self.shape):
+            raise ScanError(
+                f"{self.name}: its shape is {tuple(self.shape)}; a volume is (z, y, x), each at least 1."
+            )
+        if self.unit not in UM_PER_UNIT and self.unit != "":
+            raise ScanError(f'{self.name}: unit "{self.unit}" is not one of {", ".join(UM_PER_UNIT)}.')
+        if self.voxel_size is not None:
+            sizes = tuple(float(s) for s in self.voxel_size)
+            if len(sizes) != 3 or not all(math.isfinite(s) and s > 0 for s in sizes):
+                raise ScanError(f"{self.name}: voxel size {self.voxel_size} is not three lengths above 0.")
+            object.__setattr__(self, "voxel_size", sizes)
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "origin", tuple(float(o) for o in self.origin))
+        object.__setattr__(self, "dtype", np.dtype(self.dtype).newbyteorder("="))
+
+    @property
+    def voxel_size_um(self) -> Triple | None:
+        """(z, y, x) in micrometres; None where size or unit is unknown."""
+        if self.voxel_size is None or self.unit == "":
+            return None
+        z, y, x = (s * UM_PER_UNIT[self.unit] for s in self.voxel_size)
+        return z, y, x
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.shape)
+
+    @property
+    def slice_bytes(self) -> int:
+        """Bytes of one slice (y, x) in memory."""
+        return self.shape[1] * self.shape[2] * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the whole volume in memory."""
+        return self.shape[0] * self.slice_bytes
+
+
+class SliceLocation(NamedTuple):
+    """Where the voxels of one slice lie in a file: y * x numbers of `dtype` (with its byte order) at `offset`."""
+
+    path: Path
+    offset: int
+    dtype: np.dtype

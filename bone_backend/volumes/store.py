@@ -1,0 +1,208 @@
+"""Random patches from scans on disk.
+
+In:  a volume, and a folder for what has to be converted.
+Out: a PatchSource, which copies (y, x) patches of slices into the caller's array, in the stored dtype.
+Uncompressed volumes are read where they are, anything else is converted once; memory does not grow with the scan.
+"""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import OutputError, ScanError
+from ..progress import Progress, silent
+from .abstract import Volume
+from .array import ArrayVolume, NpyWriter, open_npy
+from .header import Header
+from .positional import SliceFiles
+
+_LEFT_OVER_S = 24 * 3600.0  # a half-written conversion of this age belongs to a run that was killed
+_locks: dict[Path, threading.Lock] = {}
+_locks_lock = threading.Lock()
+
+
+class PatchSource(abc.ABC):
+    """Copies patches of a volume; any number of threads may call it at a time.
+
+    header: of the volume; its dtype is the dtype of the patches.
+    """
+
+    header: Header
+
+    def read_patch(self, z: int, y: int, x: int, *, out: np.ndarray) -> np.ndarray:
+        """Copy the patch that begins at (z, y, x) into out and return it.
+
+        out: (height, width) of slice z, or (depth, height, width) of slices z and on; of the header's dtype, any strides.
+        Raises ScanError, naming the file, when a slice is lost or shortened; IndexError outside the volume.
+        """
+        tile = out if out.ndim == 3 else out[None]
+        depth, height, width = tile.shape
+        sizes = self.header.shape
+        if not (0 <= z <= sizes[0] - depth and 0 <= y <= sizes[1] - height and 0 <= x <= sizes[2] - width):
+            raise IndexError(f"{self.header.name}: patch {tile.shape} at {(z, y, x)} is not inside {sizes}")
+        for i in range(depth):
+            self._copy(z + i, y, x, tile[i])
+        return out
+
+    def read_slice(self, z: int, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Slice z as (y, x), into out where given."""
+        if out is None:
+            out = np.empty(self.header.shape[1:], self.header.dtype)
+        return self.read_patch(z, 0, 0, out=out)
+
+    @abc.abstractmethod
+    def _copy(self, z: int, y: int, x: int, out: np.ndarray) -> None:
+        """Copy a patch of one slice; the bounds are checked."""
+
+    def close(self) -> None:
+        """Give open files back."""
+
+    def __enter__(self) -> PatchSource:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class ArraySource(PatchSource):
+    """Patches of an array or memory map that the host holds."""
+
+    def __init__(self, volume: ArrayVolume):
+        self.header = volume.header
+        self._array = volume.array
+
+    def _copy(self, z: int, y: int, x: int, out: np.ndarray) -> None:
+        height, width = out.shape
+        np.copyto(
+            out, self._array[z, y : y + height, x : x + width], casting="no" if self._native else "equiv"
+        )
+
+    @property
+    def _native(self) -> bool:
+        return self._array.dtype.isnative
+
+
+class FileSource(PatchSource):
+    """Patches of a volume whose slices lie uncompressed in files: one read per patch, from its first row to its last."""
+
+    def __init__(self, volume: Volume):
+        assert volume.slices is not None
+        self.header = volume.header
+        self._volume = volume  # keeps a converted volume from being closed by the collector
+        self._dtypes = [s.dtype for s in volume.slices]
+        self._files = SliceFiles(volume.slices)
+        self._scratch = threading.local()
+
+    def _copy(self, z: int, y: int, x: int, out: np.ndarray) -> None:
+        height, width = out.shape
+        row = self.header.shape[2]
+        item = self.header.dtype.itemsize
+        count = ((height - 1) * row + width) * item
+        buffer = self._buffer(count)
+        self._files.read(z, (y * row + x) * item, memoryview(buffer)[:count])
+        band = np.ndarray((height, width), self._dtypes[z], buffer, strides=(row * item, item))
+        np.copyto(out, band, casting="equiv")
+
+    def _buffer(self, count: int) -> bytearray:
+        """Memory of this thread, reused from patch to patch."""
+        buffer = getattr(self._scratch, "buffer", None)
+        if buffer is None or len(buffer) < count:
+            buffer = self._scratch.buffer = bytearray(count)
+        return buffer
+
+    def close(self) -> None:
+        self._files.close()
+
+
+def open_source(volume: Volume, *, folder: Path, progress: Progress = silent) -> PatchSource:
+    """A source of patches of the volume.
+
+    folder: where a volume that cannot be read in place (compressed, tiled, Fortran-ordered file) is converted to, once.
+    progress: called during a conversion; may raise Cancelled, which leaves nothing behind.
+    Raises OutputError when the folder has too little space for a conversion.
+    """
+    if volume.slices is not None:
+        return FileSource(volume)
+    if isinstance(volume, ArrayVolume) and volume.header.format == "array":
+        return ArraySource(volume)
+    return FileSource(_converted(volume, Path(folder), progress))
+
+
+def fingerprint(files: Sequence[Path], *notes: object) -> str:
+    """A name for the present content of files, from their absolute paths, sizes and times of change; 32 hex digits."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            state = path.stat()
+        except OSError as fault:
+            raise ScanError(f"{path}: cannot be read any more ({fault.strerror or fault}).") from fault
+        digest.update(
+            f"{path.absolute()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode("utf-8", "surrogatepass")
+        )
+    digest.update(repr(notes).encode())
+    return digest.hexdigest()[:32]
+
+
+def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
+    """The volume as an uncompressed .npy in folder: the one that is there, or a new one."""
+    header = volume.header
+    key = fingerprint(volume.files, header.shape, header.dtype.str)
+    path = folder / f"{key}.npy"
+    with _locks_lock:
+        lock = _locks.setdefault(path.absolute(), threading.Lock())
+    with lock:
+        if not path.exists():
+            try:
+                _convert(volume, path, progress)
+            except OutputError:
+                if not path.exists():  # else another process was quicker
+                    raise
+    found = open_npy(path)
+    if found.header.shape != header.shape or found.header.dtype != header.dtype:
+        raise OutputError(f"{path}: is not the conversion of {header.name}. Delete it and start again.")
+    found.header = header
+    return found
+
+
+def _convert(volume: Volume, path: Path, progress: Progress) -> None:
+    """Write the volume as .npy, slab by slab."""
+    _remove_left_overs(path.parent)
+    depth = volume.header.shape[0]
+    with NpyWriter(path, volume.header, overwrite=True) as writer:
+        for z0, z1 in volume.slabs(16 * 2**20):
+            progress(z0, depth, f"Unpacking {volume.header.name} once")
+            writer.write(volume.read(z0, z1))
+    progress(depth, depth, f"Unpacked {volume.header.name}")
+
+
+def _remove_left_overs(folder: Path) -> None:
+    """Delete conversions that a killed run left half-written."""
+    for path in folder.glob(".*.npy.*.part"):
+        try:
+            if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
+                path.unlink()
+        except OSError:
+            continue
+
+
+def cache_folder() -> Path:
+    """Where conversions are kept: $BONE_CACHE, else the user's cache directory of the platform / bone."""
+    named = os.environ.get("BONE_CACHE")
+    if named:
+        return Path(named).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        return (Path(base) if base else Path.home() / "AppData" / "Local") / "bone"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "bone"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "bone"
