@@ -1,0 +1,123 @@
+"""From class numbers to label values, and how sure the network was.
+
+In:  counts of voxels per class and confidence, as merging gathers them.
+Out: the label value of every class, and the confidence of a prediction in figures.
+Confidence is the highest class probability of a voxel; it is counted in steps of half a per cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelFileError
+
+LEVELS = 201  # confidence 0, 0.005, ... 1
+BACKGROUND = 0  # the label of voxels below the confidence threshold
+COARSE_BINS = 20  # of the histogram that is told
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Label values of the classes of a network, in the order of its outputs.
+
+    values: one per class, 0..65535. names: one per class.
+    """
+
+    values: tuple[int, ...]
+    names: tuple[str, ...]
+
+    @classmethod
+    def from_model(cls, classes: Sequence[Mapping[str, Any]] | None, number: int) -> ClassMap:
+        """From the entries {"value", "name"} of a model file; values 0..number-1 where it has none.
+
+        Raises ModelFileError when the entries do not fit the network's `number` of classes.
+        """
+        if not classes:
+            return cls(tuple(range(number)), tuple(_name(value) for value in range(number)))
+        values = [entry.get("value") for entry in classes]
+        if len(values) != number:
+            raise ModelFileError(f"The model file names {len(values)} classes, but its network has {number}.")
+        sound = [v for v in values if type(v) is int and 0 <= v <= 65535]
+        if len(set(sound)) != number:
+            raise ModelFileError(
+                f"The model file's label values are {values}; expected different whole numbers 0..65535."
+            )
+        names = (str(entry.get("name") or _name(value)) for entry, value in zip(classes, sound, strict=True))
+        return cls(tuple(sound), tuple(names))
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8, or uint16 where a label value is above 255."""
+        return np.dtype(np.uint16 if max(self.values) > 255 else np.uint8)
+
+    @property
+    def background(self) -> int | None:
+        """The class number of background (label 0); None where the network has no such class."""
+        return self.values.index(BACKGROUND) if BACKGROUND in self.values else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the label values are the class numbers themselves."""
+        return self.values == tuple(range(len(self.values)))
+
+    @property
+    def table(self) -> np.ndarray:
+        """(classes + 1,) of `dtype`: the label of each class number, last that of too uncertain voxels."""
+        return np.array([*self.values, BACKGROUND], self.dtype)
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How many voxels had which class with which confidence.
+
+    counts: int64 (classes + 1, LEVELS); the last row holds the voxels that the threshold sent to background,
+    the row of a class those that kept it. Level k means a confidence of k / 200, rounded.
+    """
+
+    class_map: ClassMap
+    counts: np.ndarray
+
+    @property
+    def voxels(self) -> dict[str, int]:
+        """Voxels of each label value in the written labels; the uncertain ones are background."""
+        rows = self.counts.sum(axis=1)
+        voxels = {BACKGROUND: int(rows[-1])} | {
+            value: 0 for value in self.class_map.values if value != BACKGROUND
+        }
+        for value, count in zip(self.class_map.values, rows, strict=False):
+            voxels[value] += int(count)
+        return {str(value): voxels[value] for value in sorted(voxels)}
+
+    def mean(self, counts: np.ndarray) -> float | None:
+        """Mean confidence of counts per level, to 0.0025; None for no voxels."""
+        total = int(counts.sum())
+        return float((counts * np.arange(LEVELS)).sum() / (LEVELS - 1) / total) if total else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a report.
+
+        mean: over all voxels. per_class: mean confidence of the voxels that kept a class, by label value.
+        uncertain_voxels, uncertain_share: those the threshold sent to background. histogram: voxels in 20
+        bins of 0.05 (a confidence of 1 counts in the last).
+        """
+        total = int(self.counts.sum())
+        uncertain = int(self.counts[-1].sum())
+        bins = np.minimum(np.arange(LEVELS) * COARSE_BINS // (LEVELS - 1), COARSE_BINS - 1)
+        histogram = np.zeros(COARSE_BINS, np.int64)
+        np.add.at(histogram, bins, self.counts.sum(axis=0))
+        rows = zip(self.class_map.values, self.class_map.names, self.counts, strict=False)
+        return {
+            "mean": self.mean(self.counts.sum(axis=0)),
+            "per_class": {str(value): {"name": name, "mean": self.mean(row)} for value, name, row in rows},
+            "uncertain_voxels": uncertain,
+            "uncertain_share": uncertain / total if total else 0.0,
+            "histogram": [int(n) for n in histogram],
+        }
+
+
+def _name(value: int) -> str:
+    return "background" if value == BACKGROUND else f"class {value}"

@@ -1,0 +1,149 @@
+"""Merge overlapping chunk predictions, and take the class of each voxel.
+
+In:  class probabilities (class, [z,] y, x) of each chunk, placed by the layout that cut it.
+Out: labels (z, y, x) slab by slab, and counts of voxels per class and confidence.
+The mean is a true one: probabilities are summed into one reused accumulator whose weights are known
+beforehand, and the sum is compared with weight * threshold, so nothing is divided. All stays on the device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .labels import LEVELS, ClassMap
+from .windows import Layout, Merge
+
+EXACT_FLOAT32 = 2**24  # a float32 histogram counts to here
+
+
+class Merger:
+    """Sums of the chunks over `depth` slices of a scan, which move along z as slices are finished.
+
+    layout: of the chunks. depth: most slices that are unfinished at a time. threshold: least confidence.
+    merge: "uniform" (the mean) or "gaussian" (weighted by the distance from the chunk's centre).
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        class_map: ClassMap,
+        depth: int,
+        threshold: float,
+        merge: Merge = "uniform",
+        device: torch.device | None = None,
+    ):
+        self.layout, self.class_map, self.threshold = layout, class_map, threshold
+        self.classes = len(class_map.values)
+        height, width = layout.y.length, layout.x.length
+        device = device or torch.device("cpu")
+        self.start = 0  # slice of the scan that sums[0] belongs to
+        self.sums = torch.zeros((depth, self.classes, height, width), device=device)
+        self.histogram = torch.zeros((self.classes + 1) * 256, dtype=torch.int64, device=device)
+        self._z_totals = layout.z.totals(merge)
+        self._totals = _outer(layout.y.totals(merge), layout.x.totals(merge)).to(device)
+        self._scale = (LEVELS - 1) / self._totals
+        self._limit, self._limit_of = self._totals * 0, 0.0
+        self._weights: torch.Tensor | None = None
+        if merge == "gaussian":
+            in_plane = _outer(layout.y.weights(merge), layout.x.weights(merge))
+            along_z = torch.from_numpy(layout.z.weights(merge))
+            self._weights = (along_z[:, None, None] * in_plane).to(device)
+        self._table: torch.Tensor | None = None
+        if not class_map.is_plain:
+            self._table = torch.from_numpy(class_map.table.astype(np.int32)).to(device)
+
+    def add(self, z: int, corner: tuple[int, int], probabilities: torch.Tensor) -> None:
+        """Add the chunk whose first voxel is (z, *corner) in the scan.
+
+        probabilities: float32 (class, y, x) for windows of one slice, or (class, z, y, x). What lies beyond a
+        padded scan is dropped.
+        """
+        if probabilities.ndim == 3:
+            probabilities = probabilities[:, None]
+        y, x = corner
+        sums = self.sums[z - self.start :, :, y:, x:]
+        depth, height, width = (min(n, m) for n, m in zip(self.layout.size, _spatial(sums), strict=True))
+        sums = sums[:depth, :, :height, :width].transpose(0, 1)
+        probabilities = probabilities[:, :depth, :height, :width]
+        if self._weights is None:
+            sums += probabilities
+        else:
+            sums.addcmul_(probabilities, self._weights[:depth, :height, :width])
+
+    def take(self, end: int) -> torch.Tensor:
+        """Labels (end - start, y, x) of the slices before `end`, to which nothing will be added any more.
+
+        uint8, or uint16 where a label value is above 255, on the device. The sums move on to `end`.
+        """
+        number = end - self.start
+        labels = torch.empty((number, *self._totals.shape), dtype=torch.uint8, device=self.sums.device)
+        if self._table is not None:
+            labels = labels.to(torch.from_numpy(self.class_map.table).dtype)
+        for i in range(number):
+            z_total = float(self._z_totals[self.start + i])
+            best, codes = highest_class(
+                self.sums[i], self._limits(z_total), background=self.class_map.background
+            )
+            self._count(best, codes, z_total)
+            labels[i] = codes * (codes != self.classes) if self._table is None else self._table[codes.int()]
+        held = self.sums.shape[0] - number
+        if held:  # the unfinished slices move to the front; source and target may overlap
+            self.sums[:held] = self.sums[number:].clone()
+        self.sums[held:] = 0
+        self.start = end
+        return labels
+
+    def counts(self) -> np.ndarray:
+        """int64 (classes + 1, LEVELS) of all slices taken so far, for `Confidence`; waits for the device."""
+        return self.histogram.cpu().numpy().reshape(self.classes + 1, 256)[:, :LEVELS]
+
+    def has_lost_numbers(self) -> bool:
+        """Whether the network gave NaN for any voxel so far: level 0; a true confidence is >= 1 / classes."""
+        return bool(self.counts()[:, 0].any())
+
+    def _limits(self, z_total: float) -> torch.Tensor:
+        """float32 (y, x): the sum that a class needs in a slice whose windows along z weigh z_total."""
+        if z_total != self._limit_of:
+            self._limit, self._limit_of = self._totals * (self.threshold * z_total), z_total
+        return self._limit
+
+    def _count(self, best: torch.Tensor, codes: torch.Tensor, z_total: float) -> None:
+        levels = torch.nan_to_num((best * self._scale).div_(z_total).add_(0.5), nan=0.0)
+        if best.is_cuda:  # bincount would wait for the device
+            placed = (levels.floor_() + codes * 256.0 + 0.5).view(-1)
+            for part in placed.split(EXACT_FLOAT32):
+                number = len(self.histogram)
+                self.histogram += part.histc(number, 0, number).to(torch.int64)
+        else:
+            placed = codes.int().mul_(256).add_(levels.to(torch.uint8))
+            self.histogram += torch.bincount(placed.view(-1), minlength=len(self.histogram))
+
+
+def highest_class(
+    sums: torch.Tensor, limit: torch.Tensor, *, background: int | None = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The class with the highest sum at each voxel, the first of equals.
+
+    sums: float32 (class, y, x). limit: float32 (y, x), what the highest must reach. background: its number.
+    Returns the highest sum, and uint8 codes (y, x): the class number; or the number of classes where a class
+    other than background was highest but below the limit.
+    """
+    best, codes = sums[0], torch.zeros(sums.shape[1:], dtype=torch.uint8, device=sums.device)
+    for number in range(1, len(sums)):
+        codes = torch.maximum(codes, (sums[number] > best).view(torch.uint8).mul_(number))
+        best = torch.maximum(best, sums[number])
+    uncertain = best < limit
+    if background is not None:
+        uncertain.logical_and_(codes != background)
+    return best, torch.maximum(codes, uncertain.view(torch.uint8).mul_(len(sums)))
+
+
+def _outer(y: np.ndarray, x: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.outer(y, x))
+
+
+def _spatial(sums: torch.Tensor) -> tuple[int, int, int]:
+    depth, _, height, width = sums.shape
+    return depth, height, width
