@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALL = CHECKOUT / "install"
 APP_PYTHONS = ((3, 12), (3, 13), (3, 11))
 AVIZO_PYTHONS = ((3, 11),)
+NOTHING_COLLECTED = 5  # pytest's exit status
 
 # What runs in the Avizo-side environment: everything that the modules and the stand-in are made of.
 AVIZO_TESTS = (
@@ -163,30 +164,37 @@ def avizo(options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     """All tests in the app's environment, the Avizo side's in theirs; 1 when one failed or none ran."""
-    python = make_app(options, with_tests=True)
+    suites = [("the app's environment", make_app(options, with_tests=True), options.rest)]
     make_worker(options)
-    suites = [("the app's environment", python, [])]
     if not options.without_avizo:
-        there = [path for path in AVIZO_TESTS if (CHECKOUT / path).exists()]
-        suites.append(("the Avizo side (Python 3.11, numpy 1.23.5)", make_avizo_stand_in(options), there))
-    named = [one for one in options.rest if (CHECKOUT / one.split("::")[0]).exists()]
+        chosen = for_avizo(options.rest)
+        suites += [("Avizo's Python 3.11 with numpy 1.23.5", make_avizo_stand_in(options), chosen)] * bool(
+            chosen
+        )
     ran, failed = 0, False
-    for title, interpreter, paths in suites:
-        if named and paths:
-            paths = [one for one in named if one.startswith(tuple(paths))]
-            options.rest = [one for one in options.rest if one not in named]
-            if not paths:
-                continue
+    for title, python, arguments in suites:
         print(f"\n== Tests in {title}", flush=True)
-        status, count = run_tests(interpreter, paths + options.rest)
+        status, count = run_tests(python, arguments)
         print(f"== {count} tests ran in {title}, status {status}", flush=True)
-        chosen = bool(options.rest) and status == 5  # 5: nothing matched what was asked for
-        failed |= status != 0 and not chosen
-        failed |= count == 0 and not options.rest
         ran += count
+        nothing_matched = status == NOTHING_COLLECTED and bool(options.rest)
+        failed |= not nothing_matched and (status != 0 or count == 0)
     if ran == 0:
         print("No test ran: that counts as a failure.", file=sys.stderr)
     return 1 if failed or ran == 0 else 0
+
+
+def for_avizo(arguments: list[str]) -> list[str]:
+    """Pytest's arguments for the Avizo side: its own tests, or those of them that were named.
+
+    >>> for_avizo(["-x", "tests/mocks/test_scans.py", "tests/install"])
+    ['-x', 'tests/mocks/test_scans.py']
+    """
+    named = [one for one in arguments if one.startswith("tests") and (CHECKOUT / one.split("::")[0]).exists()]
+    if not named:
+        return [path for path in AVIZO_TESTS if (CHECKOUT / path).exists()] + arguments
+    ours = [one for one in named if one.startswith(AVIZO_TESTS)]
+    return [one for one in arguments if one in ours or one not in named] if ours else []
 
 
 def run_tests(python: Path, arguments: list[str]) -> tuple[int, int]:

@@ -2,9 +2,8 @@
 
 In:  a folder, the Python versions that will do, requirement files (layers), and where packages come from.
 Out: the environment's interpreter.
-A stamp in the folder says what is in it; while one is being made it carries a mark, so that a half-made one
-is known and made again. A folder with neither is somebody else's: used when it holds the right packages, never
-removed.
+A stamp in the folder says what is in it; a mark says that it is half-made and has to be made again. A folder
+with neither is somebody else's: it is used when it holds the right packages, and never removed.
 """
 
 from __future__ import annotations

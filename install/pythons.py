@@ -2,7 +2,7 @@
 
 In:  versions in order of preference, e.g. ((3, 12), (3, 13), (3, 11)).
 Out: the first interpreter that can make an environment, or a message on where was looked and how to get one.
-Each candidate is run and asked what it is: a name on PATH proves nothing (pyenv's shims, Windows' store stub).
+Each candidate is run and asked what it is: a name on PATH proves nothing (pyenv has shims, Windows a stub).
 """
 
 from __future__ import annotations
