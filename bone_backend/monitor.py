@@ -1,0 +1,197 @@
+"""Watch what a run takes: RAM, GPU memory and GPU use.
+
+In:  nothing but the time between `with Monitor()` and its end.
+Out: peaks and means as plain figures.
+RAM is what the process holds for itself (not the files it has mapped). A thread samples, and rests 300 times
+as long as it worked, so it costs less than 0.4 % of a core. GPU figures are missing where none can be read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+GIB = 2**30
+REST = 300  # times the time spent on sampling
+GRANT_S = (
+    0.005  # of sampling before rests are counted, so that a slow first sample does not blind the monitor
+)
+STATUS = Path("/proc/self/status")
+
+
+class Monitor:
+    """Samples in a thread while it is entered; `figures` tells what was seen so far, at any time.
+
+    interval_s: seconds between samples, if they are quick enough.
+
+    >>> with Monitor() as monitor:
+    ...     _ = bytearray(10)
+    >>> 0 < monitor.figures()["peak_ram_gib"] < 1000
+    True
+    """
+
+    def __init__(self, interval_s: float = 0.05):
+        self.interval_s = interval_s
+        self._peak = self._sum = 0.0
+        self._samples = 0
+        self._gpus: list[_Gpu] = []
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+        self._started = time.perf_counter()
+        self._gpu_due = 0.0
+
+    def __enter__(self) -> Monitor:
+        self._started = time.perf_counter()
+        self._gpus = find_gpus()
+        self._stopped.clear()
+        self._sample()
+        self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._gpu_due = 0.0
+        self._sample()
+
+    def figures(self) -> dict[str, Any]:
+        """What was seen: seconds, peak_ram_gib, mean_ram_gib; with a GPU also the three below.
+
+        peak_gpu_gib: most memory of one GPU that this process held (None where the driver does not tell).
+        mean_gpu_percent: share of the time in which a kernel was resident, mean over the GPUs in use.
+        gpus: for each GPU its name, peak_gib of all processes, own_peak_gib, mean_percent and peak_percent.
+        """
+        with self._lock:
+            figures: dict[str, Any] = {
+                "seconds": time.perf_counter() - self._started,
+                "peak_ram_gib": self._peak / GIB,
+                "mean_ram_gib": self._sum / max(self._samples, 1) / GIB,
+            }
+            if self._gpus:
+                gpus = {gpu.index: gpu.figures() for gpu in self._gpus}
+                own = [gpu["own_peak_gib"] for gpu in gpus.values() if gpu["own_peak_gib"] is not None]
+                used = [gpu for gpu in gpus.values() if gpu["own_peak_gib"]] or list(gpus.values())
+                figures["peak_gpu_gib"] = max(own) if own else None
+                figures["mean_gpu_percent"] = sum(gpu["mean_percent"] for gpu in used) / len(used)
+                figures["gpus"] = {str(index): gpu for index, gpu in gpus.items()}
+        return figures
+
+    def _watch(self) -> None:
+        begun, wait_s = time.perf_counter(), self.interval_s
+        while not self._stopped.wait(wait_s):
+            self._sample()
+            owed_s = REST * (time.thread_time() - GRANT_S) - (time.perf_counter() - begun)
+            wait_s = max(self.interval_s, owed_s)
+
+    def _sample(self) -> None:
+        ram = private_bytes()
+        with self._lock:
+            self._peak = max(self._peak, ram)
+            self._sum += ram
+            self._samples += 1
+            if self._gpus and time.perf_counter() >= self._gpu_due:
+                self._gpu_due = time.perf_counter() + 5 * self.interval_s
+                for gpu in self._gpus:
+                    gpu.sample()
+
+
+def private_bytes() -> int:
+    """RAM that this process alone holds, without mapped files, in bytes.
+
+    Linux: RssAnon. Windows: the private bytes. macOS: the unique set size.
+    """
+    if sys.platform.startswith("linux"):
+        for line in STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    process = psutil.Process()
+    if sys.platform == "win32":
+        return int(process.memory_info().private)
+    return int(process.memory_full_info().uss)
+
+
+class _Gpu:
+    """One GPU as NVIDIA's management library sees it."""
+
+    def __init__(self, index: int, handle: Any, library: Any):
+        self.index, self._handle, self._library = index, handle, library
+        name = library.nvmlDeviceGetName(handle)
+        self.name = name.decode() if isinstance(name, bytes) else str(name)
+        self._peak, self._own_peak = 0, 0
+        self._percent_sum = self._percent_peak = self._samples = 0
+        self._tells_own = False
+
+    def sample(self) -> None:
+        """Look once; a GPU that does not answer keeps its figures."""
+        try:
+            self._peak = max(self._peak, int(self._library.nvmlDeviceGetMemoryInfo(self._handle).used))
+            percent = int(self._library.nvmlDeviceGetUtilizationRates(self._handle).gpu)
+            own = self._own_bytes()
+        except self._library.NVMLError:
+            return
+        self._percent_sum += percent
+        self._percent_peak = max(self._percent_peak, percent)
+        self._samples += 1
+        if own is not None:
+            self._tells_own, self._own_peak = True, max(self._own_peak, own)
+
+    def figures(self) -> dict[str, Any]:
+        """Plain values; see Monitor.figures."""
+        return {
+            "name": self.name,
+            "peak_gib": self._peak / GIB,
+            "own_peak_gib": self._own_peak / GIB if self._tells_own else None,
+            "mean_percent": self._percent_sum / max(self._samples, 1),
+            "peak_percent": self._percent_peak,
+        }
+
+    def _own_bytes(self) -> int | None:
+        """Memory of this process; None where the driver does not tell (containers, Windows)."""
+        processes = self._library.nvmlDeviceGetComputeRunningProcesses(self._handle)
+        mine = [entry.usedGpuMemory for entry in processes if entry.pid == os.getpid()]
+        return int(mine[0]) if mine and mine[0] is not None else _reserved_by_torch(self.name)
+
+
+def _reserved_by_torch(name: str) -> int | None:
+    """What torch holds on its GPU of that name; None where torch has not begun to use a GPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    held = [
+        int(torch.cuda.memory_reserved(i))
+        for i in range(torch.cuda.device_count())
+        if torch.cuda.get_device_name(i) == name
+    ]
+    return max(held, default=None)
+
+
+def find_gpus(load: Callable[[], Any] | None = None) -> list[_Gpu]:
+    """The NVIDIA GPUs of this machine; empty where there are none, or no driver.
+
+    load: gives the management library (pynvml unless a test brings another).
+    """
+    try:
+        library = _load_library() if load is None else load()
+        library.nvmlInit()
+        count = library.nvmlDeviceGetCount()
+        return [_Gpu(i, library.nvmlDeviceGetHandleByIndex(i), library) for i in range(count)]
+    except (
+        Exception
+    ):  # each missing piece (package, driver, right) has its own error, and all mean: no figures
+        return []
+
+
+def _load_library() -> Any:
+    import pynvml  # on use: Avizo's Python may lack it
+
+    return pynvml

@@ -1,0 +1,143 @@
+"""The monitor sees what was allocated, and costs next to nothing."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from bone_backend.monitor import GIB, Monitor, find_gpus, private_bytes
+
+
+def test_the_peak_rises_by_what_was_allocated_and_stays():
+    with Monitor(interval_s=0.01) as monitor:
+        before = monitor.figures()["peak_ram_gib"]
+        block = np.ones(100 * 2**20, np.uint8)
+        time.sleep(0.3)
+        del block
+        time.sleep(0.05)
+    after = monitor.figures()
+    assert after["peak_ram_gib"] - before == pytest.approx(100 / 1024, rel=0.2)
+    assert after["mean_ram_gib"] < after["peak_ram_gib"]
+    assert after["seconds"] > 0.3
+
+
+def test_private_memory_is_part_of_the_resident_memory():
+    assert 2**20 < private_bytes() <= psutil.Process().memory_info().rss * 1.05
+
+
+def test_a_mapped_file_is_not_counted(tmp_path):
+    np.zeros(80 * 2**20, np.uint8).tofile(tmp_path / "scan.raw")
+    before = private_bytes()
+    mapped = np.memmap(tmp_path / "scan.raw", np.uint8, mode="r")
+    mapped.sum()
+    assert private_bytes() - before < 20 * 2**20
+
+
+def test_watching_takes_less_than_half_a_per_cent_of_a_core():
+    with Monitor():
+        entered = time.process_time()
+        time.sleep(3)
+        spent = time.process_time() - entered
+    assert spent < 0.005 * 3 + 0.005  # and what a slow first sample is granted
+
+
+def test_it_can_be_asked_before_its_end_and_used_twice():
+    monitor = Monitor()
+    with monitor:
+        assert monitor.figures()["peak_ram_gib"] > 0
+    with monitor:
+        pass
+    assert monitor.figures()["peak_ram_gib"] > 0
+
+
+def test_the_figures_are_kept_when_the_run_fails():
+    monitor = Monitor()
+    with pytest.raises(ZeroDivisionError), monitor:
+        raise ZeroDivisionError
+    assert monitor.figures()["peak_ram_gib"] > 0
+
+
+class StandInLibrary:
+    """Two GPUs; this process holds 3 GiB of the second, which is busy half of the time."""
+
+    class NVMLError(Exception):
+        pass
+
+    def __init__(self):
+        self.percent = 0
+
+    def nvmlInit(self):  # noqa: N802
+        pass
+
+    def nvmlDeviceGetCount(self):  # noqa: N802
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
+        return index
+
+    def nvmlDeviceGetName(self, handle):  # noqa: N802
+        return b"Old GPU" if handle == 0 else "New GPU"
+
+    def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802
+        return SimpleNamespace(used=(1 + 4 * handle) * GIB)
+
+    def nvmlDeviceGetUtilizationRates(self, handle):  # noqa: N802
+        self.percent = 100 - self.percent
+        return SimpleNamespace(gpu=self.percent if handle else 0)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
+        mine = [SimpleNamespace(pid=os.getpid(), usedGpuMemory=3 * GIB)] if handle else []
+        return [SimpleNamespace(pid=-1, usedGpuMemory=GIB), *mine]
+
+
+def test_gpu_figures_tell_the_whole_and_the_own_share():
+    first, second = find_gpus(StandInLibrary)
+    for _ in range(4):
+        first.sample()
+        second.sample()
+    assert first.figures()["name"] == "Old GPU"
+    assert first.figures()["peak_gib"] == 1.0
+    told = second.figures()
+    assert (told["name"], told["peak_gib"], told["own_peak_gib"]) == ("New GPU", 5.0, 3.0)
+
+
+def test_a_gpu_that_stops_answering_keeps_its_figures():
+    class Failing(StandInLibrary):
+        def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802
+            raise self.NVMLError
+
+    gpu = find_gpus(Failing)[1]
+    gpu.sample()
+    assert gpu.figures()["peak_gib"] == 0.0
+
+
+def test_a_missing_driver_means_no_gpu_figures():
+    class NoDriver(StandInLibrary):
+        def nvmlInit(self):  # noqa: N802
+            raise self.NVMLError
+
+    assert find_gpus(NoDriver) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_without_a_gpu_there_are_no_gpu_figures():
+    with Monitor() as monitor:
+        pass
+    assert "peak_gpu_gib" not in monitor.figures()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_memory_on_a_gpu_is_seen():
+    with Monitor() as monitor:
+        block = torch.zeros(GIB, dtype=torch.uint8, device="cuda")
+        time.sleep(1.0)
+        del block
+    assert monitor.figures()["peak_gpu_gib"] >= 1.0
+    assert monitor.figures()["gpus"]["0"]["peak_gib"] >= 1.0
