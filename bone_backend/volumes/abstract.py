@@ -58,13 +58,13 @@ class Volume(abc.ABC):
         """Copy slices z0 to z1 into out, which has the right shape and dtype."""
 
     def slabs(self, budget_bytes: int = SLAB_BYTES) -> Iterator[tuple[int, int]]:
-        """Ranges (z0, z1) that cover the volume in order, each at most budget_bytes, but at least one slice."""
+        """Ranges (z0, z1) that cover the volume in order, of at most budget_bytes but at least one slice."""
         step = max(1, int(budget_bytes) // self.header.slice_bytes)
         for z0 in range(0, self.header.shape[0], step):
             yield z0, min(z0 + step, self.header.shape[0])
 
-    def close(self) -> None:
-        """Give open files back; nothing can be read afterwards."""
+    def close(self) -> None:  # noqa: B027  an array has nothing to close
+        """Give open files back."""
 
     def __enter__(self) -> Volume:
         return self
@@ -76,10 +76,14 @@ class Volume(abc.ABC):
 class VolumeWriter(abc.ABC):
     """Takes a volume slab by slab; it appears under its name only when it is whole.
 
-    As a context manager: leaving it normally renames the finished volume into place, an exception leaves nothing.
+    A context manager: at its end the finished volume is renamed into place; an exception leaves nothing.
     """
 
     def __init__(self, path: Path, header: Header):
+        if header.dtype.kind not in "uif":
+            raise ValueError(
+                f"{path.name}: {header.dtype} cannot be written; use whole or floating-point numbers"
+            )
         self.path = path
         self.header = header
         self.written = 0  # slices
@@ -96,7 +100,8 @@ class VolumeWriter(abc.ABC):
             slab = slab.view(np.uint8)
         if slab.ndim != 3 or slab.shape[1:] != self.header.shape[1:] or slab.dtype != self.header.dtype:
             raise ValueError(
-                f"slab is {slab.dtype} {slab.shape}; {self.path.name} takes {self.header.dtype} (n, *{self.header.shape[1:]})"
+                f"{self.path.name}: slab is {slab.dtype} {slab.shape}; expected (n, y, x) "
+                f"with (y, x) = {self.header.shape[1:]}, {self.header.dtype}"
             )
         if self.written + len(slab) > self.header.shape[0]:
             raise ValueError(
@@ -120,7 +125,8 @@ class VolumeWriter(abc.ABC):
         try:
             if self.written != self.header.shape[0]:
                 raise OutputError(
-                    f"{self.path.name}: {self.written} of {self.header.shape[0]} slices were written; nothing was kept."
+                    f"{self.path.name}: {self.written} of {self.header.shape[0]} slices were written; "
+                    "nothing was kept."
                 )
             self._finish()
         except OSError as error:

@@ -1,7 +1,7 @@
 """Volumes in memory and in .npy files.
 
 In:  an array or memory map (z, y, x), or a .npy file of one.
-Out: a Volume. A .npy file has no voxel size; C-ordered ones are read by position, others through a memory map.
+Out: a Volume. A .npy file has no voxel size; it is read by position, or mapped where it is Fortran-ordered.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ArrayVolume(Volume):
 
 
 def _read_layout(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """shape, whether Fortran-ordered, dtype and data offset of a .npy file, checked against the file's size."""
+    """Shape, whether Fortran-ordered, dtype and data offset of a .npy file; its size is checked."""
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)

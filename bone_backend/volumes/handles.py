@@ -2,8 +2,9 @@
 
 In:  file, offset, and a buffer to fill.
 Out: the filled buffer; ScanError with the file's name when it is gone or shorter than it was.
-At most `limit` files are open at a time in the whole process; the longest unused is closed first. Any thread may read.
-Files are not memory-mapped: a mapped file that disappears from a network drive ends the process, a read raises an error.
+At most `limit` files are open at a time in the whole process; the longest unused is closed first. Any thread
+may read. Files are not memory-mapped: a mapped file that disappears from a network drive ends the process,
+while a read raises an error.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..errors import ScanError
 
 
 class PositionalFile:
-    """One open file, read by position; on Linux and macOS any number of threads share its handle (`os.pread`)."""
+    """One open file, read by position (`os.pread`); any number of threads share its handle. Linux, macOS."""
 
     shared_by_threads = True
 
@@ -41,12 +42,12 @@ class PositionalFile:
 
 
 class SeekingFile:
-    """The same by seek and read, where the system has no `pread` (Windows): each thread has a handle of its own."""
+    """The same by seek and read, one handle per thread, where the system has no `pread` (Windows)."""
 
     shared_by_threads = False
 
     def __init__(self, path: Path):
-        self._handle = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._handle = path.open("rb", buffering=0)
 
     def read_some(self, buffer: memoryview, offset: int) -> int:
         """Fill the buffer from offset as far as one system call goes; returns the number of bytes."""
@@ -127,11 +128,11 @@ class Handles:
             file.close()
 
     def leave(self, owner: int) -> None:
-        """Note that an owner is gone. Takes no lock, because the garbage collector may call it at any moment."""
+        """Note that an owner is gone; takes no lock, since the garbage collector may call it any time."""
         self._left.append(owner)
 
 
-# 256 leaves room below the 1,024 open files that Linux allows a process, and the 512 of the Windows C library.
+# Linux allows a process 1,024 open files by default, the Windows C library 512.
 HANDLES = Handles(256)
 _owners = itertools.count()
 

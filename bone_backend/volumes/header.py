@@ -108,7 +108,7 @@ class Header:
 
 
 class SliceLocation(NamedTuple):
-    """Where the voxels of one slice lie in a file: y * x numbers of `dtype` (with its byte order) at `offset`."""
+    """Where the voxels of one slice lie: y * x numbers of `dtype` (with its byte order) from `offset` on."""
 
     path: Path
     offset: int

@@ -1,7 +1,7 @@
 """Write files so that they appear only when they are whole, and say in words why they could not.
 
 In:  the path that a result shall have.
-Out: a temporary path beside it, renamed at the end; OutputError for a full disk, no right, or a result in the way.
+Out: a temporary path beside it, to be renamed; OutputError for a full disk, no right, or a result in the way.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def temporary_path(path: Path) -> Path:
 def prepare(path: Path, *, overwrite: bool, needed_bytes: int) -> None:
     """Make the folder that `path` goes into, and refuse what cannot end well before the work starts.
 
-    Raises OutputError when something of that name is there and overwrite is False, or when the space does not suffice.
+    Raises OutputError when something of that name is there and overwrite is False, or when space is short.
     """
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: is already there. Choose another name, or allow it with --overwrite.")

@@ -22,7 +22,7 @@ def is_foreign(dtype: np.dtype) -> bool:
 
 
 class SliceFiles:
-    """The files behind a list of slices, each file once: reads bytes of slice z at an offset within the slice."""
+    """The files behind a list of slices, each once; reads bytes of slice z at an offset within the slice."""
 
     def __init__(self, slices: list[SliceLocation]):
         numbers: dict[Path, int] = {}
@@ -32,7 +32,7 @@ class SliceFiles:
         self.close = self._reader.close
 
     def read(self, z: int, offset: int, buffer: memoryview) -> None:
-        """Fill `buffer` with the bytes of slice z from `offset` on; may run into the slices that follow in the file."""
+        """Fill `buffer` from slice z, `offset` bytes on; may run on into the slices behind it in the file."""
         number, start = self._places[z]
         self._reader.read(number, start + offset, buffer)
 

@@ -2,7 +2,7 @@
 
 In:  a volume, and a folder for what has to be converted.
 Out: a PatchSource, which copies (y, x) patches of slices into the caller's array, in the stored dtype.
-Uncompressed volumes are read where they are, anything else is converted once; memory does not grow with the scan.
+Uncompressed volumes are read where they are, others are converted once; memory does not grow with the scan.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class PatchSource(abc.ABC):
     def read_patch(self, z: int, y: int, x: int, *, out: np.ndarray) -> np.ndarray:
         """Copy the patch that begins at (z, y, x) into out and return it.
 
-        out: (height, width) of slice z, or (depth, height, width) of slices z and on; of the header's dtype, any strides.
+        out: (height, width) of slice z, or (depth, height, width) of slices z and on; any strides, of the
+        header's dtype or one that holds all its values.
         Raises ScanError, naming the file, when a slice is lost or shortened; IndexError outside the volume.
         """
         tile = out if out.ndim == 3 else out[None]
@@ -63,7 +64,7 @@ class PatchSource(abc.ABC):
     def _copy(self, z: int, y: int, x: int, out: np.ndarray) -> None:
         """Copy a patch of one slice; the bounds are checked."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  an array has nothing to close
         """Give open files back."""
 
     def __enter__(self) -> PatchSource:
@@ -82,17 +83,11 @@ class ArraySource(PatchSource):
 
     def _copy(self, z: int, y: int, x: int, out: np.ndarray) -> None:
         height, width = out.shape
-        np.copyto(
-            out, self._array[z, y : y + height, x : x + width], casting="no" if self._native else "equiv"
-        )
-
-    @property
-    def _native(self) -> bool:
-        return self._array.dtype.isnative
+        np.copyto(out, self._array[z, y : y + height, x : x + width], casting="safe")
 
 
 class FileSource(PatchSource):
-    """Patches of a volume whose slices lie uncompressed in files: one read per patch, from its first row to its last."""
+    """Patches of a volume that lies uncompressed in files: one read per patch, first row to last."""
 
     def __init__(self, volume: Volume):
         assert volume.slices is not None
@@ -110,7 +105,7 @@ class FileSource(PatchSource):
         buffer = self._buffer(count)
         self._files.read(z, (y * row + x) * item, memoryview(buffer)[:count])
         band = np.ndarray((height, width), self._dtypes[z], buffer, strides=(row * item, item))
-        np.copyto(out, band, casting="equiv")
+        np.copyto(out, band, casting="safe")
 
     def _buffer(self, count: int) -> bytearray:
         """Memory of this thread, reused from patch to patch."""
@@ -126,7 +121,7 @@ class FileSource(PatchSource):
 def open_source(volume: Volume, *, folder: Path, progress: Progress = silent) -> PatchSource:
     """A source of patches of the volume.
 
-    folder: where a volume that cannot be read in place (compressed, tiled, Fortran-ordered file) is converted to, once.
+    folder: where a volume that cannot be read in place (compressed, tiled, Fortran order) is converted, once.
     progress: called during a conversion; may raise Cancelled, which leaves nothing behind.
     Raises OutputError when the folder has too little space for a conversion.
     """
@@ -138,7 +133,7 @@ def open_source(volume: Volume, *, folder: Path, progress: Progress = silent) ->
 
 
 def fingerprint(files: Sequence[Path], *notes: object) -> str:
-    """A name for the present content of files, from their absolute paths, sizes and times of change; 32 hex digits."""
+    """A name for the present content of files, from path, size and time of change: 32 hex digits."""
     digest = hashlib.sha256()
     for path in files:
         try:

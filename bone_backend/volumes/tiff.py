@@ -2,27 +2,23 @@
 
 In:  a folder of slices, or a file of many pages.
 Out: a volume: read by position where the voxels lie uncompressed, else decoded page by page.
-Every header is checked before a volume is given out; a page that is damaged inside shows when it is decoded, and is named.
+Every header is checked before a volume is given out; a page damaged inside is named when it is decoded.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import threading
-import weakref
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import PackageError, ScanError
+from ..errors import ScanError
 from .abstract import Volume
 from .header import Header, SliceLocation
 from .positional import PositionalVolume
 from .tiff_calibration import Calibration, read_calibration
+from .tiff_decoding import EncodedVolume, opened
 from .tiff_folder import slice_files
 
 
@@ -45,7 +41,7 @@ def open_folder(folder: Path) -> Volume:
     pages = []
     calibration = None
     for path in files:
-        with _opened(path) as tif:
+        with opened(path) as tif:
             if calibration is None:
                 calibration = read_calibration(tif)
             pages.append(_only_page(path, tif))
@@ -55,19 +51,19 @@ def open_folder(folder: Path) -> Volume:
 
 
 def open_file(path: Path) -> Volume:
-    """A TIFF of many pages as a volume. Raises ScanError for one page, colour, mixed pages, a truncated file."""
-    with _opened(path) as tif:
+    """A TIFF of many pages as a volume. ScanError for one page, colour, mixed pages, a truncated file."""
+    with opened(path) as tif:
         pages = _stack_pages(path, tif)
         calibration = read_calibration(tif)
     return _volume(_stem(path), path, "tiff", pages, calibration, (path,))
 
 
 def peek(path: Path) -> Header:
-    """Shape, dtype and voxel size without the data; of a folder only names and the first header are looked at."""
+    """Shape, dtype and voxel size without the data; of a folder only names and the first header are read."""
     if not path.is_dir():
         return open_file(path).header
     files = slice_files(path)
-    with _opened(files[0]) as tif:
+    with opened(files[0]) as tif:
         page = _only_page(files[0], tif)
         calibration = read_calibration(tif)
     return _header(path.resolve().name, path, "tiff-folder", len(files), page, calibration)
@@ -92,59 +88,6 @@ def _stem(path: Path) -> str:
     return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """An open tifffile.TiffFile; whatever tifffile raises or complains of becomes a ScanError with the file's name."""
-    try:
-        import tifffile  # only here and in tiff_writer.py: not every host has it
-    except ImportError as fault:
-        raise PackageError("TIFF files need the package tifffile: pip install tifffile") from fault
-    with _complaints() as complaints:
-        try:
-            with tifffile.TiffFile(path) as tif:
-                yield tif
-        except ScanError:
-            raise
-        except OSError as fault:
-            raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
-        except tifffile.TiffFileError as fault:
-            raise ScanError(
-                f"{path}: is not a TIFF file, though its name says so, or it is damaged ({fault}). Export it again."
-            ) from fault
-        except Exception as fault:  # tifffile meets damaged files with many kinds of exception
-            raise ScanError(
-                f"{path}: is damaged ({type(fault).__name__}: {fault}). Export it again."
-            ) from fault
-    if complaints:
-        raise ScanError(f"{path}: is damaged or truncated ({complaints[0]}). Copy or export it again.")
-
-
-class _Listener(logging.Handler):
-    """Keeps what tifffile logs as an error in one thread: it goes on quietly where a page chain is broken."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.thread = threading.get_ident()
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        bad = record.levelno >= logging.ERROR or "invalid page offset" in text or "corrupted" in text
-        if record.thread == self.thread and bad:
-            self.heard.append(text)
-
-
-@contextlib.contextmanager
-def _complaints() -> Iterator[list[str]]:
-    logger = logging.getLogger("tifffile")
-    listener = _Listener()
-    logger.addHandler(listener)
-    try:
-        yield listener.heard
-    finally:
-        logger.removeHandler(listener)
-
-
 def _only_page(path: Path, tif: Any) -> Page:
     """The page of a slice file."""
     if tif.is_multipage:
@@ -156,13 +99,13 @@ def _only_page(path: Path, tif: Any) -> Page:
 
 
 def _page(path: Path, number: int, page: Any, size: int) -> Page:
-    """What the header of one page says; raises ScanError for colour, number types without meaning, and lost bytes."""
+    """What the header of one page says; ScanError for colour, odd number types and lost bytes."""
     key = page.keyframe
     where = f"{path}, page {number + 1}" if number else f"{path}"
     if key.samplesperpixel != 1 or key.photometric in (2, 6):
         raise ScanError(
-            f"{where}: is a colour image ({key.samplesperpixel} values per pixel); a scan has one grey value per voxel. "
-            "Convert it to 8 or 16 bit grey first (Fiji: Image > Type)."
+            f"{where}: is a colour image ({key.samplesperpixel} values per pixel); a scan has one grey value "
+            "per voxel. Convert it to 8 or 16 bit grey first (Fiji: Image > Type)."
         )
     if key.dtype is None or key.dtype.kind not in "buif" or len(page.shape) != 2:
         raise ScanError(
@@ -193,8 +136,8 @@ def _check_equal(folder: Path, pages: list[Page]) -> None:
     odd = next(p for p in pages if (p.shape, p.dtype.newbyteorder("=")) != (shape, dtype))
     name = odd.path.name if odd.path != folder else f"page {odd.number + 1}"
     raise ScanError(
-        f"{folder}: {name} is {odd.dtype.newbyteorder('=')} {odd.shape}, but {most} of {len(pages)} slices are "
-        f"{dtype} {shape} (y, x). All slices of a volume have one size and number type."
+        f"{folder}: {name} is {odd.dtype.newbyteorder('=')} {odd.shape}, but {most} of {len(pages)} slices "
+        f"are {dtype} {shape} (y, x). All slices of a volume have one size and number type."
     )
 
 
@@ -242,66 +185,10 @@ def _series_pages(path: Path, tif: Any, series: Any, depth: int, size: int) -> l
         raise ScanError(
             f"{path}: {depth} slices are announced, {len([p for p in members if p])} found. Export it again."
         )
+    if any(page.parent is not tif for page in members):
+        raise ScanError(
+            f"{path}: is spread over several files (OME). Export it as one stack, or give a folder."
+        )
     pages = [_page(path, i, page, size) for i, page in enumerate(members)]
     _check_equal(path, pages)
     return pages
-
-
-class EncodedVolume(Volume):
-    """A volume whose pages are compressed, tiled or otherwise encoded: decoded page by page, one thread at a time.
-
-    For random access convert it first (`store.open_source` does).
-    """
-
-    def __init__(self, header: Header, places: list[tuple[Path, int]], files: tuple[Path, ...]):
-        self.header = header
-        self.files = files
-        self._places = places
-        self._lock = threading.Lock()
-        self._open: tuple[Any, list[Any]] | None = None  # the stack's TiffFile and its pages
-
-    def _fill(self, z0: int, z1: int, out: np.ndarray) -> None:
-        with self._lock:
-            for z in range(z0, z1):
-                path, number = self._places[z]
-                if len(self.files) > 1:
-                    with _opened(path) as tif:
-                        self._decode(path, number, tif.pages[0], out[z - z0])
-                else:
-                    self._decode(path, number, self._pages(path)[number], out[z - z0])
-
-    def _pages(self, path: Path) -> list[Any]:
-        """The pages of the stack, which is kept open."""
-        if self._open is None:
-            import tifffile
-
-            try:
-                tif = tifffile.TiffFile(path)
-            except (OSError, tifffile.TiffFileError) as fault:
-                raise ScanError(f"{path}: cannot be read any more ({fault}).") from fault
-            weakref.finalize(self, tif.close)
-            self._open = (tif, list(tif.series[0].pages))
-        return self._open[1]
-
-    def _decode(self, path: Path, number: int, page: Any, out: np.ndarray) -> None:
-        """Decode one page into out; raises ScanError naming it, or PackageError where the decoder is missing."""
-        where = (
-            path.name if len(self.files) > 1 else f"{path.name}, slice {number + 1} of {len(self._places)}"
-        )
-        try:
-            np.copyto(out, page.asarray().reshape(out.shape), casting="same_kind")
-        except Exception as fault:  # each decoder has its own kind of exception
-            if "imagecodecs" in str(fault) or isinstance(fault, NotImplementedError):
-                raise PackageError(
-                    f"{path}: is compressed with {page.keyframe.compression.name}, which needs the package imagecodecs: "
-                    "pip install imagecodecs. Or save it uncompressed (Fiji: File > Save As > Tiff)."
-                ) from fault
-            raise ScanError(
-                f"{path.parent / where}: cannot be decoded ({fault}). The slice is damaged."
-            ) from fault
-
-    def close(self) -> None:
-        with self._lock:
-            if self._open is not None:
-                self._open[0].close()
-                self._open = None

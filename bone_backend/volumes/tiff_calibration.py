@@ -2,7 +2,7 @@
 
 In:  an open tifffile.TiffFile; or, for writing, a Header.
 Out: voxel size (z, y, x) with unit and origin; or the description and resolution that carry them.
-What is written is what Fiji writes: pixels per unit as resolution, `unit`, `spacing` (z) and origin in the description.
+Written as Fiji does: pixels per unit as resolution; `unit`, `spacing` (z) and origin in the description.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ UNKNOWN = Calibration(None, "um", (0.0, 0.0, 0.0))
 def read_calibration(tif: Any) -> Calibration:
     """What an open tifffile.TiffFile says of its voxel size.
 
-    OME first, then ImageJ, then the resolution tags alone. The unit of ImageJ's description holds for its resolution tags
-    too, as in ImageJ. Where nothing gives the z spacing, voxels are taken to be isotropic if x and y agree, else the size is unknown.
-    Unknown are also: the unit "pixel" with size 1, no unit with resolution 1, and, without ImageJ or OME,
-    the resolutions that drawing programs write by default (72, 96, 300 pixels per inch and the like).
+    OME first, then ImageJ, then the resolution tags alone. The unit of ImageJ's description holds for its
+    resolution tags too, as in ImageJ. Where nothing gives the z spacing, voxels are taken to be isotropic if
+    x and y agree, else the size is unknown. Unknown are also: the unit "pixel" with size 1, no unit with
+    resolution 1, and, without ImageJ or OME, the resolutions that drawing programs write by default (72, 96,
+    300 pixels per inch and the like).
     """
     if tif.is_ome and tif.ome_metadata:
         return _from_ome(tif.ome_metadata)

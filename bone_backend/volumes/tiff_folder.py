@@ -1,12 +1,13 @@
 """Which files of a folder are the slices of one volume, and in which order.
 
 In:  a folder.
-Out: its TIFF files in natural order (slice_2 before slice_10); ScanError for none, one, a gap in the numbers, or two series.
+Out: its TIFF files in natural order (slice_2 before slice_10); ScanError for none, one, a gap, or two series.
 Only names are looked at here; what the files hold is checked in tiff.py.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections import defaultdict
@@ -36,7 +37,7 @@ def is_tiff_name(name: str) -> bool:
 def slice_files(folder: Path) -> list[Path]:
     """The TIFF files of a folder in natural order; other files beside them do not matter.
 
-    Raises ScanError for an empty or single-slice folder, a missing number, a number that comes twice, or two series.
+    Raises ScanError for an empty or single-slice folder, a missing or repeated number, or two series.
     """
     try:
         with os.scandir(folder) as entries:
@@ -62,7 +63,7 @@ def _nothing_found(folder: Path, folders: list[str]) -> str:
     better = []
     for name in sorted(folders, key=natural_key):
         try:
-            if any(is_tiff_name(n) for n in os.listdir(folder / name)):
+            if any(is_tiff_name(file.name) for file in (folder / name).iterdir()):
                 better.append(name)
         except OSError:
             continue
@@ -112,7 +113,7 @@ def _check_gaps(folder: Path, names: list[str], numbers: tuple[int, ...], part: 
 
     numbers: of each name, ascending; part: where the number stands when a name is split at its numbers.
     """
-    gaps = [after - before for before, after in zip(numbers, numbers[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(numbers)]
     step = min(gaps)
     if step == 0:
         i = gaps.index(0)

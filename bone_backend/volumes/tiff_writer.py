@@ -2,7 +2,7 @@
 
 In:  a header, then slabs in order.
 Out: the finished file or folder, renamed into place when it is whole.
-Uncompressed voxels are one block per slice behind a header that tifffile lays out once, so writing is as fast as the disk.
+Uncompressed voxels are one block behind a header that tifffile lays out once: writing is as fast as the disk.
 """
 
 from __future__ import annotations
@@ -14,23 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OutputError, PackageError
+from ..errors import OutputError
 from .abstract import VolumeWriter
 from .header import Header
 from .output import prepare, remove, sync, temporary_path
 from .tiff_calibration import description, resolution
+from .tiff_decoding import import_tifffile
 from .tiff_folder import is_tiff_name
 
 CLASSIC_LIMIT = 2**32 - 2**25  # offsets in a classic TIFF have 32 bits; the rest is for the pages' headers
 COMPRESSIONS = (None, "zlib")
-
-
-def _tifffile() -> Any:
-    try:
-        import tifffile  # only here and in tiff.py: not every host has it
-    except ImportError as fault:
-        raise PackageError("TIFF files need the package tifffile: pip install tifffile") from fault
-    return tifffile
 
 
 def _little_endian(slab: np.ndarray) -> np.ndarray:
@@ -38,7 +31,7 @@ def _little_endian(slab: np.ndarray) -> np.ndarray:
 
 
 def _tags(header: Header, slices: int) -> dict[str, Any]:
-    """What every page is written with; the description holds unit, z spacing and origin as ImageJ has them."""
+    """What pages are written with; the description holds unit, z spacing and origin as ImageJ has them."""
     return {
         "photometric": "minisblack",
         "metadata": None,
@@ -50,7 +43,7 @@ def _tags(header: Header, slices: int) -> dict[str, Any]:
 
 
 class TiffFileWriter(VolumeWriter):
-    """Writes one TIFF with a page per slice; BigTIFF (which Fiji opens through Bio-Formats) where 4 GB do not suffice."""
+    """Writes one TIFF with a page per slice; BigTIFF above 4 GB (Fiji opens it through Bio-Formats)."""
 
     def __init__(
         self,
@@ -69,7 +62,7 @@ class TiffFileWriter(VolumeWriter):
         self._temporary = temporary_path(path)
         depth, height, width = header.shape
         large = header.nbytes + 2000 * depth > CLASSIC_LIMIT if bigtiff is None else bigtiff
-        self._tiff = _tifffile().TiffWriter(self._temporary, bigtiff=large, byteorder="<", ome=False)
+        self._tiff = import_tifffile().TiffWriter(self._temporary, bigtiff=large, byteorder="<", ome=False)
         self._file: io.BufferedWriter | io.BufferedRandom | None = None
         if compression is None:
             try:
@@ -132,7 +125,7 @@ class TiffFolderWriter(VolumeWriter):
     def _lay_out(self) -> None:
         """The bytes before and behind the voxels, which are the same for every slice."""
         buffer = io.BytesIO()
-        with _tifffile().TiffWriter(buffer, bigtiff=False, byteorder="<") as tiff:
+        with import_tifffile().TiffWriter(buffer, bigtiff=False, byteorder="<") as tiff:
             offset, count = tiff.write(
                 shape=self.header.shape[1:],
                 dtype=self.header.dtype.newbyteorder("<"),
@@ -146,7 +139,7 @@ class TiffFolderWriter(VolumeWriter):
         for number, image in enumerate(_little_endian(slab), self.written):
             path = self._temporary / f"{self.path.name}_{number:0{self._digits}d}.tif"
             if self._compression is not None:
-                _tifffile().imwrite(
+                import_tifffile().imwrite(
                     path, image, byteorder="<", compression=self._compression, **_tags(self.header, 1)
                 )
                 continue
@@ -176,7 +169,7 @@ class TiffFolderWriter(VolumeWriter):
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise OutputError unless path is a folder of TIFF slices and nothing else: other files are not ours to delete."""
+    """Raise OutputError unless path is a folder of TIFF slices only: other files are not ours to delete."""
     if not path.is_dir():
         raise OutputError(f"{path}: is a file. Choose another name for the folder of slices.")
     other = next((p.name for p in sorted(path.iterdir()) if p.is_dir() or not is_tiff_name(p.name)), None)

@@ -16,6 +16,7 @@ from . import tiff
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume, NpyWriter, open_npy, peek_npy
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple
+from .output import output_fault
 from .tiff_folder import is_tiff_name
 from .tiff_writer import COMPRESSIONS, TiffFileWriter, TiffFolderWriter
 
@@ -50,7 +51,7 @@ def open_volume(path: Path | str) -> Volume:
 
 
 def peek(path: Path | str) -> Header:
-    """Shape, dtype and voxel size of a scan or mask, without the data and, in a folder, from the first slice alone."""
+    """Shape, dtype and voxel size without the data; of a folder from its names and the first slice."""
     path = _existing(path)
     if path.suffix.lower() == ".npy" and path.is_file():
         return peek_npy(path)
@@ -66,7 +67,7 @@ def _existing(path: Path | str) -> Path:
         raise ScanError(f"{path}: does not exist.{hint}")
     if path.is_file() and not is_tiff_name(path.name) and path.suffix.lower() != ".npy":
         raise ScanError(
-            f"{path}: is no volume that BONe reads. Give a folder of TIFF slices, a TIFF stack or a .npy file."
+            f"{path}: is no volume that BONe reads; it reads a folder of slices, a TIFF stack or a .npy file."
         )
     return path
 
@@ -76,7 +77,8 @@ def create(
 ) -> VolumeWriter:
     """A writer for a volume of the header's shape, dtype and voxel size; a context manager that takes slabs.
 
-    path: ending in .tif or .tiff for one file (BigTIFF above 4 GB), in .npy for an array without voxel size; else a folder of slices.
+    path: ending in .tif or .tiff for one file (BigTIFF above 4 GB), in .npy for an array without voxel size;
+          else a folder of slices.
     compression: None (can be read by position) or "zlib".
     Raises OutputError when something is there and overwrite is False, or the disk is too small.
 
@@ -86,13 +88,16 @@ def create(
     path = Path(path)
     if compression not in COMPRESSIONS:
         raise OptionError(f'compression is "{compression}"; use None or "zlib".')
-    if path.suffix.lower() in (".tif", ".tiff"):
-        return TiffFileWriter(path, header, overwrite=overwrite, compression=compression)
-    if path.suffix.lower() == ".npy":
-        if compression is not None:
-            raise OptionError(f"{path.name}: a .npy file is not compressed.")
-        return NpyWriter(path, header, overwrite=overwrite)
-    return TiffFolderWriter(path, header, overwrite=overwrite, compression=compression)
+    if path.suffix.lower() == ".npy" and compression is not None:
+        raise OptionError(f"{path.name}: a .npy file is not compressed.")
+    try:
+        if path.suffix.lower() == ".npy":
+            return NpyWriter(path, header, overwrite=overwrite)
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return TiffFileWriter(path, header, overwrite=overwrite, compression=compression)
+        return TiffFolderWriter(path, header, overwrite=overwrite, compression=compression)
+    except OSError as fault:
+        raise output_fault(path, fault) from fault
 
 
 def save(
