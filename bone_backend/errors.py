@@ -7,6 +7,7 @@ Out: one small tree of exceptions; every door shows a BoneError as one message a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class BoneError(Exception):
@@ -53,4 +54,9 @@ class PackageError(BoneError):
 
 
 class Cancelled(Exception):
-    """The user asked to stop. Not a fault: what was reached is kept."""
+    """The user asked to stop. Not a fault: what was reached is kept.
+
+    result: what the stopped task reached, as a plain dictionary, if it kept anything.
+    """
+
+    result: dict[str, Any] | None = None

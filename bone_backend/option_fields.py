@@ -139,15 +139,23 @@ class Options(BaseModel):
             return f"{name} is no option of {cls.title}." + (f" Did you mean {near[0]}?" if near else "")
         if kind == "missing":
             return f"{name} is missing: {cls.model_fields[name].description}"
-        place = "".join(f"[{part}]" for part in item["loc"][1:] if not isinstance(part, str) or not part.startswith("function"))
+        place = "".join(
+            f"[{part}]"
+            for part in item["loc"][1:]
+            if not isinstance(part, str) or not part.startswith("function")
+        )
         return f"{name}{place} is {item['input']!r}: {told[0].lower()}{told[1:]}."
 
 
 def _describe(name: str, info: FieldInfo) -> OptionField:
     extra: dict[str, Any] = dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
     annotation, is_optional, metadata = _core(info)
-    low = next((m.ge if hasattr(m, "ge") else m.gt for m in metadata if hasattr(m, "ge") or hasattr(m, "gt")), None)
-    high = next((m.le if hasattr(m, "le") else m.lt for m in metadata if hasattr(m, "le") or hasattr(m, "lt")), None)
+    low = next(
+        (m.ge if hasattr(m, "ge") else m.gt for m in metadata if hasattr(m, "ge") or hasattr(m, "gt")), None
+    )
+    high = next(
+        (m.le if hasattr(m, "le") else m.lt for m in metadata if hasattr(m, "le") or hasattr(m, "lt")), None
+    )
     is_closed = get_origin(annotation) is Literal
     choices = get_args(annotation) if is_closed else extra["choices"]
     required = info.is_required()

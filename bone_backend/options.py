@@ -7,12 +7,15 @@ Ports, form, flags, metadata and documentation are made from these fields; nothi
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from . import catalogue
+from .errors import OptionError
 from .option_fields import Options, option
 
 Positive = Annotated[int, Field(ge=1)]
@@ -105,7 +108,11 @@ class FitOptions(Options):
         help="Change label values of the masks while reading, e.g. 255:1. Values that are not named stay.",
     )
     class_names: tuple[NamedClass, ...] = option(
-        (), metavar="VALUE:NAME[:#rrggbb]", group="Data", label="Class names", help="Names and colours of the label values, e.g. 1:bone 2:pores."
+        (),
+        metavar="VALUE:NAME[:#rrggbb]",
+        group="Data",
+        label="Class names",
+        help="Names and colours of the label values, e.g. 1:bone 2:pores.",
     )
     ignore_label: Label | None = option(
         None,
@@ -122,11 +129,34 @@ class FitOptions(Options):
         "possible, at least one to each side.",
     )
     # --- output
-    output: UserPath = option(group="Output", label="Save folder", kind="folder", help="Run folder: everything that this fit leaves behind.")
+    output: UserPath = option(
+        group="Output",
+        label="Save folder",
+        kind="folder",
+        help="Run folder: everything that this fit leaves behind.",
+    )
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^<>:\"/\\|?*\x00-\x1f]+$")] = option(
         "BONe", group="Output", label="Model filename", help="The model file's name begins with this."
     )
-    overwrite: bool = option(False, group="Output", label="Overwrite", help="Replace another run in the output folder.")
+    overwrite: bool = option(
+        False, group="Output", label="Overwrite", help="Replace another run in the output folder."
+    )
+    resume: UserPath | None = option(
+        None,
+        group="Output",
+        label="Resume run folder",
+        kind="folder",
+        help="Go on with the run in this folder, with its own options; only epochs, early stopping and the machine's options "
+        "may be given anew.",
+    )
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=10_000)] = option(
+        10.0,
+        group="Output",
+        label="Checkpoint every",
+        unit="min",
+        advanced=True,
+        help="A run can go on from its last checkpoint; one is written after each epoch too.",
+    )
     # --- what the network sees
     mode: Literal["2D", "2.5D", "3D"] = option(
         "2D",
@@ -135,22 +165,47 @@ class FitOptions(Options):
         help="2D: one slice. 2.5D: neighbouring slices as channels, the centre one is labelled. 3D: slabs.",
     )
     slices: Literal[3, 5, 7, 9] = option(
-        3, group="Network input", label="Number of slices", unit="slices", applies={"mode": ("2.5D",)}, help="Slices that a 2.5D network sees at once."
+        3,
+        group="Network input",
+        label="Number of slices",
+        unit="slices",
+        applies={"mode": ("2.5D",)},
+        help="Slices that a 2.5D network sees at once.",
     )
     tile_depth: Annotated[int, Field(ge=8, le=256)] = option(
-        32, group="Network input", label="Tile depth", unit="slices", applies={"mode": ("3D",)}, help="Thickness of the slabs from which 3D patches are cut."
+        32,
+        group="Network input",
+        label="Tile depth",
+        unit="slices",
+        applies={"mode": ("3D",)},
+        help="Thickness of the slabs from which 3D patches are cut.",
     )
     patch_depth: Annotated[int, Field(ge=8, le=256)] = option(
-        32, group="Network input", label="Patch depth", unit="slices", applies={"mode": ("3D",)}, help="Depth of a 3D patch."
+        32,
+        group="Network input",
+        label="Patch depth",
+        unit="slices",
+        applies={"mode": ("3D",)},
+        help="Depth of a 3D patch.",
     )
     patch_size: Annotated[int, Field(ge=16, le=2048)] = option(
-        256, group="Network input", label="Patch size", unit="px", help="Edge of the square patches; a multiple of what the network needs (mostly 32)."
+        256,
+        group="Network input",
+        label="Patch size",
+        unit="px",
+        help="Edge of the square patches; a multiple of what the network needs (mostly 32).",
     )
     patches_per_tile: Annotated[int, Field(ge=1, le=1024)] = option(
-        4, group="Network input", label="Patches per tile", help="Random patches taken from every tile in every epoch."
+        4,
+        group="Network input",
+        label="Patches per tile",
+        help="Random patches taken from every tile in every epoch.",
     )
     max_patch_overlap: Share = option(
-        0.3, group="Network input", label="Max. patch overlap", help="Largest share of a patch that another patch of the same tile may cover."
+        0.3,
+        group="Network input",
+        label="Max. patch overlap",
+        help="Largest share of a patch that another patch of the same tile may cover.",
     )
     normalization: Literal["ZScore", "minMax", "percentiles", "tissue"] = option(
         "ZScore",
@@ -160,17 +215,33 @@ class FitOptions(Options):
         "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners best.",
     )
     statistics_voxels: Literal["nonzero", "all"] = option(
-        "nonzero", group="Network input", label="Statistics over", help="Voxels that the normalisation statistics count."
+        "nonzero",
+        group="Network input",
+        label="Statistics over",
+        help="Voxels that the normalisation statistics count.",
     )
     # --- augmentation
     augmentation: bool = option(
-        True, group="Augmentation", label="Augmentations", help="Random flips, quarter turns, brightness and contrast of the training patches."
+        True,
+        group="Augmentation",
+        label="Augmentations",
+        help="Random flips, quarter turns, brightness and contrast of the training patches.",
     )
     # --- network
     architecture: str = option(
-        "U-Net", group="Network", label="Model architecture", choices=tuple(catalogue.ARCHITECTURES), help="Segmentation network."
+        "U-Net",
+        group="Network",
+        label="Model architecture",
+        choices=tuple(catalogue.ARCHITECTURES),
+        help="Segmentation network.",
     )
-    backbone: str = option("resnet18", group="Network", label="Backbone", choices=tuple(catalogue.BACKBONES), help="Encoder of the network.")
+    backbone: str = option(
+        "resnet18",
+        group="Network",
+        label="Backbone",
+        choices=tuple(catalogue.BACKBONES),
+        help="Encoder of the network.",
+    )
     stride: str | None = option(
         None,
         group="Network",
@@ -187,22 +258,93 @@ class FitOptions(Options):
         help="Start from random numbers, from ImageNet, or from a model file of your own.",
     )
     weights_dir: UserPath | None = option(
-        None, group="Network", label="Weights folder", kind="folder", applies={"weights": ("imagenet",)}, help="Folder with downloaded ImageNet weights, for machines without a network."
+        None,
+        group="Network",
+        label="Weights folder",
+        kind="folder",
+        applies={"weights": ("imagenet",)},
+        help="Folder with downloaded ImageNet weights, for machines without a network.",
     )
     # --- fitting
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(25, group="Fitting", label="Number of epochs", help="Passes over all tiles.")
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = option(32, group="Fitting", label="Batch size", unit="patches", help="Patches in one step.")
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
+        25, group="Fitting", label="Number of epochs", help="Passes over all tiles."
+    )
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
+        32, group="Fitting", label="Batch size", unit="patches", help="Patches in one step."
+    )
     learning_rate: Annotated[float, Field(gt=0, le=10)] = option(
         0.001, group="Fitting", label="Learning rate", help="At the start; the cosine schedule ends at 1e-6."
     )
-    optimizer: Literal["Adam", "AdamW", "SGD"] = option("Adam", group="Fitting", label="Optimizer", help="How the weights follow the gradient.")
+    optimizer: Literal["Adam", "AdamW", "SGD"] = option(
+        "Adam", group="Fitting", label="Optimizer", help="How the weights follow the gradient."
+    )
     weight_decay: Annotated[float, Field(ge=0, le=0.1)] = option(
-        0.01, group="Fitting", label="Weight decay", applies={"optimizer": ("AdamW", "SGD")}, help="Pulls the weights towards zero."
+        0.01,
+        group="Fitting",
+        label="Weight decay",
+        applies={"optimizer": ("AdamW", "SGD")},
+        help="Pulls the weights towards zero.",
     )
-    momentum: Annotated[float, Field(ge=0, le=0.99)] = option(0.9, group="Fitting", label="Momentum", applies={"optimizer": ("SGD",)}, help="Of SGD.")
-    loss: Literal["Jaccard", "Dice", "Lovasz-Softmax", "Focal", "Tversky", "Focal Tversky", "Cross-entropy", "Dice + Focal"] = option(
-        "Jaccard", group="Fitting", label="Loss function", help="What the fit makes small."
+    momentum: Annotated[float, Field(ge=0, le=0.99)] = option(
+        0.9, group="Fitting", label="Momentum", applies={"optimizer": ("SGD",)}, help="Of SGD."
     )
+    schedule: Literal["cosine", "cosine restarts", "one-cycle", "constant"] = option(
+        "cosine",
+        group="Fitting",
+        label="Schedule",
+        advanced=True,
+        help="How the learning rate changes over the epochs.",
+    )
+    restart_epochs: Annotated[int, Field(ge=1)] = option(
+        10,
+        group="Fitting",
+        label="Restart every",
+        unit="epochs",
+        advanced=True,
+        applies={"schedule": ("cosine restarts",)},
+        help="Length of one cosine.",
+    )
+    warm_up_epochs: Annotated[float, Field(ge=0, le=1000)] = option(
+        0.0,
+        group="Fitting",
+        label="Warm-up",
+        unit="epochs",
+        advanced=True,
+        help="Epochs over which the rate rises from zero first.",
+    )
+    early_stopping: Annotated[int, Field(ge=1)] | None = option(
+        None,
+        group="Fitting",
+        label="Early stopping",
+        unit="epochs",
+        advanced=True,
+        help="Stop after this many epochs without a better validation score; none: never.",
+    )
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = option(
+        1,
+        group="Fitting",
+        label="Accumulate",
+        unit="batches",
+        advanced=True,
+        help="Batches whose gradients make one change of the weights.",
+    )
+    clip_gradient: Annotated[float, Field(gt=0)] | None = option(
+        None,
+        group="Fitting",
+        label="Clip gradient",
+        advanced=True,
+        help="Largest norm of the gradient; none: no limit.",
+    )
+    loss: Literal[
+        "Jaccard",
+        "Dice",
+        "Lovasz-Softmax",
+        "Focal",
+        "Tversky",
+        "Focal Tversky",
+        "Cross-entropy",
+        "Dice + Focal",
+    ] = option("Jaccard", group="Fitting", label="Loss function", help="What the fit makes small.")
     loss_alpha: Annotated[float, Field(ge=0, le=5)] = option(
         1.25,
         group="Fitting",
@@ -218,7 +360,11 @@ class FitOptions(Options):
         help="Weight of false negatives in the Tversky loss.",
     )
     loss_gamma: Annotated[float, Field(ge=0, le=5)] = option(
-        2.0, group="Fitting", label="Gamma", applies={"loss": ("Focal", "Focal Tversky", "Dice + Focal")}, help="Focus on hard voxels."
+        2.0,
+        group="Fitting",
+        label="Gamma",
+        applies={"loss": ("Focal", "Focal Tversky", "Dice + Focal")},
+        help="Focus on hard voxels.",
     )
     focal_weight: Annotated[float, Field(ge=0.1, le=0.9)] = option(
         0.5,
@@ -228,19 +374,45 @@ class FitOptions(Options):
         help="Share of the Focal loss in the sum; the rest goes to the other loss.",
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = option(
-        42, group="Fitting", label="Random seed", help="Of split, first weights, patches and augmentation; the same seed draws the same numbers."
+        42,
+        group="Fitting",
+        label="Random seed",
+        help="Of split, first weights, patches and augmentation; the same seed draws the same numbers.",
     )
     reproducible: bool = option(
-        False, group="Fitting", label="Reproducibility mode", help="Deterministic kernels too: the same machine and options give the same weights, bit for bit."
+        False,
+        group="Fitting",
+        label="Reproducibility mode",
+        help="Deterministic kernels too: the same machine and options give the same weights, bit for bit.",
     )
     # --- machine
-    device: Device = option("auto", group="Machine", label="Device", metavar="auto|cpu|cuda|cuda:N", help="auto takes the GPU when there is one.")
+    device: Device = option(
+        "auto",
+        group="Machine",
+        label="Device",
+        metavar="auto|cpu|cuda|cuda:N",
+        help="auto takes the GPU when there is one.",
+    )
     precision: Precision = option(
-        "auto", group="Machine", label="Precision", help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32."
+        "auto",
+        group="Machine",
+        label="Precision",
+        help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
     )
     loader_threads: Annotated[int, Field(ge=1, le=64)] = option(
-        2, group="Machine", label="Loader threads", advanced=True, help="Threads that read patches ahead; any number gives the same result."
+        2,
+        group="Machine",
+        label="Loader threads",
+        advanced=True,
+        help="Threads that read patches ahead; any number gives the same result.",
     )
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Check plain values; those of a run that is to be resumed come from its folder. Raises OptionError."""
+        if values.get("resume"):
+            values = _resumed(Path(str(values["resume"])).expanduser(), values)
+        return super().parse(values)
 
     @property
     def in_channels(self) -> int:
@@ -251,18 +423,43 @@ class FitOptions(Options):
         faults: list[tuple[tuple[str, ...], str]] = []
         if len(self.pairs) < 2:
             told = "no pair is given" if not self.pairs else "only one pair is given"
-            faults.append((("pairs",), f"{told}; a split into training and validation by whole scans needs at least two pairs."))
+            faults.append(
+                (
+                    ("pairs",),
+                    f"{told}; a split into training and validation by whole scans needs at least two pairs.",
+                )
+            )
         seen: dict[Path, int] = {}
         for number, pair in enumerate(self.pairs, start=1):
             if pair.scan in seen:
-                faults.append((("pairs",), f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every scan once."))
+                faults.append(
+                    (
+                        ("pairs",),
+                        f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every scan once.",
+                    )
+                )
             if pair.scan == pair.mask:
                 faults.append((("pairs",), f"pair {number} has the same path as scan and mask: {pair.scan}."))
             seen.setdefault(pair.scan, number)
         values = [item.value for item in self.class_names]
         if len(set(values)) < len(values):
             faults.append((("class_names",), "class_names names a label value twice."))
-        keys = ("architecture", "backbone", "mode", "patch_size", "patch_depth", "slices", "stride")
+        stride = None
+        if self.stride and self.mode == "3D":
+            try:
+                stride = catalogue.parse_stride(self.stride)
+            except OptionError as error:
+                faults += [(("stride",), fault) for fault in error.faults]
+        keys = (
+            "architecture",
+            "backbone",
+            "mode",
+            "patch_size",
+            "patch_depth",
+            "slices",
+            "stride",
+            "batch_size",
+        )
         faults += [
             (keys, fault)
             for fault in catalogue.check(
@@ -272,12 +469,55 @@ class FitOptions(Options):
                 slices=self.in_channels,
                 patch_size=self.patch_size,
                 patch_depth=self.patch_depth if self.mode == "3D" else None,
-                stride=catalogue.parse_stride(self.stride) if self.stride and self.mode == "3D" else None,
+                stride=stride,
+                batch_size=self.batch_size,
             )
         ]
         if self.mode == "3D" and self.patch_depth > self.tile_depth:
-            faults.append((("patch_depth", "tile_depth"), f"patch_depth {self.patch_depth} is larger than tile_depth {self.tile_depth}; it must fit into a tile."))
+            faults.append(
+                (
+                    ("patch_depth", "tile_depth"),
+                    f"patch_depth {self.patch_depth} is larger than tile_depth {self.tile_depth}; it must fit into a tile.",
+                )
+            )
         return faults
+
+
+# What may differ from the run that is resumed: nothing that the result depends on but its length.
+MAY_CHANGE = {
+    "resume",
+    "epochs",
+    "early_stopping",
+    "device",
+    "precision",
+    "loader_threads",
+    "checkpoint_minutes",
+}
+
+
+def _resumed(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the run in `folder`, with those of `given` that may change. Raises OptionError."""
+    try:
+        stored = json.loads((folder / "options.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OptionError(
+            f"resume {folder} is no run folder: its options.json is missing or damaged."
+        ) from error
+    changed = [
+        name
+        for name, value in given.items()
+        if name not in MAY_CHANGE
+        and json.dumps(value, default=str) != json.dumps(stored.get(name), default=str)
+    ]
+    changed = [
+        name for name in changed if not (name == "output" and Path(str(given[name])).expanduser() == folder)
+    ]
+    if changed:
+        raise OptionError(
+            [f"{name} cannot be changed when a run is resumed; leave it out." for name in changed]
+        )
+    kept = {name: value for name, value in given.items() if name in MAY_CHANGE}
+    return {**stored, **kept, "output": str(folder), "overwrite": False}
 
 
 class PredictOptions(Options):
@@ -285,33 +525,72 @@ class PredictOptions(Options):
 
     title: ClassVar[str] = "BONe DLPred"
 
-    scan: UserPath = option(group="Data", label="Scan", kind="volume", positional=True, help="The scan to label: TIFF folder or multi-page TIFF.")
+    scan: UserPath = option(
+        group="Data",
+        label="Scan",
+        kind="volume",
+        positional=True,
+        help="The scan to label: TIFF folder or multi-page TIFF.",
+    )
     model: UserPath = option(group="Data", label="Model file", kind="file", help="The .pth file of a fit.")
     output: UserPath = option(
-        group="Data", label="Labels", kind="save", help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a slice."
+        group="Data",
+        label="Labels",
+        kind="save",
+        help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a slice.",
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace existing labels.")
     chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
-        512, group="Chunks", label="Chunk size", unit="px", help="Edge of the square windows that a slice is cut into."
+        512,
+        group="Chunks",
+        label="Chunk size",
+        unit="px",
+        help="Edge of the square windows that a slice is cut into.",
     )
     chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
-        64, group="Chunks", label="Chunk depth", unit="slices", applies={"mode": ("3D",)}, help="Depth of the windows of a 3D model; ignored by 2D and 2.5D models."
+        64,
+        group="Chunks",
+        label="Chunk depth",
+        unit="slices",
+        applies={"mode": ("3D",)},
+        help="Depth of the windows of a 3D model; ignored by 2D and 2.5D models.",
     )
     chunk_overlap: Annotated[float, Field(ge=0, le=0.9)] = option(
         0.25, group="Chunks", label="Chunk overlap", help="Share of a chunk that its neighbour covers too."
     )
     merge: Literal["uniform", "gaussian"] = option(
-        "uniform", group="Chunks", label="Merging", advanced=True, help="Weights of overlapping chunks: all the same (as in the paper), or less towards the borders."
+        "uniform",
+        group="Chunks",
+        label="Merging",
+        advanced=True,
+        help="Weights of overlapping chunks: all the same (as in the paper), or less towards the borders.",
     )
     confidence_threshold: Share = option(
-        0.5, group="Labels", label="Confidence threshold", help="Voxels whose highest class probability is below this become background."
+        0.5,
+        group="Labels",
+        label="Confidence threshold",
+        help="Voxels whose highest class probability is below this become background.",
     )
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = option(
-        None, group="Machine", label="Batch size", unit="chunks", advanced=True, help="Chunks in one step; none: sized to the free memory."
+        None,
+        group="Machine",
+        label="Batch size",
+        unit="chunks",
+        advanced=True,
+        help="Chunks in one step; none: sized to the free memory.",
     )
-    device: Device = option("auto", group="Machine", label="Device", metavar="auto|cpu|cuda|cuda:N", help="auto takes the GPU when there is one.")
+    device: Device = option(
+        "auto",
+        group="Machine",
+        label="Device",
+        metavar="auto|cpu|cuda|cuda:N",
+        help="auto takes the GPU when there is one.",
+    )
     precision: Precision = option(
-        "auto", group="Machine", label="Precision", help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32."
+        "auto",
+        group="Machine",
+        label="Precision",
+        help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
     )
 
 
@@ -320,9 +599,19 @@ class IoUOptions(Options):
 
     title: ClassVar[str] = "BONe IoU"
 
-    reference: UserPath = option(group="Data", label="Reference", kind="volume", positional=True, help="Reference mask.")
-    prediction: UserPath = option(group="Data", label="Prediction", kind="volume", positional=True, help="Predicted labels of the same geometry.")
-    output: UserPath | None = option(None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too.")
+    reference: UserPath = option(
+        group="Data", label="Reference", kind="volume", positional=True, help="Reference mask."
+    )
+    prediction: UserPath = option(
+        group="Data",
+        label="Prediction",
+        kind="volume",
+        positional=True,
+        help="Predicted labels of the same geometry.",
+    )
+    output: UserPath | None = option(
+        None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."
+    )
 
 
 class StatisticsOptions(Options):
@@ -330,8 +619,12 @@ class StatisticsOptions(Options):
 
     title: ClassVar[str] = "BONe statistics"
 
-    scan: UserPath = option(group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF.")
-    voxels: Literal["nonzero", "all"] = option("nonzero", group="Data", label="Voxels", help="Count the non-zero voxels only, or all.")
+    scan: UserPath = option(
+        group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF."
+    )
+    voxels: Literal["nonzero", "all"] = option(
+        "nonzero", group="Data", label="Voxels", help="Count the non-zero voxels only, or all."
+    )
 
 
 PROGRAMS: dict[str, type[Options]] = {

@@ -28,23 +28,56 @@ def add_flags(parser: argparse.ArgumentParser, options: type[Options]) -> None:
             groups[field.group] = parser.add_argument_group(field.group)
         _add_flag(groups[field.group], field)
     place = parser.add_argument_group("Configuration")
-    place.add_argument("--config", type=Path, metavar="FILE", help="Read options from a JSON, TOML or YAML file; flags win.")
-    place.add_argument("--save-config", type=Path, metavar="FILE", help="Write the options as used to a JSON or YAML file and go on.")
+    place.add_argument(
+        "--config", type=Path, metavar="FILE", help="Read options from a JSON, TOML or YAML file; flags win."
+    )
+    place.add_argument(
+        "--save-config",
+        type=Path,
+        metavar="FILE",
+        help="Write the options as used to a JSON or YAML file and go on.",
+    )
 
 
 def _add_flag(group: Any, field: OptionField) -> None:
     told = _help(field)
     if field.positional:
         # A configuration file may give it, so that its absence is told with all other faults.
-        group.add_argument(field.name, nargs="?", default=argparse.SUPPRESS, metavar=field.name.upper(), help=told)
+        group.add_argument(
+            field.name, nargs="?", default=argparse.SUPPRESS, metavar=field.name.upper(), help=told
+        )
     elif field.kind == "bool":
-        group.add_argument(field.flag, dest=field.name, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=told)
+        group.add_argument(
+            field.flag,
+            dest=field.name,
+            action=argparse.BooleanOptionalAction,
+            default=argparse.SUPPRESS,
+            help=told,
+        )
     elif field.kind == "list" and field.flag == "--pair":
-        group.add_argument(field.flag, dest=field.name, action="append", nargs="+", default=argparse.SUPPRESS, metavar=("SCAN", "MASK"), help=told)
+        group.add_argument(
+            field.flag,
+            dest=field.name,
+            action="append",
+            nargs="+",
+            default=argparse.SUPPRESS,
+            metavar=("SCAN", "MASK"),
+            help=told,
+        )
     elif field.kind == "list":
-        group.add_argument(field.flag, dest=field.name, action="extend", nargs="+", default=argparse.SUPPRESS, metavar=field.metavar, help=told)
+        group.add_argument(
+            field.flag,
+            dest=field.name,
+            action="extend",
+            nargs="+",
+            default=argparse.SUPPRESS,
+            metavar=field.metavar,
+            help=told,
+        )
     else:
-        group.add_argument(field.flag, dest=field.name, default=argparse.SUPPRESS, metavar=_metavar(field), help=told)
+        group.add_argument(
+            field.flag, dest=field.name, default=argparse.SUPPRESS, metavar=_metavar(field), help=told
+        )
 
 
 def _metavar(field: OptionField) -> str:
@@ -58,10 +91,17 @@ def _metavar(field: OptionField) -> str:
 def _help(field: OptionField) -> str:
     told = [field.help]
     if field.applies:
-        told.append("Only for " + ", ".join(f"{name} {' or '.join(map(str, allowed))}" for name, allowed in field.applies.items()) + ".")
+        told.append(
+            "Only for "
+            + ", ".join(f"{name} {' or '.join(map(str, allowed))}" for name, allowed in field.applies.items())
+            + "."
+        )
     if len(field.choices) >= 10:
         told.append("One of: " + ", ".join(str(choice) for choice in field.choices) + ".")
-    limits = [f"from {field.low:g}" if field.low is not None else "", f"to {field.high:g}" if field.high is not None else ""]
+    limits = [
+        f"from {field.low:g}" if field.low is not None else "",
+        f"to {field.high:g}" if field.high is not None else "",
+    ]
     brackets = [" ".join(part for part in limits if part), field.unit]
     if field.required:
         brackets.append("required")
@@ -95,7 +135,12 @@ def _plain(field: OptionField, value: Any) -> Any:
 
 def read_config(path: Path) -> dict[str, Any]:
     """The options in a JSON, TOML or YAML file, by its ending. Raises OptionError in words."""
-    readers: dict[str, Any] = {".json": json.loads, ".toml": tomllib.loads, ".yaml": yaml.safe_load, ".yml": yaml.safe_load}
+    readers: dict[str, Any] = {
+        ".json": json.loads,
+        ".toml": tomllib.loads,
+        ".yaml": yaml.safe_load,
+        ".yml": yaml.safe_load,
+    }
     if path.suffix.lower() not in readers:
         raise OptionError(f"config {path} must end in .json, .toml, .yaml or .yml.")
     try:
@@ -115,7 +160,9 @@ def write_config(path: Path, options: Options) -> None:
     suffix = path.suffix.lower()
     if suffix not in (".json", ".yaml", ".yml"):
         raise OptionError(f"save-config {path} must end in .json, .yaml or .yml.")
-    text = json.dumps(values, indent=2) + "\n" if suffix == ".json" else yaml.safe_dump(values, sort_keys=False)
+    text = (
+        json.dumps(values, indent=2) + "\n" if suffix == ".json" else yaml.safe_dump(values, sort_keys=False)
+    )
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -68,4 +68,6 @@ def _turn(batch: torch.Tensor, codes: np.ndarray, turns) -> None:
         kind, argument = turns[code]
         chosen = torch.from_numpy(np.flatnonzero(codes == code)).to(batch.device)
         some = batch.index_select(0, chosen)
-        batch.index_copy_(0, chosen, some.flip(argument) if kind == "flip" else torch.rot90(some, argument, (-2, -1)))
+        batch.index_copy_(
+            0, chosen, some.flip(argument) if kind == "flip" else torch.rot90(some, argument, (-2, -1))
+        )

@@ -101,17 +101,18 @@ def draw_plan(
     epoch: int,
     chances: Chances | None,
     tile_depth: int = 1,
+    shuffle: bool = True,
 ) -> Plan:
     """Patches of one epoch: every tile of `scans` once, in random order, patches_per_tile crops of each.
 
     extents: of all scans; `scans` picks some by index. max_overlap: largest share of a patch that another patch of its tile
-    covers, kept where the tile has room for it. chances: augmentation, None for none (then the order is also that of the
-    scans, as in validation). The same (seed, epoch) gives the same plan on every machine.
+    covers, kept where the tile has room for it. chances: augmentation, None for none. shuffle: False keeps the order of the
+    scans, as in validation. The same (seed, epoch) gives the same plan on every machine.
     """
     rng = np.random.default_rng([seed, epoch, 0xB0E])
     scan = np.concatenate([np.full(count_tiles(extents[s], tile_depth), s, dtype=np.int64) for s in scans])
     first_z = np.concatenate([_tile_starts(extents[s], tile_depth) for s in scans])
-    if chances is not None:
+    if shuffle:
         order = rng.permutation(len(scan))
         scan, first_z = scan[order], first_z[order]
     room = np.array([extents[s] for s in range(len(extents))], dtype=np.int64)[scan]

@@ -8,6 +8,8 @@ Out: a torch device, and the dtype for automatic mixed precision (None: plain fl
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import psutil
@@ -103,3 +105,40 @@ def describe(device: torch.device, precision: torch.dtype | None) -> str:
     """In words, for the log and the record: "NVIDIA H200 (cuda:0), bf16"."""
     name = f"{torch.cuda.get_device_name(device)} ({device})" if device.type == "cuda" else "CPU"
     return f"{name}, {next(word for word, dtype in DTYPES.items() if dtype == precision)}"
+
+
+@contextlib.contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """Use only kernels that give the same bits every time, for as long as the context lasts.
+
+    Raises HardwareError when the network needs a kernel that has no such form on this device.
+    """
+    if not wanted:
+        yield
+        return
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.cudnn.benchmark,
+        os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+    )
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = (
+        ":4096:8"  # cuBLAS is repeatable only with this (PyTorch notes on randomness)
+    )
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        raise HardwareError(
+            f"reproducible is on, but this network needs a computation that has no repeatable form on this device ({error}). "
+            "Choose another architecture, device cpu, or switch reproducible off."
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        if before[2] is None:
+            os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)
+        else:
+            os.environ["CUBLAS_WORKSPACE_CONFIG"] = before[2]

@@ -1,0 +1,128 @@
+"""Open the pairs of a fit, check them all, and make them ready for random reading.
+
+In:  the pairs of the options.
+Out: for each pair its name, header, and sources of patches; the classes of all masks together.
+Every fault of every pair is told at once, before anything is written or computed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import OptionError, ScanError
+from ..options import FitOptions, Pair
+from ..progress import Part, Progress
+from ..volumes.header import Header
+from ..volumes.store import PatchSource, cache_folder, open_source
+from ..volumes.volume import Volume, open_volume
+from . import checks
+from .loader import PairSource
+from .samples import Extent, PatchShape
+
+
+@dataclass(frozen=True)
+class OpenPair:
+    """A pair that was checked. name: unique among the pairs; header: the scan's."""
+
+    name: str
+    pair: Pair
+    header: Header
+    scan: PatchSource
+    mask: PatchSource
+
+    @property
+    def extent(self) -> Extent:
+        """Voxels along z, y, x."""
+        return Extent(*self.header.shape)
+
+    @property
+    def source(self) -> PairSource:
+        """What the loader reads."""
+        return PairSource(self.scan, self.mask)
+
+
+def open_pairs(
+    options: FitOptions, *, patch: PatchShape, multiple: tuple[int, int, int], progress: Progress
+) -> tuple[list[OpenPair], checks.Labels]:
+    """Open and check every pair; convert what cannot be read in place into the store, once.
+
+    Raises ScanError with the faults of all pairs; nothing stays open then.
+    """
+    names = unique_names(options.pairs)
+    faults: list[str] = []
+    with contextlib.ExitStack() as undo:
+        volumes: list[tuple[Volume, Volume] | None] = []
+        for number, (pair, name) in enumerate(zip(options.pairs, names, strict=True), start=1):
+            opened = _open_both(pair, number, faults)
+            volumes.append(opened)
+            if opened:
+                for volume in opened:
+                    undo.callback(volume.close)
+                faults += checks.pair_faults(*opened, number=number)
+                faults += checks.size_faults(
+                    opened[0].header.shape, tuple(patch), name=name, multiple=multiple
+                )
+        if faults:
+            raise ScanError("\n".join(dict.fromkeys(faults)))
+        whole = [opened for opened in volumes if opened]
+        sources, found = _read_masks(whole, names, progress)
+        labels = checks.read_labels(
+            found,
+            [str(pair.mask) for pair in options.pairs],
+            map_labels=options.map_labels,
+            ignore_label=options.ignore_label,
+        )
+        unknown = [item.value for item in options.class_names if item.value not in labels.values]
+        if unknown:
+            raise OptionError(
+                f"class_names names {unknown}, but the masks hold the classes {list(labels.values)}."
+            )
+        undo.pop_all()
+    pairs = [
+        OpenPair(name, pair, volumes_of[0].header, scan, mask)
+        for name, pair, volumes_of, (scan, mask) in zip(names, options.pairs, whole, sources, strict=True)
+    ]
+    return pairs, labels
+
+
+def _open_both(pair: Pair, number: int, faults: list[str]) -> tuple[Volume, Volume] | None:
+    opened: list[Volume] = []
+    for path in (pair.scan, pair.mask):
+        try:
+            opened.append(open_volume(path))
+        except ScanError as error:
+            faults.append(f"pair {number}: {error}")
+    if len(opened) == 2:
+        return opened[0], opened[1]
+    for volume in opened:
+        volume.close()
+    return None
+
+
+def _read_masks(
+    volumes: Sequence[tuple[Volume, Volume]], names: Sequence[str], progress: Progress
+) -> tuple[list[tuple[PatchSource, PatchSource]], list[dict[int, int]]]:
+    """Sources of every pair, and the label values of every mask."""
+    store = cache_folder() / "store"
+    sources, found = [], []
+    for number, ((scan, mask), name) in enumerate(zip(volumes, names, strict=True)):
+        part = Part(progress, first=100 * number, share=100, steps=100 * len(volumes))
+        part(0, 1, f"Checking {name}")
+        sources.append((open_source(scan, folder=store), open_source(mask, folder=store)))
+        found.append(checks.count_labels(mask, progress=part, message=f"Checking the mask of {name}"))
+    return sources, found
+
+
+def unique_names(pairs: Sequence[Pair]) -> list[str]:
+    """A short name for each scan: its file or folder name, with as many folders before it as it takes to tell them apart."""
+    depth = 1
+    while True:
+        names = [
+            "/".join([*pair.scan.parts[:-1][-depth + 1 :], pair.scan.stem] if depth > 1 else [pair.scan.stem])
+            for pair in pairs
+        ]
+        if len(set(names)) == len(names) or depth > max((len(pair.scan.parts) for pair in pairs), default=1):
+            return names
+        depth += 1

@@ -1,0 +1,205 @@
+"""Fit a network on pairs of scan and mask, and keep the best model.
+
+In:  FitOptions.
+Out: a run folder with the model file, the scores of every epoch, the log and the record; a FitResult.
+Told once, in the order in which things happen. Memory holds the network and the patches in flight, never a scan.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import catalogue, jobs
+from .dataset import checks
+from .dataset.loader import PatchLayout
+from .dataset.normalisation import normalisation
+from .dataset.pairs import OpenPair, open_pairs
+from .dataset.samples import PatchShape, count_tiles
+from .dataset.split import split_scans
+from .dataset.statistics import Statistics
+from .errors import Cancelled
+from .keeping import FitResult, Keeper
+from .monitor import Monitor
+from .networks import model_file
+from .networks.build import NetworkSpec, build_network
+from .networks.device import choose_device, choose_precision, describe, determinism
+from .networks.losses import build_loss
+from .networks.optimization import build_optimizer
+from .networks.step import Step
+from .networks.weights import initialise
+from .options import FitOptions, dump
+from .progress import Part, Progress, silent
+from .run_folder import OPTIONS, RunFolder, check_free
+from .training import Timing, Training
+
+log = logging.getLogger("bone.fitting")
+
+
+def fit_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """The job "fit": plain options in, a plain result out."""
+    return fit(FitOptions.parse(options), progress=progress).plain()
+
+
+def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
+    """Fit a network as the options say.
+
+    Raises BoneError in the user's words, and Cancelled, with what was reached as its `result`, after a stop.
+    """
+    device = choose_device(options.device)
+    precision = choose_precision(options.precision, device)
+    if not options.resume:
+        check_free(options.output, overwrite=options.overwrite)
+    multiple = catalogue.size_multiples(
+        options.architecture, options.backbone, options.mode, _stride(options)
+    )
+    patch = PatchShape(
+        options.patch_depth if options.mode == "3D" else 1, options.patch_size, options.patch_size
+    )
+    preparing = Part(progress, first=0, share=500, steps=1000)
+    pairs, labels = open_pairs(options, patch=patch, multiple=multiple, progress=preparing)
+    statistics = _measure(options, pairs, Part(progress, first=500, share=500, steps=1000))
+    normalisations = [normalisation(options.normalization, found) for found in statistics]
+    train, validation = _split(options, pairs)
+
+    run = (
+        RunFolder(options.output)
+        if options.resume
+        else RunFolder.create(options.output, overwrite=options.overwrite)
+    )
+    with run, Monitor() as monitor, determinism(options.reproducible):
+        run.write_json(OPTIONS, dump(options))
+        spec = NetworkSpec(
+            options.architecture,
+            options.backbone,
+            options.mode,
+            options.in_channels,
+            labels.num_classes,
+            _stride(options),
+        )
+        torch.manual_seed(options.seed)
+        network = _first_network(spec, options).to(
+            device=device,
+            memory_format=torch.channels_last_3d if options.mode == "3D" else torch.channels_last,
+        )
+        training = Training(
+            options,
+            _build_step(options, network, device, precision),
+            extents=[pair.extent for pair in pairs],
+            sources=[pair.source for pair in pairs],
+            normalisations=normalisations,
+            labels=labels,
+            layout=PatchLayout(patch, channels=options.in_channels, is_3d=options.mode == "3D"),
+            scans=(train, validation),
+        )
+        keeper = Keeper(
+            options,
+            run,
+            training,
+            pairs=pairs,
+            labels=labels,
+            statistics=statistics,
+            spec=spec,
+            monitor=monitor,
+        )
+        keeper.log_start(describe(device, precision))
+        outcome = "failed"
+        try:
+            keeper.resume_if_asked()
+            outcome = _run_epochs(options, training, keeper, progress)
+        except Cancelled as stop:
+            outcome, stop.result = "stopped", keeper.finish("stopped").plain()
+            raise
+        finally:
+            training.loader.close()
+            if outcome == "failed":
+                keeper.finish(outcome)
+        return keeper.finish(outcome)
+
+
+def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progress: Progress) -> str:
+    """Train and validate until the last epoch; gives how it ended."""
+    per_epoch = training.train_batches + training.validation_batches
+    position = keeper.position
+
+    def tell(batch: int, figures: Mapping[str, float], doing: str) -> None:
+        epoch = position.epoch + 1
+        best = {"best_val_iou": position.best_score} if position.best_epoch else {}
+        message = f"Epoch {epoch} of {options.epochs}, {doing}"
+        progress(position.epoch * per_epoch + batch, options.epochs * per_epoch, message, {**figures, **best})
+
+    while position.epoch < options.epochs:
+        began = time.monotonic()
+        training.timing = Timing()
+        for done in training.train(
+            position.epoch, first=position.batches, report=lambda n, found: tell(n, found, "training")
+        ):
+            position.batches = done
+            keeper.checkpoint_if_due()
+        counts, loss = training.validate(
+            lambda n, found: tell(training.train_batches + n, found, "validation")
+        )
+        keeper.end_epoch(counts, loss, seconds=time.monotonic() - began)
+        if options.early_stopping and position.epoch - position.best_epoch >= options.early_stopping:
+            log.info("Stopped early: no better validation score for %d epochs.", options.early_stopping)
+            return "stopped early"
+    return "done"
+
+
+def _first_network(spec: NetworkSpec, options: FitOptions) -> torch.nn.Module:
+    """The network before the first step: random, from ImageNet, or from an own model file."""
+    if options.weights in ("random", "imagenet"):
+        return build_network(spec, weights=options.weights, weights_dir=options.weights_dir)
+    header = model_file.read_header(Path(options.weights))
+    network = build_network(spec)
+    for told in initialise(network, spec, model_file.load_state(header.path, header), header.spec):
+        log.info("%s", told)
+    return network
+
+
+def _build_step(
+    options: FitOptions, network: torch.nn.Module, device: torch.device, precision: torch.dtype | None
+) -> Step:
+    loss = build_loss(
+        options.loss,
+        alpha=options.loss_alpha,
+        beta=options.loss_beta,
+        gamma=options.loss_gamma,
+        focal_weight=options.focal_weight,
+        ignore_label=checks.IGNORED,
+    )
+    return Step(
+        network,
+        loss.to(device),
+        optimizer=build_optimizer(network.parameters(), options),
+        device=device,
+        precision=precision,
+        accumulate=options.accumulate,
+        clip=options.clip_gradient,
+    )
+
+
+def _stride(options: FitOptions) -> tuple[tuple[int, int, int], ...] | None:
+    return catalogue.parse_stride(options.stride) if options.stride and options.mode == "3D" else None
+
+
+def _measure(options: FitOptions, pairs: list[OpenPair], progress: Progress) -> list[Statistics]:
+    """Statistics of every scan, counted by the worker (or taken from an earlier count of the unchanged scan)."""
+    request = {
+        "scans": [{"path": str(pair.pair.scan)} for pair in pairs],
+        "voxels": options.statistics_voxels,
+    }
+    answer = jobs.run_in_worker("statistics", request, progress=progress)
+    return [Statistics.from_dict(found) for found in answer["scans"]]
+
+
+def _split(options: FitOptions, pairs: list[OpenPair]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    depth = options.tile_depth if options.mode == "3D" else 1
+    sizes = [count_tiles(pair.extent, depth) * options.patches_per_tile for pair in pairs]
+    subjects = [pair.pair.subject for pair in pairs]
+    return split_scans(sizes, options.train_split, seed=options.seed, subjects=subjects)

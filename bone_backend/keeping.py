@@ -1,0 +1,381 @@
+"""What a fit keeps: the best model, the last state, checkpoints, scores and the record.
+
+In:  the fit under way and the integer counts of each validation.
+Out: files in the run folder, each whole; a FitResult.
+The best model is written when it is best, so nothing that happens later can change or lose it.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import __version__, metrics
+from .dataset.checks import Labels
+from .dataset.pairs import OpenPair
+from .dataset.statistics import Statistics
+from .monitor import Monitor
+from .networks import model_file
+from .networks.build import NetworkSpec
+from .networks.checkpoint import Position, load_checkpoint, save_checkpoint
+from .networks.complexity import complexity
+from .networks.optimization import learning_rate
+from .options import FitOptions, dump
+from .run_folder import CHECKPOINT, RECORD, SPLIT, RunFolder
+from .training import Training
+
+log = logging.getLogger("bone.fitting")
+
+# Colours of classes that the user gave none, background first (Okabe & Ito 2008, told apart by colour-blind eyes).
+COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a fit reached. model: the best model file, None if no epoch was finished; seconds: of this call."""
+
+    model: Path | None
+    best_epoch: int
+    best_val_iou: float | None
+    val_iou_per_class: dict[int, float | None]
+    run_folder: Path
+    epochs: int
+    seconds: float
+    peak_ram_gib: float
+    train_scans: tuple[str, ...]
+    validation_scans: tuple[str, ...]
+    outcome: str  # "done", "stopped", "stopped early" or "failed"
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values, paths as text."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+
+
+class Keeper:
+    """Keeps what one fit reaches; `position` says how far it has come."""
+
+    def __init__(
+        self,
+        options: FitOptions,
+        folder: RunFolder,
+        training: Training,
+        *,
+        pairs: list[OpenPair],
+        labels: Labels,
+        statistics: list[Statistics],
+        spec: NetworkSpec,
+        monitor: Monitor,
+    ):
+        self.options, self.folder, self.training = options, folder, training
+        self.pairs, self.labels, self.statistics = pairs, labels, statistics
+        self.spec, self.monitor = spec, monitor
+        self.position = Position()
+        self.complexity = complexity(spec, tuple(training.layout.grey_shape(1)))
+        self._began = self._saved = time.monotonic()
+        self._seconds_before = 0.0
+        self._result: FitResult | None = None
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The network that learns."""
+        return self.training.step.network
+
+    def log_start(self, device: str) -> None:
+        """Say what this fit is about to do, and write the split."""
+        names = [pair.name for pair in self.pairs]
+        split = {
+            "training": [names[i] for i in self.training.training_scans],
+            "validation": [names[i] for i in self.training.validation_scans],
+            "training_patches": len(self.training.plan(0)),
+            "validation_patches": len(self.training.validation_plan),
+        }
+        self.folder.write_json(SPLIT, split)
+        log.info("%s with %s, %s, on %s.", self.spec.architecture, self.spec.backbone, self.spec.mode, device)
+        log.info(
+            "%.2f million parameters, %.2f G multiply-adds for one patch (fvcore).",
+            self.complexity.parameters / 1e6,
+            self.complexity.multiply_adds / 1e9,
+        )
+        log.info(
+            "Training on %s (%d patches an epoch).", ", ".join(split["training"]), split["training_patches"]
+        )
+        log.info(
+            "Validation on %s (%d patches).", ", ".join(split["validation"]), split["validation_patches"]
+        )
+        shares = self.labels.counts.sum(axis=0) / max(self.labels.counts.sum(), 1)
+        log.info(
+            "Classes: %s.",
+            ", ".join(
+                f"{c['value']} {c['name']} {s:.2%}" for c, s in zip(self.classes(), shares, strict=True)
+            ),
+        )
+
+    def resume_if_asked(self) -> None:
+        """Go on from the checkpoint of the run folder, or from the start if the run broke off before the first."""
+        if not self.options.resume:
+            return
+        path = self.folder.path / CHECKPOINT
+        if not path.is_file():
+            log.warning("The run in %s has no checkpoint yet; it starts again.", self.folder.path)
+            return
+        self.position = load_checkpoint(path, network=self.network, step=self.training.step)
+        self.training.counts.matrix += torch.tensor(self.position.counts, device=self.training.device)
+        self._seconds_before = self.position.seconds
+        log.info("Resumed after epoch %d, batch %d.", self.position.epoch, self.position.batches)
+
+    def checkpoint_if_due(self) -> None:
+        """Write a checkpoint when checkpoint_minutes have gone by since the last."""
+        if time.monotonic() - self._saved > 60 * self.options.checkpoint_minutes:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Write where the fit stands, unless gradients are still being gathered (an earlier checkpoint then stays)."""
+        step = self.training.step
+        if step.has_gathered:
+            return
+        self.position.sums = step.sums()
+        self.position.counts = self.training.counts.matrix.tolist()
+        self.position.seconds = self._seconds()
+        save_checkpoint(
+            self.folder.path / CHECKPOINT, network=self.network, step=step, position=self.position
+        )
+        self._saved = time.monotonic()
+
+    def end_epoch(self, counts: np.ndarray, validation_loss: float, *, seconds: float) -> None:
+        """Score the epoch, keep the model if it is the best so far, write table and checkpoint."""
+        position, step, timing = self.position, self.training.step, self.training.timing
+        rate = learning_rate(self.options, position.epoch + 1 - 1 / self.training.train_batches)
+        position.epoch, position.batches = position.epoch + 1, 0
+        scores = metrics.iou(counts)
+        score = _number(metrics.mean(scores)) or 0.0
+        sums = step.sums()
+        position.history.append(
+            {
+                "epoch": position.epoch,
+                "learning_rate": rate,
+                "train_loss": sums["loss_sum"] / max(sums["patches"], 1.0),
+                "val_loss": validation_loss,
+                "train_miou": _number(metrics.mean(metrics.iou(self.training.counts.matrix.cpu().numpy()))),
+                "val_miou": score,
+                **{
+                    f"val_iou_{value}": _number(found)
+                    for value, found in zip(self.labels.values, scores, strict=True)
+                },
+                "skipped_steps": int(sums["skipped"]),
+                "seconds": round(seconds, 3),
+                "patches_per_s": round(sums["patches"] / max(seconds, 1e-9), 2),
+                "waiting_share": round(timing.waiting / max(seconds, 1e-9), 4),
+            }
+        )
+        earlier = position.best_file
+        if score > position.best_score:
+            position.best_epoch, position.best_score = position.epoch, score
+            position.best_file = (
+                f"{self.options.name}_best_epoch_{position.epoch}_val_jaccard_{score:.4f}.pth"
+            )
+            self._save_model(position.best_file)
+        step.clear()
+        self.training.counts.matrix.zero_()
+        self.checkpoint()
+        self.folder.write_scores(position.history)
+        if earlier and earlier != position.best_file:
+            (self.folder.path / earlier).unlink(missing_ok=True)
+        log.info(
+            "Epoch %d: training loss %.4f, validation loss %.4f, validation mIoU %.4f (%s)%s",
+            position.epoch,
+            position.history[-1]["train_loss"],
+            validation_loss,
+            score,
+            ", ".join(f"{c['name']} {s:.4f}" for c, s in zip(self.classes(), scores, strict=True)),
+            ", best so far" if position.best_epoch == position.epoch else "",
+        )
+
+    def finish(self, outcome: str) -> FitResult:
+        """Write what is left to write, once: last model, final figures in the best model, record. Gives the result."""
+        if self._result:
+            return self._result
+        position, figures = self.position, self.monitor.figures()
+        if outcome in ("stopped", "failed"):
+            self._keep_last(outcome)
+        elif position.epoch:
+            self._save_model(f"{self.options.name}_last_epoch_{position.epoch}.pth")
+        best = self.folder.path / position.best_file if position.best_file else None
+        if best and best.is_file():
+            header = model_file.read_header(best)
+            state = model_file.load_state(best, header)
+            self._save_model(position.best_file, state=state, earlier=header)
+        names = [pair.name for pair in self.pairs]
+        row = position.history[position.best_epoch - 1] if position.best_epoch else {}
+        self._result = FitResult(
+            model=best,
+            best_epoch=position.best_epoch,
+            best_val_iou=position.best_score if position.best_epoch else None,
+            val_iou_per_class={value: row.get(f"val_iou_{value}") for value in self.labels.values},
+            run_folder=self.folder.path,
+            epochs=position.epoch,
+            seconds=round(time.monotonic() - self._began, 3),
+            peak_ram_gib=figures["peak_ram_gib"],
+            train_scans=tuple(names[i] for i in self.training.training_scans),
+            validation_scans=tuple(names[i] for i in self.training.validation_scans),
+            outcome=outcome,
+        )
+        self.folder.write_json(RECORD, self._record(figures))
+        log.info(
+            "The fit is %s after %d epochs; best epoch %d.", outcome, position.epoch, position.best_epoch
+        )
+        return self._result
+
+    def _keep_last(self, outcome: str) -> None:
+        """After a stop the checkpoint is the last state; after a fault the last good checkpoint stays."""
+        if outcome == "stopped":
+            self.checkpoint()
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._began
+
+    def classes(self) -> list[dict[str, Any]]:
+        """Value, name and colour of every class."""
+        given = {item.value: item for item in self.options.class_names}
+        described = []
+        for value in self.labels.values:
+            item = given.get(value)
+            name = item.name if item else "background" if value == 0 else f"class {value}"
+            colour = (item.colour if item else None) or COLOURS[value % len(COLOURS)]
+            described.append({"value": value, "name": name, "colour": colour})
+        return described
+
+    def _save_model(
+        self, name: str, *, state: dict[str, torch.Tensor] | None = None, earlier: Any = None
+    ) -> None:
+        metadata, bone = self._metadata(), self._bone()
+        if earlier is not None:  # the scores stay those of the moment when it was best
+            bone["scores"] = earlier.bone["scores"]
+        model_file.save_model(
+            self.folder.path / name, state=state or self.network.state_dict(), metadata=metadata, bone=bone
+        )
+
+    def _metadata(self) -> dict[str, Any]:
+        """The published keys (bone_model_file.md)."""
+        options, position, figures = self.options, self.position, self.monitor.figures()
+        names = [pair.name for pair in self.pairs]
+        is_tversky = options.loss in ("Tversky", "Focal Tversky")
+        is_mixed = options.loss in ("Focal Tversky", "Dice + Focal")
+        return {
+            "train_dataset": [names[i] for i in self.training.training_scans],
+            "val_dataset": [names[i] for i in self.training.validation_scans],
+            "num_classes": self.labels.num_classes,
+            "num_patches": options.patches_per_tile,
+            "patch_size": options.patch_size,
+            "patch_depth": options.patch_depth if options.mode == "3D" else None,
+            "max_overlap": options.max_patch_overlap,
+            "batch_size": options.batch_size,
+            "augmentations": "flips_rot90_bright_contrast" if options.augmentation else None,
+            "normalization": options.normalization,
+            "pt_workers": options.loader_threads,
+            "prefetch_factor": 1,
+            "random_seed": options.seed,
+            "version": f"{__version__}.bone",
+            "is_3d": options.mode == "3D",
+            "model_arch": self.spec.architecture,
+            "backbone": self.spec.backbone,
+            "stride": str(self.spec.stride) if self.spec.stride else None,
+            "in_channels": self.spec.in_channels,
+            "mode": options.mode,
+            "optimizer": options.optimizer,
+            "optim_momentum": options.momentum if options.optimizer == "SGD" else None,
+            "optim_weight_decay": options.weight_decay if options.optimizer != "Adam" else None,
+            "learning_rate": options.learning_rate,
+            "criterion": options.loss,
+            "criterion_alpha": options.loss_alpha if is_tversky else None,
+            "criterion_beta": options.loss_beta if is_tversky else None,
+            "criterion_gamma": options.loss_gamma if options.loss == "Focal" or is_mixed else None,
+            "criterion_foc_wt": options.focal_weight if is_mixed else None,
+            "criterion_tver_wt": 1 - options.focal_weight if options.loss == "Focal Tversky" else None,
+            "metric": "JaccardIndex",
+            "flops_G": self.complexity.multiply_adds / 1e9,
+            "param_count": self.complexity.parameters,
+            "peak_ram_GB": figures["peak_ram_gib"] * 2**30 / 1e9,
+            "peak_vram_GB": (figures.get("peak_gpu_gib") or 0.0) * 2**30 / 1e9,
+            "avg_gpu_util_percent": figures.get("mean_gpu_percent") or 0.0,
+            "wall_time_sec": self._seconds(),
+            "fitting_time_sec": sum(row["seconds"] for row in position.history),
+            "best_val_score": position.best_score if position.best_epoch else None,
+            "best_epoch": position.best_epoch,
+        }
+
+    def _bone(self) -> dict[str, Any]:
+        """What our own readers want beyond the published keys."""
+        position = self.position
+        return {
+            "classes": self.classes(),
+            "voxel_size_um": [pair.header.voxel_size_um for pair in self.pairs],
+            "statistics": {
+                pair.name: found.to_dict() for pair, found in zip(self.pairs, self.statistics, strict=True)
+            },
+            "statistics_voxels": self.options.statistics_voxels,
+            "options": dump(self.options),
+            "scores": position.history[-1] if position.history else {},
+            "versions": versions(),
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _record(self, figures: dict[str, Any]) -> dict[str, Any]:
+        result = self._result
+        assert result is not None
+        return {
+            "result": {
+                key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()
+            },
+            "options": dump(self.options),
+            "device": str(self.training.device),
+            "versions": versions(),
+            "machine": {
+                "system": platform.platform(),
+                "processor": platform.processor(),
+                "threads": torch.get_num_threads(),
+            },
+            "figures": figures,
+            "seconds_in_all": self._seconds(),
+            "inputs": [
+                {
+                    "name": pair.name,
+                    "scan": str(pair.pair.scan),
+                    "mask": str(pair.pair.mask),
+                    "subject": pair.pair.subject,
+                    "shape": pair.header.shape,
+                    "dtype": str(pair.header.dtype),
+                    "voxel_size_um": pair.header.voxel_size_um,
+                    "voxels_per_class": [int(n) for n in self.labels.counts[i]],
+                    "statistics": self.statistics[i].to_dict(),
+                }
+                for i, pair in enumerate(self.pairs)
+            ],
+            "scores": self.position.history,
+        }
+
+
+def versions() -> dict[str, str]:
+    """Of BONe and of what its results depend on."""
+    import segmentation_models_pytorch as smp
+
+    return {
+        "bone": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "segmentation_models_pytorch": smp.__version__,
+        "numpy": np.__version__,
+        "cuda": torch.version.cuda or "",
+    }
+
+
+def _number(value: float) -> float | None:
+    """A plain float, None for nan, so that tables and JSON can hold it."""
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,124 @@
+"""Everything one fit leaves behind, in one folder.
+
+In:  the folder that the user named.
+Out: options.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth, the model files, report.html.
+Each file appears under its name only when it is whole. A folder with another run is refused, never mixed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import OutputError
+from .volumes.output import output_fault
+
+OPTIONS, SPLIT, SCORES, RECORD, LOG = "options.json", "split.json", "scores.csv", "record.json", "log.txt"
+CHECKPOINT, REPORT = "checkpoint.pth", "report.html"
+_OURS = (OPTIONS, SPLIT, SCORES, RECORD, LOG, CHECKPOINT, REPORT)
+
+
+class RunFolder:
+    """The folder of one run; a context manager that also keeps the log."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._handler: logging.Handler | None = None
+
+    @classmethod
+    def create(cls, path: Path, *, overwrite: bool = False) -> RunFolder:
+        """A new run folder. Raises OutputError if it holds anything, unless `overwrite` and it is a run of BONe."""
+        check_free(path, overwrite=overwrite)
+        folder = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for old in folder._own_files():
+                old.unlink()
+            probe = path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise output_fault(path, error) from error
+        return folder
+
+    def _own_files(self) -> list[Path]:
+        fixed = [self.path / name for name in _OURS]
+        models = [*self.path.glob("*_best_epoch_*.pth"), *self.path.glob("*_last_epoch_*.pth")]
+        return [path for path in fixed + models if path.is_file()]
+
+    def __enter__(self) -> RunFolder:
+        handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
+        formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
+        handler.setFormatter(formatter)
+        self._handler = handler
+        logging.getLogger("bone").addHandler(handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handler:
+            logging.getLogger("bone").removeHandler(self._handler)
+            self._handler.close()
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write one record, whole or not at all."""
+        write_text(self.path / name, json.dumps(content, indent=2, default=str) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A record written before. Raises OutputError where it is missing or damaged."""
+        path = self.path / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(
+                f"{self.path} is no run folder that can be resumed: {name} is missing or damaged."
+            ) from error
+
+    def write_scores(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the table of scores, one row an epoch."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.path / SCORES, text.getvalue())
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputError where a new run folder may not be made."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise OutputError(f"output {path} is a file; name a folder.")
+    present = sorted(item.name for item in path.iterdir())
+    if not present:
+        return
+    is_run = (path / OPTIONS).exists()
+    if not is_run:
+        raise OutputError(
+            f"output folder {path} is not empty and holds no run of BONe (it has {present[0]}). Name a new folder."
+        )
+    if not overwrite:
+        raise OutputError(
+            f"output folder {path} holds another run. Name a new folder, or replace the run with --overwrite."
+        )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all. Raises OutputError."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise output_fault(path, error) from error

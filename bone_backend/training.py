@@ -1,0 +1,209 @@
+"""The loop of a fit: train over the plan of an epoch, then score the fixed validation patches.
+
+In:  the opened pairs, the network and the options.
+Out: weights that have learnt, and integer counts of agreement.
+Everything random comes from (seed, epoch), so the loop can be entered at any batch of any epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .dataset import augmentation
+from .dataset.checks import Labels
+from .dataset.loader import Batch, Loader, PairSource, PatchLayout
+from .dataset.normalisation import Normalisation
+from .dataset.samples import PAPER_2D, PAPER_3D, Extent, Plan, draw_plan
+from .errors import FittingError
+from .networks.device import mixed_precision
+from .networks.optimization import learning_rate, set_rate
+from .networks.scoring import DeviceCounts
+from .networks.step import Step, interruptible
+from .options import FitOptions
+
+log = logging.getLogger("bone.fitting")
+
+# Epoch number under which the validation patches are drawn, once; training epochs count from 0.
+VALIDATION_EPOCH = 2**31
+# Seconds between looks at the loss, which make the CPU wait for the GPU.
+LOOK_S = 0.5
+# Share of an epoch's steps that may be skipped for a gradient that is not finite.
+MOST_SKIPPED = 0.2
+
+Report = Callable[[int, dict[str, float]], None]
+
+
+@dataclass
+class Timing:
+    """Seconds of an epoch: in all, and spent waiting for patches to be read."""
+
+    seconds: float = 0.0
+    waiting: float = 0.0
+
+
+class Training:
+    """Network, data and options of one fit, ready to run any epoch."""
+
+    def __init__(
+        self,
+        options: FitOptions,
+        step: Step,
+        *,
+        extents: list[Extent],
+        sources: list[PairSource],
+        normalisations: list[Normalisation],
+        labels: Labels,
+        layout: PatchLayout,
+        scans: tuple[tuple[int, ...], tuple[int, ...]],
+    ):
+        self.options, self.step, self.device = options, step, step.device
+        self.extents, self.layout, self.num_classes = extents, layout, labels.num_classes
+        self.training_scans, self.validation_scans = scans
+        self.numbers = augmentation.Numbers.of(normalisations, self.device)
+        self.classes = torch.from_numpy(labels.table).to(self.device)
+        self.loader = Loader(
+            sources,
+            layout,
+            batch_size=options.batch_size,
+            threads=options.loader_threads,
+            pin=self.device.type == "cuda",
+        )
+        self.validation_plan = self._plan(self.validation_scans, VALIDATION_EPOCH, is_training=False)
+        self.train_batches = self.loader.count(self.plan(0))
+        self.validation_batches = self.loader.count(self.validation_plan)
+        self.counts = DeviceCounts(self.num_classes, self.device)
+        self.timing = Timing()
+
+    def plan(self, epoch: int) -> Plan:
+        """The training patches of an epoch, which counts from 0."""
+        return self._plan(self.training_scans, epoch, is_training=True)
+
+    def _plan(self, scans: tuple[int, ...], epoch: int, *, is_training: bool) -> Plan:
+        options, is_3d = self.options, self.layout.is_3d
+        paper = PAPER_3D if is_3d else PAPER_2D
+        return draw_plan(
+            self.extents,
+            self.layout.patch,
+            scans=scans,
+            patches_per_tile=options.patches_per_tile,
+            max_overlap=options.max_patch_overlap,
+            seed=options.seed,
+            epoch=epoch,
+            chances=paper if is_training and options.augmentation else None,
+            tile_depth=options.tile_depth if is_3d else 1,
+            shuffle=is_training,
+        )
+
+    def train(self, epoch: int, *, first: int, report: Report) -> Iterator[int]:
+        """Train on the batches of an epoch from number `first` on; yields how many are done after each.
+
+        Raises FittingError when too many steps had a gradient that is not finite.
+        """
+        network, step = self.step.network, self.step
+        network.train()
+        if first == 0:
+            step.clear()
+            self.counts = DeviceCounts(self.num_classes, self.device)
+        plan, looked = self.plan(epoch), time.monotonic()
+        figures: dict[str, float] = {}
+        done = first
+        for batch in self._timed(self.loader.batches(plan, first=first)):
+            set_rate(step.optimizer, learning_rate(self.options, epoch + done / self.train_batches))
+            with self._stoppable(lambda: report(done, figures)):  # noqa: B023 (called within this turn only)
+                step(*self._prepare(batch), seen=self.counts.add)
+            done += 1
+            if done == self.train_batches:
+                step.flush()
+            if time.monotonic() - looked > LOOK_S or done == self.train_batches:
+                looked = time.monotonic()
+                sums = step.sums()
+                figures = {"loss": sums["loss_sum"] / max(sums["patches"], 1.0)}
+                self._check_skipped(int(sums["skipped"]), done)
+            yield done  # before the report, which may raise: the position then counts this batch
+            report(done, figures)
+
+    @torch.no_grad()
+    def validate(self, report: Report) -> tuple[np.ndarray, float]:
+        """Counts int64 (class, class) and mean loss over the fixed validation patches."""
+        network = self.step.network
+        network.eval()
+        counts = DeviceCounts(self.num_classes, self.device)
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        for done, batch in enumerate(self.loader.batches(self.validation_plan), start=1):
+            with self._stoppable(lambda: report(done - 1, {})):  # noqa: B023 (called within this turn only)
+                patches, target = self._prepare(batch)
+                for some, wanted in zip(
+                    patches.split(self._piece(patches)), target.split(self._piece(patches)), strict=True
+                ):
+                    with mixed_precision(self.device, self.step.precision):
+                        logits = network(some)
+                    counts.add(logits, wanted)
+                    loss_sum += self.step.loss(logits, wanted).to(torch.float64) * len(some)
+            report(done, {})
+        network.train()
+        return counts.matrix.cpu().numpy(), float(loss_sum) / max(len(self.validation_plan), 1)
+
+    def _piece(self, patches: torch.Tensor) -> int:
+        return math.ceil(len(patches) / self.step.pieces)
+
+    def _prepare(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        grey = batch.grey.to(self.device, non_blocking=True)
+        labels = batch.labels.to(self.device, non_blocking=True)
+        if self.device.type == "cuda":
+            batch.copied = torch.cuda.Event()
+            batch.copied.record()
+        patches, target = augmentation.prepare(
+            grey, labels, plan=batch.plan, numbers=self.numbers, classes=self.classes
+        )
+        memory = torch.channels_last_3d if self.layout.is_3d else torch.channels_last
+        return patches.contiguous(memory_format=memory), target
+
+    def _timed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The batches, with the time spent waiting for them."""
+        began = time.perf_counter()
+        for batch in batches:
+            self.timing.waiting += time.perf_counter() - began
+            yield batch
+            began = time.perf_counter()
+
+    @contextlib.contextmanager
+    def _stoppable(self, check: Callable[[], None]) -> Iterator[None]:
+        """Let `check` raise within a step on a CPU; then the network is as it was before the step."""
+        if self.device.type != "cpu":
+            yield
+            return
+        network, looked = self.step.network, [time.monotonic()]
+        buffers = [buffer.clone() for buffer in network.buffers()]
+        random = torch.get_rng_state()
+
+        def look() -> None:
+            if time.monotonic() - looked[0] > 0.2:
+                looked[0] = time.monotonic()
+                check()
+
+        try:
+            with interruptible(network, look):
+                yield
+        except BaseException:
+            with torch.no_grad():
+                for buffer, before in zip(network.buffers(), buffers, strict=True):
+                    buffer.copy_(before)
+            torch.set_rng_state(random)
+            raise
+
+    def _check_skipped(self, skipped: int, done: int) -> None:
+        if skipped > max(10, MOST_SKIPPED * done) or (
+            skipped == done and done >= min(10, self.train_batches)
+        ):
+            raise FittingError(
+                f"the loss is no longer a number: {skipped} of {done} steps of this epoch had a gradient that is not finite. "
+                "The best model so far is kept. Try a smaller learning_rate, precision fp32, or clip_gradient 1."
+            )

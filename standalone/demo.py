@@ -1,0 +1,143 @@
+"""The main job in one go: fit, predict a scan that was not seen, score it, and draw what happened.
+
+In:  nothing (phantom scans are made), or a folder with pairs of scans and masks.
+Out: a folder with the run, the labels and two pictures; the scores.
+It goes through the same jobs as the commands `bone fit`, `bone predict` and `bone iou`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bone_backend import jobs
+from bone_backend.errors import OptionError, ScanError
+from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
+from bone_backend.progress import Part, Progress
+from bone_backend.volumes.volume import peek
+
+from . import pictures
+
+# Phantoms of the demo: seeds and switches of each; the last one is predicted.
+PHANTOM_SHAPE = (48, 160, 160)
+EPOCHS = 4
+
+
+class Found(NamedTuple):
+    """A pair in a folder."""
+
+    name: str
+    scan: Path
+    mask: Path
+
+
+def run(output: Path, *, data: Path | None, hold_out: str | None, epochs: int, progress: Progress) -> dict[str, Any]:
+    """Fit on all pairs but one, predict that one, score it. Gives scores, seconds and the paths of everything."""
+    began = time.monotonic()
+    if hold_out and not data:
+        raise OptionError("hold_out names a scan of --data; give --data DIR too.")
+    pairs = find_pairs(data) if data else make_phantoms(output / "phantoms", Part(progress, first=0, share=5, steps=100))
+    train, test = choose(pairs, hold_out)
+    edge = min(min(peek(pair.scan).shape[1:]) for pair in train)
+    fit = FitOptions.parse(
+        {
+            "pairs": [(pair.scan, pair.mask) for pair in train],
+            "output": output / "run",
+            "name": "demo",
+            "overwrite": True,
+            "patch_size": max(32, min(64, edge // 32 * 32)),
+            "batch_size": 16,
+            "epochs": epochs,
+            "train_split": 0.7,
+        }
+    )
+    fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
+    predict = PredictOptions.parse(
+        {"scan": test.scan, "model": fitted["model"], "output": output / "labels", "chunk_size": 160, "overwrite": True}
+    )
+    labelled = jobs.run_here("predict", dump(predict), progress=Part(progress, first=85, share=12, steps=100))
+    compare = IoUOptions.parse({"reference": test.mask, "prediction": output / "labels", "output": output / "scores.csv"})
+    scored = jobs.run_here("iou", dump(compare), progress=Part(progress, first=97, share=3, steps=100))
+    drawn = [
+        pictures.overlay(output / "overlay.png", scan=test.scan, reference=test.mask, prediction=output / "labels", scores=scored),
+        pictures.curves(output / "curves.png", output / "run" / "scores.csv"),
+    ]
+    return {
+        "mean_iou": scored["mean_iou"],
+        "iou_per_class": {value: found["iou"] for value, found in scored["classes"].items()},
+        "seconds": round(time.monotonic() - began, 1),
+        "fitted_on": [pair.name for pair in train],
+        "predicted": test.name,
+        "model": fitted["model"],
+        "labels": labelled["output"],
+        "pictures": [str(path) for path in drawn],
+        "run_folder": fitted["run_folder"],
+    }
+
+
+def make_phantoms(folder: Path, progress: Progress) -> list[Found]:
+    """Four phantom femora, written as TIFF folders: two of them dim or uneven, each with seeds of its own."""
+    # The one place where a door uses the stand-ins: the demo must run on a machine without any scan.
+    from mocks.scans import Phantom, write
+
+    made = []
+    kinds: list[dict[str, Any]] = [{}, {"contrast": 0.7}, {"beam_hardening": 0.3}, {}]
+    for number, kind in enumerate(kinds):
+        place = folder / f"femur_{number + 1}"
+        scan, mask = place / "images", place / "masks"
+        if not (scan.exists() and mask.exists()):
+            write(place, Phantom(shape=PHANTOM_SHAPE, seed=number, **kind), progress=progress)
+        made.append(Found(place.name, scan, mask))
+    return made
+
+
+def find_pairs(folder: Path) -> list[Found]:
+    """Pairs in a folder: NAME_image.tif beside NAME_mask.tif, or folders images/ and masks/, up to two levels down.
+
+    Raises ScanError where there are fewer than three.
+    """
+    if not folder.is_dir():
+        raise ScanError(f"data folder {folder} does not exist.")
+    found = sorted(_search(folder, levels=2))
+    if len(found) < 3:
+        raise ScanError(
+            f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to predict. A pair is "
+            "NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
+        )
+    return found
+
+
+def _search(folder: Path, *, levels: int) -> Iterator[Found]:
+    if (folder / "images").is_dir() and (folder / "masks").is_dir():
+        yield Found(folder.name, folder / "images", folder / "masks")
+        return
+    for scan in folder.glob("*_image.tif*"):
+        mask = scan.with_name(re.sub(r"_image(?=\.tiff?$)", "_mask", scan.name))
+        if mask.is_file():
+            yield Found(re.sub(r"_image\.tiff?$", "", scan.name), scan, mask)
+    if levels:
+        for inner in folder.iterdir():
+            if inner.is_dir():
+                yield from _search(inner, levels=levels - 1)
+
+
+def choose(pairs: list[Found], hold_out: str | None) -> tuple[list[Found], Found]:
+    """The pairs to fit on and the one to predict.
+
+    hold_out: name of the latter; without it the last of the largest group of one voxel size, and fitted are the others of
+    that group, since scans of one resolution make the fairer demonstration.
+    """
+    if hold_out is not None:
+        chosen = [pair for pair in pairs if pair.name == hold_out]
+        if not chosen:
+            raise OptionError(f"hold_out is {hold_out!r}; the folder has {', '.join(pair.name for pair in pairs)}.")
+        return [pair for pair in pairs if pair.name != hold_out], chosen[0]
+    groups: dict[Any, list[Found]] = {}
+    for pair in pairs:
+        groups.setdefault(peek(pair.scan).voxel_size_um, []).append(pair)
+    largest = max(groups.values(), key=len)
+    group = largest if len(largest) >= 3 else pairs
+    return group[:-1], group[-1]

@@ -1,0 +1,94 @@
+"""Results in words, for people who read the terminal.
+
+In:  a command's result as a dictionary.
+Out: a few lines of text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def result(command: str, found: dict[str, Any]) -> str:
+    """The result of a command as text."""
+    return SHOWN[command](found)
+
+
+def _fit(found: dict[str, Any]) -> str:
+    lines = [
+        f"Best model:       {found['model']}",
+        f"Validation mIoU:  {_score(found['best_val_iou'])} in epoch {found['best_epoch']} of {found['epochs']}",
+        f"IoU per class:    {', '.join(f'{value}: {_score(score)}' for value, score in found['val_iou_per_class'].items())}",
+        f"Run folder:       {found['run_folder']}",
+        f"Time, RAM:        {_seconds(found['seconds'])}, peak {found['peak_ram_gib']:.2f} GiB",
+    ]
+    return "\n".join(lines)
+
+
+def _predict(found: dict[str, Any]) -> str:
+    voxels = found["voxels"]
+    total = sum(voxels.values())
+    shares = ", ".join(f"{value}: {number:,} ({number / max(total, 1):.2%})" for value, number in voxels.items())
+    lines = [
+        f"Labels:      {found['output']}",
+        f"Voxels:      {shares}",
+        f"Time, RAM:   {_seconds(found['seconds'])} for {found['slices']} slices, peak {found['peak_ram_gib']:.2f} GiB",
+    ]
+    return "\n".join(lines)
+
+
+def _iou(found: dict[str, Any]) -> str:
+    lines = [f"{'class':>7} {'IoU':>8} {'Dice':>8} {'reference':>15} {'predicted':>15} {'both':>15}"]
+    for value, scores in found["classes"].items():
+        numbers = [scores[f"{name}_voxels"] for name in ("reference", "predicted", "intersection")]
+        lines.append(
+            f"{value:>7} {_score(scores['iou']):>8} {_score(scores['dice']):>8} " + " ".join(f"{number:>15,}" for number in numbers)
+        )
+    lines.append(f"{'mean':>7} {_score(found['mean_iou']):>8} {_score(found['mean_dice']):>8}")
+    return "\n".join(lines)
+
+
+def _statistics(found: dict[str, Any]) -> str:
+    lines = [f"{name:<12} {found[name]:,.6g}" for name in ("count", "mean", "std", "min", "max")]
+    lines += [f"{name + ' %':<12} {value:,.6g}" for name, value in found["percentiles"].items()]
+    return "\n".join(lines)
+
+
+def _listing(found: dict[str, Any]) -> str:
+    width = max(len(name) for name in found)
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_value(value)}" for name, value in found.items())
+
+
+def _demo(found: dict[str, Any]) -> str:
+    lines = [
+        f"Labelled a scan that was not seen in fitting: mean IoU {_score(found['mean_iou'])}.",
+        f"IoU per class: {', '.join(f'{value}: {_score(s)}' for value, s in found['iou_per_class'].items())}",
+        f"Time: {_seconds(found['seconds'])}",
+        "Pictures:",
+        *(f"  {path}" for path in found["pictures"]),
+        f"Model: {found['model']}",
+        f"Labels: {found['labels']}",
+    ]
+    return "\n".join(lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_value(inner)}" for name, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_value(inner) for inner in value)
+    return str(value)
+
+
+def _score(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.4f}"
+
+
+def _seconds(value: float) -> str:
+    minutes, seconds = divmod(value, 60)
+    return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
+
+
+SHOWN = {"fit": _fit, "predict": _predict, "iou": _iou, "statistics": _statistics, "info": _listing, "demo": _demo}
