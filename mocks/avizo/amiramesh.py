@@ -2,7 +2,7 @@
 
 In:  a .am file (ASCII or binary; byte, short, ushort, int, float or double; raw, HxByteRLE or HxZip).
 Out: a field of the stand-in; and back, raw little-endian.
-The lattice variable decides: `Labels` makes a label field, anything else a scalar field. Id = label value + 1.
+The lattice variable decides: `Labels` makes a label field, anything else a scalar field.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _run_lengths(body):
 
 
 def _materials(header):
-    """{name: {'Id': int, 'Color': [r, g, b]}} of the Materials block; a material without Id takes its place."""
+    """{name: {'Id': int, 'Color': [r, g, b]}} of the Materials block; without Id: its place."""
     block = re.search(r"Materials\s*\{((?:[^{}]|\{[^{}]*\})*)\}", header)
     materials = {}
     for place, (quoted, plain, inner) in enumerate(
@@ -105,7 +105,7 @@ def _materials(header):
 
 
 def write(path, field):
-    """Write `field` to `path` as binary little-endian AmiraMesh, with its materials when it is a label field."""
+    """Write `field` to `path` as binary little-endian AmiraMesh; a label field with its materials."""
     low, high = field.bounding_box
     is_label = field._cpp_classname == LABEL
     array = field._mock_array
@@ -118,7 +118,7 @@ def write(path, field):
     lines.append("Parameters {")
     if is_label:
         lines.append("    Materials {")
-        for name, material in field.parameters["Materials"].items():
+        for name, material in field._mock_material_dict().items():
             color = " ".join(f"{c:g}" for c in material.get("Color", (1, 1, 1)))
             lines.append(
                 f"        {name} {{\n            Id {material['Id']},\n            Color {color}\n        }}"

@@ -30,9 +30,10 @@ class Behaviour:
 
     get_array: what `field.get_array()` hands out. A view shares the memory of the field.
     set_array: whether a Fortran-ordered array is copied or kept (then later writes to it change the field).
-    programmatic_values: whether `text.value = 1024` is clipped by the clamp (0, 10 when unset), as typed values are.
-    uncaught_exception: what an exception out of `__init__`, `update` or `compute` does: reaches the test, goes to
-        the console, or goes to the console and into a message box.
+    programmatic_values: whether `text.value = 1024` is clipped by the clamp (0, 10 when unset), as typed
+        values are.
+    uncaught_exception: what an exception out of `__init__`, `update` or `compute` does: reaches the test,
+        goes to the console, or goes to the console and into a message box.
     first_round_is_new: whether `is_new` is True for all ports in the first round.
     setting_a_port_fires: whether a port that a script changes in a round causes another round.
     fire_inside_a_round: whether `self.fire()` inside `update()` causes one more round or nothing.

@@ -2,7 +2,7 @@
 
 In:  lists of items from the script, picks of the user.
 Out: HxPortRadioBox, HxPortToggleList, HxPortButtonMenu, HxPortMultiMenu, HxPortButtonList (section 4.2).
-A toggle list has one toggle, which may be replaced by index; giving it a whole list is not seen, so not possible here.
+A toggle list has one toggle, which may be replaced by index; giving it a list is not seen, so not possible.
 """
 
 from __future__ import annotations

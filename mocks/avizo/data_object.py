@@ -1,7 +1,7 @@
 """What all objects of the Project View share, and their ports by name.
 
 In:  a class name of Avizo and a name.
-Out: `DataObject` with .name, .ports, .portnames, .viewer_mask, .selected, .parameters, ... (section 6); `Ports`.
+Out: `DataObject` with .name, .ports, .portnames, .viewer_mask, .parameters, ... (section 6); `Ports`.
 Objects are always true (`if labeldata:` is written in real scripts).
 """
 

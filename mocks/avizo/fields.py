@@ -2,7 +2,7 @@
 
 In:  arrays (x, y, z) of the six dtypes that Avizo knows; boxes of voxel centres.
 Out: HxRegScalarField3, the Python class of uniform scalar and label fields alike (section 6).
-The memory of a field is Fortran-ordered: x runs fastest. Everything that would break in Avizo is refused by raising.
+The memory of a field is Fortran-ordered: x runs fastest. What would break in Avizo is refused by raising.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from . import current
 from .data_object import DataObject
-from .materials import Bundle, label_values, make_materials
+from .materials import Bundle, label_values, make_materials, writing_works
 from .ports import HxConnection, HxPortInfo
 
 DTYPES = tuple(np.dtype(name) for name in ("uint8", "int16", "uint16", "int32", "float32", "float64"))
@@ -61,7 +61,7 @@ class HxRegScalarField3(DataObject):
             HxPortInfo(self, port, port)
 
     def get_array(self):
-        """The voxels (x, y, z), Fortran-ordered; copy or view as Behaviour says. ValueError while the field is empty."""
+        """The voxels (x, y, z), Fortran-ordered; copy or view as Behaviour says. ValueError while empty."""
         current.check_thread("get_array")
         if self._mock_array is None:
             raise ValueError(f"{self._mock_name} is empty: nothing was set yet.")
@@ -113,7 +113,7 @@ class HxRegScalarField3(DataObject):
         return twin
 
     def _mock_voxel_size(self):
-        """(x, y, z) from (max - min) / (n - 1); an axis with one voxel takes the extent of the box (our decision)."""
+        """(x, y, z): (max - min) / (n - 1); an axis with one voxel takes the extent of the box."""
         low, high = self.bounding_box
         shape = (1, 1, 1) if self._mock_array is None else self._mock_array.shape
         return tuple((b - a) / max(n - 1, 1) for a, b, n in zip(low, high, shape, strict=True))
@@ -145,22 +145,23 @@ class HxRegScalarField3(DataObject):
         label = "label, " if self._cpp_classname == LABEL else ""
         return f"{label}{8 * dtype.itemsize}-bit {kind}"
 
+    def _mock_material_dict(self):
+        """{name: {'Id': int, 'Color': [r, g, b]}} of a label field, up to date with its voxels."""
+        if self._mock_stale:
+            known = {material["Id"]: (name, material) for name, material in self._mock_materials.items()}
+            self._mock_materials = make_materials(label_values(self._mock_array), known)
+            self._mock_stale = False
+        return self._mock_materials
+
     def _mock_parameters(self):
         if self._cpp_classname != LABEL:
             return self._parameters._values
-        if self._mock_stale:
-            known = {material["Id"]: (name, material) for name, material in self._mock_materials.items()}
-            self._mock_materials = Bundle(make_materials(label_values(self._mock_array), known))
-            self._mock_stale = False
-        return {**self._parameters._values, "Materials": self._mock_materials}
+        return {**self._parameters._values, "Materials": Bundle(self._mock_material_dict())}
 
     def _mock_set_materials(self, value):
         """`parameters['Materials'] = value`, as Behaviour.materials says."""
-        choice = self._mock_session.behaviour.materials
-        if choice == "refused":
-            raise TypeError(
-                "this Avizo does not take materials by assignment (section 7, road 1 is unproven)"
-            )
-        if choice == "assignable":
-            self._mock_materials = Bundle(value)
+        if self._cpp_classname != LABEL:
+            super()._mock_set_materials(value)
+        elif writing_works():
+            self._mock_materials = dict(value)
             self._mock_stale = False

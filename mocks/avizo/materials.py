@@ -12,10 +12,11 @@ import colorsys
 import numpy as np
 
 from . import current
+from .strict import Strict
 
 
 def label_values(array):
-    """The values that occur in an integer array (x, y, z), sorted, as ints; slice by slice, so without a copy."""
+    """The values that occur in an integer array (x, y, z), sorted, as ints; slice by slice."""
     found = set()
     for z in range(array.shape[2]):
         found.update(np.unique(array[:, :, z]).tolist())
@@ -42,14 +43,32 @@ def make_materials(values, known=None):
     return made
 
 
-class Bundle(dict):
-    """A dict that lets itself be changed as Behaviour.materials says."""
+def writing_works():
+    """Whether Behaviour.materials lets materials be written; TypeError when it refuses."""
+    choice = current.session().behaviour.materials
+    if choice == "refused":
+        raise TypeError("this Avizo does not take materials by assignment (section 7, road 1 is unproven)")
+    return choice == "assignable"
+
+
+class Bundle(Strict):
+    """A bundle of parameters. It is no dict: its *text* evaluates to one, and `bundle['key']` works."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values):
+        self._values = values
+
+    def __str__(self):
+        return str(self._values)
+
+    def __contains__(self, key):
+        return key in self._values
+
+    def __getitem__(self, key):
+        value = self._values[key]
+        return Bundle(value) if isinstance(value, dict) else value
 
     def __setitem__(self, key, value):
-        choice = current.session().behaviour.materials
-        if choice == "refused":
-            raise TypeError(
-                "this Avizo does not take materials by assignment (section 7, road 1 is unproven)"
-            )
-        if choice == "assignable":
-            super().__setitem__(key, value)
+        if writing_works():
+            self._values[key] = value

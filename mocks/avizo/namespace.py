@@ -2,7 +2,7 @@
 
 In:  a session.
 Out: a namespace to execute a script in; a module object for sys.modules.
-`_hx_core` always talks to the running session, so a module that imports from it once can be used by many sessions.
+`_hx_core` talks to the running session, so a module that imports from it once can be used by many sessions.
 """
 
 from __future__ import annotations

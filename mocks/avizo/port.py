@@ -133,7 +133,7 @@ class Element(Strict):
 
 
 class PortList(StrictList):
-    """The items of a port. They can be replaced by index; the length is that of the list given to the port."""
+    """The items of a port. They can be replaced by index; there are as many as were given."""
 
     __slots__ = ("_kinds", "_port")
 

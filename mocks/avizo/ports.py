@@ -43,13 +43,14 @@ class HxConnection(Port):
         return self._source
 
     def connect(self, thing):
-        """Connect `thing`, an object of the project. TypeError (or a warning, by Behaviour) when its type is wrong."""
+        """Connect `thing`, an object of the project. TypeError (or a warning) when its type is wrong."""
         if not hasattr(thing, "_cpp_classname"):
             raise TypeError(
                 f"'{self._name}'.connect takes an object of the project, not {type(thing).__name__}."
             )
         if not self._matches(thing):
-            text = f"{thing.name} ({thing._cpp_classname}) was connected to '{self._name}', which takes {self._valid_types}"
+            what = f"{thing.name} ({thing._cpp_classname})"
+            text = f"{what} was connected to '{self._name}', which takes {self._valid_types}"
             if current.session().behaviour.wrong_connection == "raise":
                 raise TypeError(text)
             current.warn(text)
@@ -167,7 +168,7 @@ class HxPortFilename(Port):
             self._changed()
 
     def registerfiletype(self, name, extensions, kind):
-        """Offer files of this type in the dialog. extensions: 'tif:tiff' or '*'; the meaning of kind is unknown."""
+        """Offer files of this type in the dialog. extensions: 'tif:tiff' or '*'; kind: unknown meaning."""
         text_of(name, "name"), text_of(extensions, "extensions")
         if not isinstance(kind, int):
             raise TypeError(f"the third argument of registerfiletype is {kind!r}; an int (0 or 1) was seen.")

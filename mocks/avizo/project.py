@@ -19,7 +19,8 @@ from .strict import Strict
 def numbered(name, number):
     """`name` with (number) before its suffix: x.filtered -> x(2).filtered."""
     stem, dot, suffix = name.partition(".")
-    return f"{re.sub(r'[(]\d+[)]$', '', stem)}({number}){dot}{suffix}"
+    stem = re.sub(r"[(]\d+[)]$", "", stem)
+    return f"{stem}({number}){dot}{suffix}"
 
 
 class Project:

@@ -108,7 +108,7 @@ class PyScriptObject:
         self._mock_results = Results(self, list(results))
 
     def fire(self):
-        """One round: update, compute, then the ports are marked as seen. Inside a round: as Behaviour says."""
+        """One round: update, compute, then all ports are seen. Inside a round: as Behaviour says."""
         current.check_thread("fire")
         if self._mock_in_round:
             self._mock_again |= self._mock_session.behaviour.fire_inside_a_round == "after"
@@ -162,7 +162,7 @@ class PyScriptObject:
 
 
 def run_guarded(session, call, what):
-    """Call `call()`; an exception does what Behaviour.uncaught_exception says. Returns whether it went well."""
+    """Call `call()`; an exception does what Behaviour says. Returns whether it went well."""
     try:
         call()
     except Exception as error:

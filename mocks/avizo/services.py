@@ -58,8 +58,8 @@ class ProgressRecord:
     """What a progress bar showed.
 
     texts: (step, text) in order; steps_seen: the largest step; looks: how often `interrupted` was asked;
-    longest_silence_s: the longest time between two looks; told_at_s, closed_at_s: time.monotonic() when the script
-    was first told to stop and when the bar was closed.
+    longest_silence_s: the longest time between two looks; told_at_s, closed_at_s: time.monotonic() when
+    the script was first told to stop and when the bar was closed.
     """
 
     n_steps: int

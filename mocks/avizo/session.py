@@ -2,8 +2,8 @@
 
 In:  arrays (x, y, z), .pyscro files, what a user does with the ports.
 Out: messages, console text, results, and what looked doubtful (`warnings`).
-Programmatic changes (`port.connect(...)`) start no round, as in Avizo's console; what the user does (`press`, `type`,
-`select`, `tick`, `pick`, `connect`, `disconnect`) starts one.
+Programmatic changes (`port.connect(...)`) start no round, as in Avizo's console; what the user does
+(`press`, `type`, `select`, `tick`, `pick`, `connect`, `disconnect`) starts one.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Session(user.User):
     behaviour: answers to what is not established. install_dir: the folder that hx_paths speaks of; its
     share/python_modules is on sys.path while a script runs, when it exists. echo: also print the console.
 
-    messages: list of Message(kind, text). console: str. warnings: list of str. progress_log: list of ProgressRecord.
-    confirmations: list of ints, the answers to come. processes: (event, arguments) of each process that was started
-    while a script ran.
+    messages: list of Message(kind, text). console: str. warnings: list of str. progress_log: list of
+    ProgressRecord. confirmations: list of ints, the answers to come. processes: (event, arguments) of each
+    process that was started while a script ran.
     """
 
     def __init__(self, behaviour=None, *, install_dir=None, echo=False):
@@ -84,7 +84,7 @@ class Session(user.User):
     def label_field(
         self, array, *, name="mask", voxel_size=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0), materials=None
     ):
-        """A label field in the project. materials: {name: label value}, or None for those that appear by themselves."""
+        """A label field in the project. materials: {name: label value}; others appear by themselves."""
         field = self._field(LABEL, array, name, voxel_size, origin)
         for material, value in (materials or {}).items():
             field._mock_materials[material] = {"Id": value + 1, "Color": [1.0, 1.0, 1.0]}
@@ -198,7 +198,7 @@ class Session(user.User):
         return tcl.interpret(self, command)
 
     def interrupt_after(self, looks=None, *, steps=None, seconds=None):
-        """Press Stop in the next progress bars, after so many looks at `interrupted`, steps, or seconds. No number: never."""
+        """Press Stop in the next bars after so many looks at `interrupted`, steps or seconds; or never."""
         self._stop = {"looks": looks, "steps": steps, "seconds": seconds}
 
     def stop_is_pressed(self, record, seconds):

@@ -2,7 +2,7 @@
 
 In:  a class that names its attributes in __slots__ and properties.
 Out: AttributeError on reading or setting anything else.
-A permissive stand-in would bless invented calls; this one makes them fail (avizo_api.md, section 11, point 15).
+A permissive stand-in would bless invented calls; this one makes them fail (avizo_api.md, section 11.15).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Strict:
             object.__setattr__(self, name, value)
         except AttributeError as error:
             raise AttributeError(
-                f"{type(self).__name__}.{name} cannot be set: avizo_api.md does not list it as writable ({error})."
+                f"{type(self).__name__}.{name} cannot be set: not writable by avizo_api.md ({error})."
             ) from None
 
 

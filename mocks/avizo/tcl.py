@@ -19,7 +19,7 @@ METRES = {"nm": 1e-9, "um": 1e-6, "µm": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}
 
 
 def interpret(session, command):
-    """Run one command of sections 2, 7 and 10. Raises NotImplementedError for others, KeyError for unknown objects."""
+    """Run one command of sections 2, 7 and 10. NotImplementedError for others, KeyError for names."""
     if not isinstance(command, str):
         raise TypeError(f"_tcl_interp takes str, not {type(command).__name__}.")
     words = shlex.split(command.replace("\\", "\\\\"))

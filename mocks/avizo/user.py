@@ -56,7 +56,7 @@ class User:
         self._after(port)
 
     def type(self, port, *index_and_value):
-        """type(port, index, value) into a text field; type(port, value) into a slider, a text or the first field."""
+        """type(port, index, value) into a text field; type(port, value) into a slider or the first field."""
         reach(port, TextN, Slider, HxPortText, HxPortGeneric)
         *index, value = index_and_value
         index = index[0] if index else 0
