@@ -261,7 +261,8 @@ def check(
     pair = f"{network.title} with {backbone}"
     if patch_size is not None:
         edge = max(multiples[1:])
-        faults += _size_faults("patch_size", patch_size, edge, max(network.minimum or 0, edge), pair)
+        least = network.minimum if network.minimum and mode != "3D" else edge
+        faults += _size_faults("patch_size", patch_size, edge, least, pair)
     if patch_depth is not None and mode == "3D":
         faults += _size_faults("patch_depth", patch_depth, multiples[0], multiples[0], f"3D {pair}")
     return faults + _batch_faults(network, multiples, patch_size, patch_depth, batch_size)

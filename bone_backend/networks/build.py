@@ -12,22 +12,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as library
 import torch
+from torch.overrides import TorchFunctionMode
 
 from .. import catalogue
 from ..errors import OptionError
+from .decoders3d import Depth
+from .inflation import inflate, redraw
 
 
 @dataclass(frozen=True)
 class NetworkSpec:
     """Everything that decides the shape of a network.
 
-    architecture, backbone: names of the catalogue. mode: "2D", "2.5D" or "3D". in_channels: 1, in 2.5D the slices.
-    num_classes: with background. stride: five (z, y, x) triples of a 3D U-Net with a plain resnet, or None.
-    depth_mixing: False gives a 3D network whose kernels have depth 1 and which keeps the depth; it computes on each slice
-    what the 2D network computes.
+    architecture, backbone: names of the catalogue. mode: "2D", "2.5D" or "3D". in_channels: 1, in 2.5D the
+    slices. num_classes: with background. stride: five (z, y, x) triples of a 3D U-Net with a plain resnet,
+    or None. depth_mixing: False gives a 3D network whose kernels have depth 1 and which keeps the depth, so
+    that it computes on each slice what the 2D network computes. align_corners: False upsamples as the
+    published 3D models do.
     """
 
     architecture: str
@@ -37,6 +42,7 @@ class NetworkSpec:
     num_classes: int = 2
     stride: tuple[tuple[int, int, int], ...] | None = None
     depth_mixing: bool = True
+    align_corners: bool = True
 
     def faults(self) -> list[str]:
         """Why it cannot be built, one sentence each."""
@@ -50,41 +56,67 @@ class NetworkSpec:
             faults.append(f"in_channels is {self.in_channels}; it goes from 1 to 64.")
         return faults
 
+    @property
+    def multiples(self) -> tuple[int, int, int]:
+        """What the (z, y, x) size of a patch must be a multiple of."""
+        z, y, x = catalogue.size_multiples(self.architecture, self.backbone, self.mode, self.stride)
+        return (z if self.depth_mixing else 1, y, x)
+
 
 def build_network(
     spec: NetworkSpec, *, weights: str = "random", weights_dir: Path | None = None
 ) -> torch.nn.Module:
-    """The network of a spec, in training mode, on the CPU (or on the device of a surrounding `torch.device`).
+    """The network of a spec, in training mode, on the CPU.
 
-    weights: "random" (from torch's generator) or "imagenet". weights_dir: folder with downloaded ImageNet weights.
-    Raises OptionError with every fault.
+    weights: "random" (from torch's generator) or "imagenet" (encoder only; the rest is random). weights_dir:
+    folder with downloaded ImageNet weights, for machines without a network.
+    Raises OptionError with every fault, PackageError where ImageNet weights cannot be had.
     """
     faults = spec.faults()
     if weights not in ("random", "imagenet"):
-        faults.append(f"weights is {weights!r}; use random or imagenet, or `initialise` for a model file.")
+        faults.append(f"weights is {weights!r}; use random, imagenet, or a model file of your own.")
     if faults:
         raise OptionError(faults)
-    network = build_2d(spec)
-    return network
+    if weights == "random":
+        network = build_2d(spec)
+    else:
+        from .weights import build_with_imagenet  # which needs this module
+
+        network = build_with_imagenet(spec, weights_dir)
+    if spec.mode != "3D":
+        return network
+    solid = inflate(network, spec.multiples, stride=spec.stride, depth=depth_of(spec))
+    redraw(solid) if weights == "random" else redraw(solid.decoder)
+    return solid
 
 
-def build_2d(spec: NetworkSpec) -> torch.nn.Module:
-    """The library's own network for a spec, whatever its mode; in 3D what is inflated afterwards."""
+def depth_of(spec: NetworkSpec) -> Depth:
+    """How a spec treats the z axis."""
+    return Depth(mixing=spec.depth_mixing, align_corners=spec.align_corners)
+
+
+def skeleton(spec: NetworkSpec) -> torch.nn.Module:
+    """The network of a spec without its memory (device "meta": shapes only), for checks and counting."""
+    with torch.device("meta"), _NumbersOnCpu():
+        return build_network(spec).to("meta")
+
+
+def build_2d(spec: NetworkSpec, **settings: Any) -> torch.nn.Module:
+    """The library's own network for a spec, whatever its mode (in 3D what is inflated afterwards).
+
+    settings: of the library's class, instead of those of the spec.
+    """
     architecture = catalogue.find_architecture(spec.architecture)
     make = getattr(library, architecture.library_name, None)
     if make is None:
         raise OptionError(
-            f"{architecture.title} is not in segmentation_models_pytorch {library.__version__}. Use a newer one: "
-            "pip install -U segmentation-models-pytorch"
+            f"{architecture.title} is not in segmentation_models_pytorch {library.__version__}. "
+            "Use a newer one: pip install -U segmentation-models-pytorch"
         )
+    chosen = {"encoder_weights": None, "in_channels": spec.in_channels, "classes": spec.num_classes}
     with quiet():
         try:
-            return make(
-                encoder_name=spec.backbone,
-                encoder_weights=None,
-                in_channels=spec.in_channels,
-                classes=spec.num_classes,
-            )
+            return make(encoder_name=spec.backbone, **{**chosen, **settings})
         except (ValueError, KeyError, RuntimeError, TypeError, NotImplementedError) as error:
             if spec.backbone in catalogue.BACKBONES:
                 raise
@@ -96,9 +128,17 @@ def build_2d(spec: NetworkSpec) -> torch.nn.Module:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back the warnings that segmentation_models_pytorch and timm give for being built."""
+    """Keep back the warning that segmentation_models_pytorch gives for its own encoders named "timm-"."""
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="`timm-` encoders are deprecated", category=DeprecationWarning
-        )
+        warnings.filterwarnings("ignore", message="`timm-` encoders are deprecated")
         yield
+
+
+class _NumbersOnCpu(TorchFunctionMode):
+    """Mix transformers, while being built, read numbers out of torch.linspace; "meta" tensors have none."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.linspace:
+            kwargs["device"] = "cpu"
+        return func(*args, **kwargs)
