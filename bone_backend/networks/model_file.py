@@ -1,0 +1,160 @@
+"""Write and read model files (.pth) that travel between BONe programs.
+
+In:  a network's state and what there is to say about it.
+Out: a file with the published keys `model_state` and `metadata`, written whole or not at all; and back.
+In a file the axes of 3D kernels and strides are (height, width, depth), as in segmentation_models_pytorch_3d of the
+published program; here they are (z, y, x). Both directions turn them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ModelFileError
+from ..volumes.output import output_fault, remove, temporary_path
+from .archive import read_parts
+from .model_header import METADATA_KEYS, OWN_KEY, ModelHeader, read_header, strip_prefix
+from .pickle_reader import STORAGES
+
+__all__ = [
+    "METADATA_KEYS",
+    "ModelHeader",
+    "load_state",
+    "model_name",
+    "read_header",
+    "save_model",
+    "weights_sha256",
+]
+
+FORMAT = 1  # of the key `bone`
+_SHA256 = "weights_sha256"
+_DTYPES = {getattr(torch, dtype) for dtype, _ in STORAGES.values()}
+
+
+def model_name(name: str, *, epoch: int, score: float) -> str:
+    """The published file name.
+
+    >>> model_name("femur", epoch=7, score=0.97361)
+    'femur_best_epoch_7_val_jaccard_0.9736.pth'
+    """
+    return f"{name}_best_epoch_{epoch}_val_jaccard_{score:.4f}.pth"
+
+
+def save_model(
+    path: Path | str,
+    *,
+    state: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, Any],
+    bone: Mapping[str, Any],
+) -> None:
+    """Write a model file; it appears under its name only when it is whole.
+
+    state: a network's state dict, on any device; "module." before names is taken off. metadata: published keys
+    (METADATA_KEYS) with plain values; missing ones become None; stride: None or five (z, y, x) triples. bone: plain
+    values of our own (classes, voxel size, options ...); format and SHA-256 of the weights are added.
+    Raises OutputError when it cannot be written; ValueError for a key or a value that does not belong there.
+    """
+    path = Path(path)
+    unknown = set(metadata) - set(METADATA_KEYS)
+    if unknown:
+        raise ValueError(f"not published metadata keys: {sorted(unknown)}; put them into `bone`")
+    tensors = {strip_prefix(name): _to_file(name, tensor) for name, tensor in state.items()}
+    values = {key: _plain(key, metadata.get(key)) for key in METADATA_KEYS}
+    if values["stride"] is not None:
+        values["stride"] = str(tuple((y, x, z) for z, y, x in values["stride"]))
+    own = {**{key: _plain(key, value) for key, value in bone.items()}, "format": FORMAT}
+    values[OWN_KEY] = {**own, _SHA256: weights_sha256(tensors)}
+    temporary = temporary_path(path)
+    try:
+        with temporary.open("wb") as file:
+            torch.save({"model_state": tensors, "metadata": values}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch tells of a full disk with a RuntimeError
+        fault = error if isinstance(error, OSError) else OSError(28, str(error))
+        raise output_fault(path, fault) from error
+    finally:
+        remove(temporary)
+
+
+def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str, torch.Tensor]:
+    """The state dict of a model file on the CPU, names as segmentation_models_pytorch gives them, 3D kernels (z, y, x).
+
+    header: of the same file; it is read again, so that what is loaded is what was checked.
+    Raises ModelFileError, also where the weights do not have the recorded SHA-256.
+    """
+    path = Path(path)
+    header = header if header is not None else read_header(path)
+    try:
+        with path.open("rb") as file:
+            facts, _ = read_parts(file, path.name)
+            file.seek(0)
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+        state = dict(loaded["model_state"])
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
+    except ModelFileError:
+        raise
+    except Exception as error:  # torch raises many kinds for damaged or unsafe files
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFileError(f"{path.name} could not be loaded: {text}") from error
+    if {name: tuple(tensor.shape) for name, tensor in state.items()} != {
+        name: item.shape for name, item in facts.items()
+    }:
+        raise ModelFileError(f"{path.name} does not hold what its header says. It is not used.")
+    state = {strip_prefix(name): tensor.detach() for name, tensor in state.items()}
+    expected = header.bone.get(_SHA256)
+    if expected is not None and weights_sha256(state) != expected:
+        raise ModelFileError(
+            f"{path.name} is damaged: its weights do not have the recorded SHA-256. Copy it again."
+        )
+    return {name: _from_file(tensor) for name, tensor in state.items()}
+
+
+def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over name, dtype, shape and bytes of every tensor in order of names, as they stand in the file."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().contiguous()
+        shape = ",".join(map(str, tensor.shape))
+        digest.update(f"{name}:{str(tensor.dtype).removeprefix('torch.')}:{shape}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def _to_file(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU with memory of its own, 3D kernels turned to (height, width, depth)."""
+    if tensor.dtype not in _DTYPES:
+        raise ValueError(f"{name} is {tensor.dtype}, which a model file does not hold")
+    tensor = tensor.detach().cpu()
+    if tensor.ndim == 5:
+        tensor = tensor.permute(0, 1, 3, 4, 2)
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _from_file(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.permute(0, 1, 4, 2, 3).contiguous() if tensor.ndim == 5 else tensor.contiguous()
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Numbers of numpy and torch, paths and tuples as the plain values that every reader takes."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, (np.generic, torch.Tensor)) and np.ndim(value) == 0:
+        return value.item()
+    if isinstance(value, Mapping):
+        return {_plain(name, key): _plain(name, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_plain(name, item) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    raise ValueError(f"{name} holds a {type(value).__name__}; only plain values go into a model file")

@@ -1,0 +1,236 @@
+"""What a model file says of its network, before any weight is loaded.
+
+In:  a model file (.pth), of this or of another BONe program.
+Out: a ModelHeader: published metadata, our own key `bone`, and the network's names, channels and classes.
+What older files lack is read off the tensors' shapes, or asked for. Needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from .. import catalogue
+from ..errors import ModelFileError, OptionError
+from .archive import read_parts
+from .pickle_reader import TensorFacts
+
+if TYPE_CHECKING:
+    from .build import NetworkSpec
+
+#: the published keys (version 2.0.0.standalone), in their order
+METADATA_KEYS = (
+    # experiment
+    *("train_dataset", "val_dataset", "num_classes", "num_patches", "patch_size", "patch_depth"),
+    *("max_overlap", "batch_size", "augmentations", "normalization", "pt_workers", "prefetch_factor"),
+    *("random_seed", "version"),
+    # network
+    *("is_3d", "model_arch", "backbone", "stride", "in_channels", "mode"),
+    # fitting
+    *("optimizer", "optim_momentum", "optim_weight_decay", "learning_rate", "criterion", "criterion_alpha"),
+    *("criterion_beta", "criterion_gamma", "criterion_foc_wt", "criterion_tver_wt", "metric"),
+    # figures
+    *("flops_G", "param_count", "peak_ram_GB", "peak_vram_GB", "avg_gpu_util_percent", "wall_time_sec"),
+    *("fitting_time_sec", "best_val_score", "best_epoch"),
+)
+OWN_KEY = "bone"
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+
+_ASSUMABLE = ("model_arch", "backbone", "mode", "stride", "normalization")
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """A model file's header.
+
+    metadata: every published key; None where the file has none and nothing tells. bone: our own key, {} in files of
+    other programs. tensors: by name, without "module.", described only. inferred: keys that were read off the tensors
+    or assumed by the caller. stride: five (z, y, x) triples, or None. size_bytes: of the file.
+    """
+
+    path: Path
+    metadata: Mapping[str, Any]
+    bone: Mapping[str, Any]
+    tensors: Mapping[str, TensorFacts]
+    architecture: str
+    backbone: str
+    mode: str
+    in_channels: int
+    num_classes: int
+    stride: tuple[catalogue.Triple, ...] | None
+    inferred: tuple[str, ...]
+    size_bytes: int
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """What build_network makes the network from."""
+        from .build import NetworkSpec  # here, so that headers can be read where there is no torch
+
+        return NetworkSpec(
+            self.architecture,
+            self.backbone,
+            mode=self.mode,
+            in_channels=self.in_channels,
+            num_classes=self.num_classes,
+            stride=self.stride,
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, running statistics included."""
+        return sum(facts.elements for facts in self.tensors.values())
+
+    def require(self, key: str) -> Any:
+        """A metadata value that must be there. Raises ModelFileError naming the key."""
+        value = self.metadata.get(key)
+        if value is None:
+            raise ModelFileError(f"{self.path.name} does not say {key!r}. Give it by hand.")
+        return value
+
+
+def read_header(path: Path | str, *, assume: Mapping[str, Any] | None = None) -> ModelHeader:
+    """Read and check a model file's header; reads a few hundred kB, whatever the size of the network.
+
+    assume: values of model_arch, backbone, mode, stride or normalization for files that lack them.
+    Raises ModelFileError, in words, for everything that is not a whole and harmless model file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder; choose the model file (.pth) in it.")
+    try:
+        with path.open("rb") as file:
+            state, metadata = read_parts(file, path.name)
+            size = file.seek(0, 2)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
+    return _header(path, state, metadata, assume=dict(assume or {}), size=size)
+
+
+def strip_prefix(name: str) -> str:
+    """A tensor's name without what wrappers of the network put before it."""
+    while name.startswith(PREFIXES):
+        name = name.partition(".")[2]
+    return name
+
+
+def _header(
+    path: Path, state: dict[str, TensorFacts], metadata: dict[str, Any], *, assume: dict[str, Any], size: int
+) -> ModelHeader:
+    tensors = {strip_prefix(name): facts for name, facts in state.items()}
+    if len(tensors) != len(state):
+        raise ModelFileError(
+            f"{path.name} holds tensors twice, with and without 'module.' before their name."
+        )
+    own = metadata.pop(OWN_KEY, None) or {}
+    values = {key: metadata.get(key) for key in METADATA_KEYS} | metadata
+    inferred = _fill(path.name, values, _seen(path.name, tensors), assume)
+    lacking = [key for key in ("model_arch", "backbone", "mode") if values[key] is None]
+    if lacking:
+        raise ModelFileError(
+            f"{path.name} does not say {' and '.join(map(repr, lacking))}, and its weights do not tell either. "
+            "Give it by hand."
+        )
+    _check_types(path.name, values, own)
+    stride = _stride(path.name, values["stride"])
+    header = ModelHeader(
+        path=path,
+        metadata=MappingProxyType(values),
+        bone=MappingProxyType(own),
+        tensors=MappingProxyType(tensors),
+        architecture=_architecture(path.name, values["model_arch"]),
+        backbone=values["backbone"],
+        mode=values["mode"],
+        in_channels=values["in_channels"],
+        num_classes=values["num_classes"],
+        stride=stride,
+        inferred=tuple(inferred),
+        size_bytes=size,
+    )
+    faults = catalogue.check(
+        header.architecture,
+        header.backbone,
+        header.mode,
+        num_classes=header.num_classes,
+        slices=header.in_channels,
+        stride=stride,
+    )
+    if faults:
+        raise ModelFileError(f"{path.name}: " + " ".join(faults))
+    return header
+
+
+def _seen(name: str, tensors: dict[str, TensorFacts]) -> dict[str, Any]:
+    """What the shapes tell: the first kernel has the input's channels, the head's last one the classes."""
+    kernels = {key: facts.shape for key, facts in tensors.items() if len(facts.shape) in (4, 5)}
+    first = next((shape for key, shape in kernels.items() if key.startswith("encoder.")), None)
+    heads = [shape for key, shape in kernels.items() if key.startswith("segmentation_head.")]
+    if first is None or not heads:
+        raise ModelFileError(
+            f"{name} is no network of segmentation_models_pytorch: encoder or segmentation_head is missing."
+        )
+    is_3d, in_channels = len(first) == 5, first[1]
+    mode = "3D" if is_3d else "2D" if in_channels == 1 else "2.5D"
+    return {"is_3d": is_3d, "in_channels": in_channels, "num_classes": heads[-1][0], "mode": mode}
+
+
+def _fill(name: str, values: dict[str, Any], seen: dict[str, Any], assume: dict[str, Any]) -> list[str]:
+    """Complete the metadata in place; names what was filled. What the tensors contradict is refused."""
+    filled = []
+    for key, value in assume.items():
+        if key not in _ASSUMABLE:
+            raise ValueError(f"{key} cannot be assumed")
+        if values[key] is None and value is not None:
+            values[key] = value
+            filled.append(key)
+    for key, value in seen.items():
+        if values[key] is None:
+            values[key] = value
+            filled.append(key)
+        elif key == "mode":
+            if (values[key] == "3D") != seen["is_3d"]:
+                raise ModelFileError(
+                    f"{name} contradicts itself: mode is {values[key]!r}, its weights are not."
+                )
+        elif values[key] != value:
+            raise ModelFileError(
+                f"{name} contradicts itself: {key} is {values[key]!r}, but its weights have {value!r}."
+            )
+    return filled
+
+
+def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
+    for key in ("model_arch", "backbone", "mode"):
+        if not isinstance(values[key], str):
+            raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, a text was expected.")
+    for key in ("in_channels", "num_classes"):
+        if type(values[key]) is not int:
+            raise ModelFileError(
+                f"{name}: {key} is {type(values[key]).__name__}, a whole number was expected."
+            )
+    if values["normalization"] not in (None, "ZScore", "minMax"):
+        raise ModelFileError(
+            f"{name}: normalization is {str(values['normalization'])[:40]!r}; ZScore or minMax was expected."
+        )
+    if not isinstance(own, dict):
+        raise ModelFileError(f"{name}: its key {OWN_KEY!r} is no dictionary.")
+
+
+def _architecture(name: str, title: str) -> str:
+    try:
+        return catalogue.find_architecture(title).title
+    except OptionError as error:
+        raise ModelFileError(f"{name}: {error}") from error
+
+
+def _stride(name: str, text: Any) -> tuple[catalogue.Triple, ...] | None:
+    """Triples in the order (z, y, x) from the file's (height, width, depth)."""
+    if text is None:
+        return None
+    try:
+        triples = catalogue.parse_stride(text)
+    except OptionError as error:
+        raise ModelFileError(f"{name}: {error}") from error
+    return tuple((depth, height, width) for height, width, depth in triples)

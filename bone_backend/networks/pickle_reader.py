@@ -1,0 +1,233 @@
+"""Read the pickle inside a model file without running, calling or loading anything.
+
+In:  the pickle's bytes, and how many bytes of data the archive holds under which name.
+Out: plain values, in which every tensor is only described; or a ModelFileError.
+A machine of our own follows the opcodes that torch.save writes for plain values and tensors, and no others.
+It knows a function by its name and never looks it up. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from ..errors import ModelFileError
+
+MOST_DIMENSIONS = 8
+LONGEST_SIDE = 1 << 40
+
+#: storage classes of torch that a state dict can hold: dtype and bytes for each element
+STORAGES = {
+    "DoubleStorage": ("float64", 8),
+    "FloatStorage": ("float32", 4),
+    "HalfStorage": ("float16", 2),
+    "BFloat16Storage": ("bfloat16", 2),
+    "LongStorage": ("int64", 8),
+    "IntStorage": ("int32", 4),
+    "ShortStorage": ("int16", 2),
+    "CharStorage": ("int8", 1),
+    "ByteStorage": ("uint8", 1),
+    "BoolStorage": ("bool", 1),
+}
+
+
+@dataclass(frozen=True)
+class TensorFacts:
+    """A tensor that has not been loaded.
+
+    dtype: torch's name. storage: name of its data in the archive. offset: of its first element there.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    storage: str
+    offset: int = 0
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A function of the pickle that is known; it is never called."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class _Storage:
+    dtype: str
+    key: str
+    elements: int
+
+
+_MARK = object()
+
+
+class PickleReader:
+    """Follows the opcodes of a pickle on a stack of its own; knows plain values and tensors only."""
+
+    def __init__(self, name: str, sizes: Mapping[str, int]):
+        """name: how messages call the file. sizes: bytes of data by the name of their place."""
+        self._name = name
+        self._sizes = sizes
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+
+    def read(self, text: bytes) -> Any:
+        """The value that the pickle describes. A damaged one raises whatever wrong data raise."""
+        for opcode, argument, _ in pickletools.genops(text):
+            if opcode.name == "STOP":
+                return self._stack.pop()
+            step = _STEPS.get(opcode.name)
+            if step is None:
+                raise ModelFileError(
+                    f"{self._name} holds objects ({opcode.name}), not only weights and plain values."
+                )
+            step(self, argument)
+        raise EOFError("the header ends early")
+
+    def push(self, value: Any) -> None:
+        self._stack.append(value)
+
+    def since_mark(self) -> list[Any]:
+        place = len(self._stack) - 1 - self._stack[::-1].index(_MARK)
+        items = self._stack[place + 1 :]
+        del self._stack[place:]
+        return items
+
+    def last(self, number: int) -> list[Any]:
+        if len(self._stack) < number:
+            raise EOFError("the header is incomplete")
+        items = self._stack[len(self._stack) - number :]
+        del self._stack[len(self._stack) - number :]
+        return items
+
+    def put(self, place: int | None) -> None:
+        self._memo[len(self._memo) if place is None else place] = self._stack[-1]
+
+    def get(self, place: int) -> None:
+        self.push(self._memo[place])
+
+    def append(self, items: list[Any]) -> None:
+        if type(self._stack[-1]) is not list:
+            raise TypeError("a list was expected")
+        self._stack[-1].extend(items)
+
+    def set_items(self, items: list[Any]) -> None:
+        if type(self._stack[-1]) is not dict or len(items) % 2:
+            raise TypeError("a dictionary was expected")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, (str, int, float)):
+                raise TypeError(f"a key of type {type(key).__name__}")
+            self._stack[-1][key] = value
+
+    def find(self, module: str, attribute: str) -> None:
+        name = f"{module}.{attribute}"
+        known = name in _CALLS or (module in ("torch", "torch.storage") and attribute in STORAGES)
+        if not known:
+            raise ModelFileError(
+                f"{self._name} holds code or objects of another program ({name[:80]}). It is not opened, "
+                "since opening it could run that code. A model file has weights and plain values only."
+            )
+        self.push(_Call(attribute if attribute in STORAGES else name))
+
+    def load_storage(self) -> None:
+        ((kind, storage, key, _, elements),) = self.last(1)
+        dtype, width = STORAGES[storage.name]
+        if kind != "storage" or type(key) is not str or type(elements) is not int or key not in self._sizes:
+            raise ValueError("a tensor without data")
+        if not 0 <= elements * width <= self._sizes[key]:
+            raise ModelFileError(
+                f"{self._name} claims {elements} values where it holds {self._sizes[key] // width}."
+            )
+        self.push(_Storage(dtype, key, elements))
+
+    def reduce(self) -> None:
+        call, arguments = self.last(2)
+        self.push(_CALLS[call.name](arguments))
+
+    def build(self) -> None:
+        """OrderedDict's attributes (torch's version marks); nothing in them is needed."""
+        target, state = self.last(2)
+        if type(target) is not dict or type(state) is not dict:
+            raise TypeError("an object with attributes")
+        self.push(target)
+
+
+def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
+    if not arguments:
+        return {}
+    (pairs,) = arguments
+    result = {}
+    for key, value in pairs:
+        if not isinstance(key, (str, int)):
+            raise TypeError(f"a key of type {type(key).__name__}")
+        result[key] = value
+    return result
+
+
+def _tensor(arguments: tuple[Any, ...]) -> TensorFacts:
+    """What torch._utils._rebuild_tensor_v2 would make; a shape larger than its data is refused."""
+    storage, offset, shape, stride = arguments[:4]
+    numbers = (offset, *shape, *stride)
+    if not isinstance(storage, _Storage) or len(shape) != len(stride) or len(shape) > MOST_DIMENSIONS:
+        raise TypeError("a tensor of unknown form")
+    if any(type(number) is not int or not 0 <= number < LONGEST_SIDE for number in numbers):
+        raise ValueError(f"a tensor of shape {shape}")
+    last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+    if prod(shape) > storage.elements or (prod(shape) and last >= storage.elements):
+        raise ValueError(f"a tensor of shape {tuple(shape)} with only {storage.elements} values")
+    if not prod(shape) and max(shape) > 1 << 20:
+        raise ValueError(f"an empty tensor of shape {tuple(shape)}")
+    return TensorFacts(storage.dtype, tuple(shape), storage.key, offset)
+
+
+def _parameter(arguments: tuple[Any, ...]) -> TensorFacts:
+    if not isinstance(arguments[0], TensorFacts):
+        raise TypeError("a parameter that is no tensor")
+    return arguments[0]
+
+
+_CALLS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "torch.Size": lambda arguments: tuple(arguments[0]),
+}
+
+_VALUES = "BINUNICODE SHORT_BINUNICODE BININT BININT1 BININT2 LONG1 BINFLOAT"
+_STEPS: dict[str, Callable[[PickleReader, Any], None]] = {
+    "PROTO": lambda reader, argument: None,
+    "FRAME": lambda reader, argument: None,
+    **dict.fromkeys(_VALUES.split(), lambda reader, argument: reader.push(argument)),
+    "NONE": lambda reader, argument: reader.push(None),
+    "NEWTRUE": lambda reader, argument: reader.push(True),
+    "NEWFALSE": lambda reader, argument: reader.push(False),
+    "EMPTY_DICT": lambda reader, argument: reader.push({}),
+    "EMPTY_LIST": lambda reader, argument: reader.push([]),
+    "EMPTY_TUPLE": lambda reader, argument: reader.push(()),
+    "MARK": lambda reader, argument: reader.push(_MARK),
+    "TUPLE": lambda reader, argument: reader.push(tuple(reader.since_mark())),
+    "TUPLE1": lambda reader, argument: reader.push(tuple(reader.last(1))),
+    "TUPLE2": lambda reader, argument: reader.push(tuple(reader.last(2))),
+    "TUPLE3": lambda reader, argument: reader.push(tuple(reader.last(3))),
+    "APPEND": lambda reader, argument: reader.append(reader.last(1)),
+    "APPENDS": lambda reader, argument: reader.append(reader.since_mark()),
+    "SETITEM": lambda reader, argument: reader.set_items(reader.last(2)),
+    "SETITEMS": lambda reader, argument: reader.set_items(reader.since_mark()),
+    "BINPUT": PickleReader.put,
+    "LONG_BINPUT": PickleReader.put,
+    "MEMOIZE": PickleReader.put,
+    "BINGET": PickleReader.get,
+    "LONG_BINGET": PickleReader.get,
+    "GLOBAL": lambda reader, argument: reader.find(*argument.split(" ", 1)),
+    "STACK_GLOBAL": lambda reader, argument: reader.find(*reader.last(2)),
+    "BINPERSID": lambda reader, argument: reader.load_storage(),
+    "REDUCE": lambda reader, argument: reader.reduce(),
+    "BUILD": lambda reader, argument: reader.build(),
+}
