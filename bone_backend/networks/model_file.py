@@ -2,8 +2,8 @@
 
 In:  a network's state and what there is to say about it.
 Out: a file with the published keys `model_state` and `metadata`, written whole or not at all; and back.
-In a file the axes of 3D kernels and strides are (height, width, depth), as in segmentation_models_pytorch_3d of the
-published program; here they are (z, y, x). Both directions turn them.
+In a file the axes of 3D kernels and strides are (height, width, depth), as in segmentation_models_pytorch_3d
+of the published program; here they are (z, y, x). Both directions turn them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..catalogue import parse_stride
 from ..errors import ModelFileError
 from ..volumes.output import output_fault, remove, temporary_path
 from .archive import read_parts
@@ -56,10 +57,11 @@ def save_model(
 ) -> None:
     """Write a model file; it appears under its name only when it is whole.
 
-    state: a network's state dict, on any device; "module." before names is taken off. metadata: published keys
-    (METADATA_KEYS) with plain values; missing ones become None; stride: None or five (z, y, x) triples. bone: plain
-    values of our own (classes, voxel size, options ...); format and SHA-256 of the weights are added.
-    Raises OutputError when it cannot be written; ValueError for a key or a value that does not belong there.
+    state: a network's state dict, on any device; "module." before names is taken off. metadata: published
+    keys (METADATA_KEYS) with plain values; missing ones become None; stride: None or five (z, y, x) triples,
+    or their text. bone: plain values of our own: classes (value, name, colour), network (align_corners of a
+    3D one), options ...; format and SHA-256 of the weights are added.
+    Raises OutputError when it cannot be written; ValueError for a key or value that does not belong there.
     """
     path = Path(path)
     unknown = set(metadata) - set(METADATA_KEYS)
@@ -68,7 +70,7 @@ def save_model(
     tensors = {strip_prefix(name): _to_file(name, tensor) for name, tensor in state.items()}
     values = {key: _plain(key, metadata.get(key)) for key in METADATA_KEYS}
     if values["stride"] is not None:
-        values["stride"] = str(tuple((y, x, z) for z, y, x in values["stride"]))
+        values["stride"] = str(tuple((y, x, z) for z, y, x in parse_stride(values["stride"])))
     own = {**{key: _plain(key, value) for key, value in bone.items()}, "format": FORMAT}
     values[OWN_KEY] = {**own, _SHA256: weights_sha256(tensors)}
     temporary = temporary_path(path)
@@ -86,7 +88,7 @@ def save_model(
 
 
 def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str, torch.Tensor]:
-    """The state dict of a model file on the CPU, names as segmentation_models_pytorch gives them, 3D kernels (z, y, x).
+    """The state dict of a model file on the CPU, named as by segmentation_models_pytorch, kernels ([z,] y, x).
 
     header: of the same file; it is read again, so that what is loaded is what was checked.
     Raises ModelFileError, also where the weights do not have the recorded SHA-256.
@@ -106,15 +108,14 @@ def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str,
     except Exception as error:  # torch raises many kinds for damaged or unsafe files
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFileError(f"{path.name} could not be loaded: {text}") from error
-    if {name: tuple(tensor.shape) for name, tensor in state.items()} != {
-        name: item.shape for name, item in facts.items()
-    }:
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if shapes != {name: item.shape for name, item in facts.items()}:
         raise ModelFileError(f"{path.name} does not hold what its header says. It is not used.")
     state = {strip_prefix(name): tensor.detach() for name, tensor in state.items()}
     expected = header.bone.get(_SHA256)
     if expected is not None and weights_sha256(state) != expected:
         raise ModelFileError(
-            f"{path.name} is damaged: its weights do not have the recorded SHA-256. Copy it again."
+            f"{path.name} is damaged: its weights have not the recorded SHA-256. Copy it again."
         )
     return {name: _from_file(tensor) for name, tensor in state.items()}
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .. import catalogue
@@ -46,15 +45,16 @@ _ASSUMABLE = ("model_arch", "backbone", "mode", "stride", "normalization")
 class ModelHeader:
     """A model file's header.
 
-    metadata: every published key; None where the file has none and nothing tells. bone: our own key, {} in files of
-    other programs. tensors: by name, without "module.", described only. inferred: keys that were read off the tensors
-    or assumed by the caller. stride: five (z, y, x) triples, or None. size_bytes: of the file.
+    metadata: every published key; None where the file has none and nothing tells. bone: our own key, {} in
+    files of other programs. tensors: by name, without "module.", described only, kernels as in the file.
+    stride: five (z, y, x) triples, or None. inferred: keys that were read off the tensors or assumed by the
+    caller. size_bytes: of the file.
     """
 
     path: Path
-    metadata: Mapping[str, Any]
-    bone: Mapping[str, Any]
-    tensors: Mapping[str, TensorFacts]
+    metadata: dict[str, Any]
+    bone: dict[str, Any]
+    tensors: dict[str, TensorFacts]
     architecture: str
     backbone: str
     mode: str
@@ -76,11 +76,19 @@ class ModelHeader:
             in_channels=self.in_channels,
             num_classes=self.num_classes,
             stride=self.stride,
+            depth_mixing=self._mixes_depth(),
+            align_corners=self.bone.get("network", {}).get("align_corners", bool(self.bone)),
+        )
+
+    def _mixes_depth(self) -> bool:
+        """Whether a kernel reaches beyond one slice (depth stands last in the file)."""
+        return self.mode != "3D" or any(
+            facts.shape[-1] > 1 for facts in self.tensors.values() if len(facts.shape) == 5
         )
 
     @property
     def parameters(self) -> int:
-        """Number of weights, running statistics included."""
+        """Number of values, running statistics included."""
         return sum(facts.elements for facts in self.tensors.values())
 
     def require(self, key: str) -> Any:
@@ -125,21 +133,21 @@ def _header(
             f"{path.name} holds tensors twice, with and without 'module.' before their name."
         )
     own = metadata.pop(OWN_KEY, None) or {}
-    values = {key: metadata.get(key) for key in METADATA_KEYS} | metadata
+    values: dict[str, Any] = {key: metadata.get(key) for key in METADATA_KEYS} | metadata
     inferred = _fill(path.name, values, _seen(path.name, tensors), assume)
-    lacking = [key for key in ("model_arch", "backbone", "mode") if values[key] is None]
+    lacking = [key for key in ("model_arch", "backbone") if values[key] is None]
     if lacking:
         raise ModelFileError(
-            f"{path.name} does not say {' and '.join(map(repr, lacking))}, and its weights do not tell either. "
+            f"{path.name} does not say {' and '.join(map(repr, lacking))}, and its weights cannot tell. "
             "Give it by hand."
         )
     _check_types(path.name, values, own)
     stride = _stride(path.name, values["stride"])
     header = ModelHeader(
         path=path,
-        metadata=MappingProxyType(values),
-        bone=MappingProxyType(own),
-        tensors=MappingProxyType(tensors),
+        metadata=values,
+        bone=own,
+        tensors=tensors,
         architecture=_architecture(path.name, values["model_arch"]),
         backbone=values["backbone"],
         mode=values["mode"],
@@ -207,15 +215,30 @@ def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
             raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, a text was expected.")
     for key in ("in_channels", "num_classes"):
         if type(values[key]) is not int:
-            raise ModelFileError(
-                f"{name}: {key} is {type(values[key]).__name__}, a whole number was expected."
-            )
+            raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, not a whole number.")
     if values["normalization"] not in (None, "ZScore", "minMax"):
         raise ModelFileError(
             f"{name}: normalization is {str(values['normalization'])[:40]!r}; ZScore or minMax was expected."
         )
+    _check_own(name, own, values["num_classes"])
+
+
+def _check_own(name: str, own: Any, num_classes: int) -> None:
+    """Our own key, as far as programs rely on it."""
     if not isinstance(own, dict):
         raise ModelFileError(f"{name}: its key {OWN_KEY!r} is no dictionary.")
+    network, classes = own.get("network", {}), own.get("classes", [])
+    if not isinstance(network, dict) or not isinstance(network.get("align_corners", True), bool):
+        raise ModelFileError(f"{name}: its key 'network' is not of the expected form.")
+    good = isinstance(classes, list) and all(
+        isinstance(item, dict)
+        and type(item.get("value")) is int
+        and 0 <= item["value"] <= 65535
+        and isinstance(item.get("name"), str)
+        for item in classes
+    )
+    if not good or (classes and len({item["value"] for item in classes}) != num_classes):
+        raise ModelFileError(f"{name}: its classes are not {num_classes} different labels with names.")
 
 
 def _architecture(name: str, title: str) -> str:
