@@ -105,7 +105,7 @@ class Femur:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Labels, greys (0 where background) and the signed distance of one slice.
 
-        keep_off: float32 (y, x), negative where there is no room; this bone's surface then follows its border.
+        keep_off: float32 (y, x), negative where there is no room; the bone's surface follows that border.
         """
         depth, share = self.outline(z)
         if keep_off is not None:
