@@ -179,7 +179,9 @@ class Keeper:
         if score > position.best_score:
             position.best_epoch, position.best_score = position.epoch, score
             position.best_file = (
-                f"{self.options.name}_best_epoch_{position.epoch}_val_jaccard_{score:.4f}.pth"
+                model_file.model_name(
+                self.options.name, epoch=position.epoch, score=score
+            )
             )
             self._save_model(position.best_file)
         step.clear()

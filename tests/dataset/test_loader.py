@@ -1,0 +1,135 @@
+"""Batches read ahead: the same for any number of threads, raw values as stored."""
+
+import numpy as np
+import pytest
+
+from bone_backend.dataset.loader import Loader, PairSource, PatchLayout, common_dtype
+from bone_backend.dataset.samples import PAPER_2D, Extent, PatchShape, draw_plan
+from bone_backend.volumes.store import open_source
+from bone_backend.volumes.volume import ArrayVolume, open_volume, save
+
+
+def pair(rng, shape, dtype, folder):
+    high = 255 if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max
+    scan = (rng.random(shape) * high).astype(dtype)
+    mask = rng.integers(0, 3, shape).astype(np.uint8)
+    sources = [open_source(ArrayVolume(array, name="made"), folder=folder) for array in (scan, mask)]
+    return scan, mask, PairSource(*sources)
+
+
+def made(tmp_path, dtypes=(np.uint8, np.uint16)):
+    rng = np.random.default_rng(5)
+    shapes = [(6, 50, 60), (4, 40, 70)]
+    return [pair(rng, shape, dtype, tmp_path) for shape, dtype in zip(shapes, dtypes, strict=True)]
+
+
+def epoch(pairs, patch=PatchShape(1, 32, 32), **more):
+    extents = [Extent(*scan.shape) for scan, _, _ in pairs]
+    return draw_plan(
+        extents, patch, scans=range(len(pairs)), patches_per_tile=3, max_overlap=1, seed=4, epoch=0, chances=PAPER_2D, **more
+    )
+
+
+def read(pairs, plan, layout, **more):
+    with Loader([p[2] for p in pairs], layout, batch_size=8, **more) as loader:
+        return [(b.grey.numpy().copy(), b.labels.numpy().copy(), b.plan) for b in loader.batches(plan)]
+
+
+def test_every_patch_is_the_plans_crop_of_its_scan(tmp_path):
+    pairs = made(tmp_path)
+    plan = epoch(pairs)
+    batches = read(pairs, plan, PatchLayout(PatchShape(1, 32, 32)))
+    grey, labels = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
+    assert grey.dtype == np.uint16
+    for i in range(len(plan)):
+        z, y, x = plan.z[i], plan.y[i], plan.x[i]
+        scan, mask, _ = pairs[plan.scan[i]]
+        assert np.array_equal(grey[i, 0], scan[z, y : y + 32, x : x + 32])
+        assert np.array_equal(labels[i], mask[z, y : y + 32, x : x + 32])
+
+
+def test_one_and_eight_threads_give_the_same_batches(tmp_path):
+    pairs = made(tmp_path)
+    plan = epoch(pairs)
+    one, eight = (read(pairs, plan, PatchLayout(PatchShape(1, 32, 32)), threads=n) for n in (1, 8))
+    assert len(one) == len(eight) == 4
+    for left, right in zip(one, eight, strict=True):
+        assert np.array_equal(left[0], right[0])
+        assert np.array_equal(left[1], right[1])
+
+
+def test_batches_are_of_even_size_and_none_is_tiny(tmp_path):
+    pairs = made(tmp_path)
+    plan = epoch(pairs).part(0, 17)
+    assert [len(batch[0]) for batch in read(pairs, plan, PatchLayout(PatchShape(1, 32, 32)))] == [5, 6, 6]
+
+
+def test_an_epoch_can_be_entered_at_any_batch(tmp_path):
+    pairs = made(tmp_path)
+    plan = epoch(pairs)
+    layout = PatchLayout(PatchShape(1, 32, 32))
+    whole = read(pairs, plan, layout)
+    with Loader([p[2] for p in pairs], layout, batch_size=8) as loader:
+        late = [batch.grey.numpy().copy() for batch in loader.batches(plan, first=2)]
+    assert len(late) == 2
+    assert np.array_equal(late[0], whole[2][0])
+
+
+def test_neighbouring_slices_become_channels_and_repeat_at_the_ends(tmp_path):
+    pairs = made(tmp_path)
+    plan = epoch(pairs)
+    batches = read(pairs, plan, PatchLayout(PatchShape(1, 32, 32), channels=5))
+    grey = np.concatenate([batch[0] for batch in batches])
+    assert grey.shape[1] == 5
+    for i in range(len(plan)):
+        scan = pairs[plan.scan[i]][0]
+        wanted = np.clip(np.arange(plan.z[i] - 2, plan.z[i] + 3), 0, len(scan) - 1)
+        y, x = plan.y[i], plan.x[i]
+        assert np.array_equal(grey[i], scan[wanted, y : y + 32, x : x + 32])
+
+
+def test_slabs_are_read_as_they_are(tmp_path):
+    pairs = made(tmp_path)
+    patch = PatchShape(3, 32, 32)
+    plan = epoch(pairs, patch, tile_depth=4)
+    batches = read(pairs, plan, PatchLayout(patch, is_3d=True))
+    grey, labels = (np.concatenate([batch[i] for batch in batches]) for i in (0, 1))
+    assert grey.shape[1:] == (1, 3, 32, 32)
+    for i in range(len(plan)):
+        scan, mask, _ = pairs[plan.scan[i]]
+        box = tuple(slice(a, a + n) for a, n in zip((plan.z[i], plan.y[i], plan.x[i]), patch, strict=True))
+        assert np.array_equal(grey[i, 0], scan[box])
+        assert np.array_equal(labels[i], mask[box])
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "shared"),
+    [
+        (("uint8", "uint8"), "uint8"),
+        (("uint8", "uint16"), "uint16"),
+        (("uint8", "int16"), "int16"),
+        (("uint16", "int16"), "int32"),
+        (("uint16", "float32"), "float32"),
+        (("uint16", "int16", "float32"), "float32"),
+    ],
+)
+def test_mixed_scans_share_the_smallest_dtype_that_holds_all(dtypes, shared):
+    assert common_dtype([np.dtype(name) for name in dtypes]) == shared
+
+
+def test_a_lost_file_arrives_as_a_fault_and_the_loader_can_be_closed(tmp_path):
+    rng = np.random.default_rng(1)
+    for name in ("scan", "mask"):
+        save(tmp_path / name, rng.integers(0, 3, (5, 40, 40)).astype(np.uint8))
+    volumes = [open_volume(tmp_path / name) for name in ("scan", "mask")]
+    source = PairSource(*(open_source(volume, folder=tmp_path) for volume in volumes))
+    extents = [Extent(5, 40, 40)]
+    plan = draw_plan(
+        extents, PatchShape(1, 32, 32), scans=[0], patches_per_tile=2, max_overlap=1, seed=1, epoch=0, chances=None
+    )
+    for path in (tmp_path / "scan").iterdir():
+        path.unlink()
+    from bone_backend.errors import ScanError
+
+    with Loader([source], PatchLayout(PatchShape(1, 32, 32)), batch_size=2) as loader, pytest.raises(ScanError, match="scan"):
+        list(loader.batches(plan))

@@ -1,0 +1,80 @@
+"""Flags are made from the options; a configuration file and flags make one set."""
+
+import json
+
+import pytest
+import yaml
+
+from bone_backend.errors import OptionError
+from bone_backend.options import PROGRAMS
+from standalone.command import build_parser
+from standalone.flags import gather
+
+PAIRS = ["--pair", "a", "am", "--pair", "b", "bm", "mouse 7"]
+
+
+def parsed(*words):
+    arguments = build_parser().parse_args(words)
+    return gather(arguments, PROGRAMS[arguments.command])
+
+
+@pytest.mark.parametrize("program", ["fit", "predict", "iou", "statistics"])
+def test_every_option_is_a_flag_with_its_help(program, capsys):
+    with pytest.raises(SystemExit) as end:
+        build_parser().parse_args([program, "--help"])
+    assert end.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for field in PROGRAMS[program].option_fields():
+        assert (field.name.upper() if field.positional else field.flag) in shown
+        assert " ".join(field.help.split())[:25] in shown
+
+
+def test_the_issues_command_lines_are_understood():
+    options = parsed("fit", *PAIRS, "--output", "run", "--name", "femur", "--architecture", "U-Net", "--patch-size", "64", "--no-augmentation")
+    assert [str(pair.scan) for pair in options.pairs] == ["a", "b"]
+    assert options.pairs[1].subject == "mouse 7"
+    assert (options.patch_size, options.augmentation, options.name) == (64, False, "femur")
+    options = parsed("predict", "scan", "--model", "m.pth", "--output", "labels", "--chunk-size", "256", "--confidence-threshold", "0.7")
+    assert (options.chunk_size, options.confidence_threshold, str(options.scan)) == (256, 0.7, "scan")
+    assert parsed("statistics", "scan", "--voxels", "all").voxels == "all"
+    assert str(parsed("iou", "r", "p").prediction) == "p"
+
+
+@pytest.mark.parametrize("suffix", [".json", ".toml", ".yaml"])
+def test_a_configuration_file_is_read_and_flags_win(tmp_path, suffix):
+    path = tmp_path / f"fit{suffix}"
+    texts = {
+        ".json": '{"output": "run", "epochs": 3, "patch-size": 64}',
+        ".toml": 'output = "run"\nepochs = 3\npatch-size = 64\n',
+        ".yaml": "output: run\nepochs: 3\npatch-size: 64\n",
+    }
+    path.write_text(texts[suffix], encoding="utf-8")
+    options = parsed("fit", *PAIRS, "--config", str(path), "--epochs", "9")
+    assert (options.epochs, options.patch_size, str(options.output)) == (9, 64, "run")
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_a_saved_configuration_gives_the_same_options(tmp_path, suffix):
+    path = tmp_path / f"saved{suffix}"
+    first = parsed("fit", *PAIRS, "--output", "run", "--epochs", "4", "--class-names", "1:bone", "--save-config", str(path))
+    assert (json.loads if suffix == ".json" else yaml.safe_load)(path.read_text(encoding="utf-8"))["epochs"] == 4
+    assert parsed("fit", "--config", str(path)) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [("a.json", "{", "no valid JSON"), ("a.ini", "", "must end in"), ("a.yaml", "- 1", "must hold option names"), ("a.json", '{"epoch": 1}', "Did you mean epochs")],
+)
+def test_a_wrong_configuration_file_is_told_in_words(tmp_path, name, text, told):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(OptionError, match=told):
+        parsed("fit", *PAIRS, "--output", "run", "--config", str(path))
+
+
+def test_none_clears_an_option_that_may_be_empty():
+    assert parsed("fit", *PAIRS, "--output", "run", "--early-stopping", "none").early_stopping is None
+
+
+def test_a_choice_is_found_whatever_its_case():
+    assert parsed("fit", *PAIRS, "--output", "run", "--normalization", "zscore", "--slices", "5").slices == 5
