@@ -53,7 +53,8 @@ def test_slices_made_backwards_are_the_same(plain):
 
 def test_a_new_process_makes_the_same_phantom(plain):
     code = (
-        "import zlib; from mocks.scans import Phantom; parts = Phantom(shape=(24, 64, 64), seed=7).slab(9, 14);"
+        "import zlib; from mocks.scans import Phantom\n"
+        "parts = Phantom(shape=(24, 64, 64), seed=7).slab(9, 14)\n"
         "print(*(zlib.crc32(part.tobytes()) for part in parts))"
     )
     done = subprocess.run(
