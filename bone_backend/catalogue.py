@@ -94,6 +94,17 @@ ADVANCED_BACKBONES: tuple[str, ...] = (
     *(f"timm-tf_efficientnet_lite{i}" for i in range(5)),
     *("timm-skresnet18", "timm-skresnet34", "timm-skresnext50_32x4d"),
 )
+#: backbones without ImageNet weights in the library, and the sets that it has for them
+OTHER_WEIGHTS: dict[str, tuple[str, ...]] = {
+    "resnext101_32x4d": ("ssl", "swsl"),
+    "resnext101_32x16d": ("instagram", "ssl", "swsl"),
+    "resnext101_32x32d": ("instagram",),
+    "resnext101_32x48d": ("instagram",),
+    "dpn68b": ("imagenet+5k",),
+    "dpn92": ("imagenet+5k",),
+    "dpn107": ("imagenet+5k",),
+    "timm-efficientnet-l2": ("noisy-student", "noisy-student-475"),
+}
 PLAIN_RESNETS = FAMILIES["resnet"]
 _TIMM_NAME = re.compile(r"tu-[A-Za-z0-9][A-Za-z0-9_.]{0,80}")  # no "hf-hub:", no path
 _FAMILY = {name: family for family, names in FAMILIES.items() for name in names}
@@ -225,12 +236,13 @@ def check(
     patch_depth: int | None = None,
     stride: Sequence[Sequence[int]] | None = None,
     batch_size: int | None = None,
+    weights: str | None = None,
 ) -> list[str]:
     """All faults of a choice, one sentence each; an empty list where it can be built.
 
     num_classes: with background. slices: of 2.5D, not looked at in the other modes. patch_size, patch_depth:
     in pixels. stride: five (z, y, x) triples. batch_size: patches in a training step on one device.
-    What is None is not looked at.
+    weights: "random", "imagenet" or another set. What is None is not looked at.
     """
     faults: list[str] = []
     try:
@@ -250,6 +262,9 @@ def check(
         faults.append(f"slices is {slices}; 2.5D takes 3, 5, 7 or 9 neighbouring slices.")
     if network is None or mode not in MODES or not is_known_backbone(backbone):
         return faults
+    if weights == "imagenet" and backbone in OTHER_WEIGHTS:
+        sets = " or ".join(OTHER_WEIGHTS[backbone])
+        faults.append(f"weights is imagenet, but {backbone} has no such weights. Use {sets}, or random.")
     reason = refusal(network.title, backbone, mode)
     if reason is not None:
         return [*faults, reason]

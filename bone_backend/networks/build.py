@@ -68,13 +68,16 @@ def build_network(
 ) -> torch.nn.Module:
     """The network of a spec, in training mode, on the CPU.
 
-    weights: "random" (from torch's generator) or "imagenet" (encoder only; the rest is random). weights_dir:
-    folder with downloaded ImageNet weights, for machines without a network.
-    Raises OptionError with every fault, PackageError where ImageNet weights cannot be had.
+    weights: "random" (from torch's generator), "imagenet" or another set of the library (encoder only; the
+    rest is random). weights_dir: folder with downloaded files, for machines without a network. Raises
+    OptionError with every fault, ModelFileError where the weights cannot be had.
     """
     faults = spec.faults()
-    if weights not in ("random", "imagenet"):
-        faults.append(f"weights is {weights!r}; use random, imagenet, or a model file of your own.")
+    sets = catalogue.OTHER_WEIGHTS.get(spec.backbone, ("imagenet",))
+    if weights not in ("random", *sets):
+        faults.append(
+            f"weights is {weights!r}; {spec.backbone} takes random, {', '.join(sets)}, or a model file."
+        )
     if faults:
         raise OptionError(faults)
     if weights == "random":
@@ -82,7 +85,7 @@ def build_network(
     else:
         from .weights import build_with_imagenet  # which needs this module
 
-        network = build_with_imagenet(spec, weights_dir)
+        network = build_with_imagenet(spec, weights_dir, weights)
     if spec.mode != "3D":
         return network
     solid = inflate(network, spec.multiples, stride=spec.stride, depth=depth_of(spec))
