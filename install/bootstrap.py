@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import environments
@@ -29,13 +30,20 @@ APP_PYTHONS = ((3, 12), (3, 13), (3, 11))
 AVIZO_PYTHONS = ((3, 11),)
 NOTHING_COLLECTED = 5  # pytest's exit status
 
-# What runs in the Avizo-side environment: everything that the modules and the stand-in are made of.
-AVIZO_TESTS = (
-    "tests/avizo_modules",
-    "tests/mocks",
-    "tests/test_avizo.py",
-    "tests/bone_backend/test_avizo.py",
-)
+# The modules and the stand-in: on Avizo's Python their slow tests run too. Of the others, those that are not
+# slow, without those of what never runs inside Avizo.
+AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks", "tests/test_avizo.py")
+NEVER_IN_AVIZO = ("tests/standalone", "tests/install", "tests/benchmarks")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tests that run together. may_be_empty: nothing collected is no fault."""
+
+    title: str
+    python: Path
+    arguments: list[str]
+    may_be_empty: bool = False
 
 
 def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -72,7 +80,10 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
         help="leave out the tests on Avizo's Python 3.11 with numpy 1.23.5",
     )
     commands.add_parser("app", parents=[common], help="make the app's environment")
-    commands.add_parser("worker", parents=[common], help="make the worker's environment")
+    worker = commands.add_parser("worker", parents=[common], help="make the worker's environment")
+    worker.add_argument(
+        "--with-torch", action="store_true", help="also what fitting and predicting in the worker need"
+    )
     avizo = commands.add_parser("avizo", parents=[common], help="put the modules into an installed Avizo")
     avizo.add_argument(
         "--avizo-dir", type=Path, required=True, metavar="DIR", help="where Avizo is installed"
@@ -99,9 +110,15 @@ def make_app(options: argparse.Namespace, *, with_tests: bool = False) -> Path:
 
 def make_worker(options: argparse.Namespace) -> Path:
     """The worker's environment; its interpreter's path is left where the host looks for it."""
-    layers = (INSTALL / "requirements-worker.txt",)
-    source = environments.Source(wheels=source_of(options).wheels, index=options.index)
-    folder = options.folder / ".venv-worker"
+    folder, layers, source = (
+        options.folder / ".venv-worker",
+        (INSTALL / "requirements-worker.txt",),
+        source_of(options),
+    )
+    if getattr(options, "with_torch", False):
+        layers += (INSTALL / "requirements-app.txt",)
+    else:
+        source = replace(source, torch=None)
     python = environments.make(environments.Environment(folder, APP_PYTHONS, layers, source=source))
     note = CHECKOUT / "external_worker" / "python.txt"
     if not note.exists() or note.read_text(encoding="utf-8").strip() != str(python):
@@ -164,37 +181,38 @@ def avizo(options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     """All tests in the app's environment, the Avizo side's in theirs; 1 when one failed or none ran."""
-    suites = [("the app's environment", make_app(options, with_tests=True), options.rest)]
+    suites = [
+        Suite("the app's environment", make_app(options, with_tests=True), options.rest, bool(options.rest))
+    ]
     make_worker(options)
     if not options.without_avizo:
-        chosen = for_avizo(options.rest)
-        suites += [("Avizo's Python 3.11 with numpy 1.23.5", make_avizo_stand_in(options), chosen)] * bool(
-            chosen
-        )
+        suites += avizo_suites(make_avizo_stand_in(options), options.rest)
     ran, failed = 0, False
-    for title, python, arguments in suites:
-        print(f"\n== Tests in {title}", flush=True)
-        status, count = run_tests(python, arguments)
-        print(f"== {count} tests ran in {title}, status {status}", flush=True)
+    for suite in suites:
+        print(f"\n== Tests in {suite.title}", flush=True)
+        status, count = run_tests(suite.python, suite.arguments)
+        print(f"== {count} tests ran in {suite.title}, pytest's status {status}", flush=True)
         ran += count
-        nothing_matched = status == NOTHING_COLLECTED and bool(options.rest)
-        failed |= not nothing_matched and (status != 0 or count == 0)
+        failed |= not suite.may_be_empty and count == 0
+        failed |= status not in ((0, NOTHING_COLLECTED) if suite.may_be_empty else (0,))
     if ran == 0:
         print("No test ran: that counts as a failure.", file=sys.stderr)
     return 1 if failed or ran == 0 else 0
 
 
-def for_avizo(arguments: list[str]) -> list[str]:
-    """Pytest's arguments for the Avizo side: its own tests, or those of them that were named.
-
-    >>> for_avizo(["-x", "tests/mocks/test_scans.py", "tests/install"])
-    ['-x', 'tests/mocks/test_scans.py']
-    """
-    named = [one for one in arguments if one.startswith("tests") and (CHECKOUT / one.split("::")[0]).exists()]
-    if not named:
-        return [path for path in AVIZO_TESTS if (CHECKOUT / path).exists()] + arguments
-    ours = [one for one in named if one.startswith(AVIZO_TESTS)]
-    return [one for one in arguments if one in ours or one not in named] if ours else []
+def avizo_suites(python: Path, given: list[str]) -> list[Suite]:
+    """The Avizo side: everything quick, and what is slow of the modules. given: the user's for pytest."""
+    title = "Avizo's Python 3.11 with numpy 1.23.5"
+    if given:
+        return [
+            Suite(title, python, [f"--ignore={path}" for path in NEVER_IN_AVIZO] + given, may_be_empty=True)
+        ]
+    there = [path for path in AVIZO_TESTS if (CHECKOUT / path).exists()]
+    quick = ["-m", "not slow", *(f"--ignore={path}" for path in NEVER_IN_AVIZO)]
+    return [
+        Suite(title, python, quick),
+        Suite(title + ", slow tests", python, ["-m", "slow", *there], may_be_empty=True),
+    ]
 
 
 def run_tests(python: Path, arguments: list[str]) -> tuple[int, int]:
