@@ -67,7 +67,7 @@ def run_in_worker(
 
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
     or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
-    or is of the wrong version. Other exceptions of `progress`, and Ctrl-C, stop the worker likewise and go up.
+    or is of the wrong version. Other exceptions of `progress`, and Ctrl-C, stop the worker too and go up.
     """
     _target(command)
     interpreter = find_worker_python() if python is None else python

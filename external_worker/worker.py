@@ -193,6 +193,7 @@ def run(folder, job):
     events = Events(folder)
     connect_logs(events, job.get("log_level", logging.INFO))
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    os.environ["BONE_IS_WORKER"] = "1"  # says that processes may be started
     from bone_backend.errors import BoneError, Cancelled
     from bone_backend.jobs import run_here
 

@@ -1,0 +1,105 @@
+"""Bring the grey values of every scan onto one scale.
+
+In:  a scan's Statistics and a mode.
+Out: two numbers and two limits: normalised = clip((grey - shift) * scale, low, high).
+Whoever has the values on a GPU uses the numbers; `apply` is the same for numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import OptionError, ScanError
+from .summary import Statistics
+
+# What the two Otsu classes of a typical bone scan have as Z-scores: half the voxels in each class, and a
+# spread within the classes that is small against their distance, put the means near -1 and 1.
+TISSUE_LOW, TISSUE_HIGH = -1.0, 1.0
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """normalised = clip((grey - shift) * scale, low, high), in float32."""
+
+    mode: str
+    shift: float
+    scale: float
+    low: float
+    high: float
+
+    def apply(self, grey: np.ndarray) -> np.ndarray:
+        """Normalised values, float32, of the shape of `grey` (any number type).
+
+        >>> Normalisation("minMax", 100.0, 0.01, 0.0, 1.0).apply(np.array([100, 150, 300]))
+        array([0. , 0.5, 1. ], dtype=float32)
+        """
+        values = grey.astype(np.float32)
+        values -= np.float32(self.shift)
+        values *= np.float32(self.scale)
+        return np.clip(values, np.float32(self.low), np.float32(self.high), out=values)
+
+
+def _z_score(statistics: Statistics) -> Normalisation:
+    """Mean 0, population standard deviation 1, clipped to -5..5 (as the published program)."""
+    if not statistics.std > 0:
+        raise _uniform("ZScore", statistics.mean)
+    return Normalisation("ZScore", shift=statistics.mean, scale=1 / statistics.std, low=-5.0, high=5.0)
+
+
+def _min_max(statistics: Statistics) -> Normalisation:
+    """Smallest 0, largest 1 (as the published program); voxels of value 0 that were left out are clipped."""
+    return _between("minMax", statistics.min, statistics.max, to=(0.0, 1.0), limits=(0.0, 1.0))
+
+
+def _percentiles(statistics: Statistics) -> Normalisation:
+    """The 0.5th percentile 0, the 99.5th 1, clipped: a few bright specks of metal do not move the scale."""
+    low, high = statistics.percentiles["0.5"], statistics.percentiles["99.5"]
+    return _between("percentiles", low, high, to=(0.0, 1.0), limits=(0.0, 1.0))
+
+
+def _tissue(statistics: Statistics) -> Normalisation:
+    """Mean of Otsu's darker class -1, of the brighter class 1, clipped to -5..5.
+
+    Anchored in the two materials (soft tissue or air, and bone) and not in how much of each is in the field
+    of view: an empty border or a larger bone moves a scan's mean, but hardly its class means.
+    """
+    low, high = statistics.otsu_means or (statistics.min, statistics.max)
+    return _between("tissue", low, high, to=(TISSUE_LOW, TISSUE_HIGH), limits=(-5.0, 5.0))
+
+
+def _between(
+    mode: str, first: float, second: float, *, to: tuple[float, float], limits: tuple[float, float]
+) -> Normalisation:
+    """The scale that brings `first` to to[0] and `second` to to[1]."""
+    if not second > first:
+        raise _uniform(mode, first)
+    scale = (to[1] - to[0]) / (second - first)
+    return Normalisation(mode, shift=first - to[0] / scale, scale=scale, low=limits[0], high=limits[1])
+
+
+def _uniform(mode: str, grey: float) -> ScanError:
+    return ScanError(
+        f"The scan's grey values are all {grey:g} or nearly so: {mode} cannot bring them onto a scale. "
+        "Is this the scan, or an empty part of it?"
+    )
+
+
+NORMALISATIONS: dict[str, Callable[[Statistics], Normalisation]] = {
+    "ZScore": _z_score,
+    "minMax": _min_max,
+    "percentiles": _percentiles,
+    "tissue": _tissue,
+}
+
+
+def normalisation(mode: str, statistics: Statistics) -> Normalisation:
+    """The normalisation of a scan with these statistics.
+
+    mode: a key of NORMALISATIONS. Raises ScanError where all grey values are the same.
+    """
+    if mode not in NORMALISATIONS:
+        raise OptionError(f"There is no normalisation {mode!r}; there are {', '.join(NORMALISATIONS)}.")
+    return NORMALISATIONS[mode](statistics)

@@ -1,0 +1,78 @@
+"""Remember the statistics of a scan for as long as its files do not change.
+
+In:  the scan's path and files, and what was asked.
+Out: what was found the last time, or None; one small JSON file per scan and question in the cache folder.
+A file counts as unchanged when its size, its date to the nanosecond and samples of its bytes are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..volumes.store import cache_folder
+
+VERSION = 1  # goes up when the numbers of an unchanged scan would change
+SAMPLE_BYTES = 64 * 1024
+
+LOG = logging.getLogger("bone.statistics")
+
+
+def fingerprint(path: Path, files: Sequence[Path], question: Mapping[str, Any]) -> dict[str, Any]:
+    """What identifies a scan's statistics: the question, the path, and a hash over its files.
+
+    The hash covers name, size and date of each file, the first 64 KiB of the first and of the middle file,
+    and the last 64 KiB of the last.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        about = file.stat()
+        digest.update(f"{file.name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+    for file, is_end in ((files[0], False), (files[len(files) // 2], False), (files[-1], True)):
+        with file.open("rb") as opened:
+            if is_end:
+                opened.seek(max(0, file.stat().st_size - SAMPLE_BYTES))
+            digest.update(opened.read(SAMPLE_BYTES))
+    return {
+        "version": VERSION,
+        "path": str(path.resolve()),
+        "question": json.loads(json.dumps(question)),
+        "files": digest.hexdigest(),
+    }
+
+
+def read(mark: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The statistics kept for this fingerprint, or None."""
+    try:
+        kept = json.loads(_place(mark).read_text(encoding="utf-8"))
+        return kept["statistics"] if kept["fingerprint"] == mark else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # none yet, or damaged: measured again, and written anew
+
+
+def write(mark: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
+    """Keep statistics; a cache that cannot be written is a line in the log, not a fault."""
+    place = _place(mark)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(dir=place.parent, prefix=place.stem, suffix=".part")
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                json.dump({"fingerprint": mark, "statistics": statistics}, file, indent=1)
+            Path(name).replace(place)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as fault:
+        LOG.info("the statistics are not kept for next time: %s", fault)
+
+
+def _place(mark: Mapping[str, Any]) -> Path:
+    key = json.dumps([mark["path"], mark["question"]], sort_keys=True)
+    return cache_folder() / "statistics" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"

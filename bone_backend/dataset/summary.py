@@ -1,0 +1,100 @@
+"""The statistics of a scan's grey values, as a value.
+
+In:  what a tally has counted.
+Out: Statistics, and the interpolation that makes percentiles from ordered values.
+Every number is exact or the nearest float64, whatever the order in which the voxels were counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import OptionError
+
+VOXELS = ("nonzero", "all")
+PERCENTILES = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What is known of a scan's grey values.
+
+    count:       number of voxels that were counted.
+    mean, std:   their mean and population standard deviation.
+    min, max:    the smallest and the largest.
+    percentiles: "0.5", "50", "99.5" ... -> value; linear interpolation, as numpy.percentile in float64.
+    otsu_means:  mean of the voxels up to Otsu's threshold and of those above; None where all are equal.
+    voxels:      "nonzero" (voxels of value 0 are left out) or "all".
+    """
+
+    count: int
+    mean: float
+    std: float
+    min: float
+    max: float
+    percentiles: Mapping[str, float]
+    otsu_means: tuple[float, float] | None
+    voxels: str = "nonzero"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Statistics:
+        """From `to_dict`, also after a way through JSON; other keys are left out."""
+        means = values["otsu_means"]
+        return cls(
+            count=int(values["count"]),
+            mean=float(values["mean"]),
+            std=float(values["std"]),
+            min=float(values["min"]),
+            max=float(values["max"]),
+            percentiles=dict(values["percentiles"]),
+            otsu_means=None if means is None else (float(means[0]), float(means[1])),
+            voxels=values["voxels"],
+        )
+
+
+def check_choices(voxels: str, percentiles: Sequence[float]) -> None:
+    """Raise OptionError for an unknown choice of voxels, or a percentile outside 0 to 100."""
+    faults = []
+    if voxels not in VOXELS:
+        faults.append(f"voxels is {voxels!r}; it can be {' or '.join(VOXELS)}.")
+    faults += [f"percentile {q} is not between 0 and 100." for q in percentiles if not 0 <= q <= 100]
+    if faults:
+        raise OptionError(faults)
+
+
+def percentile_name(percentile: float) -> str:
+    """
+    >>> percentile_name(99.5), percentile_name(50.0)
+    ('99.5', '50')
+    """
+    return f"{percentile:.12g}"
+
+
+def percentile_ranks(percentile: float, count: int) -> tuple[int, int, float]:
+    """Places (from 0) of the two ordered values around a percentile, and the part of the way between them.
+
+    >>> percentile_ranks(50.0, 4)
+    (1, 2, 0.5)
+    """
+    place = (count - 1) * (percentile / 100)  # numpy's method "linear", operation by operation
+    low = math.floor(place)
+    return low, min(low + 1, count - 1), place - low
+
+
+def percentile_values(
+    percentiles: Sequence[float], count: int, *, value_at: Callable[[int], float]
+) -> dict[str, float]:
+    """Percentiles by linear interpolation. value_at: the n-th smallest of `count` values, n from 0."""
+    found = {}
+    for percentile in percentiles:
+        low, high, part = percentile_ranks(percentile, count)
+        a, b = value_at(low), value_at(high)
+        found[percentile_name(percentile)] = a + (b - a) * part if part < 0.5 else b - (b - a) * (1 - part)
+    return found
