@@ -9,6 +9,7 @@ while a read raises an error.
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import threading
@@ -47,15 +48,16 @@ class SeekingFile:
     shared_by_threads = False
 
     def __init__(self, path: Path):
-        self._handle = path.open("rb", buffering=0)
+        self._handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        self._file = io.FileIO(self._handle, closefd=False)
 
     def read_some(self, buffer: memoryview, offset: int) -> int:
         """Fill the buffer from offset as far as one system call goes; returns the number of bytes."""
-        self._handle.seek(offset)
-        return self._handle.readinto(buffer) or 0
+        self._file.seek(offset)
+        return self._file.readinto(buffer) or 0
 
     def close(self) -> None:
-        self._handle.close()
+        os.close(self._handle)
 
 
 class Handles:
@@ -109,10 +111,11 @@ class Handles:
             entry = self._open.setdefault(key, [file, 0])
             entry[1] += 1
             unused = [file] if entry[0] is not file else []
-            if len(self._open) > self.limit:
+            while len(self._open) > self.limit:
                 idle = next((k for k, (_, users) in self._open.items() if users == 0), None)
-                if idle is not None:
-                    unused.append(self._open.pop(idle)[0])
+                if idle is None:
+                    break
+                unused.append(self._open.pop(idle)[0])
         for old_file in unused:
             old_file.close()
         while self._left:
@@ -132,8 +135,17 @@ class Handles:
         self._left.append(owner)
 
 
-# Linux allows a process 1,024 open files by default, the Windows C library 512.
-HANDLES = Handles(256)
+def _allowed() -> int:
+    """256 open files, or a quarter of what the system allows a process (Linux 1,024, macOS often 256)."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 256
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 256 if soft < 0 else max(16, min(256, soft // 4))
+
+
+HANDLES = Handles(_allowed())
 _owners = itertools.count()
 
 

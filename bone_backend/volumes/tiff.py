@@ -90,7 +90,7 @@ def _stem(path: Path) -> str:
 
 def _only_page(path: Path, tif: Any) -> Page:
     """The page of a slice file."""
-    if tif.is_multipage:
+    if tif.pages.is_multipage:
         raise ScanError(
             f"{path}: holds {len(tif.pages)} pages; in a folder each file is one slice. "
             "Give a stack as a file, not its folder."
@@ -158,7 +158,9 @@ def _stack_pages(path: Path, tif: Any) -> list[Page]:
             f"{path}: holds {len(series)} images; a volume is one stack. Export the one you want."
         )
     axes = [(axis, n) for axis, n in zip(first.axes[:-2], first.shape[:-2], strict=True) if n > 1]
-    if not first.axes.endswith("YX") or len(axes) > 1 or (axes and axes[0][0] in "CS"):
+    # A stack saved as "channels" is common (tifffile's imagej=True does it); up to 4 may truly be channels.
+    channels = bool(axes) and axes[0][0] in "CS" and axes[0][1] <= 4
+    if not first.axes.endswith("YX") or len(axes) > 1 or channels:
         raise ScanError(
             f"{path}: its axes are {first.axes} {first.shape}; a volume is one stack of slices (z, y, x). "
             "Export one channel at one time."

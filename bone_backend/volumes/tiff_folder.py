@@ -20,12 +20,13 @@ _NUMBER = re.compile(r"(\d+)")
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
-    """A key that sorts numbers within names by value.
+    """A key that sorts names by text and by the value of the numbers in them, the suffix last.
 
     >>> sorted(["slice_10.tif", "slice_2.tif"], key=natural_key)
     ['slice_2.tif', 'slice_10.tif']
     """
-    parts = _NUMBER.split(name.lower())  # text and digits in turn, so that text never meets a number
+    stem, _, _ = name.lower().rpartition(".")
+    parts = _NUMBER.split(stem or name.lower())  # text and digits in turn, so that text never meets a number
     return tuple(int(p) if i % 2 else p for i, p in enumerate(parts)), name
 
 
