@@ -1,6 +1,6 @@
 """Watch what a run takes: RAM, GPU memory and GPU use.
 
-In:  nothing but the time between `with Monitor()` and its end.
+In:  the time between `with Monitor()` and its end, and the device that computes.
 Out: peaks and means as plain figures.
 RAM is what the process holds for itself (not the files it has mapped). A thread samples, and rests 300 times
 as long as it worked, so it costs less than 0.4 % of a core. GPU figures are missing where none can be read.
@@ -14,9 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    import torch
 
 GIB = 2**30
 REST = 300  # times the time spent on sampling
@@ -29,7 +32,8 @@ STATUS = Path("/proc/self/status")
 class Monitor:
     """Samples in a thread while it is entered; `figures` tells what was seen so far, at any time.
 
-    interval_s: seconds between samples, if they are quick enough.
+    device: what computes; only that GPU is watched, none for a CPU, all for None. interval_s: seconds between
+    samples, if they are quick enough.
 
     >>> with Monitor() as monitor:
     ...     _ = bytearray(10)
@@ -37,8 +41,8 @@ class Monitor:
     True
     """
 
-    def __init__(self, interval_s: float = 0.05):
-        self.interval_s = interval_s
+    def __init__(self, device: torch.device | None = None, *, interval_s: float = 0.05):
+        self.device, self.interval_s = device, interval_s
         self._peak = self._sum = 0.0
         self._samples = 0
         self._gpus: list[_Gpu] = []
@@ -49,7 +53,7 @@ class Monitor:
 
     def __enter__(self) -> Monitor:
         self._started = time.perf_counter()
-        self._gpus = find_gpus()
+        self._gpus = find_gpus(self.device)
         self._stopped.clear()
         self._sample()
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
@@ -123,8 +127,8 @@ def private_bytes() -> int:
 class _Gpu:
     """One GPU as NVIDIA's management library sees it."""
 
-    def __init__(self, index: int, handle: Any, library: Any):
-        self.index, self._handle, self._library = index, handle, library
+    def __init__(self, index: int, handle: Any, library: Any, device: torch.device | None = None):
+        self.index, self._handle, self._library, self._device = index, handle, library, device
         name = library.nvmlDeviceGetName(handle)
         self.name = name.decode() if isinstance(name, bytes) else str(name)
         self._peak, self._own_peak = 0, 0
@@ -159,30 +163,28 @@ class _Gpu:
         """Memory of this process; None where the driver does not tell (containers, Windows)."""
         processes = self._library.nvmlDeviceGetComputeRunningProcesses(self._handle)
         mine = [entry.usedGpuMemory for entry in processes if entry.pid == os.getpid()]
-        return int(mine[0]) if mine and mine[0] is not None else _reserved_by_torch(self.name)
+        if mine and mine[0] is not None:
+            return int(mine[0])
+        torch = sys.modules.get("torch")
+        if self._device is None or torch is None or not torch.cuda.is_initialized():
+            return None
+        return int(torch.cuda.memory_reserved(self._device))
 
 
-def _reserved_by_torch(name: str) -> int | None:
-    """What torch holds on its GPU of that name; None where torch has not begun to use a GPU."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None
-    held = [
-        int(torch.cuda.memory_reserved(i))
-        for i in range(torch.cuda.device_count())
-        if torch.cuda.get_device_name(i) == name
-    ]
-    return max(held, default=None)
-
-
-def find_gpus(load: Callable[[], Any] | None = None) -> list[_Gpu]:
-    """The NVIDIA GPUs of this machine; empty where there are none, or no driver.
+def find_gpus(device: torch.device | None = None, *, load: Callable[[], Any] | None = None) -> list[_Gpu]:
+    """The NVIDIA GPUs of this machine, or the one that is `device`; empty where there are none, or no driver.
 
     load: gives the management library (pynvml unless a test brings another).
     """
+    if device is not None and device.type != "cuda":
+        return []
     try:
         library = _load_library() if load is None else load()
         library.nvmlInit()
+        if device is not None:  # CUDA may number them differently, and hide some
+            torch = sys.modules["torch"]
+            uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+            return [_Gpu(device.index or 0, library.nvmlDeviceGetHandleByUUID(uuid), library, device)]
         count = library.nvmlDeviceGetCount()
         return [_Gpu(i, library.nvmlDeviceGetHandleByIndex(i), library) for i in range(count)]
     except (

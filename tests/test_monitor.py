@@ -97,7 +97,7 @@ class StandInLibrary:
 
 
 def test_gpu_figures_tell_the_whole_and_the_own_share():
-    first, second = find_gpus(StandInLibrary)
+    first, second = find_gpus(load=StandInLibrary)
     for _ in range(4):
         first.sample()
         second.sample()
@@ -112,7 +112,7 @@ def test_a_gpu_that_stops_answering_keeps_its_figures():
         def nvmlDeviceGetMemoryInfo(self, handle):  # noqa: N802
             raise self.NVMLError
 
-    gpu = find_gpus(Failing)[1]
+    gpu = find_gpus(load=Failing)[1]
     gpu.sample()
     assert gpu.figures()["peak_gib"] == 0.0
 
@@ -122,7 +122,11 @@ def test_a_missing_driver_means_no_gpu_figures():
         def nvmlInit(self):  # noqa: N802
             raise self.NVMLError
 
-    assert find_gpus(NoDriver) == []
+    assert find_gpus(load=NoDriver) == []
+
+
+def test_no_gpu_is_watched_for_a_run_on_the_cpu():
+    assert find_gpus(torch.device("cpu"), load=StandInLibrary) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
@@ -135,7 +139,7 @@ def test_without_a_gpu_there_are_no_gpu_figures():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_memory_on_a_gpu_is_seen():
-    with Monitor() as monitor:
+    with Monitor(torch.device("cuda", 0)) as monitor:
         block = torch.zeros(GIB, dtype=torch.uint8, device="cuda")
         time.sleep(1.0)
         del block

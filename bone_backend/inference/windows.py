@@ -101,11 +101,11 @@ def mirror(places: np.ndarray, length: int) -> np.ndarray:
     return np.minimum(folded, period - folded)
 
 
-def windows_along(length: int, size: int, *, overlap: float, multiple: int = 1) -> Axis:
+def windows_along(length: int, size: int, *, overlap: float, multiple: int = 1, minimum: int = 1) -> Axis:
     """Windows of `size` voxels along `length` voxels, neighbours sharing floor(size * overlap) voxels.
 
     multiple: what the network needs; `size` is a multiple of it. A shorter scan gets one window, its length
-    rounded up to the multiple.
+    rounded up to the multiple, and at least to `minimum`.
 
     >>> windows_along(10, 4, overlap=0.25).offsets
     (0, 3, 6)
@@ -116,9 +116,9 @@ def windows_along(length: int, size: int, *, overlap: float, multiple: int = 1) 
     >>> windows_along(20, 64, overlap=0.25, multiple=32).size
     32
     """
-    if length < 1 or size < 1 or multiple < 1 or size % multiple or not 0 <= overlap < 1:
+    if min(length, size, multiple) < 1 or size % multiple or size < minimum or not 0 <= overlap < 1:
         raise ValueError(f"no windows of {size} (multiple of {multiple}, overlap {overlap}) along {length}")
-    size = min(size, math.ceil(length / multiple) * multiple)
+    size = min(size, math.ceil(max(length, minimum) / multiple) * multiple)
     last = max(length - size, 0)
     step = size - math.floor(size * overlap)
     offsets = [*range(0, last + 1, step)]
@@ -133,13 +133,14 @@ def layout(
     *,
     overlap: float,
     multiple: tuple[int, int, int] = (1, 1, 1),
+    minimum: tuple[int, int, int] = (1, 1, 1),
 ) -> Layout:
     """The chunks of a scan of `shape`, each of `size` or smaller where the scan is (z, y, x).
 
     A size of 1 along z (2D and 2.5D networks) never overlaps.
     """
     z, y, x = (
-        windows_along(n, s, overlap=overlap, multiple=m)
-        for n, s, m in zip(shape, size, multiple, strict=True)
+        windows_along(n, s, overlap=overlap, multiple=m, minimum=least)
+        for n, s, m, least in zip(shape, size, multiple, minimum, strict=True)
     )
     return Layout(z, y, x)

@@ -1,0 +1,306 @@
+"""Label a scan with a fitted model.
+
+In:  PredictOptions: a scan, a model file, where the labels go.
+Out: a label volume with the geometry of the scan, and a PredictionResult.
+Told once, in the order in which things happen. The scan is normalised by its own statistics, in the model's
+mode. Memory holds a few slices and the network, whatever the size of the scan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from . import catalogue, jobs
+from .dataset.checks import SCAN_DTYPES
+from .dataset.normalisation import Normalisation, normalisation
+from .dataset.statistics import Statistics
+from .errors import HardwareError, ModelFileError, OptionError, OutputError, ScanError
+from .inference import streaming
+from .inference.labels import ClassMap, Confidence
+from .inference.merging import Merger
+from .inference.streaming import ChunkPredictor, Group
+from .inference.windows import Layout, layout
+from .monitor import GIB, Monitor
+from .networks import model_file
+from .networks.build import build_network
+from .networks.device import choose_device, choose_precision, describe
+from .networks.folding import fold_batch_norm
+from .networks.step import interruptible
+from .options import PredictOptions
+from .progress import Part, Progress, silent
+from .volumes.output import prepare as prepare_output
+from .volumes.volume import Volume, VolumeWriter, create, open_volume
+
+log = logging.getLogger("bone.prediction")
+
+STATISTICS_SHARE = 5  # per cent of the progress
+LOOK_S = 0.2  # between two looks for a stop
+NORMALISATIONS = ("ZScore", "minMax")
+
+
+@dataclass(frozen=True)
+class PredictionResult:
+    """What a prediction gave.
+
+    output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
+    and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
+    batch_size: chunks in a step at the end. chunk: their size (z, y, x).
+    """
+
+    output: Path
+    seconds: float
+    slices: int
+    peak_ram_gib: float
+    peak_gpu_gib: float | None
+    voxels: dict[str, int]
+    confidence: dict[str, Any]
+    normalisation: dict[str, Any]
+    device: str
+    batch_size: int
+    chunk: tuple[int, int, int]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values, paths as text."""
+        return {**asdict(self), "output": str(self.output), "chunk": list(self.chunk)}
+
+
+def predict(options: PredictOptions, *, progress: Progress = silent) -> PredictionResult:
+    """Label a scan; the labels appear under `options.output` when they are whole.
+
+    Raises ModelFileError, ScanError, OptionError, OutputError or HardwareError in the user's words, before
+    the work starts where that is possible; Cancelled when a stop was asked for, which leaves nothing behind.
+    """
+    started = time.perf_counter()
+    device = choose_device(options.device)
+    precision = choose_precision(options.precision, device)
+    model = model_file.read_header(options.model)
+    class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
+
+    with Monitor(device) as monitor, open_volume(options.scan) as scan:
+        check(options, scan, model)
+        chunks = cut(options, scan.header.shape, model)
+        header = replace(scan.header, name=options.output.stem, dtype=class_map.dtype)
+        prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
+
+        counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
+        numbers = measure(options.scan, model, progress=counting)
+        network = load_network(model, device)
+        predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
+        groups, merger = plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
+        log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
+        labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
+        with create(options.output, header, overwrite=options.overwrite) as output:
+            label(scan, output, predictor, groups=groups, merger=merger, numbers=numbers, progress=labelling)
+        confidence = Confidence(class_map, merger.counts())
+
+    return PredictionResult(
+        output=options.output,
+        seconds=time.perf_counter() - started,
+        slices=scan.header.shape[0],
+        peak_ram_gib=monitor.figures()["peak_ram_gib"],
+        peak_gpu_gib=torch.cuda.max_memory_reserved(device) / GIB if predictor.is_cuda else None,
+        voxels=confidence.voxels,
+        confidence=confidence.to_dict(),
+        normalisation=asdict(numbers),
+        device=describe(device, precision),
+        batch_size=predictor.batch_size,
+        chunk=chunks.size,
+    )
+
+
+def predict_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
+    """The job "predict": plain options in, plain result out."""
+    return predict(PredictOptions.parse(options), progress=progress).plain()
+
+
+def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) -> None:
+    """Refuse what cannot end well, before any work.
+
+    Raises ScanError, ModelFileError or OutputError.
+    """
+    if scan.header.dtype.name not in SCAN_DTYPES:
+        allowed = ", ".join(SCAN_DTYPES)
+        raise ScanError(
+            f"{options.scan}: its voxels are {scan.header.dtype}; BONe takes {allowed}. Convert it."
+        )
+    if model.metadata.get("normalization") not in NORMALISATIONS:
+        raise ModelFileError(
+            f"{options.model.name} does not say 'normalization', so it is unknown which grey values its "
+            f"network expects. It was {' or '.join(NORMALISATIONS)} when it was fitted."
+        )
+    for name, other in (("scan", options.scan), ("model file", options.model)):
+        if _holds(options.output, other):
+            raise OutputError(
+                f"output is {options.output}, which is or holds the {name}. Choose another name."
+            )
+
+
+def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.ModelHeader) -> Layout:
+    """The chunks of a scan of that shape (z, y, x).
+
+    Raises OptionError where the network cannot take chunks of the size asked for.
+    """
+    multiple = catalogue.size_multiples(model.architecture, model.backbone, model.mode, model.stride)
+    edge = max(multiple[1:])
+    least = max(catalogue.minimum_size(model.architecture, model.backbone), edge)
+    depth = options.chunk_depth if model.mode == "3D" else 1
+    network = f"{model.mode} {model.architecture} with {model.backbone}"
+    faults = _size_faults("chunk_size", options.chunk_size, edge, minimum=least, network=network)
+    faults += _size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
+    if faults:
+        raise OptionError(faults)
+    return layout(
+        shape,
+        (depth, options.chunk_size, options.chunk_size),
+        overlap=options.chunk_overlap,
+        multiple=(multiple[0], edge, edge),
+        minimum=(multiple[0], least, least),
+    )
+
+
+def measure(scan: Path, model: model_file.ModelHeader, *, progress: Progress) -> Normalisation:
+    """How the network wants the greys of this scan, from its statistics, counted by the worker."""
+    request = {"scans": [{"path": str(scan)}], "voxels": model.bone.get("statistics_voxels", "nonzero")}
+    answer = jobs.run_in_worker("statistics", request, progress=progress)
+    return normalisation(model.metadata["normalization"], Statistics.from_dict(answer["scans"][0]))
+
+
+def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.nn.Module:
+    """The network of a model file on the device, ready for prediction, batch normalisations folded.
+
+    Raises ModelFileError when its weights do not fit its description.
+    """
+    network = build_network(model.spec)
+    try:
+        network.load_state_dict(model_file.load_state(model.path, model))
+    except RuntimeError as error:
+        told = " ".join(str(error).split("\n\t")[1:2])
+        raise ModelFileError(
+            f"{model.path.name} says it is a {model.mode} {model.architecture} with {model.backbone}, "
+            f"but its weights are not: {told}"
+        ) from error
+    network = network.eval().requires_grad_(False)
+    is_3d = model.mode == "3D"
+    depth, *edges = catalogue.size_multiples(model.architecture, model.backbone, model.mode, model.stride)
+    edge = max(2 * max(edges), catalogue.minimum_size(model.architecture, model.backbone))
+    example = torch.zeros((1, model.in_channels, *((2 * depth, edge, edge) if is_3d else (edge, edge))))
+    fold_batch_norm(network, example)
+    network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
+    return network.to(device)
+
+
+def plan(
+    options: PredictOptions,
+    predictor: ChunkPredictor,
+    *,
+    chunks: Layout,
+    class_map: ClassMap,
+    model: model_file.ModelHeader,
+) -> tuple[list[Group], Merger]:
+    """Which tiles go together and where they are summed; sets the batch size if it was not given."""
+    with torch.inference_mode():
+        predictor.batch_size = options.batch_size or streaming.choose_batch_size(
+            predictor, chunks, channels=model.in_channels
+        )
+    context = model.in_channels // 2  # slices that a 2.5D network sees to each side
+    together = streaming.choose_tiles_at_once(
+        chunks,
+        batch_size=predictor.batch_size,
+        classes=model.num_classes,
+        context=context,
+        is_cuda=predictor.is_cuda,
+    )
+    groups = streaming.plan_groups(chunks, tiles_at_once=together, context=context)
+    merger = Merger(
+        chunks,
+        class_map=class_map,
+        depth=streaming.deepest(groups, chunks),
+        threshold=options.confidence_threshold,
+        merge=options.merge,
+        device=predictor.device,
+    )
+    return groups, merger
+
+
+def label(
+    scan: Volume,
+    output: VolumeWriter,
+    predictor: ChunkPredictor,
+    *,
+    groups: Sequence[Group],
+    merger: Merger,
+    numbers: Normalisation,
+    progress: Progress,
+) -> None:
+    """Predict group by group and write the labels as they come.
+
+    Raises HardwareError or ScanError when the network gives something that is no number.
+    """
+    look = Lookout(progress, merger, slices=scan.header.shape[0])
+    with torch.inference_mode(), look.inside(predictor), streaming.WriteBehind(output) as writing:
+        for group, raw in streaming.read_ahead(scan, groups, is_3d=predictor.is_3d, pin=predictor.is_cuda):
+            slab = streaming.prepare(raw, numbers, layout=merger.layout, device=predictor.device)
+            predictor.predict(slab, group, merger=merger, after_batch=look)
+            writing.write(merger.take(group.finished))
+            if group is groups[0] or group is groups[-1]:
+                _check_numbers(merger, predictor)
+    look.finish()
+
+
+class Lookout:
+    """Tells the progress where a prediction is, and so looks for a stop, at most every LOOK_S seconds."""
+
+    def __init__(self, progress: Progress, merger: Merger, *, slices: int):
+        self._progress, self._merger, self._slices = progress, merger, slices
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._due:
+            done = self._merger.start
+            self._progress(done, self._slices, f"Labelling slice {done + 1} of {self._slices}")
+            self._due = time.monotonic() + LOOK_S
+
+    def finish(self) -> None:
+        """Tell that all slices are labelled."""
+        self._progress(self._slices, self._slices, f"Labelled {self._slices} slices")
+
+    def inside(self, predictor: ChunkPredictor) -> AbstractContextManager[None]:
+        """Look between the layers too, where one batch can take longer than a user waits for Stop."""
+        if predictor.is_cuda or not isinstance(predictor.network, torch.nn.Module):
+            return contextlib.nullcontext()
+        return interruptible(predictor.network, self)
+
+
+def _check_numbers(merger: Merger, predictor: ChunkPredictor) -> None:
+    if not merger.has_lost_numbers():
+        return
+    if predictor.precision == torch.float16:
+        raise HardwareError("The network's numbers overflow in fp16. Use precision bf16 or fp32.")
+    raise ScanError(
+        "The network gives no numbers (NaN). Either the scan holds voxels that are no numbers, or the model "
+        "file is damaged. Look at the scan's statistics, or try another model."
+    )
+
+
+def _size_faults(option: str, value: int, multiple: int, *, minimum: int, network: str) -> list[str]:
+    if value % multiple == 0 and value >= minimum:
+        return []
+    below, above = value // multiple * multiple, -(-value // multiple) * multiple
+    use = f"{below} or {above}" if below >= minimum else f"{max(above, minimum)}"
+    need = f"a multiple of {multiple}" if value >= minimum else f"at least {minimum}"
+    return [f"{option} is {value}; {network} needs {need}. Use {use}."]
+
+
+def _holds(output: Path, other: Path) -> bool:
+    """Whether replacing `output` would take `other` away."""
+    output, other = output.resolve(), other.resolve()
+    return output == other or output in other.parents
