@@ -627,6 +627,65 @@ class StatisticsOptions(Options):
     )
 
 
+class HostOptions(Options):
+    """What a module inside Avizo asks beyond its program's options."""
+
+    title: ClassVar[str] = "Avizo"
+
+    show_advanced: bool = option(
+        False,
+        group="Panel",
+        label="Advanced options",
+        help="Show the options that are seldom needed. Those that were changed are always shown.",
+    )
+    unit: Literal["from Avizo", "nm", "um", "mm", "cm", "m", "unknown"] = option(
+        "from Avizo",
+        group="Data",
+        label="Unit of coordinates",
+        advanced=True,
+        help="Unit in which this project gives voxel sizes. 'from Avizo' asks Avizo, which knows it when its units are "
+        "switched on (Edit > Preferences > Units); otherwise the voxel size is kept without a unit.",
+    )
+    run_in_worker: bool = option(
+        False,
+        group="Machine",
+        label="Run in worker",
+        help="Compute in the worker's own process instead of Avizo's: the same result and the same Stop, and Avizo survives "
+        "a crash. The worker needs PyTorch: python3 install/bootstrap.py worker --with-torch",
+    )
+
+
+class FitHostOptions(HostOptions):
+    """What BONe DLFit asks inside Avizo beyond FitOptions."""
+
+    subjects: str = option(
+        "",
+        group="Data",
+        label="Subjects",
+        help="Animal or person of each pair, in order, with commas between; empty: every scan is a subject of its own. Scans "
+        "of one subject are never split between training and validation.",
+    )
+    show_all_pairs: bool = option(
+        False,
+        group="Panel",
+        label="All pairs",
+        help="Show all connections; otherwise the next pair appears when the last one is connected.",
+    )
+
+
+class PredictHostOptions(HostOptions):
+    """What BONe DLPred asks inside Avizo beyond PredictOptions."""
+
+    amira_mesh: UserPath | None = option(
+        None,
+        group="Labels",
+        label="Save as AmiraMesh",
+        kind="save",
+        help="Write the labels to this .am file, with the names and colours of the classes as materials, and load it as the "
+        "result. Without it the labels are in the project only, and Avizo names the materials itself.",
+    )
+
+
 PROGRAMS: dict[str, type[Options]] = {
     "fit": FitOptions,
     "predict": PredictOptions,
