@@ -88,10 +88,18 @@ def _check_numbers(folder: Path, names: list[str]) -> None:
     numbered = next(iter(series.values()))
     columns = list(zip(*(numbers for numbers, _ in numbered), strict=True))
     varying = [i for i, column in enumerate(columns) if len(set(column)) > 1]
-    if len(varying) > 1:
-        return  # two counters in each name: no single series to check
     if not varying:
         raise ScanError(f"{folder}: {names[0]} and {names[1]} are the same slice twice. Remove one of them.")
+    if len(varying) > 1:
+        counting = [i for i in varying if all(a < b for a, b in itertools.pairwise(columns[i]))]
+        if not counting:
+            raise ScanError(
+                f"{folder}: the files count in two places of their names ({names[0]} ... {names[-1]}), "
+                "as several series do. Keep the slices of one volume in a folder of their own."
+            )
+        varying = sorted(counting, key=lambda i: columns[i][-1] - columns[i][0])  # the others tell the time
+        if columns[varying[0]][-1] - columns[varying[0]][0] > 2 * len(names):
+            return
     _check_gaps(folder, names, columns[varying[0]], 2 * varying[0] + 1)
 
 

@@ -159,7 +159,7 @@ class TiffFolderWriter(VolumeWriter):
         self.path.rename(old)
         try:
             self._temporary.rename(self.path)
-        except OSError:
+        except BaseException:  # Ctrl-C too must not take the old result away
             old.rename(self.path)
             raise
         remove(old)

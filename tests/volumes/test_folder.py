@@ -75,9 +75,19 @@ def test_names_without_numbers_are_sorted(tmp_path):
     assert names_of(tmp_path) == ["bottom.tif", "Middle.tif", "top.tif"]
 
 
-def test_names_with_two_counters_are_taken_as_they_are(tmp_path):
-    empty_files(tmp_path, "b1_s1.tif", "b1_s2.tif", "b2_s1.tif")
-    assert names_of(tmp_path) == ["b1_s1.tif", "b1_s2.tif", "b2_s1.tif"]
+def test_names_with_a_time_and_a_counter(tmp_path):
+    names = [f"scan_{time}_{n}.tif" for n, time in enumerate((120001, 120007, 120011, 120020))]
+    empty_files(tmp_path, *names)
+    assert names_of(tmp_path) == names
+    (tmp_path / names[2]).unlink()
+    with pytest.raises(ScanError, match="a slice is missing"):
+        slice_files(tmp_path)
+
+
+def test_names_with_two_times_are_taken_as_they_are(tmp_path):
+    names = [f"scan_{time}_{time + 3}.tif" for time in (120001, 120007, 120011, 120020)]
+    empty_files(tmp_path, *names)
+    assert names_of(tmp_path) == names
 
 
 @pytest.mark.parametrize(
@@ -91,6 +101,7 @@ def test_names_with_two_counters_are_taken_as_they_are(tmp_path):
         (["a.tif", "a.tiff"], "same slice twice"),
         (["image_1.tif", "image_2.tif", "mask_1.tif", "mask_2.tif"], r"also mask_1.tif \(and 1 more\)"),
         (["rec_1.tif", "rec_2.tif", "rec_spr.tif"], "also rec_spr.tif"),
+        (["b1_s1.tif", "b1_s2.tif", "b2_s1.tif", "b2_s2.tif"], "count in two places"),
     ],
 )
 def test_folders_that_hold_no_single_series(tmp_path, names, message):
