@@ -83,10 +83,8 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
             _stride(options),
         )
         torch.manual_seed(options.seed)
-        network = _first_network(spec, options).to(
-            device=device,
-            memory_format=torch.channels_last_3d if options.mode == "3D" else torch.channels_last,
-        )
+        network = _first_network(spec, options).to(device)
+        network.to(memory_format=torch.channels_last_3d if options.mode == "3D" else torch.channels_last)
         training = Training(
             options,
             _build_step(options, network, device, precision),

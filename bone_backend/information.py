@@ -50,7 +50,16 @@ def _model(path: Path) -> dict[str, Any]:
         "num_classes": spec.num_classes,
         "classes": {item["value"]: item["name"] for item in bone.get("classes", [])},
     }
-    for key in ("normalization", "patch_size", "best_val_score", "best_epoch", "param_count", "version", "train_dataset", "val_dataset"):
+    for key in (
+        "normalization",
+        "patch_size",
+        "best_val_score",
+        "best_epoch",
+        "param_count",
+        "version",
+        "train_dataset",
+        "val_dataset",
+    ):
         if metadata.get(key) is not None:
             card[key] = metadata[key]
     return card

@@ -56,7 +56,9 @@ class FitResult:
 
     def plain(self) -> dict[str, Any]:
         """As JSON values, paths as text."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
+        }
 
 
 class Keeper:
@@ -91,7 +93,7 @@ class Keeper:
     def log_start(self, device: str) -> None:
         """Say what this fit is about to do, and write the split."""
         names = [pair.name for pair in self.pairs]
-        split = {
+        split: dict[str, Any] = {
             "training": [names[i] for i in self.training.training_scans],
             "validation": [names[i] for i in self.training.validation_scans],
             "training_patches": len(self.training.plan(0)),
@@ -178,11 +180,7 @@ class Keeper:
         earlier = position.best_file
         if score > position.best_score:
             position.best_epoch, position.best_score = position.epoch, score
-            position.best_file = (
-                model_file.model_name(
-                self.options.name, epoch=position.epoch, score=score
-            )
-            )
+            position.best_file = model_file.model_name(self.options.name, epoch=position.epoch, score=score)
             self._save_model(position.best_file)
         step.clear()
         self.training.counts.matrix.zero_()
@@ -371,7 +369,7 @@ def versions() -> dict[str, str]:
     return {
         "bone": __version__,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "segmentation_models_pytorch": smp.__version__,
         "numpy": np.__version__,
         "cuda": torch.version.cuda or "",

@@ -42,7 +42,7 @@ def option(
     not given. choices: values offered (others may be accepted). applies: {other option: values} for which it means
     something. advanced: hidden until asked for. positional: a word on the command line instead of a flag.
     """
-    extra = {
+    extra: dict[str, Any] = {
         "group": group,
         "label": label,
         "unit": unit,
@@ -127,7 +127,7 @@ class Options(BaseModel):
         for name, info in cls.model_fields.items():
             checked[name] = None if info.is_required() else info.get_default(call_default_factory=True)
             if name in values:
-                whole = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+                whole: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
                 checked[name] = TypeAdapter(whole).validate_python(values[name])
         return cls.model_construct(**checked)
 
@@ -183,7 +183,8 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
 
 def _core(info: FieldInfo) -> tuple[Any, bool, list[Any]]:
     """The annotation without Annotated and None, whether None was allowed, and the limits found on the way."""
-    annotation, metadata, is_optional = info.annotation, list(info.metadata), False
+    annotation: Any = info.annotation
+    metadata, is_optional = list(info.metadata), False
     while True:
         arguments = get_args(annotation)
         if hasattr(annotation, "__metadata__"):

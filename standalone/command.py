@@ -41,7 +41,9 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their flags, those of the programs made from the options."""
-    parser = _Parser(prog="bone", description="BONe labels bone in micro-CT.", epilog="Each command has its own --help.")
+    parser = _Parser(
+        prog="bone", description="BONe labels bone in micro-CT.", epilog="Each command has its own --help."
+    )
     parser.add_argument("--version", action="version", version=f"BONe {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in SUMMARIES.items():
@@ -49,13 +51,23 @@ def build_parser() -> argparse.ArgumentParser:
         if name in PROGRAMS:
             add_flags(command, PROGRAMS[name])
         elif name == "info":
-            command.add_argument("path", type=Path, metavar="PATH", help="TIFF folder or file, or a .pth model file.")
+            command.add_argument(
+                "path", type=Path, metavar="PATH", help="TIFF folder or file, or a .pth model file."
+            )
         else:
-            command.add_argument("--data", type=Path, help="Folder with your own pairs instead of phantom scans.")
-            command.add_argument("--hold-out", metavar="NAME", help="With --data: the scan that is predicted and not fitted.")
-            command.add_argument("--output", type=Path, default=Path("demo"), help="Folder for everything [default demo].")
+            command.add_argument(
+                "--data", type=Path, help="Folder with your own pairs instead of phantom scans."
+            )
+            command.add_argument(
+                "--hold-out", metavar="NAME", help="With --data: the scan that is predicted and not fitted."
+            )
+            command.add_argument(
+                "--output", type=Path, default=Path("demo"), help="Folder for everything [default demo]."
+            )
             command.add_argument("--epochs", type=int, default=4, help="Passes over the scans [default 4].")
-        command.add_argument("--json", action="store_true", help="Print one JSON object and nothing else on standard output.")
+        command.add_argument(
+            "--json", action="store_true", help="Print one JSON object and nothing else on standard output."
+        )
         command.add_argument("--quiet", action="store_true", help="Show warnings and the result only.")
         command.add_argument("--verbose", action="store_true", help="Show everything that is logged.")
     return parser
@@ -77,7 +89,9 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _command(arguments: argparse.Namespace) -> Callable[[argparse.Namespace, ConsoleProgress], dict[str, Any]]:
+def _command(
+    arguments: argparse.Namespace,
+) -> Callable[[argparse.Namespace, ConsoleProgress], dict[str, Any]]:
     return {"info": _info, "demo": _demo, "statistics": _statistics}.get(arguments.command, _program)
 
 
@@ -101,7 +115,13 @@ def _info(arguments: argparse.Namespace, _progress: ConsoleProgress) -> dict[str
 def _demo(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
     from . import demo
 
-    return demo.run(arguments.output, data=arguments.data, hold_out=arguments.hold_out, epochs=arguments.epochs, progress=progress)
+    return demo.run(
+        arguments.output,
+        data=arguments.data,
+        hold_out=arguments.hold_out,
+        epochs=arguments.epochs,
+        progress=progress,
+    )
 
 
 def _stopped(arguments: argparse.Namespace, result: dict[str, Any] | None) -> int:

@@ -17,7 +17,15 @@ from types import FrameType, TracebackType
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from bone_backend.errors import Cancelled
 
@@ -32,14 +40,19 @@ class ConsoleProgress:
     def __init__(self, *, quiet: bool = False, verbose: bool = False):
         self.console = Console(stderr=True, highlight=False)
         self._is_bar = self.console.is_terminal and not quiet
-        self._quiet, self._level = quiet, logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+        self._quiet, self._level = (
+            quiet,
+            logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO,
+        )
         self._stop = False
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._told = time.monotonic()
 
     def __enter__(self) -> ConsoleProgress:
-        handler = RichHandler(console=self.console, show_path=False, show_level=False, markup=False, rich_tracebacks=False)
+        handler = RichHandler(
+            console=self.console, show_path=False, show_level=False, markup=False, rich_tracebacks=False
+        )
         handler.setLevel(self._level)
         self._handler, logger = handler, logging.getLogger("bone")
         logger.addHandler(handler)
@@ -60,7 +73,9 @@ class ConsoleProgress:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._bar:
             self._bar.stop()
         logging.getLogger("bone").removeHandler(self._handler)
@@ -72,7 +87,9 @@ class ConsoleProgress:
         self._stop = True
         print("Stopping; what was reached is kept. Press Ctrl-C again to end at once.", file=sys.stderr)
 
-    def __call__(self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /) -> None:
+    def __call__(
+        self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
+    ) -> None:
         if self._stop:
             raise Cancelled(message)
         shown = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in (figures or {}).items())

@@ -34,12 +34,18 @@ class Found(NamedTuple):
     mask: Path
 
 
-def run(output: Path, *, data: Path | None, hold_out: str | None, epochs: int, progress: Progress) -> dict[str, Any]:
+def run(
+    output: Path, *, data: Path | None, hold_out: str | None, epochs: int, progress: Progress
+) -> dict[str, Any]:
     """Fit on all pairs but one, predict that one, score it. Gives scores, seconds and the paths of everything."""
     began = time.monotonic()
     if hold_out and not data:
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
-    pairs = find_pairs(data) if data else make_phantoms(output / "phantoms", Part(progress, first=0, share=5, steps=100))
+    pairs = (
+        find_pairs(data)
+        if data
+        else make_phantoms(output / "phantoms", Part(progress, first=0, share=5, steps=100))
+    )
     train, test = choose(pairs, hold_out)
     edge = min(min(peek(pair.scan).shape[1:]) for pair in train)
     fit = FitOptions.parse(
@@ -56,13 +62,27 @@ def run(output: Path, *, data: Path | None, hold_out: str | None, epochs: int, p
     )
     fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
     predict = PredictOptions.parse(
-        {"scan": test.scan, "model": fitted["model"], "output": output / "labels", "chunk_size": 160, "overwrite": True}
+        {
+            "scan": test.scan,
+            "model": fitted["model"],
+            "output": output / "labels",
+            "chunk_size": 160,
+            "overwrite": True,
+        }
     )
     labelled = jobs.run_here("predict", dump(predict), progress=Part(progress, first=85, share=12, steps=100))
-    compare = IoUOptions.parse({"reference": test.mask, "prediction": output / "labels", "output": output / "scores.csv"})
+    compare = IoUOptions.parse(
+        {"reference": test.mask, "prediction": output / "labels", "output": output / "scores.csv"}
+    )
     scored = jobs.run_here("iou", dump(compare), progress=Part(progress, first=97, share=3, steps=100))
     drawn = [
-        pictures.overlay(output / "overlay.png", scan=test.scan, reference=test.mask, prediction=output / "labels", scores=scored),
+        pictures.overlay(
+            output / "overlay.png",
+            scan=test.scan,
+            reference=test.mask,
+            prediction=output / "labels",
+            scores=scored,
+        ),
         pictures.curves(output / "curves.png", output / "run" / "scores.csv"),
     ]
     return {
@@ -133,7 +153,9 @@ def choose(pairs: list[Found], hold_out: str | None) -> tuple[list[Found], Found
     if hold_out is not None:
         chosen = [pair for pair in pairs if pair.name == hold_out]
         if not chosen:
-            raise OptionError(f"hold_out is {hold_out!r}; the folder has {', '.join(pair.name for pair in pairs)}.")
+            raise OptionError(
+                f"hold_out is {hold_out!r}; the folder has {', '.join(pair.name for pair in pairs)}."
+            )
         return [pair for pair in pairs if pair.name != hold_out], chosen[0]
     groups: dict[Any, list[Found]] = {}
     for pair in pairs:

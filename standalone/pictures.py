@@ -32,8 +32,12 @@ def overlay(path: Path, *, scan: Path, reference: Path, prediction: Path, scores
         slices = [[volume.read(z, z + 1)[0] for volume in (grey, wanted, got)] for z in rows]
         name = grey.header.name
     classes = max(int(value) for value in scores["classes"])
-    colours = ListedColormap([CLASS_COLOURS[i % len(CLASS_COLOURS)] if i else CLASS_COLOURS[0] for i in range(classes + 1)])
-    figure, axes = plt.subplots(len(rows), 4, figsize=(12, 3.1 * len(rows) + 0.9), layout="constrained", squeeze=False)
+    colours = ListedColormap(
+        [CLASS_COLOURS[i % len(CLASS_COLOURS)] if i else CLASS_COLOURS[0] for i in range(classes + 1)]
+    )
+    figure, axes = plt.subplots(
+        len(rows), 4, figsize=(12, 3.1 * len(rows) + 0.9), layout="constrained", squeeze=False
+    )
     for row, z, (image, mask, labels) in zip(axes, rows, slices, strict=True):
         low, high = np.percentile(image, [0.5, 99.5])
         wrong = np.where(mask == labels, np.nan, 1.0)
@@ -50,11 +54,19 @@ def overlay(path: Path, *, scan: Path, reference: Path, prediction: Path, scores
     for axis, title in zip(axes[0], ("scan", "reference", "prediction", "difference"), strict=True):
         axis.set_title(title, fontsize=13)
     told = [
-        Patch(color=CLASS_COLOURS[int(value) % len(CLASS_COLOURS)], label=f"class {value}: IoU {found['iou']:.3f}")
+        Patch(
+            color=CLASS_COLOURS[int(value) % len(CLASS_COLOURS)],
+            label=f"class {value}: IoU {found['iou']:.3f}",
+        )
         for value, found in scores["classes"].items()
         if int(value) and found["iou"] is not None
     ]
-    figure.legend(handles=[*told, Patch(color=WRONG, label="wrong")], loc="outside lower center", ncols=len(told) + 1, frameon=False)
+    figure.legend(
+        handles=[*told, Patch(color=WRONG, label="wrong")],
+        loc="outside lower center",
+        ncols=len(told) + 1,
+        frameon=False,
+    )
     figure.suptitle(f"{name}, not seen in fitting: mean IoU {scores['mean_iou']:.3f}", fontsize=14)
     return _save(figure, path)
 
@@ -65,15 +77,22 @@ def curves(path: Path, table: Path) -> Path:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    for column, label, colour in (("train_loss", "training", "#0072b2"), ("val_loss", "validation", "#d55e00")):
-        left.plot(epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4)
+    for column, label, colour in (
+        ("train_loss", "training", "#0072b2"),
+        ("val_loss", "validation", "#d55e00"),
+    ):
+        left.plot(
+            epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4
+        )
     left.set(xlabel="epoch", ylabel="loss")
     names = [column for column in rows[0] if column.startswith("val_iou_")]
     for column in names:
         value = int(column.removeprefix("val_iou_"))
         colour = "#999999" if value == 0 else CLASS_COLOURS[value % len(CLASS_COLOURS)]
         label = "background" if value == 0 else f"class {value}"
-        right.plot(epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4)
+        right.plot(
+            epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4
+        )
     right.plot(epochs, [_number(row["val_miou"]) for row in rows], "k--", label="mean")
     right.set(xlabel="epoch", ylabel="validation IoU", ylim=(0, 1.02))
     for axis in (left, right):

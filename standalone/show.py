@@ -28,7 +28,9 @@ def _fit(found: dict[str, Any]) -> str:
 def _predict(found: dict[str, Any]) -> str:
     voxels = found["voxels"]
     total = sum(voxels.values())
-    shares = ", ".join(f"{value}: {number:,} ({number / max(total, 1):.2%})" for value, number in voxels.items())
+    shares = ", ".join(
+        f"{value}: {number:,} ({number / max(total, 1):.2%})" for value, number in voxels.items()
+    )
     lines = [
         f"Labels:      {found['output']}",
         f"Voxels:      {shares}",
@@ -42,7 +44,8 @@ def _iou(found: dict[str, Any]) -> str:
     for value, scores in found["classes"].items():
         numbers = [scores[f"{name}_voxels"] for name in ("reference", "predicted", "intersection")]
         lines.append(
-            f"{value:>7} {_score(scores['iou']):>8} {_score(scores['dice']):>8} " + " ".join(f"{number:>15,}" for number in numbers)
+            f"{value:>7} {_score(scores['iou']):>8} {_score(scores['dice']):>8} "
+            + " ".join(f"{number:>15,}" for number in numbers)
         )
     lines.append(f"{'mean':>7} {_score(found['mean_iou']):>8} {_score(found['mean_dice']):>8}")
     return "\n".join(lines)
@@ -91,4 +94,11 @@ def _seconds(value: float) -> str:
     return f"{minutes:.0f} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
 
 
-SHOWN = {"fit": _fit, "predict": _predict, "iou": _iou, "statistics": _statistics, "info": _listing, "demo": _demo}
+SHOWN = {
+    "fit": _fit,
+    "predict": _predict,
+    "iou": _iou,
+    "statistics": _statistics,
+    "info": _listing,
+    "demo": _demo,
+}

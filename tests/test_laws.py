@@ -10,13 +10,32 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 STDLIB = set(sys.stdlib_module_names)
-FLOOR = {"options", "option_fields", "catalogue", "errors", "progress", "jobs", "job_folder", "interpreter", "process_tree"}
+FLOOR = {
+    "options",
+    "option_fields",
+    "catalogue",
+    "errors",
+    "progress",
+    "jobs",
+    "job_folder",
+    "interpreter",
+    "process_tree",
+}
 # The rooms of bone_backend that need torch; all others have numpy only.
 TORCH_SHELF = {
     "networks", "inference.windows", "inference.merging", "inference.streaming", "dataset.augmentation", "dataset.loader", "dataset.pairs", "training",
     "fitting", "prediction", "keeping", "study", "report",
 }  # fmt: skip
-OURS = {"bone_backend", "standalone", "external_worker", "mocks", "tests", "benchmarks", "avizo_modules", "install"}
+OURS = {
+    "bone_backend",
+    "standalone",
+    "external_worker",
+    "mocks",
+    "tests",
+    "benchmarks",
+    "avizo_modules",
+    "install",
+}
 
 
 def imports_of(source: str, package: str) -> set[tuple[str, bool]]:
@@ -61,7 +80,9 @@ def breaches(module: str, source: str) -> list[str]:
             found.append(f"{module} imports {name}; Qt only in standalone")
         if module.startswith("standalone") and name.startswith(("torch", "segmentation_models_pytorch")):
             found.append(f"{module} imports {name}; a door never computes")
-        if top in ("mocks", "tests", "benchmarks") and not module.startswith(("mocks", "tests", "benchmarks")):
+        if top in ("mocks", "tests", "benchmarks") and not module.startswith(
+            ("mocks", "tests", "benchmarks")
+        ):
             if module != "standalone.demo":  # the demo must run on a machine without any scan
                 found.append(f"{module} imports {name}; nobody imports the stand-ins")
     return found
@@ -81,14 +102,22 @@ def _backend_breaches(module: str, name: str, is_top: bool) -> list[str]:
     if top in OURS:
         return [f"{module} imports {name}; the backend knows no door"]
     if mine == "floor" and top not in STDLIB | {"pydantic", "pydantic_core", "annotated_types"}:
-        return [f"{module} imports {name}; the floor has the standard library and pydantic only"] if is_top else []
+        return (
+            [f"{module} imports {name}; the floor has the standard library and pydantic only"]
+            if is_top
+            else []
+        )
     if mine == "numpy" and is_top and top not in STDLIB | {"numpy", "pydantic", "psutil"}:
         return [f"{module} imports {name} at the top; this shelf has numpy only"]
     return []
 
 
 def our_modules() -> list[tuple[str, Path]]:
-    paths = [p for folder in ("bone_backend", "standalone", "external_worker", "avizo_modules", "mocks") for p in (ROOT / folder).rglob("*.py*")]
+    paths = [
+        p
+        for folder in ("bone_backend", "standalone", "external_worker", "avizo_modules", "mocks")
+        for p in (ROOT / folder).rglob("*.py*")
+    ]
     return [
         (".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), p)
         for p in paths
@@ -97,13 +126,21 @@ def our_modules() -> list[tuple[str, Path]]:
 
 
 def test_every_import_goes_downwards():
-    found = [breach for module, path in our_modules() for breach in breaches(module, path.read_text(encoding="utf-8"))]
+    found = [
+        breach
+        for module, path in our_modules()
+        for breach in breaches(module, path.read_text(encoding="utf-8"))
+    ]
     assert found == []
 
 
 def test_no_import_goes_in_a_circle():
     graph = {
-        module: {name for name, is_top in imports_of(path.read_text(encoding="utf-8"), module.rsplit(".", 1)[0]) if is_top}
+        module: {
+            name
+            for name, is_top in imports_of(path.read_text(encoding="utf-8"), module.rsplit(".", 1)[0])
+            if is_top
+        }
         for module, path in our_modules()
         if module.startswith("bone_backend")
     }

@@ -63,13 +63,20 @@ def test_each_fault_is_told_in_words(values, told):
 
 
 def test_text_from_a_command_line_becomes_numbers():
-    options = FitOptions.parse({"pairs": PAIRS, "output": "run", "epochs": "7", "learning_rate": "1e-4", "map_labels": ["255:1"]})
+    options = FitOptions.parse(
+        {"pairs": PAIRS, "output": "run", "epochs": "7", "learning_rate": "1e-4", "map_labels": ["255:1"]}
+    )
     assert (options.epochs, options.learning_rate, options.map_labels) == (7, 1e-4, ((255, 1),))
 
 
 def test_a_dump_is_plain_json_and_gives_the_same_options_again():
     options = FitOptions.parse(
-        {"pairs": [["a", "am", "mouse 1"], ["b", "bm"]], "output": "run", "class_names": ["1:bone:#ffcc00"], "map_labels": ["255:1"]}
+        {
+            "pairs": [["a", "am", "mouse 1"], ["b", "bm"]],
+            "output": "run",
+            "class_names": ["1:bone:#ffcc00"],
+            "map_labels": ["255:1"],
+        }
     )
     assert FitOptions.parse(json.loads(json.dumps(dump(options)))) == options
 

@@ -62,7 +62,7 @@ def open_pairs(
                     undo.callback(volume.close)
                 faults += checks.pair_faults(*opened, number=number)
                 faults += checks.size_faults(
-                    opened[0].header.shape, tuple(patch), name=name, multiple=multiple
+                    opened[0].header.shape, patch, name=name, multiple=multiple
                 )
         if faults:
             raise ScanError("\n".join(dict.fromkeys(faults)))

@@ -29,7 +29,13 @@ def numbers(*pairs, low=-100.0, high=100.0):
 
 def changed(grey, labels, **drawn):
     found = plan(len(grey), **drawn)
-    return prepare(torch.from_numpy(grey), torch.from_numpy(labels), plan=found, numbers=numbers(), classes=torch.arange(256))
+    return prepare(
+        torch.from_numpy(grey),
+        torch.from_numpy(labels),
+        plan=found,
+        numbers=numbers(),
+        classes=torch.arange(256),
+    )
 
 
 def test_each_turn_moves_grey_values_and_labels_alike():

@@ -34,7 +34,10 @@ def test_different_voxel_sizes_are_told():
 
 
 def test_a_float_mask_is_refused():
-    assert "whole numbers" in faults(volume(np.zeros((3, 4, 5), np.uint8)), volume(np.zeros((3, 4, 5), np.float32)))[0]
+    assert (
+        "whole numbers"
+        in faults(volume(np.zeros((3, 4, 5), np.uint8)), volume(np.zeros((3, 4, 5), np.float32)))[0]
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32])
@@ -55,7 +58,13 @@ def test_a_mask_without_background_is_fine():
 
 
 @pytest.mark.parametrize(
-    ("labels", "suggested"), [({0: 1, 255: 2}, "255:1"), ({0: 1, 1: 1, 5: 2}, "5:2"), ({-1: 1, 0: 2}, "-1:1"), ({3: 1, 9: 1}, "3:1 9:2")]
+    ("labels", "suggested"),
+    [
+        ({0: 1, 255: 2}, "255:1"),
+        ({0: 1, 1: 1, 5: 2}, "5:2"),
+        ({-1: 1, 0: 2}, "-1:1"),
+        ({3: 1, 9: 1}, "3:1 9:2"),
+    ],
 )
 def test_labels_that_do_not_run_from_zero_are_named_with_the_mapping_that_helps(labels, suggested):
     with pytest.raises(ScanError) as told:

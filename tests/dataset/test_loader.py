@@ -26,7 +26,15 @@ def made(tmp_path, dtypes=(np.uint8, np.uint16)):
 def epoch(pairs, patch=PatchShape(1, 32, 32), **more):
     extents = [Extent(*scan.shape) for scan, _, _ in pairs]
     return draw_plan(
-        extents, patch, scans=range(len(pairs)), patches_per_tile=3, max_overlap=1, seed=4, epoch=0, chances=PAPER_2D, **more
+        extents,
+        patch,
+        scans=range(len(pairs)),
+        patches_per_tile=3,
+        max_overlap=1,
+        seed=4,
+        epoch=0,
+        chances=PAPER_2D,
+        **more,
     )
 
 
@@ -125,11 +133,21 @@ def test_a_lost_file_arrives_as_a_fault_and_the_loader_can_be_closed(tmp_path):
     source = PairSource(*(open_source(volume, folder=tmp_path) for volume in volumes))
     extents = [Extent(5, 40, 40)]
     plan = draw_plan(
-        extents, PatchShape(1, 32, 32), scans=[0], patches_per_tile=2, max_overlap=1, seed=1, epoch=0, chances=None
+        extents,
+        PatchShape(1, 32, 32),
+        scans=[0],
+        patches_per_tile=2,
+        max_overlap=1,
+        seed=1,
+        epoch=0,
+        chances=None,
     )
     for path in (tmp_path / "scan").iterdir():
         path.unlink()
     from bone_backend.errors import ScanError
 
-    with Loader([source], PatchLayout(PatchShape(1, 32, 32)), batch_size=2) as loader, pytest.raises(ScanError, match="scan"):
+    with (
+        Loader([source], PatchLayout(PatchShape(1, 32, 32)), batch_size=2) as loader,
+        pytest.raises(ScanError, match="scan"),
+    ):
         list(loader.batches(plan))

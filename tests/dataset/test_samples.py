@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bone_backend.dataset.samples import PAPER_2D, PAPER_3D, Chances, Extent, PatchShape, count_tiles, draw_plan
+from bone_backend.dataset.samples import (
+    PAPER_2D,
+    PAPER_3D,
+    Chances,
+    Extent,
+    PatchShape,
+    count_tiles,
+    draw_plan,
+)
 
 
 def plan(**changes):
@@ -25,7 +33,9 @@ def test_every_tile_is_visited_once_and_gives_so_many_patches():
     found = plan()
     tiles = list(zip(found.scan.tolist(), found.z.tolist(), strict=True))
     assert len(found) == (5 + 3) * 4
-    assert {tile: tiles.count(tile) for tile in tiles} == dict.fromkeys([(0, z) for z in range(5)] + [(1, z) for z in range(3)], 4)
+    assert {tile: tiles.count(tile) for tile in tiles} == dict.fromkeys(
+        [(0, z) for z in range(5)] + [(1, z) for z in range(3)], 4
+    )
 
 
 def test_tiles_come_in_random_order_in_training_and_in_order_in_validation():
@@ -35,7 +45,11 @@ def test_tiles_come_in_random_order_in_training_and_in_order_in_validation():
 
 
 @given(
-    st.integers(33, 300), st.integers(33, 300), st.integers(1, 6), st.integers(0, 2**32 - 1), st.integers(0, 1000)
+    st.integers(33, 300),
+    st.integers(33, 300),
+    st.integers(1, 6),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 1000),
 )
 def test_every_patch_lies_inside_its_scan(height, width, per_tile, seed, epoch):
     extents = [Extent(4, height, width)]
@@ -71,7 +85,11 @@ def test_turns_come_with_the_papers_probabilities():
     shares = np.bincount(turns, minlength=6) / len(turns)
     assert shares == pytest.approx([0.168, 0.166, 0.166, 1 / 6, 1 / 6, 1 / 6], abs=0.006)
     turns = plan(
-        extents=[Extent(40_000, 40, 40)], scans=(0,), chances=PAPER_3D, patch=PatchShape(2, 32, 32), tile_depth=2
+        extents=[Extent(40_000, 40, 40)],
+        scans=(0,),
+        chances=PAPER_3D,
+        patch=PatchShape(2, 32, 32),
+        tile_depth=2,
     ).turn
     shares = np.bincount(turns, minlength=7) / len(turns)
     assert shares == pytest.approx([0.167, 0.111, 0.111, 0.111, 1 / 6, 1 / 6, 1 / 6], abs=0.006)
@@ -106,7 +124,12 @@ def test_zero_chances_change_nothing():
 def test_slabs_of_a_scan_cover_it_and_the_last_ends_flush():
     assert count_tiles(Extent(70, 9, 9), 32) == 3
     found = plan(
-        extents=[Extent(70, 40, 40)], scans=(0,), patch=PatchShape(32, 32, 32), tile_depth=32, patches_per_tile=1, shuffle=False
+        extents=[Extent(70, 40, 40)],
+        scans=(0,),
+        patch=PatchShape(32, 32, 32),
+        tile_depth=32,
+        patches_per_tile=1,
+        shuffle=False,
     )
     assert found.z.tolist() == [0, 32, 38]
 

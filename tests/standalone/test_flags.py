@@ -30,11 +30,34 @@ def test_every_option_is_a_flag_with_its_help(program, capsys):
 
 
 def test_the_issues_command_lines_are_understood():
-    options = parsed("fit", *PAIRS, "--output", "run", "--name", "femur", "--architecture", "U-Net", "--patch-size", "64", "--no-augmentation")
+    options = parsed(
+        "fit",
+        *PAIRS,
+        "--output",
+        "run",
+        "--name",
+        "femur",
+        "--architecture",
+        "U-Net",
+        "--patch-size",
+        "64",
+        "--no-augmentation",
+    )
     assert [str(pair.scan) for pair in options.pairs] == ["a", "b"]
     assert options.pairs[1].subject == "mouse 7"
     assert (options.patch_size, options.augmentation, options.name) == (64, False, "femur")
-    options = parsed("predict", "scan", "--model", "m.pth", "--output", "labels", "--chunk-size", "256", "--confidence-threshold", "0.7")
+    options = parsed(
+        "predict",
+        "scan",
+        "--model",
+        "m.pth",
+        "--output",
+        "labels",
+        "--chunk-size",
+        "256",
+        "--confidence-threshold",
+        "0.7",
+    )
     assert (options.chunk_size, options.confidence_threshold, str(options.scan)) == (256, 0.7, "scan")
     assert parsed("statistics", "scan", "--voxels", "all").voxels == "all"
     assert str(parsed("iou", "r", "p").prediction) == "p"
@@ -56,14 +79,32 @@ def test_a_configuration_file_is_read_and_flags_win(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
 def test_a_saved_configuration_gives_the_same_options(tmp_path, suffix):
     path = tmp_path / f"saved{suffix}"
-    first = parsed("fit", *PAIRS, "--output", "run", "--epochs", "4", "--class-names", "1:bone", "--save-config", str(path))
-    assert (json.loads if suffix == ".json" else yaml.safe_load)(path.read_text(encoding="utf-8"))["epochs"] == 4
+    first = parsed(
+        "fit",
+        *PAIRS,
+        "--output",
+        "run",
+        "--epochs",
+        "4",
+        "--class-names",
+        "1:bone",
+        "--save-config",
+        str(path),
+    )
+    assert (json.loads if suffix == ".json" else yaml.safe_load)(path.read_text(encoding="utf-8"))[
+        "epochs"
+    ] == 4
     assert parsed("fit", "--config", str(path)) == first
 
 
 @pytest.mark.parametrize(
     ("name", "text", "told"),
-    [("a.json", "{", "no valid JSON"), ("a.ini", "", "must end in"), ("a.yaml", "- 1", "must hold option names"), ("a.json", '{"epoch": 1}', "Did you mean epochs")],
+    [
+        ("a.json", "{", "no valid JSON"),
+        ("a.ini", "", "must end in"),
+        ("a.yaml", "- 1", "must hold option names"),
+        ("a.json", '{"epoch": 1}', "Did you mean epochs"),
+    ],
 )
 def test_a_wrong_configuration_file_is_told_in_words(tmp_path, name, text, told):
     path = tmp_path / name
