@@ -56,6 +56,7 @@ def run_in_worker(
     progress: Progress = silent,
     arrays: Mapping[str, Any] | None = None,
     python: Path | None = None,
+    patience_s: float | None = None,
     keep_folder: bool = False,
 ) -> dict[str, Any]:
     """Run a command in the external worker and wait for it; call it from any thread.
@@ -63,6 +64,7 @@ def run_in_worker(
     arrays: numpy arrays that only the host holds; each is written slice by slice as NAME.npy into the job
         folder, and the text "array:NAME" anywhere in the options becomes the path of that file.
     python: the worker's interpreter; None: find_worker_python().
+    patience_s: how long the worker may take to save what it has after a stop; None: as PATIENCE_S says.
     keep_folder: leave the job folder where it is, and log where.
 
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
@@ -71,7 +73,8 @@ def run_in_worker(
     """
     _target(command)
     interpreter = find_worker_python() if python is None else python
-    patience_s = PATIENCE_S.get(command, DEFAULT_PATIENCE_S)
+    if patience_s is None:
+        patience_s = PATIENCE_S.get(command, DEFAULT_PATIENCE_S)
     folder = Path(tempfile.mkdtemp(prefix="bone-job-"))
     try:
         write_job(folder, command, options=options, patience_s=patience_s, keep_folder=keep_folder)

@@ -155,9 +155,10 @@ def wait_for_host_end(host):
         time.sleep(HOST_LOOK_S)
 
 
-def end_with_host(folder, job):
+def end_with_host(folder, job, host_has_ended):
     """When the host has ended: ask the command to stop, wait as the host would have, end everything."""
     wait_for_host_end(job["host"])
+    host_has_ended.set()
     try:
         (folder / "cancel").touch()
         deadline = time.monotonic() + job.get("patience_s", 10.0)
@@ -224,8 +225,12 @@ def main(arguments):
     job = read_job(folder)
     if job is not None:
         if "host" in job:
-            threading.Thread(target=end_with_host, args=(folder, job), daemon=True).start()
+            host_has_ended = threading.Event()
+            watch = threading.Thread(target=end_with_host, args=(folder, job, host_has_ended), daemon=True)
+            watch.start()
         run(folder, job)
+        if "host" in job and host_has_ended.is_set():
+            watch.join()  # it tidies up and ends this process
     return 0
 
 

@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from bone_backend.dataset.pool import run_in_processes
 from bone_backend.errors import Cancelled, OptionError, ScanError
 from bone_backend.progress import Progress
 
@@ -32,7 +33,7 @@ def echo(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "python": [name for name in os.environ if name.startswith("PYTHON")],
         "utf8": sys.flags.utf8_mode,
         "isolated": sys.flags.isolated,
-        "stdin": sys.stdin.read() if sys.stdin else "",
+        "is_stdin_empty": os.read(0, 1) == b"" if os.environ.get("BONE_IS_WORKER") else None,
     }
 
 
@@ -99,3 +100,19 @@ def wait(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
             stop.__dict__["result"] = {"best_epoch": 7}
             raise
     return {"steps": steps}
+
+
+def crowd(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Start two processes; each notes its number in the folder `notes`, then does as `how` says."""
+    tasks = [(options["notes"], options["how"])] * 2
+    results = run_in_processes(linger, tasks, processes=2, look=lambda: progress(0, 2, "lingering"))
+    return {"processes": [process for _, process in results]}
+
+
+def linger(notes: str, how: str) -> int:
+    """One process of the crowd."""
+    (Path(notes) / str(os.getpid())).touch()
+    if how == "die":
+        os._exit(4)
+    time.sleep(60 if how == "linger" else 0.2)
+    return os.getpid()

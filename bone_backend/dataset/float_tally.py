@@ -19,16 +19,14 @@ from ..errors import ScanError
 from .summary import Statistics, percentile_ranks, percentile_values
 from .tally import BLOCK, count_values, no_voxels, otsu_means
 
-OTSU_BINS = (
-    4096  # of equal width from the smallest to the largest value; the class means are exact to this width
-)
+# Of equal width from the smallest to the largest value; the class means are exact to this width.
+OTSU_BINS = 4096
 _UPPER = 1 if sys.byteorder == "little" else 0
 _NEGATIVE = 1 << 15
 
 
 def _ordered(bins: np.ndarray) -> np.ndarray:
-    """Bins (65536,) by upper bits as they stand -> bins in rising order of the values: negative ones turned
-    round."""
+    """Bins (65536,) by upper bits as they stand -> in rising order of value: negative ones turned round."""
     return np.concatenate([bins[: _NEGATIVE - 1 : -1], bins[:_NEGATIVE]])
 
 
@@ -72,8 +70,7 @@ class FloatTally:
         return FloatTally(self.name, voxels=self.voxels, percentiles=self.percentiles)
 
     def add(self, slab: np.ndarray, z: int) -> None:
-        """Count a slab (n, y, x) that begins at slice z; ScanError, naming the slice, for NaN and
-        infinity."""
+        """Count a slab (n, y, x) that begins at slice z; ScanError, naming it, for NaN and infinity."""
         for number, values in _blocks(slab):
             counts = count_values(_upper_bits(values))
             if counts[_NEGATIVE]:  # tiny negative numbers, or -0.0, which is to be 0.0

@@ -2,8 +2,7 @@
 
 In:  an importable function, tasks as tuples of arguments, the number of processes.
 Out: (number of the task, result) in the order in which they come.
-Only for a process that may have children, such as the worker; never inside Avizo, which draws a licence for
-each.
+Only for a process that may have children, as the worker; never inside Avizo, which draws a licence for each.
 """
 
 from __future__ import annotations
@@ -66,8 +65,7 @@ def run_in_processes(
 
 
 def _end_with_parent() -> None:
-    """End this process with its parent; concurrent.futures alone leaves it waiting for ever
-    (python/cpython#94777)."""
+    """End this process with its parent; without this it waits for tasks for ever (python/cpython#111873)."""
     threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 

@@ -111,9 +111,8 @@ class _Scan:
 def measure_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """The command "statistics": several scans, side by side in processes of the worker.
 
-    options: "scans": [{"path": text, "remember": True}, ...]; "voxels": "nonzero" or "all"; "percentiles":
-    numbers;
-        "processes": how many (None: the cores; outside the worker always 1).
+    options: "scans": [{"path": text, "remember": True}, ...]; "voxels": "nonzero" or "all";
+        "percentiles": numbers; "processes": how many (None: as the cores allow; outside the worker always 1).
     Returns {"scans": [Statistics.to_dict() with "path" and "cached", ...]}, in the order of the options.
     """
     voxels, percentiles = options.get("voxels", "nonzero"), tuple(options.get("percentiles") or PERCENTILES)
