@@ -643,8 +643,8 @@ class HostOptions(Options):
         group="Data",
         label="Unit of coordinates",
         advanced=True,
-        help="Unit in which this project gives voxel sizes. 'from Avizo' asks Avizo, which knows it when its units are "
-        "switched on (Edit > Preferences > Units); otherwise the voxel size is kept without a unit.",
+        help="Unit in which this project gives voxel sizes. 'from Avizo' asks Avizo, which knows it when units "
+        "management is switched on in its preferences; otherwise the voxel size is kept without a unit.",
     )
     run_in_worker: bool = option(
         False,

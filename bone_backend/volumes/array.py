@@ -1,12 +1,15 @@
 """Volumes in memory and in .npy files.
 
 In:  an array or memory map (z, y, x), or a .npy file of one.
-Out: a Volume. A .npy file has no voxel size; it is read by position, or mapped where it is Fortran-ordered.
+Out: a Volume. A .npy file is read by position, or mapped where it is Fortran-ordered; it has no place for the
+voxel size, which may stand beside it in NAME.npy.json.
 """
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,16 +83,18 @@ def _read_layout(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
 
 
 def open_npy(path: Path) -> Volume:
-    """A .npy file of an array (z, y, x) as a volume; its voxel size is unknown.
+    """A .npy file of an array (z, y, x) as a volume; its voxel size is known where NAME.npy.json tells it.
 
     Raises ScanError when it is no such file or is truncated.
     """
     shape, fortran, dtype, offset = _read_layout(path)
+    header = _header(path, shape, dtype)
     if fortran:
-        return ArrayVolume(np.load(path, mmap_mode="r"), name=path.stem, path=path, format="npy")
+        volume = ArrayVolume(np.load(path, mmap_mode="r"), name=path.stem, path=path, format="npy")
+        volume.header = header
+        return volume
     if dtype.kind == "b":
         dtype = np.dtype(np.uint8)
-    header = Header(path.stem, (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
     slices = [SliceLocation(path, offset + z * header.slice_bytes, dtype) for z in range(shape[0])]
     return PositionalVolume(header, slices)
 
@@ -97,15 +102,42 @@ def open_npy(path: Path) -> Volume:
 def peek_npy(path: Path) -> Header:
     """Header of a .npy file."""
     shape, _, dtype, _ = _read_layout(path)
+    return _header(path, shape, dtype)
+
+
+def _header(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Header:
     dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype
-    return Header(path.stem, (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
+    header = Header(path.stem, (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
+    place = _geometry_path(path)
+    try:
+        told = json.loads(place.read_text(encoding="utf-8"))
+        if tuple(told["shape"]) != header.shape:
+            return header  # of another array that had this name
+        return replace(
+            header, voxel_size=tuple(told["voxel_size"]), unit=told["unit"], origin=tuple(told["origin"])
+        )
+    except FileNotFoundError:
+        return header
+    except (OSError, ValueError, KeyError, TypeError, ScanError) as fault:
+        raise ScanError(
+            f"{place}: should tell the voxel size of {path.name}, but cannot be read ({fault}). Delete it."
+        ) from fault
+
+
+def _geometry_path(path: Path) -> Path:
+    """Where the voxel size of a .npy file stands."""
+    return path.with_name(path.name + ".json")
 
 
 class NpyWriter(VolumeWriter):
-    """Writes a C-ordered .npy; the voxel size is not kept, because the format has no place for it."""
+    """Writes a C-ordered .npy.
 
-    def __init__(self, path: Path, header: Header, *, overwrite: bool = False):
+    keeps_geometry: write voxel size, unit and origin into NAME.npy.json, where they are known.
+    """
+
+    def __init__(self, path: Path, header: Header, *, overwrite: bool = False, keeps_geometry: bool = False):
         super().__init__(path, header)
+        self._keeps_geometry = keeps_geometry and header.voxel_size is not None
         prepare(path, overwrite=overwrite, needed_bytes=header.nbytes)
         self._temporary = temporary_path(path)
         self._file = self._temporary.open("wb")
@@ -124,7 +156,22 @@ class NpyWriter(VolumeWriter):
     def _finish(self) -> None:
         self._file.close()
         sync(self._temporary)
+        self._write_geometry()
         self._temporary.replace(self.path)
+
+    def _write_geometry(self) -> None:
+        place = _geometry_path(self.path)
+        if not self._keeps_geometry:
+            remove(place)  # of a file that is replaced
+            return
+        header = self.header
+        told = {
+            "shape": header.shape,
+            "voxel_size": header.voxel_size,
+            "unit": header.unit,
+            "origin": header.origin,
+        }
+        place.write_text(json.dumps(told) + "\n", encoding="utf-8")
 
     def _discard(self) -> None:
         try:
