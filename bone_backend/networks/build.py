@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,8 @@ def depth_of(spec: NetworkSpec) -> Depth:
 
 def skeleton(spec: NetworkSpec) -> torch.nn.Module:
     """The network of a spec without its memory (device "meta": shapes only), for checks and counting."""
-    with torch.device("meta"), _NumbersOnCpu():
+    reads_numbers = catalogue.family(spec.backbone) in ("mix transformer", "timm")
+    with torch.device("meta"), _NumbersOnCpu() if reads_numbers else nullcontext():
         return build_network(spec).to("meta")
 
 
