@@ -74,7 +74,7 @@ def refuse_early(folder: Path) -> None:
 def no_access(place: Path, fault: OSError) -> environments.InstallError:
     return environments.InstallError(
         f"Nothing can be written to {place} ({fault.strerror or fault}). Close Avizo and run this in a "
-        "terminal that was started as administrator (Windows: right click, 'Run as administrator'; Linux: sudo)."
+        "terminal started as administrator (Windows: right click, 'Run as administrator'; Linux: sudo)."
     )
 
 
