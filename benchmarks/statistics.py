@@ -1,9 +1,9 @@
 """S1: mean, standard deviation, extremes and three percentiles of a scan's non-zero voxels, against numpy.
 
 In:  nothing, or --slices and --repeats. Run as: python -m benchmarks.statistics
-Out: a table: voxels per second (median of the repeats, and range), memory above the scan's own, ratio to numpy.
-Each measurement is a process of its own, in alternating order, on the same scan in memory; the worker's rows are the
-whole job from a file, from the start of its process to the answer. Every result must first equal numpy's.
+Out: a table: voxels per second (median of the repeats, range), memory above the scan's own, ratio to numpy.
+Each measurement is a process of its own, in alternating order, on the same scan in memory; the worker's rows are
+the whole job from a file, from the start of its process to the answer. Every result must first equal numpy's.
 """
 
 from __future__ import annotations
@@ -136,9 +136,8 @@ def main() -> None:
     if arguments.candidate:
         print(json.dumps(measure_candidate(arguments.candidate, arguments.scan)))
         return
-    print(
-        f"Python {platform.python_version()}, numpy {np.__version__}, {os.cpu_count()} cores, {platform.machine()}"
-    )
+    machine = f"{os.cpu_count()} cores, {platform.machine()}"
+    print(f"Python {platform.python_version()}, numpy {np.__version__}, {machine}")
     print(f"{arguments.slices} slices of {SIZE} x {SIZE}, {arguments.repeats} repeats\n")
     print("| voxels are | by | million voxels per second (range) | MiB above the scan | times numpy |")
     print("|---|---|---|---|---|")
