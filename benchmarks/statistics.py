@@ -2,8 +2,8 @@
 
 In:  nothing, or --slices and --repeats. Run as: python -m benchmarks.statistics
 Out: a table: voxels per second (median of the repeats, range), memory above the scan's own, ratio to numpy.
-Each measurement is a process of its own, in alternating order, on the same scan in memory; the worker's rows are
-the whole job from a file, from the start of its process to the answer. Every result must first equal numpy's.
+Each measurement is a process of its own, in alternating order, on one scan in memory; the worker's rows are
+the whole job from a file, from the start of a process to the answer. Every result must first equal numpy's.
 """
 
 from __future__ import annotations

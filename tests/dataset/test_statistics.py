@@ -367,3 +367,21 @@ def test_float_tallies_can_be_merged_in_any_order():
         for part in order:
             merged.merge(part)
     assert first.finish().mean == second.finish().mean == pytest.approx(0.6)
+
+
+def test_real_scans_measured_by_the_worker_equal_numpy(real_scans, cache):
+    tifffile = pytest.importorskip("tifffile")
+    scans = {
+        "lhdl": sorted((real_scans / "lhdl_trab_a" / "images").iterdir()),
+        "tooth": [path for path in (real_scans / "tooth").iterdir() if "mask" not in path.name],
+        "skull": [path for path in (real_scans / "mouse_skull_balb").iterdir() if "mask" not in path.name],
+    }
+    paths = [real_scans / "lhdl_trab_a" / "images", scans["tooth"][0], scans["skull"][0]]
+    answer = worker({"scans": [{"path": str(path)} for path in paths], "processes": 2})
+    for files, entry in zip(scans.values(), answer, strict=True):
+        scan = np.concatenate([np.atleast_3d(tifffile.imread(path)).reshape(-1) for path in files])
+        voxels = scan[scan != 0].astype(np.float64)
+        assert entry["count"] == voxels.size
+        assert entry["mean"] == pytest.approx(voxels.mean(), rel=1e-12)
+        assert entry["std"] == pytest.approx(voxels.std(), rel=1e-9)
+        assert list(entry["percentiles"].values()) == np.percentile(voxels, PERCENTILES).tolist()
