@@ -73,7 +73,7 @@ class Counts:
         """Count two integer or bool arrays of one shape, of any byte order and memory layout."""
         if reference.shape != prediction.shape:
             raise ScanError(
-                f"reference {reference.shape} and prediction {prediction.shape} differ in shape; they must agree."
+                f"reference {reference.shape} and prediction {prediction.shape} must have one shape."
             )
         sides = [_integer(reference, "reference"), _integer(prediction, "prediction")]
         dtype = np.result_type(*sides).newbyteorder("=")
@@ -82,7 +82,7 @@ class Counts:
             flags=["external_loop", "buffered", "zerosize_ok"],
             op_dtypes=[dtype, dtype],
             casting="same_kind",
-            order="C",
+            order="K",  # counts do not depend on it
             buffersize=CHUNK,
         )
         if reference.size:

@@ -88,7 +88,7 @@ def save_model(
 
 
 def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str, torch.Tensor]:
-    """The state dict of a model file on the CPU, named as by segmentation_models_pytorch, kernels ([z,] y, x).
+    """The state dict of a model file, on the CPU; names as in the library, kernels ([z,] y, x).
 
     header: of the same file; it is read again, so that what is loaded is what was checked.
     Raises ModelFileError, also where the weights do not have the recorded SHA-256.
@@ -121,7 +121,7 @@ def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str,
 
 
 def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over name, dtype, shape and bytes of every tensor in order of names, as they stand in the file."""
+    """SHA-256 over name, dtype, shape and bytes of every tensor, in order of names, axes as in the file."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().contiguous()

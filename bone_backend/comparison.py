@@ -1,0 +1,245 @@
+"""Compare two label volumes of one geometry: IoU and Dice of every class.
+
+In:  a reference mask and predicted labels, each a volume or a path.
+Out: a Comparison with exact voxel counts and scores; a table (CSV) if wanted.
+Both are read piece by piece, so that a few MB of memory do for any size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import metrics
+from .errors import ScanError
+from .progress import Progress, silent
+from .volumes.array import ArrayVolume
+from .volumes.flat import flat_reader
+from .volumes.output import output_fault, remove, temporary_path
+from .volumes.volume import Volume, open_volume
+
+log = logging.getLogger("bone.comparison")
+
+PIECE = metrics.CHUNK  # voxels at a time; what was just read is counted while it is in the processor's cache
+LARGEST_DIFFERENCE = 1e-3  # of voxel sizes, relative; more is another geometry, less is rounding in a file
+_REPORT_S = 0.1
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class. iou, dice: 0 to 1, nan where it is absent from both. The others: voxels."""
+
+    iou: float
+    dice: float
+    reference_voxels: int
+    predicted_voxels: int
+    intersection_voxels: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How well two label volumes agree.
+
+    classes: label value -> its scores, of all values that occur in either, ascending. mean_iou, mean_dice:
+    over the classes that are present, background included. confusion: int64 (class, class), rows reference,
+    columns prediction, over all values that occur (`values`). voxels: of one volume. seconds: for opening,
+    reading and counting.
+    """
+
+    reference: str
+    prediction: str
+    classes: dict[int, ClassScore]
+    mean_iou: float
+    mean_dice: float
+    values: tuple[int, ...]
+    confusion: np.ndarray
+    voxels: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values; a score that is not a number is None."""
+        return {
+            "mean_iou": _number(self.mean_iou),
+            "mean_dice": _number(self.mean_dice),
+            "classes": {
+                str(value): {key: _number(item) for key, item in asdict(score).items()}
+                for value, score in self.classes.items()
+            },
+            "values": list(self.values),
+            "confusion": self.confusion.tolist(),
+            "voxels": self.voxels,
+            "reference": self.reference,
+            "prediction": self.prediction,
+            "seconds": self.seconds,
+        }
+
+
+def compare(
+    reference: Volume | Path | str,
+    prediction: Volume | Path | str,
+    *,
+    progress: Progress = silent,
+    labels: Sequence[int] | None = None,
+) -> Comparison:
+    """Score predicted labels against a reference, voxel by voxel, in exact integers.
+
+    labels: the classes to score; None: every value that occurs in either. 0/255 masks are compared as they
+    are. Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats
+    or negative values) and damaged files; Cancelled when progress says so.
+    """
+    began = time.monotonic()
+    with contextlib.ExitStack() as opened:
+        left, right = (
+            side if isinstance(side, Volume) else opened.enter_context(open_volume(side))
+            for side in (reference, prediction)
+        )
+        check_geometry(left, right)
+        counts = _count(left, right, progress)
+        names = tuple(str(side.header.path or side.header.name) for side in (left, right))
+        voxels = left.header.voxels
+    table, values = counts.matrix, counts.values
+    classes = _scores(table, values, labels)
+    result = Comparison(
+        reference=names[0],
+        prediction=names[1],
+        classes=classes,
+        mean_iou=metrics.mean([score.iou for score in classes.values()]),
+        mean_dice=metrics.mean([score.dice for score in classes.values()]),
+        values=values,
+        confusion=table,
+        voxels=voxels,
+        seconds=round(time.monotonic() - began, 3),
+    )
+    log.info(
+        "Mean IoU %.4f, mean Dice %.4f over %d classes.", result.mean_iou, result.mean_dice, len(classes)
+    )
+    return result
+
+
+def compare_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
+    """The command "iou". options: reference and prediction (paths), output (path of a CSV, or None)."""
+    result = compare(
+        options["reference"], options["prediction"], progress=progress, labels=options.get("labels")
+    )
+    if options.get("output"):
+        write_csv(Path(options["output"]), result)
+    return result.to_dict()
+
+
+def write_csv(path: Path, comparison: Comparison) -> None:
+    """A row for each class and one for the mean; written whole or not at all. Raises OutputError."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    columns = list(ClassScore.__dataclass_fields__)
+    table.writerow(["class", *columns])
+    for value, score in comparison.classes.items():
+        table.writerow([value, *(_number(item) for item in asdict(score).values())])
+    table.writerow(["mean", _number(comparison.mean_iou), _number(comparison.mean_dice), "", "", ""])
+    temporary = temporary_path(path)
+    try:
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+        temporary.replace(path)
+    except OSError as fault:
+        raise output_fault(path, fault) from fault
+    finally:
+        remove(temporary)
+
+
+def check_geometry(reference: Volume, prediction: Volume) -> None:
+    """Raise ScanError unless both volumes have the same voxels and hold labels."""
+    left, right = reference.header, prediction.header
+    for side in (left, right):
+        if side.dtype.kind not in "iub":
+            raise ScanError(
+                f"{side.name}: holds {side.dtype} values; labels are whole numbers. Give the labels, not the "
+                "scan, and export them with 8 or 16 bit."
+            )
+    if left.shape != right.shape:
+        raise ScanError(
+            f"{right.name}: the prediction is {right.shape} (z, y, x), but the reference {left.name} is "
+            f"{left.shape}. Only labels of the same scan can be compared; crop or export both alike."
+        )
+    sizes = left.voxel_size_um, right.voxel_size_um
+    if (
+        sizes[0]
+        and sizes[1]
+        and any(abs(a - b) > LARGEST_DIFFERENCE * max(a, b) for a, b in zip(sizes[0], sizes[1], strict=True))
+    ):
+        raise ScanError(
+            f"{right.name}: its voxels are {_size(sizes[1])} (z, y, x), those of the reference {left.name} "
+            f"{_size(sizes[0])}. Only labels of one geometry can be compared; correct the voxel size of one, "
+            "or resample it."
+        )
+
+
+def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics.Counts:
+    """Count both volumes piece by piece."""
+    counts = metrics.Counts()
+    sides = [flat_reader(side) for side in _turned(reference, prediction)]
+    shape = sides[0].header.shape
+    slice_voxels = shape[1] * shape[2]
+    step = PIECE
+    if any(side.whole_slices for side in sides):
+        step = max(1, PIECE // slice_voxels) * slice_voxels
+    reported = -math.inf
+    with contextlib.ExitStack() as opened:
+        for side in sides:
+            opened.callback(side.close)
+        for start in range(0, reference.header.voxels, step):
+            now = time.monotonic()
+            if now - reported > _REPORT_S:
+                progress(start // slice_voxels, shape[0], "Comparing labels")
+                reported = now
+            stop = min(start + step, reference.header.voxels)
+            counts.add(*(side.read(start, stop) for side in sides))
+    progress(shape[0], shape[0], "Labels compared")
+    return counts
+
+
+def _turned(*sides: Volume) -> tuple[Volume, ...]:
+    """Arrays with their axes in the order in which they lie in memory (a host may hold x, y, z).
+
+    Volumes in files stay as they are.
+    Counts do not depend on the order of voxels, as long as it is the same on both sides.
+    """
+    arrays = [side.array for side in sides if isinstance(side, ArrayVolume)]
+    if len(arrays) < len(sides):
+        return sides
+    axes = np.argsort([-abs(step) for step in arrays[0].strides], kind="stable")
+    return tuple(ArrayVolume(array.transpose(axes)) for array in arrays)
+
+
+def _scores(
+    table: np.ndarray, values: tuple[int, ...], labels: Sequence[int] | None
+) -> dict[int, ClassScore]:
+    """label value -> scores, for all values or for the labels that were asked for."""
+    ious, dices = metrics.iou(table), metrics.dice(table)
+    rows, columns, hits = table.sum(axis=1), table.sum(axis=0), table.diagonal()
+    scores = {}
+    for value in values if labels is None else sorted({int(label) for label in labels}):
+        if value in values:
+            i = values.index(value)
+            scores[value] = ClassScore(
+                float(ious[i]), float(dices[i]), int(rows[i]), int(columns[i]), int(hits[i])
+            )
+        else:
+            scores[value] = ClassScore(math.nan, math.nan, 0, 0, 0)
+    return scores
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _size(lengths: Sequence[float]) -> str:
+    return " x ".join(f"{length:g}" for length in lengths) + " um"

@@ -1,0 +1,108 @@
+"""Read a volume as one long row of voxels, in pieces of any length.
+
+In:  a volume.
+Out: voxels `start` to `stop` in the order z, y, x; from a file or array in place where that is possible.
+A piece may be much shorter than a slice, so that it can be read and worked on within the processor's cache.
+"""
+
+from __future__ import annotations
+
+import abc
+
+import numpy as np
+
+from .abstract import Volume
+from .array import ArrayVolume
+from .positional import PositionalVolume, SliceFiles, is_foreign
+
+
+class FlatReader(abc.ABC):
+    """Voxels of a volume by their number in the order z, y, x. For one thread.
+
+    whole_slices: pieces should begin and end with a slice; otherwise slices are decoded several times.
+    """
+
+    whole_slices = False
+
+    def __init__(self, volume: Volume):
+        self.header = volume.header
+        self._slice_voxels = volume.header.shape[1] * volume.header.shape[2]
+
+    @abc.abstractmethod
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Voxels start to stop (half-open) as (stop - start,), native byte order; valid until the next read.
+
+        Raises ScanError, naming the file, when a slice is lost, shortened or damaged.
+        """
+
+    def close(self) -> None:  # noqa: B027  most readers open nothing
+        """Give open files back."""
+
+
+def flat_reader(volume: Volume) -> FlatReader:
+    """The fastest reader for a volume."""
+    if isinstance(volume, ArrayVolume) and volume.array.flags.c_contiguous and volume.array.dtype.isnative:
+        return ArrayReader(volume)
+    if isinstance(volume, PositionalVolume) and not any(
+        is_foreign(place.dtype) for place in volume.slices or ()
+    ):
+        return InPlaceReader(volume)
+    return SliceReader(volume)
+
+
+class ArrayReader(FlatReader):
+    """Of an array in memory: no copy."""
+
+    def __init__(self, volume: ArrayVolume):
+        super().__init__(volume)
+        self._flat = volume.array.reshape(-1)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        return self._flat[start:stop]
+
+
+class InPlaceReader(FlatReader):
+    """Of voxels that lie uncompressed in files: straight from the file into one buffer that is used again."""
+
+    def __init__(self, volume: PositionalVolume):
+        super().__init__(volume)
+        assert volume.slices is not None
+        self._files = SliceFiles(volume.slices)
+        self._buffer = np.empty(0, volume.header.dtype)
+        self.close = self._files.close  # type: ignore[method-assign]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        if len(self._buffer) < stop - start:
+            self._buffer = np.empty(stop - start, self.header.dtype)
+        piece = self._buffer[: stop - start]
+        width, buffer = piece.itemsize, memoryview(piece).cast("B")
+        done = start
+        while done < stop:
+            z, within = divmod(done, self._slice_voxels)
+            end = min(stop, (z + 1) * self._slice_voxels)
+            self._files.read(z, within * width, buffer[(done - start) * width : (end - start) * width])
+            done = end
+        return piece
+
+
+class SliceReader(FlatReader):
+    """Of any volume, in whole slices; the last ones stay decoded."""
+
+    whole_slices = True
+
+    def __init__(self, volume: Volume):
+        super().__init__(volume)
+        self._volume = volume
+        self._range = (0, 0)
+        self._slab = np.empty((0, *volume.header.shape[1:]), volume.header.dtype)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        z0, z1 = start // self._slice_voxels, -(-stop // self._slice_voxels)
+        if (z0, z1) != self._range:
+            if len(self._slab) != z1 - z0:
+                self._slab = np.empty((z1 - z0, *self.header.shape[1:]), self.header.dtype)
+            self._range = (0, 0)
+            self._volume.read(z0, z1, out=self._slab)
+            self._range = (z0, z1)
+        first = start - z0 * self._slice_voxels
+        return self._slab.reshape(-1)[first : first + stop - start]
