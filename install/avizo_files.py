@@ -14,6 +14,7 @@ from pathlib import Path
 
 import environments
 import pythons
+from running import InstallError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MODULES = ("BONe_DLFit", "BONe_DLPred", "BONe_IoU")
@@ -57,7 +58,7 @@ def requirements(checkout: Path = CHECKOUT) -> str:
 def refuse_early(folder: Path) -> None:
     """Raise before any work when this is no Avizo, or nothing may be written there."""
     if not (folder / "share").is_dir():
-        raise environments.InstallError(
+        raise InstallError(
             f"{folder} is not where Avizo is installed: it has no folder 'share'. It is the folder that "
             "holds 'bin' and 'share', such as C:/Program Files/Thermo Scientific Amira-Avizo3D 2024.2."
         )
@@ -71,8 +72,8 @@ def refuse_early(folder: Path) -> None:
             raise no_access(folder / place, fault) from fault
 
 
-def no_access(place: Path, fault: OSError) -> environments.InstallError:
-    return environments.InstallError(
+def no_access(place: Path, fault: OSError) -> InstallError:
+    return InstallError(
         f"Nothing can be written to {place} ({fault.strerror or fault}). Close Avizo and run this in a "
         "terminal started as administrator (Windows: right click, 'Run as administrator'; Linux: sudo)."
     )
@@ -84,9 +85,7 @@ def install(folder: Path, *, worker: Path, checkout: Path = CHECKOUT) -> int:
     files = contents(checkout)
     lacking = [m for m in MODULES if not any(p.stem == m and p.suffix == ".pyscro" for p in files)]
     if lacking:
-        raise environments.InstallError(
-            f"This copy of BONe lacks the modules {', '.join(lacking)} in avizo_modules."
-        )
+        raise InstallError(f"This copy of BONe lacks the modules {', '.join(lacking)} in avizo_modules.")
     files[WORKER_NOTE] = f"{worker}\n".encode()
     changed = [
         path for path, data in files.items() if digest(folder / path) != hashlib.sha256(data).hexdigest()

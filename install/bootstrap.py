@@ -23,6 +23,7 @@ from pathlib import Path
 
 import environments
 import pythons
+import running
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 INSTALL = CHECKOUT / "install"
@@ -239,7 +240,7 @@ def main(given: list[str] | None = None) -> int:
     options.folder = options.folder.resolve()
     try:
         return COMMANDS[options.command](options)
-    except (environments.InstallError, pythons.NoPythonError) as fault:
+    except (running.InstallError, pythons.NoPythonError) as fault:
         print(fault, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

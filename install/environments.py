@@ -14,15 +14,13 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pythons
+from running import InstallError, Line, run
 
 STAMP = "bone-environment.json"
 UNFINISHED = "bone-unfinished"
@@ -35,16 +33,18 @@ wanted = json.loads(sys.argv[1])
 print(json.dumps([n for n, v in wanted.items() if have.get(n) not in v]))
 """
 
+HOW_TO_CPU = (
+    "No CPU build of torch is where pip looks. On Linux these builds are on PyTorch's own index (its start page "
+    "names it): give it with --index URL, or a folder of wheels with --wheels DIR. The plain build, without "
+    "--torch, runs on CPUs as well; it only takes more room."
+)
+
 # torch/version.py alone: importing torch takes seconds.
 BUILD = """
 import importlib.util as u, pathlib, runpy
 facts = runpy.run_path(str(pathlib.Path(u.find_spec("torch").origin).parent / "version.py"))
 print("cuda" if facts["cuda"] else "cpu")
 """
-
-
-class InstallError(Exception):
-    """An environment could not be made; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -78,34 +78,6 @@ class Environment:
         """The hash of each thing that goes in."""
         files = [*self.layers, *([self.own / "pyproject.toml"] if self.own else [])]
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-
-class Line:
-    """One line on the terminal, written over while work goes on; elsewhere only the first and the last."""
-
-    def __init__(self, title: str):
-        self.title, self.start = title, time.monotonic()
-        self.alive = sys.stderr.isatty()
-        self.show("...")
-
-    def show(self, text: str, *, end: str = "") -> None:
-        width = shutil.get_terminal_size().columns - 1
-        whole = f"{self.title}: {text}"
-        if self.alive:
-            sys.stderr.write("\r" + whole[:width].ljust(width) + end)
-        elif end or text == "...":
-            sys.stderr.write(whole + "\n")
-        sys.stderr.flush()
-
-    def note(self, text: str) -> None:
-        self.show(text, end="\n")
-
-    def step(self, text: str) -> None:
-        if self.alive:
-            self.show(f"{time.monotonic() - self.start:.0f} s, {text}")
-
-    def done(self, text: str) -> None:
-        self.show(f"{text} ({time.monotonic() - self.start:.0f} s)", end="\n")
 
 
 def make(environment: Environment, *, find: Callable[..., pythons.Python] = pythons.find) -> Path:
@@ -243,7 +215,10 @@ def install(environment: Environment, line: Line, *, torch: str | None) -> None:
         whole = Path(folder) / "requirements.txt"
         text = "\n".join(layer.read_text(encoding="utf-8") for layer in environment.layers)
         whole.write_text(of_cpu(text, environment.source) if torch == "cpu" else text, encoding="utf-8")
-        run([*pip, "-r", str(whole)], log, line, packages=text.count("=="))
+        try:
+            run([*pip, "-r", str(whole)], log, line, packages=text.count("=="))
+        except InstallError as fault:
+            raise InstallError(f"{fault}\n{HOW_TO_CPU}" if "+cpu" in str(fault) else str(fault)) from None
     if environment.own:
         own = [*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(environment.own)]
         run(own, log, line)
@@ -273,38 +248,3 @@ def check_torch(environment: Environment) -> str | None:
             "or a folder with --wheels DIR."
         )
     return found
-
-
-def run(command: list[str], log: Path, line: Line, *, packages: int = 0) -> None:
-    """Run a command with its words going to the log; its last lines are told when it fails."""
-    seen: list[str] = []
-    environment = {**pythons.clean_environment(), "PIP_USER": "0"}
-    log.parent.mkdir(parents=True, exist_ok=True)
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    )
-    with log.open("a", encoding="utf-8") as book, child:
-        book.write("\n$ " + " ".join(command) + "\n")
-        for raw in child.stdout or ():
-            text = raw.decode("utf-8", "replace").rstrip()
-            book.write(text + "\n")
-            seen.append(text)
-            line.step(progress_of(text, seen, packages))
-    if child.returncode:
-        tail = "\n".join("    " + text for text in seen[-15:])
-        line.note("failed")
-        raise InstallError(
-            f"{Path(command[0]).name} ended with status {child.returncode}:\n{tail}\nAll of it: {log}"
-        )
-
-
-def progress_of(text: str, seen: list[str], packages: int) -> str:
-    """What pip is doing, in a few words."""
-    if text.startswith("Installing collected"):
-        return "unpacking packages"
-    collected = sum(one.startswith("Collecting ") for one in seen)
-    return (
-        f"fetching package {collected} of about {max(packages, collected)}"
-        if collected
-        else text.strip()[:60]
-    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import avizo_files
 import bootstrap
 import pytest
-from environments import InstallError
+from running import InstallError
 
 
 @pytest.fixture

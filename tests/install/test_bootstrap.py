@@ -10,6 +10,7 @@ from pathlib import Path
 import bootstrap
 import environments
 import pytest
+import running
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -104,7 +105,7 @@ def test_the_workers_python_is_noted_where_the_host_looks(monkeypatch, tmp_path)
 
 def test_faults_are_told_without_a_traceback(monkeypatch, capsys):
     def fail(_):
-        raise environments.InstallError("no room on the disk")
+        raise running.InstallError("no room on the disk")
 
     monkeypatch.setitem(bootstrap.COMMANDS, "app", fail)
     assert bootstrap.main(["app"]) == 1

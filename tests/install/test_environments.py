@@ -16,7 +16,8 @@ from pathlib import Path
 import environments
 import pytest
 import pythons
-from environments import Environment, InstallError, Source
+from environments import Environment, Source
+from running import InstallError
 
 HERE = sys.version_info[:2]
 
@@ -182,6 +183,15 @@ def test_of_cpu_the_requirements_name_the_cpu_build_on_linux(monkeypatch, tmp_pa
     assert environments.of_cpu(text, Source(wheels=tmp_path)) == text
     monkeypatch.setattr(environments.platform, "system", lambda: "Darwin")
     assert environments.of_cpu(text, Source()) == text
+
+
+def test_without_a_cpu_build_of_torch_it_is_said_where_there_is_one(wanted, wheels, make, monkeypatch):
+    monkeypatch.setattr(environments.platform, "system", lambda: "Linux")
+    wheel(wheels, "torch", "1.0+cpu")  # of another version
+    wanted.layers[0].write_text("torch==2.0\n", encoding="utf-8")
+    source = Source(torch="cpu", wheels=wheels)
+    with pytest.raises(InstallError, match="--index URL"):
+        make(Environment(wanted.folder, (HERE,), wanted.layers, source=source))
 
 
 @pytest.mark.parametrize(("version", "build"), [("2.0", "cuda"), ("2.0+cpu", "cpu")])
