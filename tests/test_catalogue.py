@@ -25,7 +25,7 @@ def test_the_3d_list_is_the_first_seven_and_pan():
 
 def test_27_of_522_pairs_are_refused_in_2d_and_495_are_not():
     reasons = [catalogue.refusal(a, b) for a in catalogue.ARCHITECTURES for b in catalogue.BACKBONES]
-    # 8 vgg, 4 densenet, 2 inception and xception cannot be dilated; 6 transformers lack the half-size features of two
+    # 8 vgg, 4 densenet, 2 inception, 1 xception cannot be dilated; 6 transformers lack half-size features
     assert sum(reason is not None for reason in reasons) == (8 + 4 + 2 + 1) + 2 * 6
     assert len(reasons) == 522
 

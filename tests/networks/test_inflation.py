@@ -38,7 +38,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 
 def difference_without_mixing(architecture: str, backbone: str, edge: int) -> float:
-    """Largest difference between a 2D network and its 3D form on three equal slices, over the largest value."""
+    """Difference of a 2D network and its 3D form on three equal slices, relative to the largest value."""
     torch.manual_seed(7)
     flat = lively(build_2d(NetworkSpec(architecture, backbone, "3D", num_classes=3)))
     solid = inflate(flat, (1, 32, 32), depth=Depth(mixing=False)).eval()

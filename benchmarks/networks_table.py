@@ -1,0 +1,161 @@
+"""Build every network of the catalogue as shapes, run it, and write docs/networks.md.
+
+In:  the catalogue and the installed segmentation_models_pytorch.
+Out: docs/networks.md: what works, what does not and why, parameters and multiply-adds.
+Run as `python -m benchmarks.networks_table` after changing the catalogue; takes some minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import segmentation_models_pytorch as library
+import timm
+import torch
+
+from bone_backend import catalogue
+from bone_backend.networks.build import NetworkSpec
+from bone_backend.networks.complexity import Complexity, complexity
+
+PAGE = Path(__file__).parents[1] / "docs" / "networks.md"
+EDGE, DEPTH, SLICES, CLASSES = 256, 32, 3, 2
+Numbers = dict[tuple[str, str, str], Complexity | None]
+
+
+def measure() -> Numbers:
+    """Complexity of every (architecture, backbone, mode); None where the catalogue refuses it."""
+    found: Numbers = {}
+    for number, backbone in enumerate(catalogue.BACKBONES, start=1):
+        print(f"{number}/{len(catalogue.BACKBONES)} {backbone}", file=sys.stderr, flush=True)
+        for mode in catalogue.MODES:
+            for title in catalogue.architecture_choices(mode):
+                found[title, backbone, mode] = _measure_one(title, backbone, mode)
+    return found
+
+
+def _measure_one(title: str, backbone: str, mode: str) -> Complexity | None:
+    if catalogue.refusal(title, backbone, mode):
+        return None
+    channels = SLICES if mode == "2.5D" else 1
+    size = (DEPTH, EDGE, EDGE) if mode == "3D" else (EDGE, EDGE)
+    return complexity(NetworkSpec(title, backbone, mode, channels, CLASSES), (1, channels, *size))
+
+
+def page(numbers: Numbers) -> str:
+    """The page as Markdown."""
+    tables = (_table(numbers, mode) for mode in ("2D", "3D"))
+    return "\n\n".join([_head(numbers), _sizes(), _refusals(), *tables, _notes()]) + "\n"
+
+
+def _head(numbers: Numbers) -> str:
+    works = {mode: [v is not None for k, v in numbers.items() if k[2] == mode] for mode in catalogue.MODES}
+    counts = "; ".join(f"{mode}: {sum(found)} of {len(found)} pairs work" for mode, found in works.items())
+    return f"""# Networks
+
+*Made by `python -m benchmarks.networks_table` with segmentation_models_pytorch {library.__version__}, timm
+{timm.__version__} and torch {torch.__version__.split("+")[0]}. Do not edit by hand.*
+
+Every pair below was built and run (with shapes instead of numbers) in each mode. {counts}.
+2.5D takes 3, 5, 7 or 9 slices as channels; it works and costs as 2D does, but for the first convolution."""
+
+
+def _sizes() -> str:
+    rows = ["| architecture | class | patch size, a multiple of | smallest | modes |", "|---" * 5 + "|"]
+    for title, item in {**catalogue.ARCHITECTURES, **catalogue.ADVANCED_ARCHITECTURES}.items():
+        modes = "2D, 2.5D, 3D" if item.in_3d else "2D, 2.5D"
+        advanced = "" if title in catalogue.ARCHITECTURES else " (advanced list in 2D)"
+        sizes = f"{item.output_stride} | {item.minimum or item.output_stride}"
+        rows.append(f"| {title}{advanced} | `{item.library_name}` | {sizes} | {modes} |")
+    return (
+        "## Sizes\n\n"
+        + "\n".join(rows)
+        + (
+            "\n\nIn 3D the same multiple holds for the patch depth; a custom stride (3D U-Net with a "
+            "plain resnet) "
+            "changes it. PAN takes patches from 16 on in 3D."
+        )
+    )
+
+
+def _refusals() -> str:
+    rows = [
+        "## What does not work, and why",
+        "",
+        "One backbone of each group is named in the reason.",
+        "",
+        "| mode | architecture | backbones | reason |",
+        "|---|---|---|---|",
+    ]
+    for mode in ("2D", "3D"):
+        groups: dict[tuple[str, bool], list[str]] = {}
+        for title in catalogue.architecture_choices(mode):
+            for backbone in catalogue.BACKBONES:
+                if catalogue.refusal(title, backbone, mode):
+                    groups.setdefault((title, backbone.startswith("mit_")), []).append(backbone)
+        shown = "2D, 2.5D" if mode == "2D" else mode
+        for (title, _), backbones in groups.items():
+            reason = catalogue.refusal(title, backbones[0], mode)
+            rows.append(f"| {shown} | {title} | {', '.join(backbones)} | {reason} |")
+    for title in catalogue.ARCHITECTURES:
+        if title not in catalogue.ARCHITECTURES_3D:
+            rows.append(f"| 3D | {title} | all | {catalogue.refusal(title, 'resnet18', '3D')} |")
+    pooled = [title for title, item in catalogue.ARCHITECTURES.items() if item.global_pool]
+    rows.append(
+        f"\nA training batch of one patch does not work with {', '.join(pooled)} and PAN, which normalise "
+        "averages "
+        "over whole patches, nor with any network whose deepest features are then a single value."
+    )
+    return "\n".join(rows)
+
+
+def _table(numbers: Numbers, mode: str) -> str:
+    titles = catalogue.architecture_choices(mode)
+    size = f"{DEPTH} x {EDGE} x {EDGE} voxels" if mode == "3D" else f"{EDGE} x {EDGE} pixels"
+    rows = [
+        f"## {mode}: millions of parameters / G multiply-adds for one patch of {size}",
+        "",
+        f"One channel, {CLASSES} classes; – is refused.",
+        "",
+        f"| backbone | {' | '.join(titles)} |",
+        "|---" * (len(titles) + 1) + "|",
+    ]
+    cell: Callable[[Complexity | None], str] = lambda c: (  # noqa: E731
+        "–" if c is None else f"{c.parameters / 1e6:.1f} / {c.multiply_adds / 1e9:.1f}"
+    )
+    for backbone in catalogue.BACKBONES:
+        cells = " | ".join(cell(numbers[title, backbone, mode]) for title in titles)
+        rows.append(f"| {backbone} | {cells} |")
+    return "\n".join(rows)
+
+
+def _notes() -> str:
+    missing = ", ".join(f"{name} ({', '.join(sets)})" for name, sets in catalogue.OTHER_WEIGHTS.items())
+    notes = (
+        "**Multiply-adds** are what fvcore calls FLOPs; a test compares the counts with fvcore's.",
+        "**3D networks** are inflated 2D ones with the same parameter names: kernels (k, k) become (k, k, "
+        "k), repeated "
+        "along z and divided by k where 2D weights start them, drawn anew where they start from random "
+        "numbers. Kernels "
+        "(1, 7) and (7, 1) get the depth 1. Published 3D models have their kernels in the order (height, "
+        "width, depth), "
+        "and their last upsampling does not align corners: `from_hwd` and `align_corners=False`.",
+        "**Custom stride**: five (z, y, x) triples of 1 or 2 for the first convolution, the pooling, and "
+        "the second, "
+        f"third and fourth group of blocks of {', '.join(catalogue.PLAIN_RESNETS)}, in a 3D U-Net.",
+        f"**ImageNet weights** are not there for {missing}; the sets in brackets are, by name.",
+        "**Mix transformers** (mit_b0 to mit_b5) read any number of channels; their first convolution is "
+        "changed as in "
+        "every other backbone.",
+        f"**Advanced list**: {', '.join(catalogue.ADVANCED_ARCHITECTURES)}; encoders "
+        f"{', '.join(catalogue.ADVANCED_BACKBONES)}; and any encoder of timm as `tu-NAME`, in 2D and "
+        "2.5D. DPT takes "
+        "vision transformers of timm only.",
+    )
+    return "\n".join(["## Notes", "", *(f"- {note}" for note in notes)])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(measure()), encoding="utf-8")
+    print(PAGE)
