@@ -146,9 +146,12 @@ def wait_for_host_end(host):
         synchronize = 0x00100000
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel.OpenProcess.restype = ctypes.c_void_p
+        access_denied = 5
         handle = kernel.OpenProcess(synchronize, False, host)
         if handle:
             kernel.WaitForSingleObject(ctypes.c_void_p(handle), 0xFFFFFFFF)
+        elif ctypes.get_last_error() == access_denied:
+            threading.Event().wait()  # a host that may not be watched: only its cancel file ends the job
         return
     parent = os.getppid()
     while host_is_there(host, parent):
