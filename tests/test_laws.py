@@ -13,6 +13,7 @@ STDLIB = set(sys.stdlib_module_names)
 FLOOR = {
     "options",
     "option_fields",
+    "transform_table",
     "catalogue",
     "errors",
     "progress",
@@ -23,7 +24,7 @@ FLOOR = {
 }
 # The rooms of bone_backend that need torch; all others have numpy only.
 TORCH_SHELF = {
-    "networks", "inference.windows", "inference.merging", "inference.streaming", "dataset.augmentation", "dataset.loader", "dataset.pairs", "training",
+    "networks", "inference.windows", "inference.merging", "inference.streaming", "dataset.augmentation", "dataset.transforms", "dataset.hashing", "dataset.loader", "dataset.pairs", "training",
     "fitting", "prediction", "keeping", "study", "report",
 }  # fmt: skip
 OURS = {

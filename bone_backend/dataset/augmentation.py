@@ -1,7 +1,8 @@
 """Normalise a batch of raw patches and apply exactly the changes that its plan has drawn, on the device.
 
 In:  raw grey values (batch, channel, [z,] y, x) and label values (batch, [z,] y, x) in their stored dtypes, and the plan's part.
-Out: float32 patches and int64 class indices, flipped, turned, changed in brightness and contrast, clipped.
+Out: float32 patches and int64 class indices: moved and disturbed where transforms were asked for, then changed in
+     brightness and contrast, clipped, flipped and turned.
 Flips and turns of a random square crop have the same distribution as crops of a turned slice, at a fraction of the work.
 """
 
@@ -14,6 +15,7 @@ import torch
 
 from .normalisation import Normalisation
 from .samples import Plan
+from .transforms import vary
 
 # Code -> (kind, argument); axes count from the end: -1 is x, -2 is y, -3 is z. Quarter turns go from y to x.
 TURNS_2D = (("none", 0), ("flip", -1), ("flip", -2), ("turn", 1), ("turn", 2), ("turn", 3))
@@ -51,6 +53,9 @@ def prepare(grey: torch.Tensor, labels: torch.Tensor, *, plan: Plan, numbers: Nu
     shape = (-1,) + (1,) * (grey.ndim - 1)
     patches = (grey.to(torch.float32) - numbers.shift[scan].view(shape)) * numbers.scale[scan].view(shape)
     target = classes[labels.to(torch.int64)]
+    if plan.variation is not None:
+        patches.clamp_(numbers.low, numbers.high)
+        vary(patches, target, plan.variation, unit=(numbers.high - numbers.low) / 10)
     if (plan.contrast != 1).any() or (plan.brightness != 0).any():
         patches.mul_(torch.from_numpy(plan.contrast).to(device).view(shape))
         patches.add_(torch.from_numpy(plan.brightness).to(device).view(shape))

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Draws until a position keeps the asked distance from the earlier patches of its tile; then the best one seen is taken.
-TRIES = 32
+from .choice import ANY, Choice, Visits, choose_visits
+from .corners import aim, draw_corners
+from .variation import Table, draw_variation
 
 
 class Extent(NamedTuple):
@@ -38,7 +39,8 @@ class Plan:
     """Patches of one epoch, one entry each, in the order in which they are used.
 
     scan, z, y, x: int64, index of the scan and first voxel of the patch. turn: int8, a code of augmentation.TURNS_2D or
-    TURNS_3D, 0 for none. brightness (added) and contrast (factor): float32, after normalisation.
+    TURNS_3D, 0 for none. brightness (added) and contrast (factor): float32, after normalisation. variation: records of
+    VARIATION, None when no transform was asked for.
     """
 
     scan: np.ndarray
@@ -48,17 +50,22 @@ class Plan:
     turn: np.ndarray
     brightness: np.ndarray
     contrast: np.ndarray
+    variation: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scan)
 
     def part(self, start: int, stop: int) -> Plan:
         """Patches start to stop (half-open)."""
-        return Plan(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
+        return self._taken(slice(start, stop))
 
     def every(self, first: int, step: int) -> Plan:
         """Every step-th patch from first on: the share of one of several GPUs."""
-        return Plan(**{f.name: getattr(self, f.name)[first::step] for f in fields(self)})
+        return self._taken(slice(first, None, step))
+
+    def _taken(self, some: slice) -> Plan:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Plan(**{name: None if value is None else value[some] for name, value in values.items()})
 
 
 @dataclass(frozen=True)
@@ -100,28 +107,35 @@ def draw_plan(
     seed: int,
     epoch: int,
     chances: Chances | None,
+    transforms: Table | None = None,
+    choice: Choice | None = None,
     tile_depth: int = 1,
     shuffle: bool = True,
 ) -> Plan:
     """Patches of one epoch: every tile of `scans` once, in random order, patches_per_tile crops of each.
 
     extents: of all scans; `scans` picks some by index. max_overlap: largest share of a patch that another patch of its tile
-    covers, kept where the tile has room for it. chances: augmentation, None for none. shuffle: False keeps the order of the
-    scans, as in validation. The same (seed, epoch) gives the same plan on every machine.
+    covers, kept where the tile has room for it. chances: augmentation, None for none. transforms: further changes, as
+    transform_table.read gives them. choice: other tiles than every one once. shuffle: False keeps the order of the scans,
+    as in validation. The same (seed, epoch) gives the same plan on every machine; neither transforms nor a choice that
+    wishes nothing changes what else is drawn.
     """
     rng = np.random.default_rng([seed, epoch, 0xB0E])
-    scan = np.concatenate([np.full(count_tiles(extents[s], tile_depth), s, dtype=np.int64) for s in scans])
-    first_z = np.concatenate([_tile_starts(extents[s], tile_depth) for s in scans])
+    visits = _all_tiles(extents, scans, tile_depth)
+    if choice is not None:
+        visits = choose_visits(np.random.default_rng([seed, epoch, 0xC401CE]), visits, choice)
     if shuffle:
-        order = rng.permutation(len(scan))
-        scan, first_z = scan[order], first_z[order]
-    room = np.array([extents[s] for s in range(len(extents))], dtype=np.int64)[scan]
-    room[:, 0] = np.minimum(room[:, 0], tile_depth)
-    corner = _draw_corners(rng, room, np.array(patch, dtype=np.int64), patches_per_tile, max_overlap)
-    corner[:, :, 0] += first_z[:, None]
+        visits = visits.taken(rng.permutation(len(visits.scan)))
+    size = np.array(extents, dtype=np.int64)[visits.scan]
+    room, shape = np.column_stack([visits.depth, size[:, 1:]]), np.array(patch, dtype=np.int64)
+    corner = draw_corners(rng, room, shape, count=patches_per_tile, max_overlap=max_overlap)
+    if choice is not None:
+        again = np.random.default_rng([seed, epoch, 0xA13])
+        aim(again, corner, visits, room=room, patch=shape, choice=choice, max_overlap=max_overlap)
+    corner[:, :, 0] += visits.first_z[:, None]
     tiles, count = corner.shape[:2]
     plan = Plan(
-        scan=np.repeat(scan, count),
+        scan=np.repeat(visits.scan, count),
         z=corner[:, :, 0].ravel(),
         y=corner[:, :, 1].ravel(),
         x=corner[:, :, 2].ravel(),
@@ -129,42 +143,26 @@ def draw_plan(
         brightness=np.zeros(tiles * count, dtype=np.float32),
         contrast=np.ones(tiles * count, dtype=np.float32),
     )
-    return plan if chances is None else _vary(rng, plan, chances, tiles=tiles, axes=3 if patch.z > 1 else 2)
+    if chances is not None:
+        plan = _vary(rng, plan, chances, tiles=tiles, axes=3 if patch.z > 1 else 2)
+    if transforms:
+        centre = (np.repeat(size[:, 1:], count, axis=0) - 1) / 2 - np.column_stack([plan.y, plan.x])
+        records = draw_variation(transforms, len(plan), per_tile=count, seed=seed, epoch=epoch, centre=centre)
+        plan = replace(plan, variation=records)
+    return plan
+
+
+def _all_tiles(extents: Sequence[Extent], scans: Sequence[int], tile_depth: int) -> Visits:
+    """Every tile of the scans once, in order."""
+    scan = np.concatenate([np.full(count_tiles(extents[s], tile_depth), s, dtype=np.int64) for s in scans])
+    first_z = np.concatenate([_tile_starts(extents[s], tile_depth) for s in scans])
+    depth = np.minimum(np.array([e.z for e in extents], dtype=np.int64)[scan], tile_depth)
+    return Visits(scan, first_z, depth, wanted=np.full(len(scan), ANY, dtype=np.int64))
 
 
 def _tile_starts(extent: Extent, tile_depth: int) -> np.ndarray:
     starts = np.arange(count_tiles(extent, tile_depth), dtype=np.int64) * tile_depth
     return np.minimum(starts, max(extent.z - tile_depth, 0))
-
-
-def _draw_corners(
-    rng: np.random.Generator, room: np.ndarray, patch: np.ndarray, count: int, max_overlap: float
-) -> np.ndarray:
-    """First voxels int64 (tile, patch, axis) of `count` crops in tiles of `room` (tile, axis) voxels."""
-    free = room - patch + 1
-    if (free < 1).any():
-        raise ValueError("a patch is larger than its tile; the options were not checked against the scans")
-    corners = np.empty((len(room), count, 3), dtype=np.int64)
-    for number in range(count):
-        best = rng.integers(0, free)
-        if number:
-            worst = _overlap(corners[:, :number], best, patch)
-            for _ in range(TRIES):
-                late = np.flatnonzero(worst > max_overlap)
-                if not len(late):
-                    break
-                again = rng.integers(0, free[late])
-                shared = _overlap(corners[late, :number], again, patch)
-                better = shared < worst[late]
-                best[late[better]], worst[late[better]] = again[better], shared[better]
-        corners[:, number] = best
-    return corners
-
-
-def _overlap(earlier: np.ndarray, corner: np.ndarray, patch: np.ndarray) -> np.ndarray:
-    """Largest share of a patch at corner (tile, axis) that one of the earlier (tile, patch, axis) covers."""
-    common = np.clip(patch - np.abs(earlier - corner[:, None]), 0, None)
-    return common.prod(axis=2).max(axis=1) / patch.prod()
 
 
 def _vary(rng: np.random.Generator, plan: Plan, chances: Chances, *, tiles: int, axes: int) -> Plan:
