@@ -244,27 +244,20 @@ def check(
     in pixels. stride: five (z, y, x) triples. batch_size: patches in a training step on one device.
     weights: "random", "imagenet" or another set. What is None is not looked at.
     """
-    faults: list[str] = []
-    try:
-        network = find_architecture(architecture)
-    except OptionError as error:
-        faults += error.faults
-        network = None
-    if not is_known_backbone(backbone):
-        faults.append(_unknown("backbone", backbone, (*BACKBONES, *ADVANCED_BACKBONES)))
-    if mode not in MODES:
-        faults.append(_unknown("mode", mode, MODES))
+    faults = _name_faults(architecture, backbone, mode)
+    names_known = not faults
     if num_classes is not None and not 2 <= num_classes <= MAX_CLASSES:
         faults.append(
             f"num_classes is {num_classes}; it counts background too and goes from 2 to {MAX_CLASSES}."
         )
     if mode == "2.5D" and slices is not None and slices not in SLICES:
         faults.append(f"slices is {slices}; 2.5D takes 3, 5, 7 or 9 neighbouring slices.")
-    if network is None or mode not in MODES or not is_known_backbone(backbone):
+    if not names_known:
         return faults
     if weights == "imagenet" and backbone in OTHER_WEIGHTS:
         sets = " or ".join(OTHER_WEIGHTS[backbone])
         faults.append(f"weights is imagenet, but {backbone} has no such weights. Use {sets}, or random.")
+    network = find_architecture(architecture)
     reason = refusal(network.title, backbone, mode)
     if reason is not None:
         return [*faults, reason]
@@ -273,6 +266,32 @@ def check(
         faults += wrong
         stride = None if wrong else stride
     multiples = size_multiples(network.title, backbone, mode, stride)
+    faults += _patch_faults(network, backbone, mode, multiples, patch_size, patch_depth)
+    return faults + _batch_faults(network, multiples, patch_size, patch_depth, batch_size)
+
+
+def _name_faults(architecture: str, backbone: str, mode: str) -> list[str]:
+    faults = []
+    try:
+        find_architecture(architecture)
+    except OptionError as error:
+        faults += error.faults
+    if not is_known_backbone(backbone):
+        faults.append(_unknown("backbone", backbone, (*BACKBONES, *ADVANCED_BACKBONES)))
+    if mode not in MODES:
+        faults.append(_unknown("mode", mode, MODES))
+    return faults
+
+
+def _patch_faults(
+    network: Architecture,
+    backbone: str,
+    mode: str,
+    multiples: Triple,
+    patch_size: int | None,
+    patch_depth: int | None,
+) -> list[str]:
+    faults = []
     pair = f"{network.title} with {backbone}"
     if patch_size is not None:
         edge = max(multiples[1:])
@@ -280,7 +299,7 @@ def check(
         faults += _size_faults("patch_size", patch_size, edge, least, pair)
     if patch_depth is not None and mode == "3D":
         faults += _size_faults("patch_depth", patch_depth, multiples[0], multiples[0], f"3D {pair}")
-    return faults + _batch_faults(network, multiples, patch_size, patch_depth, batch_size)
+    return faults
 
 
 def _plain(name: str) -> str:

@@ -89,7 +89,8 @@ def build_network(
     if spec.mode != "3D":
         return network
     solid = inflate(network, spec.multiples, stride=spec.stride, depth=depth_of(spec))
-    redraw(solid) if weights == "random" else redraw(solid.decoder)
+    for part in (solid.encoder, solid.decoder, solid.segmentation_head)[0 if weights == "random" else 1 :]:
+        redraw(part)
     return solid
 
 

@@ -106,39 +106,39 @@ def initialise(
     log. Raises ModelFileError.
     """
     _refuse(spec, source_spec)
-    told = [f"Weights from a {_words(source_spec)} for a {_words(spec)}."]
-    state = dict(source)
     own = network.state_dict()
-    if spec.architecture != source_spec.architecture:
-        state = {name: value for name, value in state.items() if name.startswith("encoder.")}
-        told.append(
-            f"The encoder was taken; decoder and head of the {spec.architecture} start from random numbers."
-        )
+    state, parts, told = _shared(spec, source, source_spec)
     if spec.in_channels != source_spec.in_channels:
         state = _fit_channels(state, own, source_spec.in_channels, spec.in_channels)
-        told.append(
-            f"The first convolution went from {_channels(source_spec)} to {_channels(spec)}, its sum kept."
-        )
+        change = f"from {_channels(source_spec)} to {_channels(spec)}"
+        told.append(f"The first convolution went {change}, its sum kept.")
     if spec.mode == "3D" and source_spec.mode != "3D":
         state = inflate_state(state, network)
         told.append("Kernels were repeated along z and divided by their depth.")
     elif spec.stride != source_spec.stride:
         told.append("The strides differ: the weights were learned at other depths of the image.")
-    if spec.num_classes != source_spec.num_classes and spec.architecture == source_spec.architecture:
-        state = {name: value for name, value in state.items() if not name.startswith("segmentation_head.")}
-        told.append(
-            f"The head starts from random numbers: the model has {source_spec.num_classes} classes, "
-            f"this fit {spec.num_classes}."
-        )
-    parts: tuple[str, ...] = ("",)
-    if spec.architecture != source_spec.architecture:
-        parts = ("encoder.",)
-    elif spec.num_classes != source_spec.num_classes:
-        parts = ("encoder.", "decoder.")
     _compare(state, own, parts)
     network.load_state_dict({**own, **state})
     told.append(f"{len(state)} of {len(own)} tensors were taken.")
     return told
+
+
+def _shared(
+    spec: NetworkSpec, source: Mapping[str, Tensor], source_spec: NetworkSpec
+) -> tuple[dict[str, Tensor], tuple[str, ...], list[str]]:
+    """What both networks have: its tensors, the beginnings of its names, and sentences."""
+    told = [f"Weights from a {_words(source_spec)} for a {_words(spec)}."]
+    parts: tuple[str, ...] = ("",)
+    if spec.architecture != source_spec.architecture:
+        parts = ("encoder.",)
+        told.append(
+            f"The encoder was taken; decoder and head of the {spec.architecture} start from random numbers."
+        )
+    elif spec.num_classes != source_spec.num_classes:
+        parts = ("encoder.", "decoder.")
+        classes = f"the model has {source_spec.num_classes} classes, this fit {spec.num_classes}"
+        told.append(f"The head starts from random numbers: {classes}.")
+    return {name: value for name, value in source.items() if name.startswith(parts)}, parts, told
 
 
 def _fetch(spec: NetworkSpec, weights: str) -> torch.nn.Module:
