@@ -203,15 +203,12 @@ class Keeper:
         if self._result:
             return self._result
         position, figures = self.position, self.monitor.figures()
-        if outcome in ("stopped", "failed"):
-            self._keep_last(outcome)
-        elif position.epoch:
-            self._save_model(f"{self.options.name}_last_epoch_{position.epoch}.pth")
         best = self.folder.path / position.best_file if position.best_file else None
-        if best and best.is_file():
-            header = model_file.read_header(best)
-            state = model_file.load_state(best, header)
-            self._save_model(position.best_file, state=state, earlier=header)
+        if outcome == "stopped":  # quickly: the checkpoint is the last state; after a fault the last good one stays
+            self.checkpoint()
+        elif outcome != "failed" and best:
+            self._save_model(f"{self.options.name}_last_epoch_{position.epoch}.pth")
+            self._complete(best)
         names = [pair.name for pair in self.pairs]
         row = position.history[position.best_epoch - 1] if position.best_epoch else {}
         self._result = FitResult(
@@ -233,10 +230,10 @@ class Keeper:
         )
         return self._result
 
-    def _keep_last(self, outcome: str) -> None:
-        """After a stop the checkpoint is the last state; after a fault the last good checkpoint stays."""
-        if outcome == "stopped":
-            self.checkpoint()
+    def _complete(self, best: Path) -> None:
+        """Write the figures of the whole run into the best model; weights and scores stay as they are."""
+        header = model_file.read_header(best)
+        self._save_model(best.name, state=model_file.load_state(best, header), earlier=header)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began

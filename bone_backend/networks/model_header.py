@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import catalogue
+from ..dataset.normalisation import NORMALISATIONS
 from ..errors import ModelFileError, OptionError
 from .archive import read_parts
 from .pickle_reader import TensorFacts
@@ -216,9 +217,10 @@ def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
     for key in ("in_channels", "num_classes"):
         if type(values[key]) is not int:
             raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, not a whole number.")
-    if values["normalization"] not in (None, "ZScore", "minMax"):
+    if values["normalization"] is not None and values["normalization"] not in NORMALISATIONS:
         raise ModelFileError(
-            f"{name}: normalization is {str(values['normalization'])[:40]!r}; ZScore or minMax was expected."
+            f"{name}: normalization is {str(values['normalization'])[:40]!r}; one of {', '.join(NORMALISATIONS)} was "
+            "expected."
         )
     _check_own(name, own, values["num_classes"])
 

@@ -1,0 +1,287 @@
+"""A fit from beginning to end: what it learns, what it keeps, and that it can be broken off and repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bone_backend import metrics
+from bone_backend.errors import BoneError, Cancelled, FittingError, HardwareError, OutputError
+from bone_backend.fitting import fit
+from bone_backend.networks import model_file
+from bone_backend.networks.build import build_network
+from bone_backend.options import FitOptions, dump
+from bone_backend.progress import Recorder
+from bone_backend.volumes.volume import save
+from mocks.scans import Phantom
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    made = []
+    for number, shape in enumerate([(9, 64, 48), (8, 48, 64), (10, 48, 48)]):
+        grey, labels = Phantom(shape=shape, seed=number).slab(0, shape[0])
+        for kind, array in (("scan", grey), ("mask", labels)):
+            save(folder / f"{kind}_{number}", array, voxel_size=(20.0, 20.0, 20.0))
+        made.append((str(folder / f"scan_{number}"), str(folder / f"mask_{number}")))
+    return made
+
+
+def options(pairs, output, **changes):
+    values = {
+        "pairs": pairs,
+        "output": str(output),
+        "patch_size": 32,
+        "patches_per_tile": 2,
+        "batch_size": 6,
+        "epochs": 2,
+        "backbone": "mobilenet_v2",
+        "precision": "fp32",
+        "train_split": 0.6,
+        "reproducible": True,
+    }
+    return FitOptions.parse(values | changes)
+
+
+def best_weights(run):
+    (path,) = Path(run).glob("*_best_epoch_*.pth")
+    return model_file.weights_sha256(model_file.load_state(path))
+
+
+def last_weights(run):
+    state = torch.load(Path(run) / "checkpoint.pth", weights_only=True)["network"]
+    return model_file.weights_sha256(state)
+
+
+@pytest.fixture(scope="module")
+def whole(pairs, tmp_path_factory):
+    """An unbroken run of three epochs that others are compared with."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    recorder = Recorder()
+    result = fit(options(pairs, run, epochs=3), progress=recorder)
+    return run, result, recorder
+
+
+def test_every_epoch_is_in_the_table_and_the_best_is_the_best(whole):
+    run, result, _ = whole
+    rows = (run / "scores.csv").read_text(encoding="utf-8").splitlines()
+    head = rows[0].split(",")
+    scores = [float(row.split(",")[head.index("val_miou")]) for row in rows[1:]]
+    assert len(scores) == 3
+    assert result.best_val_iou == max(scores)
+    assert result.best_epoch == scores.index(max(scores)) + 1
+
+
+def test_the_reloaded_best_model_scores_what_the_log_says(whole, pairs, tmp_path):
+    run, result, _ = whole
+    header = model_file.read_header(result.model)
+    network = build_network(header.spec)
+    network.load_state_dict(model_file.load_state(result.model, header))
+    # the validation pass of the very fit, on the model read back: zero epochs of training are left
+    from bone_backend.dataset.augmentation import Numbers, prepare
+    from bone_backend.dataset.loader import Loader, PatchLayout
+    from bone_backend.dataset.normalisation import normalisation
+    from bone_backend.dataset.pairs import open_pairs
+    from bone_backend.dataset.samples import PatchShape, draw_plan
+    from bone_backend.dataset.statistics import measure
+    from bone_backend.progress import silent
+    from bone_backend.training import VALIDATION_EPOCH
+    from bone_backend.volumes.volume import open_volume
+
+    chosen = options(pairs, tmp_path / "unused", epochs=3)
+    patch = PatchShape(1, 32, 32)
+    opened, labels = open_pairs(chosen, patch=patch, multiple=(1, 32, 32), progress=silent)
+    validation = [i for i, pair in enumerate(opened) if pair.name in result.validation_scans]
+    numbers = Numbers.of([normalisation("ZScore", measure(open_volume(p.pair.scan))) for p in opened], torch.device("cpu"))
+    plan = draw_plan(
+        [pair.extent for pair in opened], patch, scans=validation, patches_per_tile=2, max_overlap=0.3, seed=42,
+        epoch=VALIDATION_EPOCH, chances=None, shuffle=False,
+    )  # fmt: skip
+    counts = np.zeros((labels.num_classes, labels.num_classes), np.int64)
+    with Loader([pair.source for pair in opened], PatchLayout(patch), batch_size=6) as loader, torch.no_grad():
+        for batch in loader.batches(plan):
+            patches, target = prepare(
+                batch.grey, batch.labels, plan=batch.plan, numbers=numbers, classes=torch.from_numpy(labels.table)
+            )
+            counts += metrics.counts(target.numpy(), network.eval()(patches).argmax(1).numpy(), labels.num_classes)
+    assert metrics.mean(metrics.iou(counts)) == pytest.approx(result.best_val_iou, abs=1e-6)
+
+
+def test_scans_are_never_in_both_parts(whole, pairs):
+    _, result, _ = whole
+    assert not set(result.train_scans) & set(result.validation_scans)
+    assert sorted(result.train_scans + result.validation_scans) == ["scan_0", "scan_1", "scan_2"]
+
+
+def test_the_model_file_has_the_published_keys_with_the_values_of_this_run(whole):
+    _, result, _ = whole
+    metadata = model_file.read_header(result.model).metadata
+    assert (metadata["model_arch"], metadata["backbone"], metadata["mode"]) == ("U-Net", "mobilenet_v2", "2D")
+    assert (metadata["patch_size"], metadata["num_patches"], metadata["batch_size"]) == (32, 2, 6)
+    assert metadata["best_val_score"] == result.best_val_iou
+    assert sorted(metadata["train_dataset"]) == sorted(result.train_scans)
+    assert metadata["param_count"] > 1e6
+    assert metadata["wall_time_sec"] > 0
+    bone = model_file.read_header(result.model).bone
+    assert [c["value"] for c in bone["classes"]] == [0, 1, 2]
+    assert bone["scores"]["epoch"] == result.best_epoch
+
+
+def test_two_runs_and_other_thread_counts_end_with_the_same_weights(whole, pairs, tmp_path):
+    run, _, _ = whole
+    fit(options(pairs, tmp_path / "again", epochs=3, loader_threads=4))
+    assert best_weights(tmp_path / "again") == best_weights(run)
+    assert last_weights(tmp_path / "again") == last_weights(run)
+
+
+def test_another_seed_ends_elsewhere(whole, pairs, tmp_path):
+    fit(options(pairs, tmp_path / "other", epochs=3, seed=7))
+    assert last_weights(tmp_path / "other") != last_weights(whole[0])
+
+
+@pytest.mark.parametrize("reports", [12, 17, 23, 30])
+def test_a_stopped_run_goes_on_to_the_same_end(whole, pairs, tmp_path, reports):
+    run, result, recorder = whole
+    assert len(recorder.reports) > reports
+    with pytest.raises(Cancelled) as stop:
+        fit(options(pairs, tmp_path / "run", epochs=3), progress=Recorder(stop_after=reports))
+    if stop.value.result is None:  # stopped before the first epoch began: nothing was made
+        assert not (tmp_path / "run").exists()
+        return
+    resumed = fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
+    assert resumed.best_val_iou == result.best_val_iou
+    assert best_weights(tmp_path / "run") == best_weights(run)
+    assert last_weights(tmp_path / "run") == last_weights(run)
+
+
+def test_more_epochs_can_be_added_later(pairs, tmp_path):
+    values = {"schedule": "constant"}
+    fit(options(pairs, tmp_path / "long", epochs=3, **values))
+    fit(options(pairs, tmp_path / "short", epochs=1, **values))
+    resumed = fit(FitOptions.parse({"resume": str(tmp_path / "short"), "epochs": 3}))
+    assert resumed.epochs == 3
+    assert last_weights(tmp_path / "short") == last_weights(tmp_path / "long")
+
+
+def test_a_run_without_a_checkpoint_starts_again_and_a_strange_folder_is_refused(pairs, tmp_path):
+    fit(options(pairs, tmp_path / "run", epochs=1))
+    (tmp_path / "run" / "checkpoint.pth").write_bytes(b"broken")
+    with pytest.raises(OutputError, match="damaged"):
+        fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
+    (tmp_path / "run" / "checkpoint.pth").unlink()
+    assert fit(FitOptions.parse({"resume": str(tmp_path / "run")})).epochs == 1
+
+
+def start(command, folder):
+    return subprocess.Popen(
+        [sys.executable, "-m", "standalone.command", "fit", *command, "--quiet"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=(folder / "stderr.txt").open("w"),
+    )
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(whole, pairs, tmp_path):
+    """SIGKILL at random moments, 20 times; every time the run goes on from its last checkpoint."""
+    wanted, run = whole[0], tmp_path / "run"
+    chosen = options(pairs, run, epochs=3, checkpoint_minutes=0.001)
+    (tmp_path / "fit.json").write_text(json.dumps(dump(chosen)), encoding="utf-8")
+    rng, kills, command = random.Random(1), 0, ["--config", str(tmp_path / "fit.json")]
+    while kills < 20:
+        process = start(command, tmp_path)
+        seen = time.monotonic()
+        while process.poll() is None and not (run / "options.json").exists():
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0.0, 0.6) if time.monotonic() - seen > 0.1 else rng.uniform(1.5, 4.0))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+            kills += 1
+        elif kills < 20:
+            assert process.returncode == 0, (tmp_path / "stderr.txt").read_text()
+            break
+        process.wait()
+        command = ["--resume", str(run)] if (run / "options.json").exists() else command
+    process = start(["--resume", str(run)], tmp_path)
+    assert process.wait(timeout=300) == 0, (tmp_path / "stderr.txt").read_text()
+    assert kills >= 3
+    assert best_weights(run) == best_weights(wanted)
+    assert last_weights(run) == last_weights(wanted)
+    assert not list(run.glob(".*.part")) or all(path.suffix == ".part" for path in run.glob(".*"))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(pairs, tmp_path):
+    with pytest.raises(FittingError, match="no longer a number"):
+        fit(options(pairs, tmp_path / "run", epochs=8, learning_rate=10.0, optimizer="SGD", loss="Cross-entropy", momentum=0.99))
+    assert (tmp_path / "run" / "record.json").exists()
+
+
+def test_early_stopping_ends_a_run_that_does_not_get_better(pairs, tmp_path):
+    result = fit(options(pairs, tmp_path / "run", epochs=50, learning_rate=1e-12, early_stopping=2))
+    assert result.outcome == "stopped early"
+    assert result.epochs < 12
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "AdamW", "schedule": "one-cycle", "warm_up_epochs": 0.5},
+        {"optimizer": "SGD", "schedule": "cosine restarts", "restart_epochs": 1, "clip_gradient": 1.0},
+        {"accumulate": 2, "loss": "Dice + Focal", "normalization": "minMax", "augmentation": False},
+        {"precision": "bf16", "loss": "Lovasz-Softmax", "normalization": "tissue", "reproducible": False},
+        {"mode": "2.5D", "slices": 5, "normalization": "percentiles"},
+    ],
+)
+def test_every_choice_fits(pairs, tmp_path, changes):
+    result = fit(options(pairs, tmp_path / "run", epochs=1, **changes))
+    assert result.epochs == 1
+    assert 0 < result.best_val_iou < 1
+
+
+def test_a_3d_network_fits(tmp_path):
+    made = []
+    for number in range(2):
+        grey, labels = Phantom(shape=(34, 40, 40), seed=number).slab(0, 34)
+        for kind, array in (("scan", grey), ("mask", labels)):
+            save(tmp_path / f"{kind}_{number}", array)
+        made.append((str(tmp_path / f"scan_{number}"), str(tmp_path / f"mask_{number}")))
+    result = fit(options(made, tmp_path / "run", mode="3D", patches_per_tile=2, batch_size=2, epochs=1, backbone="resnet18"))
+    assert model_file.read_header(result.model).spec.mode == "3D"
+
+
+def test_the_gpu_is_refused_before_anything_is_made(pairs, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(HardwareError):
+        fit(options(pairs, tmp_path / "run", device="cuda"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_subjects_stay_together(pairs, tmp_path):
+    named = [(*pairs[0], "mouse 1"), (*pairs[1], "mouse 1"), (*pairs[2], "mouse 2")]
+    result = fit(options(named, tmp_path / "run", epochs=1))
+    assert ("scan_0" in result.train_scans) == ("scan_1" in result.train_scans)
+
+
+def test_own_weights_start_a_new_fit(whole, pairs, tmp_path):
+    result = fit(options(pairs, tmp_path / "run", epochs=1, weights=str(whole[1].model), learning_rate=1e-12))
+    before, after = model_file.load_state(whole[1].model), model_file.load_state(result.model)
+    learnt = [name for name in before if name.endswith("weight")]
+    assert len(learnt) > 50
+    assert all(torch.allclose(before[name], after[name], atol=1e-9) for name in learnt)
+    assert str(whole[1].model.name) in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
+    with pytest.raises(BoneError, match="nothing_here"):
+        fit(options(pairs, tmp_path / "other", weights="nothing_here.pth"))
