@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from . import catalogue
+from . import catalogue, transform_table
 from .errors import OptionError
 from .option_fields import Options, option
 
@@ -78,6 +78,7 @@ class Pair(BaseModel):
     subject: str | None = None
 
 
+Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
 NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]
 
@@ -220,12 +221,102 @@ class FitOptions(Options):
         label="Statistics over",
         help="Voxels that the normalisation statistics count.",
     )
+    empty_tiles: Literal["keep", "skip in training", "skip everywhere"] = option(
+        "keep",
+        group="Network input",
+        label="Empty tiles",
+        advanced=True,
+        help="Tiles whose mask holds only background and ignored voxels. Skip everywhere where only some slices are annotated: "
+        "the others then count in validation neither.",
+    )
+    foreground_share: Share = option(
+        0.0,
+        group="Network input",
+        label="Foreground share",
+        advanced=True,
+        help="Share of the training patches, in tiles that hold a labelled voxel, which must hold one; the others lie anywhere.",
+    )
+    class_balance: Share = option(
+        0.0,
+        group="Network input",
+        label="Class balance",
+        advanced=True,
+        help="Share of the training tiles that is dealt out to the classes evenly, so that rare ones are seen more often; all "
+        "patches of such a tile hold its class.",
+    )
+    scan_weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = option(
+        (),
+        metavar="WEIGHT",
+        group="Network input",
+        label="Scan weights",
+        advanced=True,
+        help="One number for each pair, in order: how often an epoch visits its tiles in training; 0.5 is a random half of them. "
+        "None: 1 for all.",
+    )
     # --- augmentation
     augmentation: bool = option(
         True,
         group="Augmentation",
         label="Augmentations",
         help="Random flips, quarter turns, brightness and contrast of the training patches.",
+    )
+    flip_probability: Share | None = option(
+        None,
+        group="Augmentation",
+        label="Flip probability",
+        applies={"augmentation": (True,)},
+        advanced=True,
+        help="Of each direction. None: the paper's, 0.166 for two directions, 0.111 for three in 3D.",
+    )
+    turn_probability: Share = option(
+        0.5,
+        group="Augmentation",
+        label="Turn probability",
+        applies={"augmentation": (True,)},
+        advanced=True,
+        help="Of a turn by 90, 180 or 270 degrees in the slice plane. A patch is flipped or turned, not both.",
+    )
+    brightness_probability: Share = option(
+        0.4,
+        group="Augmentation",
+        label="Brightness probability",
+        applies={"augmentation": (True,)},
+        advanced=True,
+        help="Of an added grey value, one for all patches of a tile.",
+    )
+    brightness_range: Annotated[float, Field(ge=0, le=5)] = option(
+        0.15,
+        group="Augmentation",
+        label="Brightness range",
+        applies={"augmentation": (True,)},
+        advanced=True,
+        help="Largest added normalised grey value, to either side.",
+    )
+    contrast_probability: Share = option(
+        0.4,
+        group="Augmentation",
+        label="Contrast probability",
+        applies={"augmentation": (True,)},
+        advanced=True,
+        help="Of a contrast factor, one for all patches of a tile.",
+    )
+    contrast_range: Annotated[float, Field(ge=0, le=0.95)] = option(
+        0.25,
+        group="Augmentation",
+        label="Contrast range",
+        applies={"augmentation": (True,)},
+        advanced=True,
+        help="Largest change of the contrast factor from 1, to either side.",
+    )
+    transforms: Transforms = option(
+        "",
+        group="Augmentation",
+        label="Transforms",
+        applies={"augmentation": (True,)},
+        advanced=True,
+        metavar="JSON",
+        help="Further changes with their probabilities, as JSON: rotation, scaling, elastic, gamma, blur, noise, ring, step. "
+        'E.g. {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}. See docs/augmentation.md.',
     )
     # --- network
     architecture: str = option(
@@ -419,6 +510,18 @@ class FitOptions(Options):
         """Slices that the network sees as channels."""
         return self.slices if self.mode == "2.5D" else 1
 
+    @property
+    def flip_chance(self) -> float:
+        """Probability of each flip direction; the paper's for the mode where none is given."""
+        if self.flip_probability is not None:
+            return self.flip_probability
+        return 0.111 if self.mode == "3D" else 0.166
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether patches are laid around voxels of a class."""
+        return self.foreground_share > 0 or self.class_balance > 0
+
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults: list[tuple[tuple[str, ...], str]] = []
         if len(self.pairs) < 2:
@@ -480,6 +583,36 @@ class FitOptions(Options):
                     f"patch_depth {self.patch_depth} is larger than tile_depth {self.tile_depth}; it must fit into a tile.",
                 )
             )
+        return faults + self._augmentation_faults()
+
+    def _augmentation_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        faults = [(("transforms",), fault) for fault in transform_table.faults(self.transforms)]
+        if self.transforms and not self.augmentation:
+            faults.append(
+                (
+                    ("transforms", "augmentation"),
+                    "transforms are given but augmentation is off; leave one out.",
+                )
+            )
+        directions = 3 if self.mode == "3D" else 2
+        chance = directions * self.flip_chance + self.turn_probability
+        if chance > 1 + 1e-9:
+            faults.append(
+                (
+                    ("flip_probability", "turn_probability"),
+                    f"flip_probability {self.flip_chance:g} in {directions} directions and turn_probability "
+                    f"{self.turn_probability:g} add up to {chance:g}; a patch is flipped or turned, so at most 1.",
+                )
+            )
+        if self.scan_weights and len(self.scan_weights) != len(self.pairs):
+            faults.append(
+                (
+                    ("scan_weights", "pairs"),
+                    f"scan_weights has {len(self.scan_weights)} numbers for {len(self.pairs)} pairs; give one for each.",
+                )
+            )
+        elif self.scan_weights and not any(self.scan_weights):
+            faults.append((("scan_weights",), "scan_weights are all 0; at least one scan must be visited."))
         return faults
 
 
@@ -668,7 +801,7 @@ class FitHostOptions(HostOptions):
     show_all_pairs: bool = option(
         False,
         group="Panel",
-        label="All pairs",
+        label="Show all pairs",
         help="Show all connections; otherwise the next pair appears when the last one is connected.",
     )
 

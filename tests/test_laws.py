@@ -60,7 +60,7 @@ def shelf(module: str) -> str:
     name = module.removeprefix("bone_backend").removeprefix(".")
     if not name or name.split(".")[0] in FLOOR:
         return "floor"
-    if name == "avizo":
+    if name.split(".")[0] == "avizo":
         return "avizo"
     if any(name == entry or name.startswith(entry + ".") for entry in TORCH_SHELF):
         return "torch"
@@ -95,13 +95,17 @@ def _backend_breaches(module: str, name: str, is_top: bool) -> list[str]:
     if top == "bone_backend":
         theirs = shelf(name)
         order = ["floor", "numpy", "torch"]
-        if theirs == "avizo":
+        if theirs == "avizo" and mine != "avizo":
             return [f"{module} imports {name}; only doors use the Avizo adapter"]
+        if mine == "avizo" and theirs == "torch" and is_top:
+            return [f"{module} imports {name} at the top; a panel opens without torch"]
         if mine in order and is_top and order.index(theirs) > order.index(mine):
             return [f"{module} ({mine}) imports {name} ({theirs}); imports go downwards only"]
         return []
     if top in OURS:
         return [f"{module} imports {name}; the backend knows no door"]
+    if mine == "avizo" and top == "torch":
+        return [f"{module} imports {name}; a panel opens without torch"]
     if mine == "floor" and top not in STDLIB | {"pydantic", "pydantic_core", "annotated_types"}:
         return (
             [f"{module} imports {name}; the floor has the standard library and pydantic only"]
@@ -170,6 +174,9 @@ def test_no_import_goes_in_a_circle():
         ("bone_backend.fitting", "import standalone.flags", "no door"),
         ("bone_backend.fitting", "from . import avizo", "only doors"),
         ("bone_backend.fitting", "from PySide6 import QtWidgets", "Qt only"),
+        ("bone_backend.fitting", "from .avizo.host import Host", "only doors"),
+        ("bone_backend.avizo.fit", "import torch", "without torch"),
+        ("bone_backend.avizo.fit", "from ..fitting import fit", "without torch"),
         ("standalone.command", "import torch", "never computes"),
         ("standalone.command", "from mocks import scans", "stand-ins"),
         ("avizo_modules.BONe_IoU.BONe_IoU", "import torch", "never computes"),

@@ -1,0 +1,108 @@
+"""BONe IoU inside Avizo: a reference and a prediction in, scores out.
+
+In:  two connected label fields of one lattice.
+Out: IoU and Dice of every class and their means, in the panel, in the console, and as a CSV file if wanted.
+The fields are counted where they lie; nothing is written but the table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..comparison import compare, write_csv
+from ..errors import OptionError
+from ..options import IoUOptions
+from ..volumes.lattice import volume_of
+from .door import Door
+from .fields import size_faults
+from .forms import COMPARE, MOST_CLASS_LINES
+from .host import array_of
+from .running import HostProgress, Outcome
+
+
+class IoU(Door):
+    """The module BONe IoU."""
+
+    form = COMPARE
+
+    def faults(self) -> list[str]:
+        faults = self.option_faults()
+        names = self.panel.connections
+        faults += [
+            f"Connect the {name} to {name.capitalize()}." for name in names if self.facts[name] is None
+        ]
+        reference, prediction = self.facts["reference"], self.facts["prediction"]
+        if reference is not None and prediction is not None:
+            if reference.shape != prediction.shape:
+                faults.append(
+                    f"{prediction.name} has {_lattice(prediction.shape)} voxels, but {reference.name} has "
+                    f"{_lattice(reference.shape)} (x, y, z). Only labels of the same scan can be compared."
+                )
+            else:
+                faults += [told[0].upper() + told[1:] for told in size_faults(reference, prediction)]
+        for facts in (reference, prediction):
+            if facts is not None and facts.dtype.kind not in "iu":
+                faults.append(f"{facts.name} has voxels of type {facts.dtype}; labels are whole numbers.")
+        try:
+            self._parse()
+        except OptionError as error:
+            faults += error.faults
+        return faults
+
+    def show(self) -> None:
+        super().show()
+        reference, prediction = self.facts["reference"], self.facts["prediction"]
+        if reference is None or prediction is None:
+            self._forget()
+
+    def work(self, progress: HostProgress) -> dict[str, Any]:
+        self._forget()
+        fields = [self.panel.connections[name].source() for name in ("reference", "prediction")]
+        volumes = [volume_of(array_of(field), field.bounding_box, name=str(field.name)) for field in fields]
+        result = compare(volumes[0], volumes[1], progress=progress)
+        output = self._parse().output
+        if output is not None:
+            write_csv(output, result)
+        return {**result.to_dict(), "table": None if output is None else str(output)}
+
+    def tell(self, outcome: Outcome) -> str:
+        if outcome.is_stopped or outcome.result is None:
+            return "Stopped; nothing was written."
+        result = outcome.result
+        lines = [f"label {value}: {_scores(score)}" for value, score in result["classes"].items()]
+        self.panel.tell("mean", f"IoU {_number(result['mean_iou'])}, Dice {_number(result['mean_dice'])}")
+        print(f"{self.form.title}: mean {self.panel.lines['mean'].text}")
+        print("\n".join(f"{self.form.title}: {line}" for line in lines))
+        for number, (value, score) in enumerate(list(result["classes"].items())[:MOST_CLASS_LINES]):
+            self.panel.lines[f"class{number}"].label = f"Label {value}"
+            self.panel.tell(f"class{number}", _scores(score))
+        more = len(lines) - MOST_CLASS_LINES
+        told = f"{result['voxels']:,} voxels in {result['seconds']:.2f} s"
+        told += f"; {more} more labels in the console" if more > 0 else ""
+        return told + (f"; table: {result['table']}" if result["table"] else "")
+
+    def _forget(self) -> None:
+        """Hide the scores of other fields."""
+        for name in self.panel.lines:
+            if name != "missing":
+                self.panel.tell(name, "")
+
+    def _parse(self) -> IoUOptions:
+        values = self.panel.values(IoUOptions)
+        checked = IoUOptions.parse({**values, "reference": "reference", "prediction": "prediction"})
+        if checked.output is not None and checked.output.is_dir():
+            raise OptionError(f"output is {checked.output}, which is a folder. Name a file.")
+        return checked
+
+
+def _scores(score: dict[str, Any]) -> str:
+    told = f"IoU {_number(score['iou'])}, Dice {_number(score['dice'])}"
+    return f"{told}, {score['reference_voxels']:,} voxels in the reference"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _lattice(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

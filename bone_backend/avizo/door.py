@@ -1,0 +1,164 @@
+"""What the three modules share: a round, a press of Apply, and how its end is told.
+
+In:  a script object of Avizo and the global names of its .pyscro.
+Out: `update` and `compute`, to be called from those of the script object.
+While a task runs, Avizo's window lives on, so rounds come in between; they do nothing then.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from .. import jobs
+from ..errors import BoneError, OptionError
+from ..progress import Progress
+from .fields import Facts, Watch
+from .forms import Form
+from .host import Host
+from .installation import lacking
+from .panel import Panel
+from .running import HostProgress, Outcome, run
+
+MOST_LINES = 4  # of faults in the panel; a message box shows them all
+
+
+class Door(abc.ABC):
+    """A module of BONe in Avizo."""
+
+    form: ClassVar[Form]
+
+    def __init__(self, module: Any, names: Mapping[str, Any]):
+        self.host = Host(module, names)
+        self.panel = Panel(self.host, self.form)
+        self.facts: dict[str, Facts | None] = dict.fromkeys(self.panel.connections)
+        self.paths: dict[str, str] = {}  # what the user calls the paths of the run under way
+        self._watch = Watch()
+        self._is_running = False
+        self._words = self._panel_words()
+        told = lacking(self.form.command)
+        if told:
+            self._refuse(told)
+
+    def update(self) -> None:
+        """One round: show the ports that mean something, and what is missing."""
+        if self._is_running:
+            return
+        try:
+            self.panel.adopt_data()
+            self.facts = self._watch.look(self.panel.connections)
+            self.show()
+            self.panel.tell("missing", self._listed([self.in_words(told) for told in self.faults()]))
+        except BoneError as error:
+            self.panel.tell("missing", self.in_words(str(error)))
+        except Exception as error:  # Avizo's answer to an exception is not known; the panel must go on
+            traceback.print_exc(file=sys.stdout)
+            self.panel.tell("missing", f"{type(error).__name__}: {error}. The console has the details.")
+
+    def compute(self) -> None:
+        """Do the work when Apply was pressed."""
+        if self._is_running or not self.panel.apply.was_hit:
+            return
+        self._is_running = True
+        try:
+            self._apply()
+        finally:
+            self._is_running = False
+
+    def _apply(self) -> None:
+        self.panel.tell("result", "")
+        self.facts = self._watch.look(self.panel.connections)
+        faults = [told for told in (lacking(self.form.command, in_worker=self.in_worker()),) if told]
+        try:
+            faults += self.faults()
+        except BoneError as error:
+            faults.append(str(error))
+        if faults:
+            self._refuse("\n".join(faults))
+            return
+        outcome = run(self.host, self.form.title, self.work)
+        if outcome.fault:
+            self._refuse(outcome.fault)
+        else:
+            self.panel.tell("missing", "")
+            self.panel.tell("result", self.in_words(self.tell(outcome)))
+            print(f"{self.form.title}: {self.panel.lines['result'].text}")
+
+    def _refuse(self, text: str) -> None:
+        """One message box, the line in the panel, and the console."""
+        text = self.in_words(text)
+        self.panel.tell("missing", self._listed(text.split("\n")))
+        print(f"{self.form.title}: {text}")
+        self.host.error(text)
+
+    def show(self) -> None:
+        """Show the ports that mean something now."""
+        self.panel.show({})
+
+    @abc.abstractmethod
+    def faults(self) -> list[str]:
+        """What is missing before Apply can work, in sentences."""
+
+    @abc.abstractmethod
+    def work(self, progress: HostProgress) -> dict[str, Any]:
+        """The task behind Apply. Raises BoneError, or Cancelled after Stop."""
+
+    @abc.abstractmethod
+    def tell(self, outcome: Outcome) -> str:
+        """The end of the task in one line, for the panel."""
+
+    def in_worker(self) -> bool:
+        """Whether the user wants the work done in the worker."""
+        port = self.panel.options.get("run_in_worker")
+        return bool(port is not None and port.read())
+
+    def start(self, options: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Run the module's command, here or in the worker: the same result, the same Stop."""
+        run_it = jobs.run_in_worker if self.in_worker() else jobs.run_here
+        return run_it(self.form.command, options, progress=progress)
+
+    def unit(self) -> tuple[str, float]:
+        """The unit of the project's coordinates, and what turns a coordinate into it."""
+        port = self.panel.options.get("unit")
+        return ("", 1.0) if port is None else self.host.unit(port.read())
+
+    def option_faults(self) -> list[str]:
+        """Faults of the panel's own choices."""
+        faults: list[str] = []
+        for check in (self.panel.check_own, self.panel.host_options):
+            try:
+                check()
+            except OptionError as error:
+                faults += error.faults
+        return faults
+
+    def in_words(self, text: str) -> str:
+        """A message in the panel's words: labels for option names and flags, fields for paths."""
+        for path, name in self.paths.items():
+            text = text.replace(path, name)
+        for name, (label, is_common_word) in self._words.items():
+            inside = rf"(?<![\w-]){name}(?![\w-])"
+            at_the_start = rf"(?m)^{name}(?= is | cannot| folder)"
+            text = re.sub(at_the_start if is_common_word else inside, label, text)
+        return text
+
+    def _panel_words(self) -> dict[str, tuple[str, bool]]:
+        """Option name or flag, longest first -> its label, and whether the name is a word of every day."""
+        words = {}
+        for field in [*self.form.options.option_fields(), *self.form.host.option_fields()]:
+            words[re.escape(field.flag)] = (field.label, False)
+            words[re.escape(field.name)] = (field.label, "_" not in field.name)
+        return dict(sorted(words.items(), key=lambda item: -len(item[0])))
+
+    @staticmethod
+    def _listed(faults: list[str]) -> str:
+        """Faults as lines; only the first few, because the panel is narrow."""
+        lines = [line for fault in faults for line in fault.split("\n")]
+        more = len(lines) - MOST_LINES
+        return "\n".join(
+            lines[:MOST_LINES] + ([f"... and {more} more; Apply lists them all."] if more > 0 else [])
+        )

@@ -1,0 +1,86 @@
+"""The label field that a prediction leaves in the project.
+
+In:  labels (x, y, z), the scan's name and bounding box, the classes of the model.
+Out: a label field among the module's results, made only when all is there.
+Materials get names from an AmiraMesh file, the only way that was ever seen; else Avizo names them itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..volumes.lattice import Box
+from .host import Field, Host, array_of, is_label_field
+
+
+def show_labels(host: Host, labels: np.ndarray, *, name: str, box: Box) -> Field:
+    """Put labels into the project: into the module's last result where that is of the same scan, else anew.
+
+    labels: uint8 or uint16 (x, y, z). name: of the scan.
+    """
+    wanted = f"{name}.labels"
+    field = host.module.results[0]
+    is_ours = field is not None and is_label_field(field) and _is_name(field.name, wanted)
+    if not is_ours:
+        field = host.new_label_field()
+        field.name = wanted
+    field.set_array(labels)
+    field.bounding_box = box
+    if not is_ours:
+        host.module.results[0] = None  # an earlier result stays in the project
+        host.module.results[0] = field
+    return field
+
+
+def load_labels(host: Host, path: Path) -> Field | None:
+    """Load an AmiraMesh of labels as the module's result; None where Avizo made something else of it."""
+    field = host.load(str(path))
+    if field is None or not hasattr(field, "get_array") or not is_label_field(field):
+        return None
+    host.module.results[0] = None
+    host.module.results[0] = field
+    return field
+
+
+def _is_name(found: str, wanted: str) -> bool:
+    """Whether it is the name, or the name with the number that Avizo gives to a second object of a name."""
+    stem, _, suffix = wanted.partition(".")
+    return found == wanted or (found.startswith(f"{stem}(") and found.endswith(f").{suffix}"))
+
+
+def renumbered(field: Field, labels: np.ndarray) -> dict[int, int]:
+    """Label values that Avizo has changed: ours -> its own. Looked for only where values have gaps.
+
+    Some of Avizo's operations number labels 0, 1, 2 ... (its own headers say so).
+    """
+    values = values_of(labels)
+    if values == list(range(len(values))):
+        return {}
+    now = values_of(array_of(field))
+    return {} if now == values else dict(zip(values, now, strict=False))
+
+
+def values_of(labels: np.ndarray) -> list[int]:
+    """The values that occur in labels (x, y, z), counted slice by slice."""
+    found: set[int] = set()
+    for z in range(labels.shape[2]):
+        found.update(np.flatnonzero(np.bincount(labels[:, :, z].ravel(order="K"))).tolist())
+    return sorted(found)
+
+
+def class_names(
+    classes: Sequence[Mapping[str, Any]], voxels: Mapping[str, int], changed: Mapping[int, int]
+) -> str:
+    """Which label value is which class, and its share of the voxels."""
+    total = max(sum(voxels.values()), 1)
+    told = []
+    for entry in classes:
+        value = int(entry["value"])
+        share = voxels.get(str(value), 0) / total
+        now = f" (Avizo has renumbered it {changed[value]})" if changed.get(value, value) != value else ""
+        told.append(f"{value} {entry['name']} {share:.1%}{now}")
+    return ", ".join(told)

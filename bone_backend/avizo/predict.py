@@ -1,0 +1,152 @@
+"""BONe DLPred inside Avizo: a scan and a model file in, a label field out.
+
+In:  the connected scan and the options of the panel.
+Out: a label field with the scan's bounding box and name; if wanted also an AmiraMesh file with materials.
+The labels appear in the project when they are whole; a stop or a fault leaves nothing there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dataset.checks import SCAN_DTYPES
+from ..errors import BoneError, OptionError
+from ..inference.labels import ClassMap
+from ..options import PredictOptions, dump
+from ..volumes.amira_mesh import write_labels
+from ..volumes.lattice import read_xyz
+from ..volumes.volume import open_volume
+from .door import Door
+from .forms import PREDICT
+from .labels import class_names, load_labels, renumbered, show_labels
+from .running import HostProgress, Outcome
+from .spill import spilling
+
+if TYPE_CHECKING:
+    from ..networks.model_header import ModelHeader
+
+
+class DLPred(Door):
+    """The module BONe DLPred."""
+
+    form = PREDICT
+
+    def __init__(self, module: Any, names: Any):
+        self._headers: dict[tuple[str, int], ModelHeader] = {}
+        super().__init__(module, names)
+
+    def show(self) -> None:
+        header = self._header()
+        self.panel.show({"mode": header.mode} if header else {})
+        self.panel.tell("card", _card(header) if header else "")
+
+    def faults(self) -> list[str]:
+        faults = self.option_faults()
+        scan = self.facts["scan"]
+        if scan is None:
+            faults.append("Connect the scan to be labelled.")
+        elif scan.is_label:
+            faults.append(f"{scan.name} is a label field. Connect the grey values that are to be labelled.")
+        elif scan.dtype.name not in SCAN_DTYPES:
+            allowed = ", ".join(SCAN_DTYPES)
+            faults.append(f"{scan.name} has voxels of type {scan.dtype}; BONe takes {allowed}. Convert it.")
+        try:
+            self._parse(Path("scan"), Path("labels"))
+            self._header()
+        except BoneError as error:
+            faults += error.faults if isinstance(error, OptionError) else [str(error)]
+        return faults + self._mesh_faults()
+
+    def work(self, progress: HostProgress) -> dict[str, Any]:
+        header, scan = self._header(), self.facts["scan"]
+        assert header is not None
+        assert scan is not None
+        field, box, classes = self.panel.sources()["scan"], scan.box, _classes(header)
+        with spilling(f"predict {os.getpid()} {id(self)}") as spill:
+            self.paths = spill.names
+            spill.check_space(scan.nbytes + scan.nbytes // scan.dtype.itemsize)
+            path, _ = spill.write(field, 1, unit=self.unit(), progress=progress)
+            output = spill.folder / "labels.npy"
+            result = self.start(dump(self._parse(path, output)), progress)
+            with open_volume(output) as labels:
+                mesh = self._mesh()
+                if mesh is not None:
+                    is_new = bool(self.panel.options["overwrite"].read())
+                    write_labels(mesh, labels, box=box, classes=classes, overwrite=is_new, progress=progress)
+                    made = load_labels(self.host, mesh)
+                    if made is not None:
+                        return {**result, "changed": {}, "field": made.name, "classes": classes}
+                array = read_xyz(labels, progress=progress, message="Showing the labels")
+            made = show_labels(self.host, array, name=scan.name, box=box)
+            changed = renumbered(made, array)
+        return {**result, "changed": changed, "field": made.name, "classes": classes}
+
+    def tell(self, outcome: Outcome) -> str:
+        if outcome.is_stopped or outcome.result is None:
+            self.panel.tell("classes", "")
+            return "Stopped; the project is as it was."
+        result = outcome.result
+        told = class_names(result["classes"], result["voxels"], result["changed"])
+        self.panel.tell("classes", told)
+        print(f"{self.form.title}: classes {told}")
+        confidence = result["confidence"].get("mean")
+        sure = f", mean confidence {confidence:.3f}" if confidence is not None else ""
+        told = f"{result['slices']} slices in {result['seconds']:.1f} s on {result['device']}"
+        return f"{result['field']}: {told}{sure}"
+
+    def _parse(self, scan: Path, output: Path) -> PredictOptions:
+        header = self._header(told=False)
+        values = self.panel.values(PredictOptions, {"mode": header.mode} if header else {})
+        return PredictOptions.parse({**values, "scan": str(scan), "output": str(output), "overwrite": False})
+
+    def _header(self, *, told: bool = True) -> ModelHeader | None:
+        """The model file's header, read again when the file has changed; None while none is named."""
+        from ..networks.model_header import read_header  # of the shelf of networks, but it needs no torch
+
+        name = self.panel.options["model"].read()
+        if not name:
+            return None
+        path = Path(name).expanduser()
+        try:
+            mark = (str(path), path.stat().st_mtime_ns if path.exists() else 0)
+            if mark not in self._headers:
+                self._headers = {mark: read_header(path)}
+            return self._headers[mark]
+        except BoneError:
+            if told:
+                raise
+            return None
+
+    def _mesh(self) -> Path | None:
+        name = self.panel.options["amira_mesh"].read()
+        if not name:
+            return None
+        path = Path(name).expanduser()
+        return path if path.suffix.lower() == ".am" else path.with_name(path.name + ".am")
+
+    def _mesh_faults(self) -> list[str]:
+        mesh = self._mesh()
+        if mesh is None or not mesh.exists() or self.panel.options["overwrite"].read():
+            return []
+        return [f"{mesh} is already there. Choose another name, or switch Overwrite on."]
+
+
+def _classes(header: ModelHeader) -> list[dict[str, Any]]:
+    """Value, name and colour of each class."""
+    known = ClassMap.from_model(header.bone.get("classes"), header.num_classes)
+    colours = {entry.get("value"): entry.get("colour") for entry in header.bone.get("classes") or []}
+    return [
+        {"value": value, "name": name, "colour": colours.get(value)}
+        for value, name in zip(known.values, known.names, strict=True)
+    ]
+
+
+def _card(header: ModelHeader) -> str:
+    """The model in one line."""
+    names = ", ".join(f"{entry['value']} {entry['name']}" for entry in _classes(header))
+    score = header.metadata.get("best_val_score")
+    return f"{header.mode} {header.architecture}, {header.backbone}; {names}" + (
+        f"; validation IoU {score:.3f}" if isinstance(score, float) else ""
+    )
