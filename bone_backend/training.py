@@ -39,6 +39,8 @@ LOOK_S = 0.5
 MOST_SKIPPED = 0.2
 
 Report = Callable[[int, dict[str, float]], None]
+# Called with a batch, the place in it of the first patch, logits and target of some of its patches.
+Seen = Callable[[Batch, int, torch.Tensor, torch.Tensor], None]
 
 
 @dataclass
@@ -131,25 +133,35 @@ class Training:
             report(done, figures)
 
     @torch.no_grad()
-    def validate(self, report: Report) -> tuple[np.ndarray, float]:
-        """Counts int64 (class, class) and mean loss over the fixed validation patches."""
+    def validate(
+        self, report: Report, *, plan: Plan | None = None, seen: Seen | None = None
+    ) -> tuple[np.ndarray, float]:
+        """Counts int64 (class, class) and mean loss over the fixed validation patches, or over those of `plan`.
+
+        seen: called with everything that the network said.
+        """
+        plan = self.validation_plan if plan is None else plan
         network = self.step.network
         network.eval()
         counts = DeviceCounts(self.num_classes, self.device)
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        for done, batch in enumerate(self.loader.batches(self.validation_plan), start=1):
+        for done, batch in enumerate(self.loader.batches(plan), start=1):
             with self._stoppable(lambda: report(done - 1, {})):  # noqa: B023 (called within this turn only)
                 patches, target = self._prepare(batch)
+                first = 0
                 for some, wanted in zip(
                     patches.split(self._piece(patches)), target.split(self._piece(patches)), strict=True
                 ):
                     with mixed_precision(self.device, self.step.precision):
                         logits = network(some)
                     counts.add(logits, wanted)
+                    if seen:
+                        seen(batch, first, logits, wanted)
+                    first += len(some)
                     loss_sum += self.step.loss(logits, wanted).to(torch.float64) * len(some)
             report(done, {})
         network.train()
-        return counts.matrix.cpu().numpy(), float(loss_sum) / max(len(self.validation_plan), 1)
+        return counts.matrix.cpu().numpy(), float(loss_sum) / max(len(plan), 1)
 
     def _piece(self, patches: torch.Tensor) -> int:
         return math.ceil(len(patches) / self.step.pieces)

@@ -25,3 +25,15 @@ class DeviceCounts:
             here = target == row
             # sums, and no bincount, which waits for the device to learn the largest index
             self.matrix[row] += torch.stack([(here & column).sum() for column in seen])
+
+
+@torch.no_grad()
+def patch_counts(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The confusion matrix of every patch, int64 (patch, class, class); their sum is what DeviceCounts adds."""
+    best, number = logits.argmax(dim=1), logits.shape[1]
+    seen = [best == column for column in range(number)]
+    rows = []
+    for row in range(number):
+        here = target == row
+        rows.append(torch.stack([(here & column).flatten(1).sum(dim=1) for column in seen], dim=1))
+    return torch.stack(rows, dim=1)
