@@ -1,0 +1,113 @@
+"""Small model files with seeded random weights, and a plain prediction to compare with.
+
+In:  a mode and the number of classes.
+Out: a model file as a fit writes it; labels made by a plain loop in float32.
+Running statistics are of noise, and the head's weights large, so that the classes differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from empatches import EMPatches
+
+from bone_backend.networks import model_file
+from bone_backend.networks.build import NetworkSpec, build_network
+
+
+def make_model(
+    path: Path, *, classes: int = 3, slices: int = 1, bone: dict | None = None, **metadata
+) -> Path:
+    """Save a U-Net with mobilenet_v2; slices > 1 makes it 2.5D."""
+    spec = NetworkSpec(
+        "U-Net", "mobilenet_v2", "2D" if slices == 1 else "2.5D", in_channels=slices, num_classes=classes
+    )
+    network = made_network(spec)
+    told = {
+        "num_classes": classes,
+        "in_channels": slices,
+        "mode": spec.mode,
+        "is_3d": False,
+        "model_arch": spec.architecture,
+        "backbone": spec.backbone,
+        "normalization": "ZScore",
+        **metadata,
+    }
+    model_file.save_model(path, state=network.state_dict(), metadata=told, bone=bone or {})
+    return path
+
+
+def made_network(spec: NetworkSpec) -> torch.nn.Module:
+    """The network with seeded random weights, in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = build_network(spec)
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0  # running statistics of the one batch below
+        with torch.no_grad():
+            network.train()(torch.randn(4, spec.in_channels, 64, 64))
+            head = network.segmentation_head[0]
+            torch.nn.init.normal_(head.weight, std=0.15)
+    return network.eval()
+
+
+def load_network(path: Path) -> torch.nn.Module:
+    """The network of a model file as it was fitted: float32, nothing folded."""
+    header = model_file.read_header(path)
+    network = build_network(header.spec)
+    network.load_state_dict(model_file.load_state(path, header))
+    return network.eval()
+
+
+def normalise(scan: np.ndarray, mode: str = "ZScore") -> np.ndarray:
+    """float64, by mean and population standard deviation, or range, of the voxels that are not 0."""
+    voxels = scan[scan != 0].astype(np.float64)
+    if mode == "ZScore":
+        return ((scan - voxels.mean()) / voxels.std()).clip(-5, 5)
+    return ((scan - voxels.min()) / (voxels.max() - voxels.min())).clip(0, 1)
+
+
+def plain_probabilities(
+    network: torch.nn.Module,
+    scan: np.ndarray,
+    *,
+    chunk: int,
+    overlap: float = 0.25,
+    mode: str = "ZScore",
+    slices: int = 1,
+) -> np.ndarray:
+    """Mean class probabilities (class, z, y, x): one chunk at a time, windows of empatches, float64."""
+    greys = normalise(scan, mode)
+    depth, height, width = scan.shape
+    half = slices // 2
+    pad_y, pad_x = ((-n) % 32 if n < chunk else 0 for n in (height, width))
+    greys = np.pad(greys, ((half, half), (0, 0), (0, 0)), mode="edge")
+    greys = np.pad(greys, ((0, 0), (0, pad_y), (0, pad_x)), mode="reflect")
+    planes = []
+    for z in range(depth):
+        tile = greys[z : z + slices]
+        _, indices = EMPatches().extract_patches(tile[0], chunk, overlap=overlap)
+        sums = counts = 0
+        for y0, y1, x0, x1 in indices:
+            with torch.no_grad():
+                logits = network(torch.tensor(tile[None, :, y0:y1, x0:x1], dtype=torch.float32))[0].numpy()
+            shares = np.exp(logits.astype(np.float64))
+            part = np.zeros((len(logits), *tile.shape[1:]))
+            part[:, y0:y1, x0:x1] = shares / shares.sum(axis=0)
+            sums, counts = sums + part, counts + part.sum(axis=0)
+        planes.append((sums / counts)[:, :height, :width])
+    return np.stack(planes, axis=1)
+
+
+def plain_labels(probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+    """Highest class, below the threshold 0."""
+    return np.where(probabilities.max(axis=0) < threshold, 0, probabilities.argmax(axis=0))
+
+
+def is_clear(probabilities: np.ndarray, threshold: float = 0.5, margin: float = 1e-3) -> np.ndarray:
+    """Where rounding cannot change the label."""
+    highest = np.sort(probabilities, axis=0)
+    return (highest[-1] - highest[-2] > margin) & (abs(highest[-1] - threshold) > margin)

@@ -1,0 +1,346 @@
+"""A scan is labelled as a plain loop would, in bounded memory, or refused with one clear message."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bone_backend.dataset.normalisation import Normalisation
+from bone_backend.errors import (
+    Cancelled,
+    HardwareError,
+    ModelFileError,
+    OptionError,
+    OutputError,
+    ScanError,
+)
+from bone_backend.inference.labels import ClassMap
+from bone_backend.inference.merging import Merger
+from bone_backend.inference.streaming import ChunkPredictor, plan_groups
+from bone_backend.inference.windows import layout
+from bone_backend.monitor import Monitor
+from bone_backend.networks import model_file
+from bone_backend.options import PredictOptions
+from bone_backend.prediction import label, predict, predict_job
+from bone_backend.progress import Recorder, silent
+from bone_backend.volumes.volume import Header, Volume, open_volume, peek, save
+
+from .prediction_models import is_clear, load_network, make_model, plain_labels, plain_probabilities
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that wait for each other are slow beside other tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return make_model(tmp_path_factory.mktemp("model") / "plain.pth")
+
+
+def made_scan(shape=(3, 100, 84), dtype=np.uint16, seed=0) -> np.ndarray:
+    """Blobs and noise on a dark border of zeros."""
+    random = np.random.default_rng(seed)
+    z, y, x = np.meshgrid(*(np.arange(n) for n in shape), indexing="ij")
+    greys = 120 + 80 * np.sin(y / 9 + z) * np.cos(x / 7) + random.normal(0, 10, shape)
+    greys[:, :5] = 0
+    top = 1.0 if np.dtype(dtype).kind == "f" else 1.0 if dtype == np.uint8 else 100.0
+    return (greys.clip(0, 250) * top).astype(dtype)
+
+
+@pytest.fixture(scope="module")
+def expected(model) -> np.ndarray:
+    """What the plain loop gives for the model and `made_scan()`."""
+    return plain_probabilities(load_network(model), made_scan(), chunk=64)
+
+
+@pytest.fixture
+def scan(tmp_path) -> Path:
+    save(tmp_path / "scan", made_scan(), voxel_size=(4.0, 2.0, 2.5))
+    return tmp_path / "scan"
+
+
+def options(scan: Path, model: Path, output: Path, **more) -> PredictOptions:
+    values = {"chunk_size": 64, "precision": "fp32", "device": "cpu", **more}
+    return PredictOptions.parse({"scan": scan, "model": model, "output": output, **values})
+
+
+def read(path: Path) -> np.ndarray:
+    with open_volume(path) as volume:
+        return volume.read(0, volume.header.shape[0])
+
+
+def test_labels_equal_a_plain_float32_loop(scan, model, tmp_path, expected):
+    result = predict(options(scan, model, tmp_path / "labels"))
+    found = read(tmp_path / "labels")
+    clear = is_clear(expected)
+    assert clear.mean() > 0.95
+    np.testing.assert_array_equal(found[clear], plain_labels(expected)[clear])
+    assert len(np.unique(found)) > 1
+    assert result.voxels == {str(v): int((found == v).sum()) for v in range(3)}
+    assert result.slices == 3
+    assert result.confidence["mean"] == pytest.approx(expected.max(axis=0).mean(), abs=0.003)
+    assert sum(result.confidence["histogram"]) == found.size
+
+
+def test_labels_keep_shape_voxel_size_and_are_8_bit(scan, model, tmp_path):
+    predict(options(scan, model, tmp_path / "labels.tif"))
+    told = peek(tmp_path / "labels.tif")
+    assert told.shape == (3, 100, 84)
+    assert told.dtype == np.uint8
+    assert told.voxel_size_um == pytest.approx((4.0, 2.0, 2.5))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_every_number_type_gives_the_labels_of_the_plain_loop(dtype, model, tmp_path):
+    scan = made_scan((2, 64, 64), dtype)
+    save(tmp_path / "scan.tif", scan)
+    predict(options(tmp_path / "scan.tif", model, tmp_path / "labels"))
+    expected = plain_probabilities(load_network(model), scan, chunk=64)
+    clear = is_clear(expected)
+    np.testing.assert_array_equal(read(tmp_path / "labels")[clear], plain_labels(expected)[clear])
+
+
+def test_a_scan_smaller_than_a_chunk_is_reflected_to_the_networks_multiple(model, tmp_path):
+    scan = made_scan((2, 40, 77))
+    save(tmp_path / "scan.tif", scan)
+    result = predict(options(tmp_path / "scan.tif", model, tmp_path / "labels", chunk_size=512))
+    assert result.chunk == (1, 64, 96)
+    expected = plain_probabilities(load_network(model), scan, chunk=512)
+    clear = is_clear(expected)
+    found = read(tmp_path / "labels")
+    assert found.shape == (2, 40, 77)
+    np.testing.assert_array_equal(found[clear], plain_labels(expected)[clear])
+
+
+def test_the_model_decides_how_greys_are_normalised(model, tmp_path):
+    scan = made_scan((2, 64, 64))
+    save(tmp_path / "scan.tif", scan)
+    other = make_model(tmp_path / "range.pth", normalization="minMax")
+    result = predict(options(tmp_path / "scan.tif", other, tmp_path / "labels"))
+    voxels = scan[scan != 0].astype(float)
+    assert result.normalisation["shift"] == pytest.approx(voxels.min())
+    assert result.normalisation["scale"] == pytest.approx(1 / (voxels.max() - voxels.min()))
+    expected = plain_probabilities(load_network(other), scan, chunk=64, mode="minMax")
+    clear = is_clear(expected)
+    np.testing.assert_array_equal(read(tmp_path / "labels")[clear], plain_labels(expected)[clear])
+
+
+def test_a_25d_model_sees_neighbouring_slices_and_the_border_slice_again(tmp_path):
+    model = make_model(tmp_path / "25d.pth", slices=5, classes=2)
+    scan = made_scan((9, 64, 64))
+    save(tmp_path / "scan.tif", scan)
+    expected = plain_probabilities(load_network(model), scan, chunk=64, slices=5)
+    clear = is_clear(expected)
+    for batch_size in (1, 3):
+        output = tmp_path / f"labels{batch_size}"
+        predict(options(tmp_path / "scan.tif", model, output, batch_size=batch_size))
+        np.testing.assert_array_equal(read(output)[clear], plain_labels(expected)[clear])
+
+
+def test_labels_are_the_same_for_any_batch_size(scan, model, tmp_path):
+    labels = []
+    for batch_size in (1, 7, None):
+        predict(options(scan, model, tmp_path / f"labels{batch_size}", batch_size=batch_size))
+        labels.append(read(tmp_path / f"labels{batch_size}"))
+    for other in labels[1:]:
+        assert (labels[0] != other).mean() < 1e-4  # rounding at exact ties only
+
+
+def test_label_values_of_the_model_file_are_written(scan, model, tmp_path):
+    classes = [
+        {"value": 0, "name": "background"},
+        {"value": 7, "name": "bone"},
+        {"value": 300, "name": "pin"},
+    ]
+    other = make_model(tmp_path / "valued.pth", bone={"classes": classes})
+    predict(options(scan, model, tmp_path / "plain"))
+    result = predict(options(scan, other, tmp_path / "valued"))
+    plain, valued = read(tmp_path / "plain"), read(tmp_path / "valued")
+    assert valued.dtype == np.uint16
+    same = valued == np.array([0, 7, 300], np.uint16)[plain]
+    assert same.mean() > 0.999  # the two models differ by the rounding of their running statistics
+    assert result.confidence["per_class"]["7"]["name"] == "bone"
+
+
+def test_a_high_threshold_sends_all_to_background_and_says_so(scan, model, tmp_path):
+    result = predict(options(scan, model, tmp_path / "labels", confidence_threshold=1.0))
+    kept = read(tmp_path / "labels")
+    assert (kept != 0).mean() < 0.01
+    assert result.confidence["uncertain_share"] > 0.1
+
+
+def test_gaussian_merging_differs_only_where_chunks_overlap(scan, model, tmp_path):
+    predict(options(scan, model, tmp_path / "uniform"))
+    predict(options(scan, model, tmp_path / "gaussian", merge="gaussian"))
+    differing = read(tmp_path / "uniform") != read(tmp_path / "gaussian")
+    assert 0 < differing.mean() < 0.2
+    assert not differing[:, :36, :20].any()  # only the first chunk is there
+
+
+def test_half_the_digits_change_hardly_a_clear_label(scan, model, tmp_path, expected):
+    predict(options(scan, model, tmp_path / "bf16", precision="bf16"))
+    clear = is_clear(expected, margin=0.2)
+    found = read(tmp_path / "bf16")  # random weights amplify rounding more than fitted ones
+    assert (found != plain_labels(expected))[clear].mean() < 0.05
+
+
+def test_the_job_takes_and_gives_plain_values(scan, model, tmp_path):
+    plain = {"scan": str(scan), "model": str(model), "output": str(tmp_path / "labels"), "chunk_size": 64}
+    result = predict_job({**plain, "device": "cpu"})
+    assert result["output"] == str(tmp_path / "labels")
+    assert result["peak_ram_gib"] > 0
+    assert result["peak_gpu_gib"] is None
+    assert set(result["voxels"]) == {"0", "1", "2"}
+
+
+def test_the_progress_tells_the_slices_and_reaches_its_end(scan, model, tmp_path):
+    told = Recorder()
+    predict(options(scan, model, tmp_path / "labels"), progress=told)
+    steps = [report.step for report in told.reports]
+    assert steps == sorted(steps)
+    assert steps[-1] == told.reports[-1].steps
+    assert told.reports[-1].message == "Labelled 3 slices"
+
+
+def test_a_stop_is_noticed_within_two_seconds_and_leaves_nothing(model, tmp_path):
+    save(tmp_path / "scan.tif", made_scan((1, 512, 512)).repeat(40, axis=0))
+    asked = []
+
+    def stop(step, steps, message, figures=None, /):
+        if message.startswith("Labelling"):
+            asked.append(time.monotonic())
+            raise Cancelled(message)
+
+    with pytest.raises(Cancelled):
+        predict(options(tmp_path / "scan.tif", model, tmp_path / "labels", chunk_size=512), progress=stop)
+    assert time.monotonic() - asked[0] < 2
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["scan.tif"]
+    assert not [
+        t for t in threading.enumerate() if t.name.startswith(("read ahead", "write behind", "monitor"))
+    ]
+
+
+class MadeVolume(Volume):
+    """As many equal slices as asked for, made when they are read."""
+
+    def __init__(self, shape):
+        self.header = Header("made", shape, np.dtype(np.uint16))
+
+    def _fill(self, z0, z1, out):
+        out[:] = np.arange(out.shape[2]) % 200
+
+
+class Nowhere:
+    """Takes labels and forgets them."""
+
+    def write(self, slab):
+        pass
+
+
+def peak_of(slices: int) -> float:
+    """Private RAM in MiB while a one-layer network labels that many slices of 256 x 256."""
+    torch.manual_seed(0)
+    network = torch.nn.Conv2d(1, 2, 3, padding=1).requires_grad_(False)
+    predictor = ChunkPredictor(network, device=torch.device("cpu"), precision=None, batch_size=2)
+    scan = MadeVolume((slices, 256, 256))
+    chunks = layout(scan.header.shape, (1, 256, 256), overlap=0.25)
+    merger = Merger(chunks, class_map=ClassMap.from_model(None, 2), depth=1, threshold=0.5)
+    groups = plan_groups(chunks, tiles_at_once=1)
+    numbers = Normalisation("ZScore", 100.0, 0.01, -5.0, 5.0)
+    with Monitor(interval_s=0.01) as monitor:
+        label(scan, Nowhere(), predictor, groups=groups, merger=merger, numbers=numbers, progress=silent)
+    return monitor.figures()["peak_ram_gib"] * 1024
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_slices():
+    peak_of(40)  # what torch keeps for itself
+    few, many = peak_of(40), peak_of(240)
+    assert many - few < 10  # MiB; 200 slices more have 25 MiB, their probabilities 100 MiB
+
+
+def test_chunks_that_the_network_cannot_take_are_refused_with_the_next_sizes(scan, model, tmp_path):
+    with pytest.raises(OptionError, match=r"chunk_size is 100; .* needs a multiple of 32. Use 96 or 128"):
+        predict(options(scan, model, tmp_path / "labels", chunk_size=100))
+
+
+def test_a_scan_of_another_number_type_is_refused(model, tmp_path):
+    np.save(tmp_path / "scan.npy", np.zeros((2, 64, 64), np.float64))
+    with pytest.raises(ScanError, match="float64; BONe takes uint8"):
+        predict(options(tmp_path / "scan.npy", model, tmp_path / "labels"))
+
+
+def test_a_model_that_does_not_say_its_normalisation_is_refused(scan, tmp_path):
+    model = make_model(tmp_path / "old.pth", normalization=None)
+    with pytest.raises(ModelFileError, match="does not say 'normalization'"):
+        predict(options(scan, model, tmp_path / "labels"))
+
+
+def test_labels_never_replace_the_scan_or_the_model(scan, model, tmp_path):
+    for output in (scan, tmp_path, model):
+        with pytest.raises(OutputError, match="which is or holds the"):
+            predict(options(scan, model, output, overwrite=True))
+    assert peek(scan).shape == (3, 100, 84)
+
+
+def test_existing_labels_are_kept_unless_overwriting_was_asked_for(scan, model, tmp_path):
+    predict(options(scan, model, tmp_path / "labels"))
+    with pytest.raises(OutputError, match="already"):
+        predict(options(scan, model, tmp_path / "labels"))
+    predict(options(scan, model, tmp_path / "labels", overwrite=True))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+def test_a_gpu_that_is_not_there_is_an_error_and_never_a_slow_run(scan, model, tmp_path):
+    with pytest.raises(HardwareError, match="device is cuda"):
+        predict(options(scan, model, tmp_path / "labels", device="cuda"))
+
+
+def test_a_network_that_gives_no_numbers_is_noticed(scan, tmp_path):
+    model = make_model(tmp_path / "nan.pth")
+    header = model_file.read_header(model)
+    state = model_file.load_state(model, header)
+    state["segmentation_head.0.bias"] += torch.nan
+    model_file.save_model(model, state=state, metadata={**header.metadata}, bone={})
+    with pytest.raises(ScanError, match="gives no numbers"):
+        predict(options(scan, model, tmp_path / "labels"))
+    assert not (tmp_path / "labels").exists()
+
+
+def test_weights_of_another_network_are_refused(scan, model, tmp_path):
+    header = model_file.read_header(model)
+    state = model_file.load_state(model, header)
+    told = {**header.metadata, "backbone": "resnet18"}
+    model_file.save_model(tmp_path / "wrong.pth", state=state, metadata=told, bone={})
+    with pytest.raises(ModelFileError, match="says it is a 2D U-Net with resnet18"):
+        predict(options(scan, tmp_path / "wrong.pth", tmp_path / "labels"))
+
+
+def test_a_damaged_slice_stops_the_run_by_name_and_leaves_nothing(scan, model, tmp_path):
+    broken = sorted(scan.iterdir())[1]
+    broken.write_bytes(broken.read_bytes()[:500])
+    with pytest.raises(ScanError, match=broken.name):
+        predict(options(scan, model, tmp_path / "labels"))
+    assert not (tmp_path / "labels").exists()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_labels_of_a_gpu_equal_those_of_the_cpu(scan, model, tmp_path, precision):
+    predict(options(scan, model, tmp_path / "cpu"))
+    result = predict(options(scan, model, tmp_path / "gpu", device="cuda", precision=precision))
+    assert (read(tmp_path / "cpu") != read(tmp_path / "gpu")).mean() < (
+        0.002 if precision == "fp32" else 0.03
+    )
+    assert result.peak_gpu_gib > 0
