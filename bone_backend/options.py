@@ -586,7 +586,8 @@ class FitOptions(Options):
         return faults + self._augmentation_faults()
 
     def _augmentation_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        faults = [(("transforms",), fault) for fault in transform_table.faults(self.transforms)]
+        faults: list[tuple[tuple[str, ...], str]] = []
+        faults += [(("transforms",), fault) for fault in transform_table.faults(self.transforms)]
         if self.transforms and not self.augmentation:
             faults.append(
                 (

@@ -17,11 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from . import transform_table
 from .dataset import augmentation
 from .dataset.checks import Labels
+from .dataset.choice import Choice
+from .dataset.contents import Holdings
 from .dataset.loader import Batch, Loader, PairSource, PatchLayout
 from .dataset.normalisation import Normalisation
-from .dataset.samples import PAPER_2D, PAPER_3D, Extent, Plan, draw_plan
+from .dataset.samples import Chances, Extent, Plan, draw_plan
 from .errors import FittingError
 from .networks.device import mixed_precision
 from .networks.optimization import learning_rate, set_rate
@@ -69,6 +72,7 @@ class Training:
         self.options, self.step, self.device = options, step, step.device
         self.extents, self.layout, self.num_classes = extents, layout, labels.num_classes
         self.training_scans, self.validation_scans = scans
+        self.holdings = Holdings.of(labels.contents) if labels.contents else None
         self.numbers = augmentation.Numbers.of(normalisations, self.device)
         self.classes = torch.from_numpy(labels.table).to(self.device)
         self.loader = Loader(
@@ -90,7 +94,7 @@ class Training:
 
     def _plan(self, scans: tuple[int, ...], epoch: int, *, is_training: bool) -> Plan:
         options, is_3d = self.options, self.layout.is_3d
-        paper = PAPER_3D if is_3d else PAPER_2D
+        is_varied = is_training and options.augmentation
         return draw_plan(
             self.extents,
             self.layout.patch,
@@ -99,9 +103,27 @@ class Training:
             max_overlap=options.max_patch_overlap,
             seed=options.seed,
             epoch=epoch,
-            chances=paper if is_training and options.augmentation else None,
+            chances=_chances(options) if is_varied else None,
+            transforms=transform_table.read(options.transforms) if is_varied else None,
+            choice=self._choice(is_training=is_training),
             tile_depth=options.tile_depth if is_3d else 1,
             shuffle=is_training,
+        )
+
+    def _choice(self, *, is_training: bool) -> Choice | None:
+        """What the user wishes of tiles and patches; None for every tile once."""
+        options = self.options
+        if self.holdings is None:
+            return None
+        if not is_training:
+            is_skipped = options.empty_tiles == "skip everywhere"
+            return Choice(self.holdings, skip_empty=is_skipped, purpose="validation")
+        return Choice(
+            self.holdings,
+            skip_empty=options.empty_tiles != "keep",
+            foreground_share=options.foreground_share,
+            class_balance=options.class_balance,
+            weights=options.scan_weights,
         )
 
     def train(self, epoch: int, *, first: int, report: Report) -> Iterator[int]:
@@ -219,3 +241,14 @@ class Training:
                 f"the loss is no longer a number: {skipped} of {done} steps of this epoch had a gradient that is not finite. "
                 "The best model so far is kept. Try a smaller learning_rate, precision fp32, or clip_gradient 1."
             )
+
+
+def _chances(options: FitOptions) -> Chances:
+    return Chances(
+        flip=options.flip_chance,
+        turn=options.turn_probability,
+        brightness=options.brightness_probability,
+        brightness_range=options.brightness_range,
+        contrast=options.contrast_probability,
+        contrast_range=options.contrast_range,
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import ScanError
 from ..progress import Progress, silent
 from ..volumes.volume import Volume
+from .contents import Contents, ContentsMaker
 
 SCAN_DTYPES = ("uint8", "uint16", "int16", "float32")
 # A mask with more values than this is taken for a scan that stands in the mask's place.
@@ -25,12 +26,14 @@ class Labels:
     """What the masks hold.
 
     values: label value of each class, ascending; its index is the class index. table: int64, label value of a mask as
-    stored -> class index, `IGNORED` for voxels that do not count. counts: voxels of each class, one row a mask.
+    stored -> class index, `IGNORED` for voxels that do not count. counts: voxels of each class, one row a mask. contents: what
+    the slices of each mask hold, None where nobody asked.
     """
 
     values: tuple[int, ...]
     table: np.ndarray
     counts: np.ndarray
+    contents: tuple[Contents, ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -83,31 +86,38 @@ def _name(volume: Volume) -> str:
 
 
 def count_labels(
-    mask: Volume, *, progress: Progress = silent, message: str = "Counting labels"
+    mask: Volume,
+    *,
+    progress: Progress = silent,
+    message: str = "Counting labels",
+    contents: ContentsMaker | None = None,
 ) -> dict[int, int]:
     """Voxels of every label value that occurs, read slab by slab.
 
-    Stops early with more than 65,536 values. Raises ScanError for negative values.
+    contents: is told what every slice holds. Stops early with more than 65,536 values.
     """
     found: dict[int, int] = {}
     depth = mask.header.shape[0]
     for z0, z1 in mask.slabs(8 << 20):
         progress(z0, depth, message)
-        slab = mask.read(z0, z1)
-        if slab.dtype.itemsize <= 2 and slab.dtype.kind == "u":
-            counts = np.zeros(np.iinfo(slab.dtype).max + 1, dtype=np.int64)
-            for plane in slab:  # bincount makes an int64 copy; a plane keeps it small
-                seen = np.bincount(plane.ravel())
-                counts[: len(seen)] += seen
-            values = np.flatnonzero(counts)
-            amounts = counts[values]
-        else:
-            values, amounts = np.unique(slab, return_counts=True)
-        for value, amount in zip(values.tolist(), amounts.tolist(), strict=True):
-            found[int(value)] = found.get(int(value), 0) + int(amount)
+        for z, plane in enumerate(mask.read(z0, z1), start=z0):
+            values, amounts = _count_plane(plane)
+            for value, amount in zip(values.tolist(), amounts.tolist(), strict=True):
+                found[int(value)] = found.get(int(value), 0) + int(amount)
+            if contents is not None:
+                contents.add(z, plane, values, amounts)
         if len(found) > 65_536:
             break
     return dict(sorted(found.items()))
+
+
+def _count_plane(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a slice and how often each occurs."""
+    if plane.dtype.itemsize <= 2 and plane.dtype.kind == "u":
+        seen = np.bincount(plane.ravel())  # makes an int64 copy; a plane keeps it small
+        values = np.flatnonzero(seen)
+        return values, seen[values]
+    return np.unique(plane, return_counts=True)
 
 
 def read_labels(

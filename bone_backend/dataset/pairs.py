@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import OptionError, ScanError
 from ..options import FitOptions, Pair
@@ -18,6 +18,7 @@ from ..volumes.header import Header
 from ..volumes.store import PatchSource, cache_folder, open_source
 from ..volumes.volume import Volume, open_volume
 from . import checks
+from .contents import ContentsMaker
 from .loader import PairSource
 from .samples import Extent, PatchShape
 
@@ -61,19 +62,23 @@ def open_pairs(
                 for volume in opened:
                     undo.callback(volume.close)
                 faults += checks.pair_faults(*opened, number=number)
-                faults += checks.size_faults(
-                    opened[0].header.shape, patch, name=name, multiple=multiple
-                )
+                faults += checks.size_faults(opened[0].header.shape, patch, name=name, multiple=multiple)
         if faults:
             raise ScanError("\n".join(dict.fromkeys(faults)))
         whole = [opened for opened in volumes if opened]
-        sources, found = _read_masks(whole, names, progress)
+        makers = [ContentsMaker(with_places=options.needs_places) for _ in whole]
+        sources, found = _read_masks(whole, names, makers=makers, progress=progress)
         labels = checks.read_labels(
             found,
             [str(pair.mask) for pair in options.pairs],
             map_labels=options.map_labels,
             ignore_label=options.ignore_label,
         )
+        contents = tuple(
+            maker.by_class(labels.table, labels.num_classes, slices=mask.header.shape[0])
+            for maker, (_, mask) in zip(makers, whole, strict=True)
+        )
+        labels = replace(labels, contents=contents)
         unknown = [item.value for item in options.class_names if item.value not in labels.values]
         if unknown:
             raise OptionError(
@@ -102,16 +107,21 @@ def _open_both(pair: Pair, number: int, faults: list[str]) -> tuple[Volume, Volu
 
 
 def _read_masks(
-    volumes: Sequence[tuple[Volume, Volume]], names: Sequence[str], progress: Progress
+    volumes: Sequence[tuple[Volume, Volume]],
+    names: Sequence[str],
+    *,
+    makers: Sequence[ContentsMaker],
+    progress: Progress,
 ) -> tuple[list[tuple[PatchSource, PatchSource]], list[dict[int, int]]]:
-    """Sources of every pair, and the label values of every mask."""
+    """Sources of every pair, and the label values of every mask; its maker learns what its slices hold."""
     store = cache_folder() / "store"
     sources, found = [], []
-    for number, ((scan, mask), name) in enumerate(zip(volumes, names, strict=True)):
+    for number, ((scan, mask), name, maker) in enumerate(zip(volumes, names, makers, strict=True)):
         part = Part(progress, first=100 * number, share=100, steps=100 * len(volumes))
         part(0, 1, f"Checking {name}")
         sources.append((open_source(scan, folder=store), open_source(mask, folder=store)))
-        found.append(checks.count_labels(mask, progress=part, message=f"Checking the mask of {name}"))
+        told = f"Checking the mask of {name}"
+        found.append(checks.count_labels(mask, progress=part, message=told, contents=maker))
     return sources, found
 
 

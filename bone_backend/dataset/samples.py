@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,8 +64,11 @@ class Plan:
         return self._taken(slice(first, None, step))
 
     def _taken(self, some: slice) -> Plan:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Plan(**{name: None if value is None else value[some] for name, value in values.items()})
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        taken: dict[str, Any] = {
+            name: None if value is None else value[some] for name, value in values.items()
+        }
+        return Plan(**taken)
 
 
 @dataclass(frozen=True)
