@@ -336,7 +336,7 @@ class Keeper:
             "versions": versions(),
             "machine": {
                 "system": platform.platform(),
-                "processor": platform.processor(),
+                "processor": platform.machine(),  # platform.processor() starts a process, which a host must not
                 "threads": torch.get_num_threads(),
             },
             "figures": figures,

@@ -97,7 +97,7 @@ class IoU(Door):
 
 def _scores(score: dict[str, Any]) -> str:
     told = f"IoU {_number(score['iou'])}, Dice {_number(score['dice'])}"
-    return f"{told}, {score['reference_voxels']:,} voxels in the reference"
+    return f"{told} ({score['reference_voxels']:,} voxels)"
 
 
 def _number(value: float | None) -> str:

@@ -24,6 +24,7 @@ from .installation import lacking
 from .panel import Panel
 from .running import HostProgress, Outcome, run
 
+READY = "Press Apply."
 MOST_LINES = 4  # of faults in the panel; a message box shows them all
 
 
@@ -52,7 +53,8 @@ class Door(abc.ABC):
             self.panel.adopt_data()
             self.facts = self._watch.look(self.panel.connections)
             self.show()
-            self.panel.tell("missing", self._listed([self.in_words(told) for told in self.faults()]))
+            faults = [self.in_words(told) for told in self.faults()]
+            self.panel.tell("missing", self._listed(faults) if faults else READY)
         except BoneError as error:
             self.panel.tell("missing", self.in_words(str(error)))
         except Exception as error:  # Avizo's answer to an exception is not known; the panel must go on
@@ -84,7 +86,7 @@ class Door(abc.ABC):
         if outcome.fault:
             self._refuse(outcome.fault)
         else:
-            self.panel.tell("missing", "")
+            self.panel.tell("missing", READY)
             self.panel.tell("result", self.in_words(self.tell(outcome)))
             print(f"{self.form.title}: {self.panel.lines['result'].text}")
 

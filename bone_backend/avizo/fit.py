@@ -87,10 +87,9 @@ class DLFit(Door):
         began = "Stopped. " if outcome.is_stopped else ""
         if not result.get("model"):
             return began + "No epoch was finished, so there is no model."
-        return (
-            f"{began}Best model: {result['model']} (epoch {result['best_epoch']}, validation IoU "
-            f"{result['best_val_iou']:.4f})"
-        )
+        print(f"{self.form.title}: {result['model']}")
+        score = f"epoch {result['best_epoch']}, validation IoU {result['best_val_iou']:.4f}"
+        return f"{began}Best model: {Path(result['model']).name} ({score})"
 
     def _pairs(self) -> list[tuple[int, Facts, Facts]]:
         """Number, scan and mask of the pairs that are whole."""

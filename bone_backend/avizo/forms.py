@@ -79,7 +79,11 @@ def _pairs() -> tuple[Connection, ...]:
 
 def _volumes(options: type[Options], types: tuple[str, ...]) -> tuple[Connection, ...]:
     fields = [field for field in options.option_fields() if field.kind == "volume"]
-    return tuple(Connection(field.name, field.label, field.help, types) for field in fields)
+    # What stands behind a colon is about files.
+    return tuple(
+        Connection(field.name, field.label, field.help.partition(":")[0].rstrip(".") + ".", types)
+        for field in fields
+    )
 
 
 FIT = Form(

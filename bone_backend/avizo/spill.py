@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +84,7 @@ def spilling(key: str) -> Iterator[Spill]:
 
     Raises OutputError where the cache folder cannot be written.
     """
-    home = cache_folder() / "avizo"
+    home, began = cache_folder() / "avizo", time.time()
     folder = home / hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     remove_orphans(home)
     try:
@@ -95,8 +97,20 @@ def spilling(key: str) -> Iterator[Spill]:
         yield Spill(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        _forget_statistics(folder, since=began)
         with contextlib.suppress(OSError):
             home.rmdir()  # where it is empty
+
+
+def _forget_statistics(folder: Path, *, since: float) -> None:
+    """Remove what was remembered of the scans in a folder that is gone (dataset/sidecar.py)."""
+    for kept in (cache_folder() / "statistics").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            is_young = kept.stat().st_mtime >= since - 2
+            if is_young and Path(json.loads(kept.read_text("utf-8"))["fingerprint"]["path"]).is_relative_to(
+                folder.resolve()
+            ):
+                kept.unlink()
 
 
 def remove_orphans(home: Path) -> None:
