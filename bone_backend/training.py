@@ -185,6 +185,46 @@ class Training:
         network.train()
         return counts.matrix.cpu().numpy(), float(loss_sum) / max(len(plan), 1)
 
+    def rehearse(self, plan: Plan, *, learn: bool, check: Callable[[], None]) -> tuple[float, float]:
+        """Seconds to read the patches of `plan`, at most one batch, and to train on them (or to validate).
+
+        Nothing is changed, bit for bit. check: called now and then on a CPU; it may raise.
+        """
+        network, began = self.step.network, time.perf_counter()
+        batches = self.loader.batches(plan)
+        batch = next(batches)
+        read = time.perf_counter() - began
+        with self._untouched(), contextlib.closing(batches), self._stoppable(check):
+            network.train(learn)
+            began = time.perf_counter()
+            patches, target = self._prepare(batch)
+            if learn:
+                self.step.rehearse(patches, target)
+            else:
+                with torch.no_grad(), mixed_precision(self.device, self.step.precision):
+                    logits = network(patches)
+                DeviceCounts(self.num_classes, self.device).add(logits, target)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            return read, time.perf_counter() - began
+
+    @contextlib.contextmanager
+    def _untouched(self) -> Iterator[None]:
+        """Put back the network's buffers and mode, and all random states."""
+        network, is_cuda = self.step.network, self.device.type == "cuda"
+        buffers, was_training = [buffer.clone() for buffer in network.buffers()], network.training
+        random, random_cuda = torch.get_rng_state(), torch.cuda.get_rng_state_all() if is_cuda else []
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, before in zip(network.buffers(), buffers, strict=True):
+                    buffer.copy_(before)
+            network.train(was_training)
+            torch.set_rng_state(random)
+            if is_cuda:
+                torch.cuda.set_rng_state_all(random_cuda)
+
     def _piece(self, patches: torch.Tensor) -> int:
         return math.ceil(len(patches) / self.step.pieces)
 

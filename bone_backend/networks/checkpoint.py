@@ -20,7 +20,10 @@ from .step import Step
 
 @dataclass
 class Position:
-    """How far a fit has come. batches: done in this epoch. sums, counts: of this epoch. history: a row for each epoch."""
+    """How far a fit has come. batches: done in this epoch. sums, counts: of this epoch. history: a row for each epoch.
+
+    best_counts: confusion counts of the validation in the best epoch, rows reference.
+    """
 
     epoch: int = 0
     batches: int = 0
@@ -30,6 +33,7 @@ class Position:
     best_epoch: int = 0
     best_score: float = -1.0
     best_file: str = ""
+    best_counts: list[list[int]] = field(default_factory=list)
     seconds: float = 0.0
 
 

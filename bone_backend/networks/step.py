@@ -98,6 +98,20 @@ class Step:
         if self._gathered >= self.accumulate:
             self.flush()
 
+    def rehearse(self, patches: torch.Tensor, target: torch.Tensor) -> None:
+        """Go through a batch as a step does, and forget it: no weight changes, gradients are dropped, sums stay.
+
+        Buffers of the network and random states are the caller's to put back. Raises what torch raises when the memory
+        does not suffice.
+        """
+        assert not self._gathered
+        kept = self._loss_sum.clone(), self.patches
+        try:
+            self._add_gradients(patches, target, lambda _logits, _target: None)
+        finally:
+            self._loss_sum, self.patches = kept
+            self.optimizer.zero_grad(set_to_none=True)
+
     def flush(self) -> None:
         """Change the weights by the gradients gathered so far, if there are any."""
         if self._gathered == 0:
