@@ -21,7 +21,7 @@ import torch
 
 from . import catalogue, jobs
 from .dataset.checks import SCAN_DTYPES
-from .dataset.normalisation import Normalisation, normalisation
+from .dataset.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .dataset.statistics import Statistics
 from .errors import HardwareError, ModelFileError, OptionError, OutputError, ScanError
 from .inference import streaming
@@ -44,7 +44,6 @@ log = logging.getLogger("bone.prediction")
 
 STATISTICS_SHARE = 5  # per cent of the progress
 LOOK_S = 0.2  # between two looks for a stop
-NORMALISATIONS = ("ZScore", "minMax")
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) 
     if model.metadata.get("normalization") not in NORMALISATIONS:
         raise ModelFileError(
             f"{options.model.name} does not say 'normalization', so it is unknown which grey values its "
-            f"network expects. It was {' or '.join(NORMALISATIONS)} when it was fitted."
+            f"network expects. It was one of {', '.join(NORMALISATIONS)} when it was fitted."
         )
     for name, other in (("scan", options.scan), ("model file", options.model)):
         if _holds(options.output, other):
@@ -149,7 +148,7 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
 
     Raises OptionError where the network cannot take chunks of the size asked for.
     """
-    multiple = catalogue.size_multiples(model.architecture, model.backbone, model.mode, model.stride)
+    multiple = model.spec.multiples
     edge = max(multiple[1:])
     least = max(catalogue.minimum_size(model.architecture, model.backbone), edge)
     depth = options.chunk_depth if model.mode == "3D" else 1
@@ -190,7 +189,7 @@ def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.n
         ) from error
     network = network.eval().requires_grad_(False)
     is_3d = model.mode == "3D"
-    depth, *edges = catalogue.size_multiples(model.architecture, model.backbone, model.mode, model.stride)
+    depth, *edges = model.spec.multiples
     edge = max(2 * max(edges), catalogue.minimum_size(model.architecture, model.backbone))
     example = torch.zeros((1, model.in_channels, *((2 * depth, edge, edge) if is_3d else (edge, edge))))
     fold_batch_norm(network, example)

@@ -7,6 +7,7 @@ Running statistics are of noise, and the head's weights large, so that the class
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,24 @@ from bone_backend.networks.build import NetworkSpec, build_network
 
 
 def make_model(
-    path: Path, *, classes: int = 3, slices: int = 1, bone: dict | None = None, **metadata
+    path: Path,
+    *,
+    classes: int = 3,
+    slices: int = 1,
+    is_3d: bool = False,
+    bone: dict | None = None,
+    **metadata: object,
 ) -> Path:
-    """Save a U-Net with mobilenet_v2; slices > 1 makes it 2.5D."""
-    spec = NetworkSpec(
-        "U-Net", "mobilenet_v2", "2D" if slices == 1 else "2.5D", in_channels=slices, num_classes=classes
-    )
+    """Save a U-Net with mobilenet_v2 (resnet18 in 3D); slices > 1 makes it 2.5D."""
+    mode = "3D" if is_3d else "2D" if slices == 1 else "2.5D"
+    backbone = "resnet18" if is_3d else "mobilenet_v2"
+    spec = NetworkSpec("U-Net", backbone, mode, in_channels=slices, num_classes=classes)
     network = made_network(spec)
     told = {
         "num_classes": classes,
         "in_channels": slices,
         "mode": spec.mode,
-        "is_3d": False,
+        "is_3d": is_3d,
         "model_arch": spec.architecture,
         "backbone": spec.backbone,
         "normalization": "ZScore",
@@ -45,10 +52,11 @@ def made_network(spec: NetworkSpec) -> torch.nn.Module:
         torch.manual_seed(7)
         network = build_network(spec)
         for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
+            if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)):
                 module.momentum = 1.0  # running statistics of the one batch below
         with torch.no_grad():
-            network.train()(torch.randn(4, spec.in_channels, 64, 64))
+            edges = (32, 64, 64) if spec.mode == "3D" else (64, 64)
+            network.train()(torch.randn(4, spec.in_channels, *edges))
             head = network.segmentation_head[0]
             torch.nn.init.normal_(head.weight, std=0.15)
     return network.eval()
@@ -100,6 +108,29 @@ def plain_probabilities(
             sums, counts = sums + part, counts + part.sum(axis=0)
         planes.append((sums / counts)[:, :height, :width])
     return np.stack(planes, axis=1)
+
+
+def plain_probabilities_3d(
+    network: torch.nn.Module, scan: np.ndarray, *, chunk: tuple[int, int, int]
+) -> np.ndarray:
+    """The same for a 3D network; chunks (z, y, x) overlap by a quarter along every axis."""
+    greys = normalise(scan)
+    pads = [(0, (-n) % 32 if n < size else 0) for n, size in zip(scan.shape, chunk, strict=True)]
+    greys = np.pad(greys, pads, mode="reflect")
+    spans = [
+        EMPatches().extract_patches(np.zeros(n), size, overlap=0.25)[1]
+        for n, size in zip(greys.shape, chunk, strict=True)
+    ]
+    sums = counts = 0
+    for (z0, z1), (y0, y1), (x0, x1) in itertools.product(*spans):
+        cut = torch.tensor(greys[None, None, z0:z1, y0:y1, x0:x1], dtype=torch.float32)
+        with torch.no_grad():
+            shares = np.exp(network(cut)[0].numpy().astype(np.float64))
+        part = np.zeros((len(shares), *greys.shape))
+        part[:, z0:z1, y0:y1, x0:x1] = shares / shares.sum(axis=0)
+        sums, counts = sums + part, counts + part.sum(axis=0)
+    depth, height, width = scan.shape
+    return (sums / counts)[:, :depth, :height, :width]
 
 
 def plain_labels(probabilities: np.ndarray, threshold: float = 0.5) -> np.ndarray:

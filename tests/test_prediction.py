@@ -30,7 +30,14 @@ from bone_backend.prediction import label, predict, predict_job
 from bone_backend.progress import Recorder, silent
 from bone_backend.volumes.volume import Header, Volume, open_volume, peek, save
 
-from .prediction_models import is_clear, load_network, make_model, plain_labels, plain_probabilities
+from .prediction_models import (
+    is_clear,
+    load_network,
+    make_model,
+    plain_labels,
+    plain_probabilities,
+    plain_probabilities_3d,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +152,20 @@ def test_a_25d_model_sees_neighbouring_slices_and_the_border_slice_again(tmp_pat
         output = tmp_path / f"labels{batch_size}"
         predict(options(tmp_path / "scan.tif", model, output, batch_size=batch_size))
         np.testing.assert_array_equal(read(output)[clear], plain_labels(expected)[clear])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [20, 50])
+def test_a_3d_model_reads_slabs_that_overlap_in_depth_too(depth, tmp_path):
+    model = make_model(tmp_path / "3d.pth", is_3d=True, classes=2)
+    scan = made_scan((depth, 70, 40))
+    save(tmp_path / "scan.tif", scan)
+    plain = plain_probabilities_3d(load_network(model), scan, chunk=(32, 64, 64))
+    result = predict(options(tmp_path / "scan.tif", model, tmp_path / "labels", chunk_depth=32))
+    clear = is_clear(plain)
+    assert result.chunk == (32, 64, 64)
+    assert clear.mean() > 0.95
+    np.testing.assert_array_equal(read(tmp_path / "labels")[clear], plain_labels(plain)[clear])
 
 
 def test_labels_are_the_same_for_any_batch_size(scan, model, tmp_path):
