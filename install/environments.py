@@ -34,9 +34,9 @@ print(json.dumps([n for n, v in wanted.items() if have.get(n) not in v]))
 """
 
 HOW_TO_CPU = (
-    "No CPU build of torch is where pip looks. On Linux these builds are on PyTorch's own index (its start page "
-    "names it): give it with --index URL, or a folder of wheels with --wheels DIR. The plain build, without "
-    "--torch, runs on CPUs as well; it only takes more room."
+    "No CPU build of torch is where pip looks. On Linux these builds are on PyTorch's own index (its start "
+    "page names it): give it with --index URL, or a folder of wheels with --wheels DIR. The plain build, "
+    "without --torch, runs on CPUs as well; it only takes more room."
 )
 
 # torch/version.py alone: importing torch takes seconds.
