@@ -27,6 +27,7 @@ from .networks import model_file
 from .networks.build import NetworkSpec
 from .networks.checkpoint import Position, load_checkpoint, save_checkpoint
 from .networks.complexity import complexity
+from .networks.device import describe
 from .networks.optimization import learning_rate
 from .options import FitOptions, dump
 from .run_folder import CHECKPOINT, RECORD, SPLIT, RunFolder
@@ -84,6 +85,7 @@ class Keeper:
         self._began = self._saved = time.monotonic()
         self._seconds_before = 0.0
         self._result: FitResult | None = None
+        self.split: dict[str, Any] = {}
 
     @property
     def network(self) -> torch.nn.Module:
@@ -93,7 +95,7 @@ class Keeper:
     def log_start(self, device: str) -> None:
         """Say what this fit is about to do, and write the split."""
         names = [pair.name for pair in self.pairs]
-        split: dict[str, Any] = {
+        split = self.split = {
             "training": [names[i] for i in self.training.training_scans],
             "validation": [names[i] for i in self.training.validation_scans],
             "training_patches": len(self.training.plan(0)),
@@ -124,9 +126,9 @@ class Keeper:
         """Go on from the checkpoint of the run folder, or from the start if the run broke off before the first."""
         if not self.options.resume:
             return
-        path = self.folder.path / CHECKPOINT
+        path = self.options.resume / CHECKPOINT
         if not path.is_file():
-            log.warning("The run in %s has no checkpoint yet; it starts again.", self.folder.path)
+            log.warning("The run in %s has no checkpoint yet; it starts again.", path.parent)
             return
         self.position = load_checkpoint(path, network=self.network, step=self.training.step)
         self.training.counts.matrix += torch.tensor(self.position.counts, device=self.training.device)
@@ -180,6 +182,7 @@ class Keeper:
         earlier = position.best_file
         if score > position.best_score:
             position.best_epoch, position.best_score = position.epoch, score
+            position.best_counts = counts.tolist()
             position.best_file = model_file.model_name(self.options.name, epoch=position.epoch, score=score)
             self._save_model(position.best_file)
         step.clear()
@@ -324,6 +327,13 @@ class Keeper:
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
+    def _pace(self) -> dict[str, float]:
+        """Patches per second, and the share of the time spent waiting for data, over all epochs."""
+        rows = self.position.history
+        seconds = max(sum(row["seconds"] for row in rows), 1e-9)
+        names = ("patches_per_s", "waiting_share") if rows else ()
+        return {name: round(sum(row[name] * row["seconds"] for row in rows) / seconds, 4) for name in names}
+
     def _record(self, figures: dict[str, Any]) -> dict[str, Any]:
         result = self._result
         assert result is not None
@@ -333,13 +343,20 @@ class Keeper:
             },
             "options": dump(self.options),
             "device": str(self.training.device),
+            "device_name": describe(self.training.device, self.training.step.precision),
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "classes": self.classes(),
+            "split": self.split,
+            "confusion": self.position.best_counts,
+            "parameters": self.complexity.parameters,
+            "multiply_adds": self.complexity.multiply_adds,
             "versions": versions(),
             "machine": {
                 "system": platform.platform(),
                 "processor": platform.machine(),  # platform.processor() starts a process, which a host must not
                 "threads": torch.get_num_threads(),
             },
-            "figures": figures,
+            "figures": figures | self._pace(),
             "seconds_in_all": self._seconds(),
             "inputs": [
                 {

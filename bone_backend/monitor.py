@@ -1,4 +1,4 @@
-"""Watch what a run takes: RAM, GPU memory and GPU use.
+"""Watch what a run takes: RAM, GPU memory and GPU use, and what it reads.
 
 In:  the time between `with Monitor()` and its end, and the device that computes.
 Out: peaks and means as plain figures.
@@ -50,9 +50,11 @@ class Monitor:
         self._thread: threading.Thread | None = None
         self._started = time.perf_counter()
         self._gpu_due = 0.0
+        self._read_before: dict[str, int] = {}
 
     def __enter__(self) -> Monitor:
         self._started = time.perf_counter()
+        self._read_before = bytes_read()
         self._gpus = find_gpus(self.device)
         self._stopped.clear()
         self._sample()
@@ -71,6 +73,8 @@ class Monitor:
     def figures(self) -> dict[str, Any]:
         """What was seen: seconds, peak_ram_gib, mean_ram_gib; with a GPU also the three below.
 
+        read_mib_per_s: of files, mean since the start; disk_mib_per_s: the part that came from the disk and not from the
+        system's cache (where the system tells it).
         peak_gpu_gib: most memory of one GPU that this process held (None where the driver does not tell).
         mean_gpu_percent: share of the time in which a kernel was resident, mean over the GPUs in use.
         gpus: for each GPU its name, peak_gib of all processes, own_peak_gib, mean_percent and peak_percent.
@@ -81,6 +85,9 @@ class Monitor:
                 "peak_ram_gib": self._peak / GIB,
                 "mean_ram_gib": self._sum / max(self._samples, 1) / GIB,
             }
+            for name, count in bytes_read().items():
+                rate = (count - self._read_before.get(name, count)) / max(figures["seconds"], 1e-9)
+                figures[f"{name}_mib_per_s"] = rate / 2**20
             if self._gpus:
                 gpus = {gpu.index: gpu.figures() for gpu in self._gpus}
                 own = [gpu["own_peak_gib"] for gpu in gpus.values() if gpu["own_peak_gib"] is not None]
@@ -122,6 +129,17 @@ def private_bytes() -> int:
     if sys.platform == "win32":
         return int(process.memory_info().private)
     return int(process.memory_full_info().uss)
+
+
+def bytes_read() -> dict[str, int]:
+    """Bytes that this process has read: "read" in all, "disk" from the disk itself; without what the system hides."""
+    try:
+        counters = psutil.Process().io_counters()
+    except (AttributeError, OSError, psutil.Error):  # macOS has none; a container may forbid it
+        return {}
+    if hasattr(counters, "read_chars"):
+        return {"read": counters.read_chars, "disk": counters.read_bytes}
+    return {"read": counters.read_bytes}
 
 
 class _Gpu:
