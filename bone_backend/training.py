@@ -190,11 +190,12 @@ class Training:
 
         Nothing is changed, bit for bit. check: called now and then on a CPU; it may raise.
         """
-        network, began = self.step.network, time.perf_counter()
+        began = time.perf_counter()
         batches = self.loader.batches(plan)
         batch = next(batches)
         read = time.perf_counter() - began
-        with self._untouched(), contextlib.closing(batches), self._stoppable(check):
+        network = self.step.network
+        with self._untouched(), self._stoppable(check):
             network.train(learn)
             began = time.perf_counter()
             patches, target = self._prepare(batch)
@@ -206,7 +207,9 @@ class Training:
                 DeviceCounts(self.num_classes, self.device).add(logits, target)
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
-            return read, time.perf_counter() - began
+            computed = time.perf_counter() - began
+        next(batches, None)  # gives the buffers back
+        return read, computed
 
     @contextlib.contextmanager
     def _untouched(self) -> Iterator[None]:
