@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import OptionError, ScanError
 from ..progress import Progress, silent
 from ..volumes.abstract import Volume
+from ..volumes.array import ArrayVolume
 from ..volumes.header import Header
 from ..volumes.volume import open_volume
 from . import sidecar
@@ -86,11 +87,21 @@ def _count(volume: Volume, z0: int, z1: int, *, tally: Tally) -> Iterator[int]:
     """Count slices z0 to z1 and yield after each slab how far it has come."""
     header = volume.header
     step = min(max(1, SLAB_BYTES // header.slice_bytes), z1 - z0)
-    buffer = np.empty((step, *header.shape[1:]), header.dtype)
+    in_memory = _array_of(volume)
+    buffer = None if in_memory is not None else np.empty((step, *header.shape[1:]), header.dtype)
     for start in range(z0, z1, step):
         end = min(start + step, z1)
-        tally.add(volume.read(start, end, out=buffer[: end - start]), start)
+        if buffer is None:
+            tally.add(in_memory[start:end], start)
+        else:
+            tally.add(volume.read(start, end, out=buffer[: end - start]), start)
         yield end
+
+
+def _array_of(volume: Volume) -> Any:
+    """The array (z, y, x) of a volume that lies in memory as it would be read, or None."""
+    array = volume.array if isinstance(volume, ArrayVolume) else None
+    return array if array is not None and array.flags.c_contiguous and array.dtype.isnative else None
 
 
 # ---- several scans, as a job

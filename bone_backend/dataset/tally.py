@@ -94,10 +94,10 @@ def _statistics(
     """values: int64 (n,) rising, without gaps in use; counts: int64 (n,), all above 0."""
     if values.size == 0:
         raise no_voxels(name)
-    pairs = list(zip(values.tolist(), counts.tolist(), strict=True))  # Python's whole numbers do not overflow
-    count = sum(n for _, n in pairs)
-    total = sum(value * n for value, n in pairs)
-    squares = sum(value * value * n for value, n in pairs)
+    count = int(counts.sum())
+    total = int(values @ counts)
+    # Squares are below 2^32: in two steps no sum of int64 overflows, up to 2^44 voxels.
+    squares = int(values**2 @ (counts & 0x3FFF)) + (int(values**2 @ (counts >> 14)) << 14)
     ends = np.cumsum(counts)
     return Statistics(
         count=count,
