@@ -17,7 +17,7 @@ STEP, FIRST, SECOND = (n - 2**64 for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B
 
 def bits(seeds: torch.Tensor, count: int, *, stream: int) -> torch.Tensor:
     """64 random bits int64 (patch, count): number i is output i of splitmix64 with a state made of seed and stream."""
-    state = _mix(seeds + stream * STEP)
+    state = _mix(seeds + torch.tensor(stream, device=seeds.device) * STEP)
     return _mix(state[:, None] + torch.arange(1, count + 1, device=seeds.device)[None] * STEP)
 
 
