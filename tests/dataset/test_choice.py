@@ -25,6 +25,7 @@ def made_masks():
 
 
 MASKS = made_masks()
+SLICE = PatchShape(1, 32, 32)
 
 
 def holdings(masks=MASKS, **more):
@@ -40,9 +41,7 @@ def holdings(masks=MASKS, **more):
     )
 
 
-def plan(
-    choice, *, epoch=0, masks=MASKS, patch=PatchShape(1, 32, 32), per_tile=3, tile_depth=1, scans=None, **more
-):
+def plan(choice, *, epoch=0, masks=MASKS, patch=SLICE, per_tile=3, tile_depth=1, scans=None, **more):
     asked = {"max_overlap": 0.3, "seed": 5, "chances": PAPER_2D} | more
     return draw_plan(
         [Extent(*mask.shape) for mask in masks],
