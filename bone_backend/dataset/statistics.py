@@ -31,7 +31,9 @@ __all__ = ["PERCENTILES", "VOXELS", "Statistics", "measure", "measure_job"]
 
 SLAB_BYTES = 8 * 2**20  # read at once
 PART_BYTES = 64 * 2**20  # counted by one process at once: short enough to stop at any time
-ALONE_BYTES = 128 * 2**20  # up to here other processes take longer to start than to count
+# Up to here other processes take longer to start (0.3 s) than to count: bytes of uncompressed whole numbers.
+ALONE_BYTES = 512 * 2**20
+FLOAT_EFFORT, DECODING_EFFORT = 5, 5  # how much longer a byte of such scans takes
 
 
 class Tally(Protocol):
@@ -111,6 +113,7 @@ def _array_of(volume: Volume) -> Any:
 class _Scan:
     path: Path
     header: Header
+    effort: int  # in bytes of an uncompressed scan of whole numbers
     mark: Mapping[str, Any] | None  # its fingerprint; None where nothing shall be remembered
 
     def parts(self) -> Iterator[tuple[int, int]]:
@@ -138,7 +141,9 @@ def measure_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any
         n: _first_tally(scan.header, voxels=voxels, percentiles=percentiles) for n, scan in missing.items()
     }
     try:
-        _count_scans(missing, tallies, processes=_processes(options, missing.values()), progress=progress)
+        _count_scans(
+            missing, tallies, processes=_processes(options, list(missing.values())), progress=progress
+        )
     finally:
         close_opened()
     for n, scan in missing.items():
@@ -157,17 +162,20 @@ def _scan(entry: Mapping[str, Any], question: Mapping[str, Any]) -> _Scan:
     with open_volume(path) as volume:
         is_kept = entry.get("remember", True) and volume.files
         mark = sidecar.fingerprint(path, volume.files, question) if is_kept else None
-        return _Scan(path, volume.header, mark)
+        effort = volume.header.nbytes * (1 if volume.slices else DECODING_EFFORT)
+        effort *= FLOAT_EFFORT if volume.header.dtype.kind == "f" else 1
+        return _Scan(path, volume.header, effort, mark)
 
 
-def _processes(options: Mapping[str, Any], scans: Any) -> int:
+def _processes(options: Mapping[str, Any], scans: Sequence[_Scan]) -> int:
     if not os.environ.get("BONE_IS_WORKER"):
         return 1  # the host is a window or Avizo, or its main program cannot be started a second time
     asked = options.get("processes")
     if asked is not None:
         return max(1, int(asked))
-    total_bytes = sum(scan.header.nbytes for scan in scans)
-    return 1 if total_bytes <= ALONE_BYTES else min(usable_cores(), -(-total_bytes // PART_BYTES), 32)
+    parts = sum(len(list(scan.parts())) for scan in scans)
+    effort = sum(scan.effort for scan in scans)
+    return 1 if effort <= ALONE_BYTES else min(usable_cores(), parts, 32)
 
 
 def _count_scans(
