@@ -59,6 +59,11 @@ class DLFit(Door):
         except OptionError as error:
             return faults + [told for told in error.faults if " pair" not in told]  # those are told above
         faults += self._size_faults(options)
+        if not faults:
+            try:
+                self._split(options)
+            except OptionError as error:
+                faults += error.faults
         if resumed is None:
             try:
                 check_free(options.output, overwrite=options.overwrite)
@@ -84,6 +89,9 @@ class DLFit(Door):
 
     def tell(self, outcome: Outcome) -> str:
         result = outcome.result or {}
+        if result.get("dry_run"):
+            self.panel.tell("estimate", "\n".join([*result["told"], *result["warnings"]]))
+            return "Nothing was fitted; the estimate is above."
         began = "Stopped. " if outcome.is_stopped else ""
         if not result.get("model"):
             return began + "No epoch was finished, so there is no model."
@@ -170,29 +178,33 @@ class DLFit(Door):
             for fault in checks.size_faults(shape, patch, name=scan.name, multiple=multiple)
         ]
 
-    def _estimate(self) -> str:
-        """Which scans train and validate, and how many patches an epoch has; "" while it cannot be said."""
-        pairs = self._pairs()
-        if len(pairs) < FEWEST_PAIRS:
-            return ""
-        try:
-            options = FitOptions.parse({**self._values(self._named_pairs()), "output": "any"})
-        except OptionError:
-            return ""
-        scans = [scan for _, scan, _ in pairs]
+    def _split(self, options: FitOptions) -> tuple[list[int], tuple[int, ...], tuple[int, ...]]:
+        """Patches of each scan; which scans train and which validate. Raises OptionError."""
+        scans = [scan for _, scan, _ in self._pairs()]
         depth = options.tile_depth if options.mode == "3D" else 1
         sizes = [count_tiles(Extent(*shape), depth) * options.patches_per_tile for shape in shapes_zyx(scans)]
-        subjects, _ = subjects_of(self.panel.options["subjects"].read(), len(pairs))
+        subjects, _ = subjects_of(self.panel.options["subjects"].read(), len(scans))
+        return sizes, *split_scans(sizes, options.train_split, seed=options.seed, subjects=subjects)
+
+    def _estimate(self) -> str:
+        """Which scans train and validate, and how many patches an epoch has; "" while it cannot be said."""
+        scans = [scan for _, scan, _ in self._pairs()]
         try:
-            train, validation = split_scans(sizes, options.train_split, seed=options.seed, subjects=subjects)
-        except BoneError as error:
-            return str(error)
+            options = FitOptions.parse({**self._values(self._named_pairs()), "output": "any"})
+            sizes, train, validation = self._split(options)
+        except OptionError:
+            return ""
         patches = sum(sizes[i] for i in train)
+        batches = -(-patches // options.batch_size)
         told = [
-            f"{patches:,} patches ({-(-patches // options.batch_size):,} batches) an epoch from "
-            + ", ".join(scans[i].name for i in train),
-            f"Validation on {sum(sizes[i] for i in validation):,} patches from "
-            + ", ".join(scans[i].name for i in validation),
+            f"{patches:,} patches ({batches:,} batches) an epoch from {_names(scans, train)}",
+            f"Validation on {sum(sizes[i] for i in validation):,} patches from {_names(scans, validation)}",
             *pair_notes(self.facts),
         ]
         return "\n".join(told)
+
+
+def _names(scans: list[Facts], chosen: tuple[int, ...]) -> str:
+    """Names of some scans, in a line that is not too long."""
+    names = [scans[i].name for i in chosen]
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

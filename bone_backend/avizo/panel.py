@@ -6,6 +6,7 @@ Out: the values of the options as any other door gives them; only those ports vi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -40,9 +41,12 @@ class Panel:
         if field is None:
             return
         data.disconnect()
-        free = next((port for port in self.connections.values() if port.source() is None), None)
-        if free is not None:
-            free.connect(field)
+        for port in self.connections.values():
+            if port.source() is None:
+                with contextlib.suppress(TypeError):  # an object of the wrong type
+                    port.connect(field)
+            if port.source() is not None and port.source().name == field.name:
+                return
 
     def values(self, options: type[Options], beside: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The values of those options that mean something now; what the user left empty is absent.
