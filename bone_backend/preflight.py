@@ -1,0 +1,339 @@
+"""What a fit will take, told before it begins: patches, time, RAM, GPU memory and disk.
+
+In:  a fit that is ready to begin.
+Out: a Preflight, from one measured training step and one validation batch on real patches; warnings in words.
+The measured step is undone bit for bit, so a fit gives the same weights with and without it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from .dataset.samples import PatchShape, Plan
+from .errors import HardwareError
+from .monitor import GIB, private_bytes
+from .networks.device import describe, free_bytes
+from .networks.step import Step, is_out_of_memory
+from .training import Training
+
+log = logging.getLogger("bone.fitting")
+
+# On a CPU so many patches are measured, and what they take is scaled to the batch: a batch that does not fit into RAM would
+# end the process before it could be told. On a GPU the whole batch is measured.
+MEASURED_PATCHES = 4
+# A measurement is repeated while all together took less; the first one pays for what is prepared only once.
+MEASURE_S = 2.0
+# Beside what is kept for the way back, a step needs room for about so many of its largest tensors.
+TRANSIENT = 3
+# Largest number of patch pairs that are looked at for their overlap.
+MOST_PAIRS = 2_000_000
+OPTIMIZER_COPIES = {"Adam": 2, "AdamW": 2, "SGD": 1}
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a fit will take. *_gib: GiB; *_free_gib: what can be had; *_s: seconds. epochs: that are left.
+
+    crowded_share: patches that overlap another one of their tile by more than max_patch_overlap.
+    """
+
+    training_scans: tuple[str, ...]
+    validation_scans: tuple[str, ...]
+    training_patches: int
+    validation_patches: int
+    steps: int
+    validation_batches: int
+    epochs: int
+    batch_size: int
+    device: str
+    step_s: float
+    validation_batch_s: float
+    epoch_s: float
+    total_s: float
+    ram_gib: float
+    ram_free_gib: float
+    gpu_gib: float | None
+    gpu_free_gib: float | None
+    disk_gib: float
+    disk_free_gib: float
+    crowded_share: float
+    warnings: tuple[str, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values, with the sentences of `told`."""
+        return {"dry_run": True, **asdict(self), "told": self.told()}
+
+    def told(self) -> list[str]:
+        """In words, without the warnings."""
+        gpu = (
+            f"{self.gpu_gib:.1f} GiB on the GPU ({self.gpu_free_gib:.1f} GiB can be had), "
+            if self.gpu_gib is not None and self.gpu_free_gib is not None
+            else ""
+        )
+        return [
+            f"Training on {_listing(self.training_scans)}: {self.training_patches:,} patches, {self.steps:,} steps an epoch.",
+            f"Validation on {_listing(self.validation_scans)}: {self.validation_patches:,} patches, "
+            f"{self.validation_batches:,} batches.",
+            f"Time on {self.device}: about {duration(self.epoch_s)} an epoch, {duration(self.total_s)} for "
+            f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'} ({self.step_s:.3g} s a step).",
+            f"Memory: about {self.ram_gib:.1f} GiB of RAM ({self.ram_free_gib:.1f} GiB can be had), {gpu}"
+            f"{self.disk_gib:.2g} GiB on disk ({self.disk_free_gib:.1f} GiB free).",
+        ]
+
+    def log(self) -> None:
+        """Tell the figures and the warnings."""
+        for line in self.told()[2:]:  # the split is in the log already
+            log.info("%s", line)
+        for warning in self.warnings:
+            log.warning("%s", warning)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Seconds a patch to read and to compute; bytes: RAM beyond what is held now, and GPU memory at its peak."""
+
+    read_s: float
+    compute_s: float
+    ram_bytes: float = 0.0
+    gpu_bytes: float = 0.0
+    is_too_large: bool = False
+
+
+def estimate(
+    training: Training,
+    *,
+    names: Sequence[str],
+    folder: Path,
+    epochs: int,
+    check: Callable[[], None] = lambda: None,
+) -> Preflight:
+    """Measure a step and say what a fit will take.
+
+    names: of all scans. folder: the run folder, or where it will be. epochs: that are left. check: called now and then; it may
+    raise Cancelled. Nothing in `training` is changed.
+    """
+    options, step = training.options, training.step
+    plan = training.plan(0)
+    batch = min(options.batch_size, len(plan))
+    held, available = private_bytes(), int(psutil.virtual_memory().available)
+    learnt = _measure(training, plan, learn=True, check=check)
+    validated = _measure(training, training.validation_plan, learn=False, check=check)
+    weights = _tensor_bytes([*step.network.parameters(), *step.network.buffers()])
+    gradients = _tensor_bytes([p for p in step.network.parameters() if p.requires_grad])
+    moments = OPTIMIZER_COPIES[options.optimizer] * gradients
+    missing = moments if not step.optimizer.state else 0
+    buffers = _buffer_bytes(training) * (options.loader_threads + 2)
+    is_gpu = training.device.type == "cuda"
+    on_cpu = 0 if is_gpu else learnt.ram_bytes + gradients + missing
+    ram = held + buffers + on_cpu
+    gpu = learnt.gpu_bytes + missing if is_gpu else None
+    gpu_free = free_bytes(training.device) + torch.cuda.memory_allocated(training.device) if is_gpu else None
+    # at the worst moment: the old and the new checkpoint, the best model twice, and the last one
+    disk = 2 * (weights + moments) + 3 * weights
+    per_patch = [max(found.compute_s, found.read_s / options.loader_threads) for found in (learnt, validated)]
+    validation = per_patch[1] * len(training.validation_plan)
+    epoch_s = per_patch[0] * len(plan) + validation
+    crowded = crowded_share(
+        plan, training.layout.patch, per_tile=options.patches_per_tile, limit=options.max_patch_overlap
+    )
+    found = Preflight(
+        training_scans=tuple(names[i] for i in training.training_scans),
+        validation_scans=tuple(names[i] for i in training.validation_scans),
+        training_patches=len(plan),
+        validation_patches=len(training.validation_plan),
+        steps=training.train_batches,
+        validation_batches=training.validation_batches,
+        epochs=epochs,
+        batch_size=options.batch_size,
+        device=describe(training.device, step.precision),
+        step_s=per_patch[0] * batch,
+        validation_batch_s=per_patch[1] * min(options.batch_size, len(training.validation_plan)),
+        epoch_s=epoch_s,
+        total_s=epoch_s * epochs + validation,  # the report looks at the validation patches once more
+        ram_gib=ram / GIB,
+        ram_free_gib=(held + available) / GIB,
+        gpu_gib=None if gpu is None else gpu / GIB,
+        gpu_free_gib=None if gpu_free is None else gpu_free / GIB,
+        disk_gib=disk / GIB,
+        disk_free_gib=_free_disk(folder) / GIB,
+        crowded_share=crowded,
+        warnings=(),
+    )
+    warnings = _warnings(found, training, is_too_large=learnt.is_too_large)
+    return Preflight(**{**vars(found), "warnings": tuple(warnings)})
+
+
+def _measure(training: Training, plan: Plan, *, learn: bool, check: Callable[[], None]) -> _Measured:
+    """The first patches of a plan, read and computed; the quickest of the measurements."""
+    batch = min(training.options.batch_size, len(plan))
+    is_gpu = training.device.type == "cuda"
+    count = batch if is_gpu else min(batch, MEASURED_PATCHES)
+    some, began = plan.part(0, count), time.perf_counter()
+    read, compute, kept = 0.0, float("inf"), _Kept(training.step)
+    if is_gpu:
+        torch.cuda.reset_peak_memory_stats(training.device)
+    while True:
+        kept = _Kept(training.step)
+        try:
+            with saved_tensors_hooks(kept.take, lambda tensor: tensor):
+                seconds = training.rehearse(some, learn=learn, check=check)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError, HardwareError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return _smaller(training, some, learn=learn, check=check)
+        read = max(read, seconds[0])
+        is_quicker = seconds[1] < 0.9 * compute
+        compute = min(compute, seconds[1])
+        if not is_quicker or time.perf_counter() - began + seconds[1] > MEASURE_S:
+            break
+    return _Measured(
+        read_s=read / count,
+        compute_s=compute / count,
+        ram_bytes=(kept.total + TRANSIENT * kept.largest) * batch / count,
+        gpu_bytes=torch.cuda.max_memory_allocated(training.device) if is_gpu else 0.0,
+    )
+
+
+def _smaller(training: Training, some: Plan, *, learn: bool, check: Callable[[], None]) -> _Measured:
+    """What a batch would take that is too large for the memory, from a quarter of it."""
+    if training.device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(training.device)
+    count = max(1, len(some) // 4)
+    before = torch.cuda.memory_allocated(training.device) if training.device.type == "cuda" else 0
+    try:
+        read, compute = training.rehearse(some.part(0, count), learn=learn, check=check)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError, HardwareError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise HardwareError(
+            f"the memory of {training.device} does not suffice, not even for {count} patches. "
+            "Use a smaller patch_size, batch_size or backbone, or close other programs."
+        ) from error
+    peak = torch.cuda.max_memory_allocated(training.device) if training.device.type == "cuda" else 0
+    return _Measured(
+        read_s=read / count,
+        compute_s=compute / count,
+        gpu_bytes=before + (peak - before) * len(some) / count,
+        is_too_large=True,
+    )
+
+
+class _Kept:
+    """Counts the bytes that a forward pass keeps for the way back, each piece of memory once, without the weights."""
+
+    def __init__(self, step: Step):
+        self._known = {p.untyped_storage().data_ptr() for p in step.network.parameters()}
+        self.total = self.largest = 0
+
+    def take(self, tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._known:
+            self._known.add(storage.data_ptr())
+            self.total += storage.nbytes()
+            self.largest = max(self.largest, storage.nbytes())
+        return tensor
+
+
+def _tensor_bytes(tensors: Sequence[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _buffer_bytes(training: Training) -> int:
+    """Of one batch as it is read."""
+    count = training.options.batch_size
+    grey, labels = training.layout.grey_shape(count), training.layout.label_shape(count)
+    sizes = [
+        (pair.scan.header.dtype.itemsize, pair.mask.header.dtype.itemsize) for pair in training.loader.pairs
+    ]
+    return int(np.prod(grey)) * max(a for a, _ in sizes) + int(np.prod(labels)) * max(b for _, b in sizes)
+
+
+def _free_disk(folder: Path) -> int:
+    """Bytes free where the folder is, or will be."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return shutil.disk_usage(place).free
+
+
+def crowded_share(plan: Plan, patch: PatchShape, *, per_tile: int, limit: float) -> float:
+    """Share of the patches that another patch of their tile covers by more than `limit`.
+
+    The patches of a tile follow each other in the plan. Of large plans the first tiles are looked at.
+    """
+    if per_tile < 2 or limit >= 1:
+        return 0.0
+    tiles = max(1, min(len(plan) // per_tile, MOST_PAIRS // per_tile**2))
+    corner = np.stack([plan.z, plan.y, plan.x], axis=1)[: tiles * per_tile].reshape(tiles, per_tile, 3)
+    size = np.array(patch, np.int64)
+    shared = np.ones((tiles, per_tile, per_tile))
+    for axis in range(3):
+        apart = np.abs(corner[:, :, None, axis] - corner[:, None, :, axis])
+        shared *= np.clip(size[axis] - apart, 0, None) / size[axis]
+    shared[:, np.arange(per_tile), np.arange(per_tile)] = 0
+    return float((shared.max(axis=2) > limit + 1e-9).mean())
+
+
+def _warnings(found: Preflight, training: Training, *, is_too_large: bool) -> list[str]:
+    options = training.options
+    warnings = []
+    smaller = "Use a smaller batch_size, patch_size or backbone"
+    if found.ram_gib > found.ram_free_gib:
+        warnings.append(
+            f"The fit needs about {found.ram_gib:.1f} GiB of RAM, but {found.ram_free_gib:.1f} GiB can be had. "
+            f"{smaller}, or close other programs."
+        )
+    if found.gpu_gib is not None and found.gpu_free_gib is not None:
+        if is_too_large or found.gpu_gib > found.gpu_free_gib:
+            warnings.append(
+                f"A batch of {options.batch_size} patches needs about {found.gpu_gib:.1f} GiB on the GPU, but "
+                f"{found.gpu_free_gib:.1f} GiB can be had; it will be taken in smaller pieces, which is slower. {smaller}."
+            )
+    elif is_too_large:
+        warnings.append(f"A batch of {options.batch_size} patches does not fit into RAM. {smaller}.")
+    if found.disk_gib > found.disk_free_gib:
+        warnings.append(
+            f"The run folder needs about {found.disk_gib:.1f} GiB, but {found.disk_free_gib:.1f} GiB are free there. "
+            "Make room, or choose another output."
+        )
+    if found.crowded_share > 0:
+        warnings.append(
+            f"{found.crowded_share:.0%} of the patches overlap another patch of their tile by more than max_patch_overlap "
+            f"{options.max_patch_overlap:g}: {options.patches_per_tile} patches of {options.patch_size} px have no room for "
+            "less in the smallest scans. Use fewer patches_per_tile, or a smaller patch_size."
+        )
+    return warnings
+
+
+def duration(seconds: float) -> str:
+    """In words that are exact enough for a plan.
+
+    >>> duration(0.8), duration(75), duration(4000), duration(200_000)
+    ('1 s', '75 s', '1 h 7 min', '2 d 8 h')
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _listing(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:8])
+    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown

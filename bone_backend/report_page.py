@@ -1,0 +1,286 @@
+"""The report of a fit as one page of HTML that needs nothing from outside.
+
+In:  the record of the run, and the review of its validation scans, if there is one.
+Out: the text of the page.
+Everything that a user has named is escaped; numbers are those of record.json, rounded only for the eye.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import metrics
+from .charts import Line, line_chart
+from .report_pictures import example_svg
+from .report_style import STYLE
+from .report_tables import repeat_section, time_section, words_for_time
+
+if TYPE_CHECKING:
+    from .review import Example, Review
+
+MOST_POINTS = 500  # epochs in charts and table; of more, every n-th is shown
+TRAINING, VALIDATION, NEUTRAL = "#0072b2", "#d55e00", "#444444"
+
+Record = Mapping[str, Any]
+
+
+def page(record: Record, *, review: Review | None, left_out: str = "") -> str:
+    """The whole page.
+
+    record: as in record.json. left_out: why there is no review, as the end of a sentence ("because ...").
+    """
+    name = escape(str(record["options"]["name"]))
+    parts = [
+        "<!DOCTYPE html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>{name}: fit report</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<style>{STYLE}</style></head><body><main>",
+        _head(record, name),
+        _curves(record),
+        _scores(record, review, left_out),
+        _examples(record, review, left_out),
+        time_section(record),
+        repeat_section(record),
+        "</main></body></html>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _head(record: Record, name: str) -> str:
+    result, options = record["result"], record["options"]
+    epochs, asked = result["epochs"], options["epochs"]
+    outcomes = {
+        "done": f"All {epochs} epochs were done." if epochs > 1 else "The one epoch was done.",
+        "stopped": f"Stopped by the user after {epochs} of {asked} epochs.",
+        "stopped early": f"Stopped early after {epochs} of {asked} epochs: the validation score rose no more.",
+        "failed": f"Broke off with a fault after {epochs} of {asked} epochs; log.txt tells which.",
+    }
+    mode = {"2D": "2D", "2.5D": f"2.5D with {options['slices']} slices", "3D": "3D"}[options["mode"]]
+    tiles = []
+    if result["best_val_iou"] is not None:
+        tiles.append(
+            _tile(
+                "Validation mIoU", f"{result['best_val_iou']:.4f}", f"best, in epoch {result['best_epoch']}"
+            )
+        )
+        for item in record["classes"]:
+            value = _of_class(result["val_iou_per_class"], item["value"])
+            tiles.append(_tile(f"IoU {_swatch(item)}", _score(value), escape(item["name"])))
+    tiles.append(_tile("Time", words_for_time(record["seconds_in_all"]), f"{epochs} epochs"))
+    model = escape(str(result["model"]).replace("\\", "/").rsplit("/", 1)[-1]) if result["model"] else "none"
+    return "\n".join(
+        [
+            f"<header><p class=kind>BONe fit report</p><h1>{name}</h1>",
+            f"<p>{escape(options['architecture'])} with {escape(options['backbone'])}, {mode}, "
+            f"{record['parameters'] / 1e6:.1f} million parameters, on {escape(record['device_name'])}. "
+            f"{outcomes[result['outcome']]} Written {escape(record['written'][:16].replace('T', ' '))} UTC.</p>",
+            f"<p>Best model: <code>{model}</code></p>",
+            f"<div class=tiles>{''.join(tiles)}</div></header>",
+        ]
+    )
+
+
+def _tile(title: str, value: str, note: str) -> str:
+    return f"<div class=tile><div class=label>{title}</div><div class=value>{value}</div><div class=note>{note}</div></div>"
+
+
+def _swatch(item: Record) -> str:
+    return f'<span class=swatch style="background:{escape(item["colour"])}"></span>'
+
+
+def _of_class(scores: Mapping[Any, Any], value: int) -> float | None:
+    """Keys are text after a way through JSON."""
+    return scores.get(str(value), scores.get(value))
+
+
+def _score(value: float | None) -> str:
+    return "absent" if value is None or np.isnan(value) else f"{value:.4f}"
+
+
+def _curves(record: Record) -> str:
+    rows = _thinned(record["scores"], record["result"]["best_epoch"])
+    if not rows:
+        return "<section><h2>Learning curves</h2><p>No epoch was finished.</p></section>"
+    epochs = [row["epoch"] for row in rows]
+    best = record["result"]["best_epoch"] or None
+
+    def column(name: str) -> list[float | None]:
+        return [row.get(name) for row in rows]
+
+    classes = [
+        Line(item["name"], column(f"val_iou_{item['value']}"), item["colour"]) for item in record["classes"]
+    ]
+    shown = [value for line in classes for value in line.values if value is not None]
+    lowest = np.floor(min(shown, default=0.0) * 10) / 10
+    charts = [
+        line_chart(
+            "Loss",
+            [
+                Line("training", column("train_loss"), TRAINING),
+                Line("validation", column("val_loss"), VALIDATION),
+            ],
+            x=epochs,
+            mark=best,
+        ),
+        line_chart(
+            "Validation IoU",
+            [*classes, Line("mean", column("val_miou"), NEUTRAL, dashed=True)],
+            x=epochs,
+            low=float(lowest),
+            high=1.0,
+            mark=best,
+        ),
+        line_chart(
+            "Learning rate", [Line("at the end of the epoch", column("learning_rate"), TRAINING)], x=epochs
+        ),
+        line_chart(
+            "Seconds an epoch",
+            [Line("training and validation", column("seconds"), TRAINING)],
+            x=epochs,
+            low=0.0,
+        ),
+    ]
+    note = (
+        ""
+        if len(rows) == len(record["scores"])
+        else f" {len(rows)} of {len(record['scores'])} epochs are shown."
+    )
+    return (
+        "<section><h2>Learning curves</h2><div class=charts>"
+        + "\n".join(f"<div>{chart}</div>" for chart in charts)
+        + f"</div>{_epoch_table(record, rows)}<p class=note>All numbers are in <code>scores.csv</code>.{note}</p></section>"
+    )
+
+
+def _thinned(rows: Sequence[Record], best: int) -> list[Record]:
+    """At most about MOST_POINTS rows, the best and the last among them."""
+    step = -(-len(rows) // MOST_POINTS)
+    return [row for row in rows if step == 1 or row["epoch"] % step == 0 or row["epoch"] in (best, len(rows))]
+
+
+def _epoch_table(record: Record, rows: Sequence[Record]) -> str:
+    names = {
+        "epoch": "epoch",
+        "train_loss": "training loss",
+        "val_loss": "validation loss",
+        "train_miou": "training mIoU",
+        "val_miou": "validation mIoU",
+        **{f"val_iou_{item['value']}": f"IoU {item['name']}" for item in record["classes"]},
+    }
+    head = "".join(f"<th>{escape(name)}</th>" for name in names.values())
+    best = record["result"]["best_epoch"]
+    body = "".join(
+        f"<tr{' class=best' if row['epoch'] == best else ''}>"
+        + "".join(f"<td>{row[key] if key == 'epoch' else _score(row.get(key))}</td>" for key in names)
+        + "</tr>"
+        for row in rows
+    )
+    return f"<details><summary>Every epoch as a table</summary><table class=numbers><tr>{head}</tr>{body}</table></details>"
+
+
+def _scores(record: Record, review: Review | None, left_out: str) -> str:
+    counts = np.asarray(record["confusion"], np.int64) if record.get("confusion") else None
+    if review is not None:
+        counts = review.counts.sum(axis=0)
+    if counts is None:
+        return ""
+    told = (
+        _scan_table(record, review)
+        if review is not None
+        else f"<p class=missing>The scores of the single scans were left out, {escape(left_out)}.</p>"
+    )
+    return (
+        "<section><h2>Scores of the best model</h2>"
+        f"<p>On the {record['split']['validation_patches']:,} validation patches, which are the same in every epoch.</p>"
+        f"<div class=scores><div><h3>Confusion</h3>{_confusion(record, counts)}</div><div><h3>Validation scans</h3>{told}"
+        "</div></div></section>"
+    )
+
+
+def _confusion(record: Record, counts: np.ndarray) -> str:
+    classes = record["classes"]
+    head = "".join(f"<th>{_swatch(item)} {escape(item['name'])}</th>" for item in classes)
+    rows = []
+    for item, row in zip(classes, counts, strict=True):
+        total = int(row.sum())
+        cells = "".join(_confusion_cell(int(count), total) for count in row)
+        rows.append(f"<tr><th class=row>{_swatch(item)} {escape(item['name'])}</th>{cells}</tr>")
+    return (
+        f"<table class=confusion><tr><td></td><th colspan={len(classes)} class=over>predicted as</th></tr>"
+        f"<tr><th class=row>reference</th>{head}</tr>{''.join(rows)}</table>"
+        "<p class=note>Share of each reference class; below it, voxels.</p>"
+    )
+
+
+def _confusion_cell(count: int, total: int) -> str:
+    if not total:
+        return "<td>none</td>"
+    share = count / total
+    red, green, blue = (round(255 + (dark - 255) * share) for dark in (33, 102, 172))
+    ink = "#ffffff" if share > 0.55 else "#222222"
+    return f'<td style="background:rgb({red},{green},{blue});color:{ink}"><b>{share:.2%}</b><br><small>{count:,}</small></td>'
+
+
+def _scan_table(record: Record, review: Review) -> str:
+    head = "".join(f"<th>{_swatch(item)} {escape(item['name'])}</th>" for item in record["classes"])
+    rows = []
+    every = [*zip(review.scans, review.patches, review.counts, strict=True)]
+    if len(every) > 1:
+        every.append(("all", review.patches.sum(), review.counts.sum(axis=0)))
+    for number, (scan, patches, counts) in enumerate(every):
+        scores = metrics.iou(counts)
+        cells = "".join(f"<td>{_score(score)}</td>" for score in scores)
+        kind = " class=best" if number == len(review.scans) else ""
+        rows.append(
+            f"<tr{kind}><th class=row>{escape(scan)}</th><td>{patches:,}</td>{cells}<td>{_score(metrics.mean(scores))}</td></tr>"
+        )
+    return (
+        f"<table class=numbers><tr><th class=row>scan</th><th>patches</th>{head}<th>mean</th></tr>{''.join(rows)}</table>"
+        "<p class=note>IoU of each class.</p>"
+    )
+
+
+def _examples(record: Record, review: Review | None, left_out: str) -> str:
+    if review is None:
+        if not record["result"]["best_epoch"]:
+            return ""
+        return f"<section><h2>Examples</h2><p class=missing>Examples were left out, {escape(left_out)}.</p></section>"
+    titles = {
+        "worst": "Worst patches: the lowest mean IoU",
+        "typical": "Typical patches: the median of each validation scan",
+    }
+    legend = " ".join(
+        f"{_swatch(item)} {escape(item['name'])}" for item in record["classes"] if item["value"]
+    )
+    parts = [f"<section class=examples><h2>Examples from the validation scans</h2><p>{legend}</p>"]
+    for kind, title in titles.items():
+        found = [(i, example) for i, example in enumerate(review.examples) if example.kind == kind]
+        if found:
+            parts.append(f"<h3>{title}</h3>")
+            parts += [_example(record, number, example) for number, example in found]
+    return "\n".join([*parts, "</section>"])
+
+
+def _example(record: Record, number: int, example: Example) -> str:
+    z, y, x = example.place
+    scores = ", ".join(
+        f"{item['name']} {score:.3f}"
+        for item, score in zip(record["classes"], example.iou, strict=True)
+        if not np.isnan(score)
+    )
+    told = (
+        f"{example.scan}, slice {z + 1}, at x {x}, y {y}. IoU {scores}; mean {metrics.mean(example.iou):.3f}"
+    )
+    drawing = example_svg(
+        f"patch{number}",
+        example.grey,
+        reference=example.reference,
+        prediction=example.prediction,
+        colours=[item["colour"] for item in record["classes"]],
+        label=told,
+    )
+    return f"<figure>{drawing}<figcaption>{escape(told)}</figcaption></figure>"
