@@ -7,15 +7,17 @@ Told once, in the order in which things happen. Memory holds the network and the
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from . import catalogue, jobs
+from . import catalogue, jobs, preflight, report, scalars
 from .dataset import checks
 from .dataset.loader import PatchLayout
 from .dataset.normalisation import normalisation
@@ -34,6 +36,7 @@ from .networks.optimization import build_optimizer
 from .networks.step import Step
 from .networks.weights import initialise
 from .options import FitOptions, dump
+from .preflight import Preflight
 from .progress import Part, Progress, silent
 from .run_folder import OPTIONS, RunFolder, check_free
 from .training import Timing, Training
@@ -43,7 +46,8 @@ log = logging.getLogger("bone.fitting")
 
 def fit_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """The job "fit": plain options in, a plain result out."""
-    return fit(FitOptions.parse(options), progress=progress).plain()
+    chosen = FitOptions.parse(options)
+    return (rehearse if chosen.dry_run else fit)(chosen, progress=progress).plain()
 
 
 def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
@@ -51,8 +55,61 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
 
     Raises BoneError in the user's words, and Cancelled, with what was reached as its `result`, after a stop.
     """
+    with _begin(options, progress) as keeper:
+        outcome, training = "failed", keeper.training
+        try:
+            keeper.resume_if_asked()
+            _preflight(options, keeper, progress).log()
+            outcome = _run_epochs(options, training, keeper, progress)
+            keeper.finish(outcome)
+            report.write(keeper, progress)
+        except Cancelled as stop:
+            outcome, stop.result = "stopped", keeper.finish("stopped").plain()
+            report.write(keeper)
+            raise
+        finally:
+            if outcome == "failed":
+                keeper.finish(outcome)
+                report.write(keeper)
+        return keeper.finish(outcome)
+
+
+def rehearse(options: FitOptions, *, progress: Progress = silent) -> Preflight:
+    """What a fit with these options would take: everything up to the first step, which is measured and forgotten.
+
+    Nothing stays but statistics and conversions of the scans in the cache, which the fit then finds.
+    """
+    with tempfile.TemporaryDirectory(prefix="bone-dry-run-") as folder:
+        with _begin(options, progress, folder=Path(folder)) as keeper:
+            keeper.resume_if_asked()
+            found = _preflight(options, keeper, progress)
+    return found
+
+
+def _preflight(options: FitOptions, keeper: Keeper, progress: Progress) -> Preflight:
+    """Measure a step; a progress is told, and may stop it."""
+    training, done = keeper.training, keeper.position.epoch
+    steps = training.train_batches + training.validation_batches
+
+    def check() -> None:
+        progress(done * steps, options.epochs * steps, "Measuring one step")
+
+    check()
+    names = [pair.name for pair in keeper.pairs]
+    epochs = max(options.epochs - done, 0)
+    return preflight.estimate(training, names=names, folder=options.output, epochs=epochs, check=check)
+
+
+@contextlib.contextmanager
+def _begin(options: FitOptions, progress: Progress, *, folder: Path | None = None) -> Iterator[Keeper]:
+    """Check everything, open the scans, build the network: a fit that is ready for its first step.
+
+    folder: takes the files of the run in place of the output folder.
+    """
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
+    if options.tensorboard:
+        scalars.check_installed()
     if not options.resume:
         check_free(options.output, overwrite=options.overwrite)
     multiple = catalogue.size_multiples(
@@ -68,8 +125,8 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
     train, validation = _split(options, pairs)
 
     run = (
-        RunFolder(options.output)
-        if options.resume
+        RunFolder(folder or options.output)
+        if options.resume or folder
         else RunFolder.create(options.output, overwrite=options.overwrite)
     )
     with run, Monitor() as monitor, determinism(options.reproducible):
@@ -106,18 +163,10 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
             monitor=monitor,
         )
         keeper.log_start(describe(device, precision))
-        outcome = "failed"
         try:
-            keeper.resume_if_asked()
-            outcome = _run_epochs(options, training, keeper, progress)
-        except Cancelled as stop:
-            outcome, stop.result = "stopped", keeper.finish("stopped").plain()
-            raise
+            yield keeper
         finally:
             training.loader.close()
-            if outcome == "failed":
-                keeper.finish(outcome)
-        return keeper.finish(outcome)
 
 
 def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progress: Progress) -> str:

@@ -31,6 +31,7 @@ from .networks.device import describe
 from .networks.optimization import learning_rate
 from .options import FitOptions, dump
 from .run_folder import CHECKPOINT, RECORD, SPLIT, RunFolder
+from .scalars import ScalarLog
 from .training import Training
 
 log = logging.getLogger("bone.fitting")
@@ -86,6 +87,7 @@ class Keeper:
         self._seconds_before = 0.0
         self._result: FitResult | None = None
         self.split: dict[str, Any] = {}
+        self._scalars: ScalarLog | None = None
 
     @property
     def network(self) -> torch.nn.Module:
@@ -189,6 +191,9 @@ class Keeper:
         self.training.counts.matrix.zero_()
         self.checkpoint()
         self.folder.write_scores(position.history)
+        if self.options.tensorboard:
+            self._scalars = self._scalars or ScalarLog(self.folder.path, after=position.epoch - 1)
+            self._scalars.add(position.history[-1])
         if earlier and earlier != position.best_file:
             (self.folder.path / earlier).unlink(missing_ok=True)
         log.info(
@@ -206,6 +211,8 @@ class Keeper:
         if self._result:
             return self._result
         position, figures = self.position, self.monitor.figures()
+        if self._scalars:
+            self._scalars.close()
         best = self.folder.path / position.best_file if position.best_file else None
         if outcome == "stopped":  # quickly: the checkpoint is the last state; after a fault the last good one stays
             self.checkpoint()

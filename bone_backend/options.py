@@ -158,6 +158,20 @@ class FitOptions(Options):
         advanced=True,
         help="A run can go on from its last checkpoint; one is written after each epoch too.",
     )
+    tensorboard: bool = option(
+        False,
+        group="Output",
+        label="TensorBoard",
+        advanced=True,
+        help="Write the scores for TensorBoard too; needs the Python package tensorboard.",
+    )
+    dry_run: bool = option(
+        False,
+        group="Output",
+        label="Dry run",
+        help="Check everything, measure one step, tell time, RAM, GPU memory and disk that the fit will take, and stop. "
+        "Nothing is written to the save folder.",
+    )
     # --- what the network sees
     mode: Literal["2D", "2.5D", "3D"] = option(
         "2D",
@@ -626,6 +640,8 @@ MAY_CHANGE = {
     "precision",
     "loader_threads",
     "checkpoint_minutes",
+    "tensorboard",
+    "dry_run",
 }
 
 

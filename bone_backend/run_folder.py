@@ -51,7 +51,8 @@ class RunFolder:
     def _own_files(self) -> list[Path]:
         fixed = [self.path / name for name in _OURS]
         models = [*self.path.glob("*_best_epoch_*.pth"), *self.path.glob("*_last_epoch_*.pth")]
-        return [path for path in fixed + models if path.is_file()]
+        events = [*self.path.glob("tensorboard/events.out.tfevents.*")]
+        return [path for path in fixed + models + events if path.is_file()]
 
     def __enter__(self) -> RunFolder:
         handler = logging.FileHandler(self.path / LOG, encoding="utf-8")

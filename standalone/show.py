@@ -15,6 +15,8 @@ def result(command: str, found: dict[str, Any]) -> str:
 
 
 def _fit(found: dict[str, Any]) -> str:
+    if found.get("dry_run"):
+        return "\n".join([*found["told"], *(f"Warning: {warning}" for warning in found["warnings"])])
     lines = [
         f"Best model:       {found['model']}",
         f"Validation mIoU:  {_score(found['best_val_iou'])} in epoch {found['best_epoch']} of {found['epochs']}",
