@@ -21,9 +21,9 @@ from bone_backend.volumes.volume import peek
 
 from . import pictures
 
-# Phantoms of the demo: seeds and switches of each; the last one is predicted.
 PHANTOM_SHAPE = (48, 160, 160)
-EPOCHS = 4
+# Names of the folders that hold a scan and its mask, one TIFF a slice.
+FOLDERS = (("images", "masks"), ("scan", "mask"))
 
 
 class Found(NamedTuple):
@@ -104,18 +104,20 @@ def make_phantoms(folder: Path, progress: Progress) -> list[Found]:
     from mocks.scans import Phantom, write
 
     made = []
-    kinds: list[dict[str, Any]] = [{}, {"contrast": 0.7}, {"beam_hardening": 0.3}, {}]
+    kinds: list[dict[str, Any]] = [{}, {"contrast": 0.7}, {"beam_hardening": 0.3}, {"noise": 0.06}]
     for number, kind in enumerate(kinds):
         place = folder / f"femur_{number + 1}"
-        scan, mask = place / "images", place / "masks"
+        scan, mask = place / "scan", place / "mask"
+        progress(number, len(kinds), f"Making phantom {number + 1}")
         if not (scan.exists() and mask.exists()):
-            write(place, Phantom(shape=PHANTOM_SHAPE, seed=number, **kind), progress=progress)
+            write(place, Phantom(shape=PHANTOM_SHAPE, seed=number, **kind), overwrite=True)
         made.append(Found(place.name, scan, mask))
     return made
 
 
 def find_pairs(folder: Path) -> list[Found]:
-    """Pairs in a folder: NAME_image.tif beside NAME_mask.tif, or folders images/ and masks/, up to two levels down.
+    """Pairs in a folder: NAME_image.tif beside NAME_mask.tif, or folders images/ and masks/ (or scan/ and mask/), up to
+    two levels down.
 
     Raises ScanError where there are fewer than three.
     """
@@ -131,9 +133,10 @@ def find_pairs(folder: Path) -> list[Found]:
 
 
 def _search(folder: Path, *, levels: int) -> Iterator[Found]:
-    if (folder / "images").is_dir() and (folder / "masks").is_dir():
-        yield Found(folder.name, folder / "images", folder / "masks")
-        return
+    for scans, masks in FOLDERS:
+        if (folder / scans).is_dir() and (folder / masks).is_dir():
+            yield Found(folder.name, folder / scans, folder / masks)
+            return
     for scan in folder.glob("*_image.tif*"):
         mask = scan.with_name(re.sub(r"_image(?=\.tiff?$)", "_mask", scan.name))
         if mask.is_file():
