@@ -1,4 +1,4 @@
-"""Every option has its port, of the right kind, with its default; and only those are shown that mean something."""
+"""Every option has its port, of the right kind, with its default; only what means something is shown."""
 
 import pytest
 

@@ -1,0 +1,130 @@
+"""BONe IoU: scores of two fields in the panel, in the console, and in a table."""
+
+import csv
+
+import numpy as np
+import pytest
+from sklearn.metrics import jaccard_score
+
+from mocks.avizo import BEHAVIOURS, Session
+
+from .steps import open_module
+
+ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
+VOXEL = (0.5, 0.25, 1.0)
+
+
+def two(session, *, classes=3, shape=(9, 8, 7), voxel=VOXEL, seed=0):
+    random = np.random.default_rng(seed)
+    reference = random.integers(0, classes, shape).astype(np.uint8)
+    prediction = np.where(random.random(shape) < 0.7, reference, random.integers(0, classes, shape))
+    arrays = reference, prediction.astype(np.uint8)
+    fields = [
+        session.label_field(array, name=name, voxel_size=voxel)
+        for name, array in zip(("reference", "prediction"), arrays, strict=True)
+    ]
+    return arrays, fields
+
+
+def connected(session, fields):
+    module = open_module(session, "BONe_IoU")
+    session.connect(module.ports.reference, fields[0])
+    session.connect(module.ports.prediction, fields[1])
+    return module
+
+
+@ALL
+def test_scores_are_those_of_scikit_learn(behaviour, tmp_path):
+    session = Session(behaviour)
+    (reference, prediction), fields = two(session)
+    module = connected(session, fields)
+    session.pick(module.ports.output, tmp_path / "scores.csv")
+    session.press(module.ports.apply)
+    expected = jaccard_score(reference.ravel(), prediction.ravel(), average=None)
+    for value, iou in enumerate(expected):
+        line = getattr(module.ports, f"class{value}")
+        assert line.visible
+        assert line.label == f"Label {value}"
+        assert line.text.startswith(f"IoU {iou:.4f}, Dice {2 * iou / (1 + iou):.4f} (")
+        assert f"label {value}: IoU {iou:.4f}" in session.console
+    assert module.ports.mean.text.startswith(f"IoU {expected.mean():.4f}, Dice ")
+    assert not module.ports.class3.visible
+    assert "table: " in module.ports.result.text
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class"] for row in rows] == ["0", "1", "2", "mean"]
+    assert float(rows[-1]["iou"]) == pytest.approx(expected.mean())
+    assert (session.messages, session.warnings, session.processes) == ([], [], [])
+
+
+def test_the_same_field_scores_one():
+    session = Session()
+    _, fields = two(session)
+    module = connected(session, [fields[0], fields[0]])
+    session.press(module.ports.apply)
+    assert module.ports.mean.text == "IoU 1.0000, Dice 1.0000"
+
+
+def test_scores_of_other_fields_do_not_stay():
+    session = Session()
+    _, fields = two(session)
+    module = connected(session, fields)
+    session.press(module.ports.apply)
+    session.disconnect(module.ports.prediction)
+    assert (module.ports.mean.text, module.ports.class0.text, module.ports.result.text) == ("", "", "")
+
+
+def test_more_labels_than_lines_are_in_the_console():
+    session = Session()
+    _, fields = two(session, classes=12)
+    module = connected(session, fields)
+    session.press(module.ports.apply)
+    assert "4 more labels in the console" in module.ports.result.text
+    assert "label 11: IoU" in session.console
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"shape": (9, 8, 6)}, "prediction has 9 x 8 x 6 voxels, but reference has 9 x 8 x 7 (x, y, z)."),
+        ({"voxel": (0.5, 0.25, 2.0)}, "The voxels of prediction are 0.5 x 0.25 x 2 but those of reference"),
+    ],
+)
+def test_another_geometry_is_told(behaviour, change, told):
+    session = Session(behaviour)
+    _, [reference, _] = two(session)
+    _, [_, prediction] = two(Session(behaviour), **change)
+    session.project.add(prediction)
+    from mocks.avizo import current
+
+    current.register(session)
+    prediction._mock_session = session
+    module = connected(session, [reference, prediction])
+    assert told in module.ports.missing.text
+    session.press(module.ports.apply)
+    assert len(session.messages) == 1
+    assert told in session.messages[0].text
+
+
+def test_an_image_is_no_prediction():
+    session = Session()
+    _, fields = two(session)
+    image = session.scalar_field(
+        np.random.default_rng(0).random((9, 8, 7)).astype(np.float32), voxel_size=VOXEL
+    )
+    module = connected(session, [fields[0], image])
+    assert "scan has voxels of type float32; labels are whole numbers." in module.ports.missing.text
+
+
+def test_a_table_that_cannot_be_written_is_one_message(tmp_path):
+    session = Session()
+    _, fields = two(session)
+    module = connected(session, fields)
+    module.ports.output.filenames = str(tmp_path / "nowhere" / "scores.csv")
+    session.press(module.ports.apply)
+    [message] = session.messages
+    assert "scores.csv: cannot be written" in message.text
+    module.ports.output.filenames = str(tmp_path)
+    module.fire()
+    assert f"Table is {tmp_path}, which is a folder. Name a file." in module.ports.missing.text

@@ -1,0 +1,268 @@
+"""DLPred: a label field with the scan's geometry, made when it is whole."""
+
+import numpy as np
+import pytest
+
+from bone_backend.options import PredictOptions
+from bone_backend.prediction import predict
+from bone_backend.volumes.lattice import volume_of
+from bone_backend.volumes.volume import open_volume, save
+from mocks.avizo import BEHAVIOURS, Behaviour, Session
+from tests.prediction_models import make_model
+
+from .steps import ORIGIN, VOXEL, add_pair, grey_and_labels, predict_module, projects_objects, workers_only
+
+ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
+CLASSES = [
+    {"value": 0, "name": "background", "colour": "#000000"},
+    {"value": 1, "name": "bone", "colour": "#ff8000"},
+    {"value": 2, "name": "small pores", "colour": None},
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "femur.pth"
+    return make_model(path, classes=3, bone={"classes": CLASSES}, best_val_score=0.9123)
+
+
+@pytest.fixture(scope="module")
+def by_command(tmp_path_factory, model):
+    """Labels (x, y, z) of the same scan by way of files."""
+    folder = tmp_path_factory.mktemp("files")
+    grey, _ = grey_and_labels(1)
+    save(folder / "tibia1.tif", grey.transpose(2, 1, 0).copy(), voxel_size=VOXEL[::-1], unit="mm")
+    import os
+
+    before = os.environ.get("BONE_CACHE")
+    os.environ["BONE_CACHE"] = str(folder / "cache")
+    options = {"scan": folder / "tibia1.tif", "model": model, "output": folder / "labels.tif"}
+    predict(PredictOptions.parse({**options, "chunk_size": 32, "device": "cpu", "precision": "fp32"}))
+    if before is not None:
+        os.environ["BONE_CACHE"] = before
+    with open_volume(folder / "labels.tif") as labels:
+        return labels.read(0, 6).transpose(2, 1, 0)
+
+
+@ALL
+def test_labels_are_those_of_the_command_with_the_scans_box_and_name(behaviour, model, by_command):
+    session = Session(behaviour)
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    assert module.ports.missing.text == "Press Apply."
+    told = "2D U-Net, mobilenet_v2; 0 background, 1 bone, 2 small pores; validation IoU 0.912"
+    assert module.ports.card.text == told
+    session.press(module.ports.apply)
+    assert (session.messages, session.warnings) == ([], [])
+    result = module.results[0]
+    assert result is session.objects["tibia1.labels"]
+    assert result._cpp_classname == "HxUniformLabelField3"
+    assert result.bounding_box == scan.bounding_box
+    assert result.bounding_box[0] == ORIGIN
+    labels = result.get_array()
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, by_command)
+    assert len(np.unique(labels)) > 1
+    assert module.ports.result.text.startswith("tibia1.labels: 6 slices in ")
+    assert module.ports.classes.text.startswith("0 background ")
+    assert "1 bone" in module.ports.classes.text
+    assert "BONe DLPred: classes 0 background" in session.console
+    assert workers_only(session) == []
+    assert len(session.processes) == 1
+
+
+def test_the_result_is_made_anew_in_place_and_kept_for_another_scan(model):
+    session = Session()
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    session.press(module.ports.apply)
+    first = module.results[0]
+    session.type(module.ports.confidenceThreshold, 1.0)
+    session.press(module.ports.apply)
+    assert module.results[0] is first
+    assert (first.get_array() == 0).all()
+    other, _ = add_pair(session, 2)
+    session.connect(module.ports.scan, other)
+    session.press(module.ports.apply)
+    assert module.results[0].name == "tibia2.labels"
+    assert session.objects["tibia1.labels"] is first
+    assert len(projects_objects(session)) == 6
+    assert (session.messages, session.warnings) == ([], [])
+
+
+@ALL
+def test_materials_have_names_and_colours_by_way_of_an_amira_mesh(behaviour, model, tmp_path, by_command):
+    session = Session(behaviour)
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    session.pick(module.ports.amiraMesh, tmp_path / "tibia")
+    session.press(module.ports.apply)
+    assert (session.messages, session.warnings) == ([], [])
+    result = module.results[0]
+    assert result is session.objects["tibia.am"]
+    np.testing.assert_array_equal(result.get_array(), by_command)
+    assert np.allclose(result.bounding_box, scan.bounding_box)
+    materials = result._mock_material_dict()
+    assert {name: entry["Id"] for name, entry in materials.items()} == {
+        "Exterior": 1,
+        "bone": 2,
+        "small_pores": 3,
+    }
+    assert materials["bone"]["Color"] == pytest.approx([1, 0.502, 0], abs=1e-3)
+    assert (tmp_path / "tibia.am").is_file()
+
+
+def test_an_amira_mesh_is_replaced_only_when_allowed(model, tmp_path):
+    session = Session()
+    (tmp_path / "old.am").write_text("mine")
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    session.pick(module.ports.amiraMesh, tmp_path / "old.am")
+    session.press(module.ports.apply)
+    assert "old.am is already there. Choose another name, or switch Overwrite on." in session.messages[0].text
+    assert (tmp_path / "old.am").read_text() == "mine"
+    session.select(module.ports.overwrite, "on")
+    session.press(module.ports.apply)
+    assert len(session.messages) == 1
+    assert module.results[0].name == "old.am"
+
+
+def test_labels_that_avizo_renumbers_are_told(tmp_path):
+    classes = [
+        {"value": value, "name": name} for value, name in ((0, "background"), (3, "bone"), (7, "pores"))
+    ]
+    model = make_model(tmp_path / "m.pth", classes=3, bone={"classes": classes})
+    session = Session(Behaviour(label_values="renumbered"))
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    session.press(module.ports.apply)
+    assert sorted(np.unique(module.results[0].get_array())) == [0, 1, 2]
+    assert "3 bone" in module.ports.classes.text
+    assert "(Avizo has renumbered it 1)" in module.ports.classes.text
+    assert "(Avizo has renumbered it 2)" in module.ports.classes.text
+    plain = Session()
+    module = predict_module(plain, add_pair(plain, 1)[0], model)
+    plain.press(module.ports.apply)
+    assert sorted(np.unique(module.results[0].get_array())) == [0, 3, 7]
+    assert "renumbered" not in module.ports.classes.text
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+def test_scans_of_every_type_are_labelled(dtype, model):
+    session = Session()
+    grey, _ = grey_and_labels(1, dtype=dtype)
+    scan = session.scalar_field(grey, name="scan", voxel_size=VOXEL)
+    module = predict_module(session, scan, model)
+    session.press(module.ports.apply)
+    assert session.messages == []
+    assert module.results[0].get_array().shape == grey.shape
+
+
+def test_chunk_depth_appears_for_a_3d_model(tmp_path, model):
+    session = Session()
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    assert not module.ports.chunkDepth.visible
+    solid = make_model(tmp_path / "solid.pth", classes=2, is_3d=True)
+    session.pick(module.ports.model, solid)
+    assert module.ports.chunkDepth.visible
+    assert module.ports.card.text.startswith("3D U-Net, resnet18; 0 ")
+
+
+@ALL
+def test_what_is_missing_is_told(behaviour, tmp_path, model):
+    session = Session(behaviour)
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    session.disconnect(module.ports.scan)
+    assert module.ports.missing.text == "Connect the scan to be labelled."
+    session.press(module.ports.apply)
+    assert session.messages == [("error", "Connect the scan to be labelled.")]
+    float64 = session.scalar_field(np.zeros((4, 4, 4)), name="double")
+    session.connect(module.ports.scan, float64)
+    assert "double has voxels of type float64; BONe takes uint8" in module.ports.missing.text
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all", None])
+def test_a_file_that_is_no_model_is_told_in_the_panel_and_in_one_message(tmp_path, content, model):
+    session = Session()
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    path = tmp_path / "wrong.pth"
+    if content is None:
+        module.ports.model.filenames = str(path)
+        module.fire()
+    else:
+        path.write_bytes(content)
+        session.pick(module.ports.model, path)
+    assert "wrong.pth" in module.ports.missing.text
+    session.press(module.ports.apply)
+    assert len(session.messages) == 1
+    assert module.results[0] is None
+    assert "Traceback" not in session.console
+    session.pick(module.ports.model, model)
+    session.press(module.ports.apply)
+    assert len(session.messages) == 1
+    assert module.results[0].name == "tibia1.labels"
+
+
+@ALL
+def test_stop_leaves_the_project_as_it_was(behaviour, model):
+    session = Session(behaviour)
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    before = projects_objects(session)
+    session.interrupt_after(2)
+    session.press(module.ports.apply)
+    assert module.results[0] is None
+    assert projects_objects(session) == before
+    assert module.ports.result.text == "Stopped; the project is as it was."
+    assert session.messages == []
+    session.interrupt_after()
+    session.press(module.ports.apply)
+    assert module.results[0].name == "tibia1.labels"
+
+
+def test_a_field_that_avizo_does_not_take_leaves_nothing_half_made(model, monkeypatch):
+    from bone_backend.avizo.host import Host
+
+    class Broken:
+        name = ""
+        _cpp_classname = "HxUniformLabelField3"
+
+        def set_array(self, labels):
+            raise TypeError("no memory for labels")
+
+    session = Session()
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    monkeypatch.setattr(Host, "new_label_field", lambda self: Broken())
+    session.press(module.ports.apply)
+    [message] = session.messages
+    assert "BONe has met a fault of its own: TypeError: no memory for labels" in message.text
+    assert "Traceback" in session.console
+    assert module.results[0] is None
+    assert projects_objects(session) == ["tibia1", "tibia1-labels"]
+
+
+@pytest.mark.slow
+def test_the_worker_gives_the_same_labels(model, by_command):
+    session = Session()
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    session.select(module.ports.runInWorker, "on")
+    session.press(module.ports.apply)
+    assert session.messages == []
+    np.testing.assert_array_equal(module.results[0].get_array(), by_command)
+    assert workers_only(session) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "chosen", "expected"),
+    [("mm", "from Avizo", 20.0), ("", "from Avizo", None), ("", "mm", 20.0), ("mm", "unknown", None)],
+)
+def test_the_unit_is_avizos_or_the_users_or_unknown(unit, chosen, expected, model):
+    session = Session(Behaviour(unit=unit))
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    session.select(module.ports.showAdvanced, "on")
+    session.select(module.ports.unit, chosen)
+    with session.running():
+        found, factor = module.door.unit()
+    header = volume_of(scan.get_array(), scan.bounding_box, name="x", unit=found, scale=factor).header
+    size = header.voxel_size_um
+    assert (None if size is None else pytest.approx(size[2])) == expected
