@@ -228,12 +228,12 @@ def test_the_command_writes_scan_and_mask_and_tells_faults_in_one_line(tmp_path,
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_five_million_voxels_take_less_than_a_second_of_one_core():
+def test_five_million_voxels_take_seconds_not_minutes():
     phantom = Phantom(shape=(64, 288, 288), seed=1)
     phantom.slab(0, 1)
     start = time.thread_time()  # not the clock: the machine may be busy with other things
     phantom.whole()
-    assert time.thread_time() - start < 1.0
+    assert time.thread_time() - start < 5.0  # alone on a machine: 0.4
 
 
 def test_a_kernel_sums_to_one_and_is_symmetric():
