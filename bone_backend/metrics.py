@@ -1,8 +1,8 @@
-"""Count which label became which, and score it: IoU, Dice, precision, recall.
+"""Score labels from confusion counts: IoU, Dice, precision, recall.
 
-In:  two label arrays of one shape, slab by slab.
-Out: int64 counts (class, class), rows reference, columns prediction; float64 scores per class.
-Counts are integers from the first voxel to the last, so any order of slabs gives the same result, bit by bit.
+In:  int64 counts (class, class), rows reference, columns prediction; or two label arrays to count.
+Out: float64 scores per class; nan where a score has no meaning.
+The counts are integers (label_counts.py); only the last division is in floating point.
 """
 
 from __future__ import annotations
@@ -12,15 +12,24 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .errors import ScanError
+from .label_counts import CHUNK, MOST_VALUES, Counts, Integers
 
-Integers = npt.NDArray[np.int64]
+__all__ = [
+    "CHUNK",
+    "MOST_VALUES",
+    "Counts",
+    "Integers",
+    "counts",
+    "dice",
+    "intersections",
+    "iou",
+    "mean",
+    "precision",
+    "recall",
+    "unions",
+]
+
 Scores = npt.NDArray[np.float64]
-
-CHUNK = 1 << 18  # voxels at a time: two arrays and their flags stay in the processor's second cache
-MOST_VALUES = 1024  # more different labels than a mask has, fewer than a 16-bit scan taken for a mask
-_FEW_VALUES = 5  # up to here comparing with each label is faster than looking labels up in a table
-_RUN_VALUES = 16  # so many of the most frequent labels are looked for eight bytes at a time
 
 
 def counts(reference: npt.ArrayLike, prediction: npt.ArrayLike, values: int | Sequence[int]) -> Integers:
@@ -38,197 +47,6 @@ def counts(reference: npt.ArrayLike, prediction: npt.ArrayLike, values: int | Se
     total.add(np.asarray(reference), np.asarray(prediction))
     where = [total.values.index(value) for value in order]
     return total.matrix[np.ix_(where, where)]
-
-
-class Counts:
-    """Confusion counts that grow slab by slab and meet the label values by themselves.
-
-    Most voxels of two masks lie in runs of one label on which both agree. These are counted eight bytes
-    at a time, by one comparison for each label; only what is left (edges and errors) is counted voxel by
-    voxel. About 2 MiB are held beside the slabs. Feed one object from one thread; merge those of several.
-    """
-
-    def __init__(self, values: Sequence[int] = (), *, closed: bool = False):
-        """values: labels known beforehand; closed: any other label is a ScanError."""
-        self._closed = False
-        self._values: list[int] = []
-        self._table: Integers = np.zeros((0, 0), np.int64)
-        self._flags = np.empty((2 * _FEW_VALUES + 2, CHUNK // 4), np.bool_)
-        self._patterns_of: tuple[object, list[tuple[int, np.ndarray]]] = (None, [])
-        self._grow(values)
-        self._closed = closed
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """All label values met in either array or named beforehand, ascending."""
-        return tuple(sorted(self._values))
-
-    @property
-    def matrix(self) -> Integers:
-        """int64 (class, class) in the order of `values`, rows reference, columns prediction."""
-        order = np.argsort(np.asarray(self._values, np.int64))
-        return self._table[np.ix_(order, order)]
-
-    def add(self, reference: np.ndarray, prediction: np.ndarray) -> None:
-        """Count two integer or bool arrays of one shape, of any byte order and memory layout."""
-        if reference.shape != prediction.shape:
-            raise ScanError(
-                f"reference {reference.shape} and prediction {prediction.shape} must have one shape."
-            )
-        sides = [_integer(reference, "reference"), _integer(prediction, "prediction")]
-        dtype = np.result_type(*sides).newbyteorder("=")
-        pieces = np.nditer(
-            sides,
-            flags=["external_loop", "buffered", "zerosize_ok"],
-            op_dtypes=[dtype, dtype],
-            casting="same_kind",
-            order="K",  # counts do not depend on it
-            buffersize=CHUNK,
-        )
-        if reference.size:
-            for left, right in pieces:
-                self._add_chunk(left, right)
-
-    def merge(self, other: Counts) -> None:
-        """Add what another object has counted."""
-        self._grow([value for value in other._values if value not in self._values])
-        where = [self._values.index(value) for value in other._values]
-        self._table[np.ix_(where, where)] += other._table
-
-    def _add_chunk(self, reference: np.ndarray, prediction: np.ndarray) -> None:
-        per_word = 8 // reference.itemsize
-        cut = reference.size // per_word * per_word
-        words = reference[:cut].view(np.uint64), prediction[:cut].view(np.uint64)
-        runs, rest = self._find_runs(*words, dtype=reference.dtype)
-        if rest.size > words[0].size // 2:
-            self._add_voxels(reference, prediction)
-            return
-        self._table.flat[:: len(self._values) + 1] += runs * per_word
-        self._add_voxels(*(side.take(rest).view(reference.dtype) for side in words))
-        self._add_voxels(reference[cut:], prediction[cut:])
-
-    def _find_runs(
-        self, reference: np.ndarray, prediction: np.ndarray, *, dtype: np.dtype
-    ) -> tuple[Integers, np.ndarray]:
-        """Words all of one label on both sides: how many for each label; and the places of the others."""
-        runs = np.zeros(len(self._values), np.int64)
-        found, differ, pure = self._flags.reshape(-1)[: 3 * reference.size].reshape(3, -1)
-        np.not_equal(reference, prediction, out=differ)
-        np.copyto(pure, differ)
-        left = reference.size - np.count_nonzero(differ)
-        for index, pattern in self._patterns(dtype):
-            if not left:
-                break
-            np.equal(reference, pattern, out=found)
-            np.greater(found, differ, out=found)  # found and not differ
-            number = np.count_nonzero(found)
-            if number:
-                runs[index] = number
-                left -= number
-                np.logical_or(pure, found, out=pure)
-        np.greater(pure, differ, out=pure)
-        return runs, np.flatnonzero(np.logical_not(pure, out=pure))
-
-    def _patterns(self, dtype: np.dtype) -> list[tuple[int, np.ndarray]]:
-        """Eight bytes full of each label that the dtype can hold, the most frequent labels first."""
-        order = np.argsort(-self._table.diagonal(), kind="stable")[:_RUN_VALUES].tolist()
-        largest = np.iinfo(dtype).max
-        key = (dtype, tuple(order))
-        if key != self._patterns_of[0]:
-            held = [index for index in order if self._values[index] <= largest]
-            words = [
-                np.full(8 // dtype.itemsize, self._values[index], dtype).view(np.uint64)[:1] for index in held
-            ]
-            self._patterns_of = key, list(zip(held, words, strict=True))
-        return self._patterns_of[1]
-
-    def _add_voxels(self, reference: np.ndarray, prediction: np.ndarray) -> None:
-        step = self._flags.shape[1]
-        for start in range(0, reference.size, step):
-            sides = reference[start : start + step], prediction[start : start + step]
-            count = self._compare if len(self._values) <= _FEW_VALUES else self._look_up
-            table = count(*sides)
-            if table is None:  # a label not met before
-                known = set(self._values)
-                self._grow(
-                    [value for value in np.unique(np.concatenate(sides)).tolist() if value not in known]
-                )
-                count = self._compare if len(self._values) <= _FEW_VALUES else self._look_up
-                table = count(*sides)
-            assert table is not None
-            self._table += table
-
-    def _compare(self, reference: np.ndarray, prediction: np.ndarray) -> Integers | None:
-        """Counts by comparing; the last row and column follow from the sums. None: unknown label."""
-        size, number = reference.size, len(self._values)
-        rows, columns = self._flags[:number, :size], self._flags[_FEW_VALUES : _FEW_VALUES + number, :size]
-        both = self._flags[-1, :size]
-        table = np.zeros((number, number), np.int64)
-        row_sums, column_sums = np.zeros(number, np.int64), np.zeros(number, np.int64)
-        for flags, side, sums in ((rows, reference, row_sums), (columns, prediction, column_sums)):
-            largest = np.iinfo(side.dtype).max
-            for index, value in enumerate(self._values):
-                if value > largest:  # met in another slab of a wider type
-                    flags[index] = False
-                    continue
-                np.equal(side, side.dtype.type(value), out=flags[index])
-                sums[index] = np.count_nonzero(flags[index])
-            if sums.sum() != size:
-                return None
-        for row in range(number - 1):
-            for column in range(number - 1):
-                np.logical_and(rows[row], columns[column], out=both)
-                table[row, column] = np.count_nonzero(both)
-        table[:-1, -1] = row_sums[:-1] - table[:-1].sum(axis=1)
-        table[-1] = column_sums - table[:-1].sum(axis=0)
-        return table
-
-    def _look_up(self, reference: np.ndarray, prediction: np.ndarray) -> Integers | None:
-        """Counts by a table of pairs, for many labels. None: unknown label."""
-        number = len(self._values)
-        order = np.argsort(self._values)
-        ascending = np.asarray(self._values, np.int64)[order]
-        places = []
-        for side in (reference, prediction):
-            place = np.minimum(np.searchsorted(ascending, side), number - 1)
-            if not np.array_equal(ascending[place], side):
-                return None
-            places.append(order[place])
-        return np.bincount(places[0] * number + places[1], minlength=number * number).reshape(number, number)
-
-    def _grow(self, values: Sequence[int]) -> None:
-        """Take up new label values; refuse what no mask has."""
-        if self._closed and values:
-            raise ScanError(f"label {_listed(values)} is not among the classes {_listed(self.values)}.")
-        if min(values, default=0) < 0:
-            raise ScanError(
-                f"label values are 0 or more, but {min(values)} was found. Give a label volume, not a scan."
-            )
-        number = len(self._values) + len(values)
-        if number > MOST_VALUES:
-            raise ScanError(
-                f"{number} different values, more than {MOST_VALUES}: this is a scan. Give a label volume."
-            )
-        self._values += values
-        self._table = np.pad(self._table, (0, len(values)))
-
-
-def _integer(array: np.ndarray, side: str) -> np.ndarray:
-    """The same voxels as integers that the other side's integers can be compared with, without a copy."""
-    if array.dtype.kind == "b":
-        return array.view(np.uint8)
-    if array.dtype.kind not in "iu":
-        raise ScanError(
-            f"the {side} is {array.dtype}; labels are whole numbers. Export it as labels (8 or 16 bit)."
-        )
-    if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # with int64 numpy would go to float64
-        return array.view(array.dtype.str.replace("u", "i"))
-    return array
-
-
-def _listed(values: Sequence[int]) -> str:
-    shown = [str(value) for value in values]
-    return ", ".join(shown if len(shown) <= 10 else [*shown[:9], "..."])
 
 
 def intersections(counts: Integers) -> Integers:

@@ -65,7 +65,7 @@ def test_a_class_present_only_in_the_reference_scores_zero_and_counts_in_the_mea
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", ">u2", "i2", "u4", "i8", "u8", "?"])
-@pytest.mark.parametrize("labels", [1, 2, 3, 7, 40])
+@pytest.mark.parametrize("labels", [1, 3, 40])
 def test_counts_equal_scikit_learn_for_every_dtype_and_number_of_labels(dtype, labels):
     labels = min(labels, 2) if dtype == "?" else labels
     size = CHUNK + 1003  # a second, odd chunk
@@ -166,11 +166,15 @@ def test_values_that_are_no_integers_are_refused(bad):
         counts(np.array([0, 1]), bad, 2)
 
 
-def test_negative_labels_are_refused():
-    with pytest.raises(ScanError, match="-3 was found"):
-        Counts().add(np.array([0, 1], "i2"), np.array([0, -3], "i2"))
-    with pytest.raises(ScanError, match="0 or more"):
-        Counts().add(np.array([2**63], "u8"), np.array([0], "u8"))
+@pytest.mark.parametrize(
+    ("dtype", "value", "seen"), [("i2", -3, "-3"), ("i8", -1, "-1"), ("u8", 2**63, "-9223372036854775808")]
+)
+@pytest.mark.parametrize("size", [1, CHUNK + 5])
+def test_negative_labels_and_those_beyond_int64_are_refused(dtype, value, seen, size):
+    total = Counts([0])
+    with pytest.raises(ScanError, match=f"{seen} was found"):  # noqa: PT012  at once or when the result is asked for
+        total.add(np.zeros(size, dtype), np.full(size, value, dtype))
+        _ = total.matrix
 
 
 def test_shapes_that_differ_are_refused():
@@ -184,5 +188,10 @@ def test_a_label_outside_the_named_classes_is_refused():
 
 
 def test_a_scan_taken_for_a_mask_is_refused():
+    many = np.arange(5000, dtype="u2")
     with pytest.raises(ScanError, match=f"more than {MOST_VALUES}"):
-        Counts().add(np.arange(5000, dtype="u2"), np.arange(5000, dtype="u2"))
+        counts(many, many, 5000)
+    total = Counts()
+    with pytest.raises(ScanError, match=f"more than {MOST_VALUES}"):  # noqa: PT012
+        total.add(many, many)
+        _ = total.values

@@ -1,0 +1,133 @@
+"""Measure candidates side by side: each measurement in a process of its own, in alternating order.
+
+In:  a benchmark module that can measure one candidate, named on its command line.
+Out: samples (seconds, memory, result) of every candidate; rows of a markdown table with medians and ranges.
+A fresh process gives a clean peak of memory; alternating spreads the machine's moods over all candidates.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement.
+
+    seconds: on the wall. cpu_seconds: of the processor, all threads. peak_mib: private memory above what
+    there was before, None where it was not watched.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float | None
+    result: Any
+
+
+def measure(work: Callable[[], Any], *, watch_memory: bool = False) -> Sample:
+    """Run work once, in this process, and print the sample as the last line of standard output.
+
+    watch_memory: sample private memory meanwhile; this costs time, so that such a run is not one for seconds.
+    """
+    watch = _Watch() if watch_memory else None
+    began, cpu_began = time.perf_counter(), time.process_time()
+    result = work()
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
+    sample = Sample(seconds, cpu_seconds, watch.stop() if watch else None, result)
+    print(json.dumps(asdict(sample)), flush=True)
+    return sample
+
+
+def alternate(
+    module: str,
+    candidates: Sequence[str],
+    *,
+    arguments: Sequence[str] = (),
+    repeats: int = 5,
+    threads: int | None = None,
+) -> dict[str, list[Sample]]:
+    """Measure every candidate `repeats` times: forwards, backwards, forwards ...
+
+    Starts `python -m module --candidate NAME ARGUMENTS`; that process must call `measure` once.
+    threads: of every candidate's numeric libraries; None: as they come.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = os.environ | ({} if threads is None else dict.fromkeys(names, str(threads)))
+    samples: dict[str, list[Sample]] = {name: [] for name in candidates}
+    for repeat in range(repeats):
+        for name in candidates if repeat % 2 == 0 else reversed(candidates):
+            command = [sys.executable, "-m", module, "--candidate", name, *arguments]
+            answer = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
+            )
+            samples[name].append(Sample(**json.loads(answer.stdout.splitlines()[-1])))
+    return samples
+
+
+def median_and_range(values: Sequence[float], digits: int = 3) -> str:
+    """'1.02 (0.98-1.10)'."""
+    shown = [f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:.0f}" for value in _three(values)]
+    return f"{shown[0]} ({shown[1]}-{shown[2]})"
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    return median(values), min(values), max(values)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def machine(*packages: str) -> str:
+    """Versions and machine in one line."""
+    versions = [f"{package} {importlib.metadata.version(package)}" for package in packages]
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"Python {platform.python_version()}, {', '.join(versions)}; "
+        f"{os.cpu_count()} cores, {platform.machine()}{load}"
+    )
+
+
+def private_mib() -> float:
+    """Memory of this process that is its own: no mapped files, no page cache."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("RssAnon"))
+        return int(line.split()[1]) / 2**10
+    import psutil
+
+    return psutil.Process().memory_full_info().uss / 2**20
+
+
+class _Watch:
+    """Looks at private memory every two milliseconds."""
+
+    def __init__(self) -> None:
+        self._before = self._peak = private_mib()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._done.wait(0.002):
+            self._peak = max(self._peak, private_mib())
+
+    def stop(self) -> float:
+        self._done.set()
+        self._thread.join()
+        return max(self._peak, private_mib()) - self._before
