@@ -670,6 +670,51 @@ def _resumed(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     return {**stored, **kept, "output": str(folder), "overwrite": False}
 
 
+class PreviewOptions(FitOptions):
+    """Examples of augmented patches.
+
+    The one place with two levels of inheritance: every option of a fit is taken, so that the command line or the
+    configuration file of a fit shows what it will do.
+    """
+
+    title: ClassVar[str] = "bone preview-augmentation"
+
+    output: UserPath = option(
+        Path("run"),
+        group="Output",
+        label="Save folder",
+        kind="folder",
+        help="Of the fit; nothing is written there now.",
+    )
+    sheet: UserPath = option(
+        Path("augmentation.png"),
+        group="Preview",
+        label="Sheet",
+        kind="save",
+        metavar="FILE.png",
+        help="The picture that is written.",
+    )
+    examples: Annotated[int, Field(ge=1, le=20)] = option(
+        3,
+        group="Preview",
+        label="Examples",
+        unit="patches",
+        help="Patches shown, taken from the pairs in turn.",
+    )
+    variants: Annotated[int, Field(ge=1, le=12)] = option(
+        5,
+        group="Preview",
+        label="Variants",
+        help="How often each patch is shown as training would change it.",
+    )
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        faults = [(names, fault) for names, fault in super().cross_faults() if "only one pair" not in fault]
+        if self.sheet.suffix.lower() != ".png":
+            faults.append((("sheet",), f"sheet is {self.sheet}; its name must end in .png."))
+        return faults
+
+
 class PredictOptions(Options):
     """BONe DLPred: label a scan with a fitted model."""
 

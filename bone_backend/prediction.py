@@ -168,7 +168,8 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
 
 def measure(scan: Path, model: model_file.ModelHeader, *, progress: Progress) -> Normalisation:
     """How the network wants the greys of this scan, from its statistics, counted by the worker."""
-    request = {"scans": [{"path": str(scan)}], "voxels": model.bone.get("statistics_voxels", "nonzero")}
+    path = str(scan.absolute())  # the worker runs in a folder of its own
+    request = {"scans": [{"path": path}], "voxels": model.bone.get("statistics_voxels", "nonzero")}
     answer = jobs.run_in_worker("statistics", request, progress=progress)
     return normalisation(model.metadata["normalization"], Statistics.from_dict(answer["scans"][0]))
 

@@ -103,7 +103,7 @@ class Training:
             max_overlap=options.max_patch_overlap,
             seed=options.seed,
             epoch=epoch,
-            chances=_chances(options) if is_varied else None,
+            chances=chances_of(options) if is_varied else None,
             transforms=transform_table.read(options.transforms) if is_varied else None,
             choice=self._choice(is_training=is_training),
             tile_depth=options.tile_depth if is_3d else 1,
@@ -286,7 +286,8 @@ class Training:
             )
 
 
-def _chances(options: FitOptions) -> Chances:
+def chances_of(options: FitOptions) -> Chances:
+    """The probabilities and ranges of the options."""
     return Chances(
         flip=options.flip_chance,
         turn=options.turn_probability,

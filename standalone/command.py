@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from bone_backend import __version__, jobs
 from bone_backend.errors import BoneError, Cancelled, OptionError
-from bone_backend.options import PROGRAMS, dump
+from bone_backend.options import PROGRAMS, PreviewOptions, dump
 
 from . import show
 from .console import STOPPED, ConsoleProgress
@@ -27,6 +27,7 @@ SUMMARIES = {
     "predict": "label a scan with a fitted model",
     "iou": "score predicted labels against a reference mask",
     "statistics": "grey-value statistics of a scan",
+    "preview-augmentation": "draw examples of what the options of a fit do to patches",
     "info": "what a scan, mask or model file is",
     "demo": "fit, predict and score on phantom scans (or your own), with pictures",
 }
@@ -50,6 +51,8 @@ def build_parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name in PROGRAMS:
             add_flags(command, PROGRAMS[name])
+        elif name == "preview-augmentation":
+            add_flags(command, PreviewOptions)
         elif name == "info":
             command.add_argument(
                 "path", type=Path, metavar="PATH", help="TIFF folder or file, or a .pth model file."
@@ -92,7 +95,13 @@ def main(words: Sequence[str] | None = None) -> int:
 def _command(
     arguments: argparse.Namespace,
 ) -> Callable[[argparse.Namespace, ConsoleProgress], dict[str, Any]]:
-    return {"info": _info, "demo": _demo, "statistics": _statistics}.get(arguments.command, _program)
+    others = {
+        "info": _info,
+        "demo": _demo,
+        "statistics": _statistics,
+        "preview-augmentation": _preview,
+    }
+    return others.get(arguments.command, _program)
 
 
 def _program(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
@@ -102,7 +111,8 @@ def _program(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[s
 
 def _statistics(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
     options = dump(gather(arguments, PROGRAMS["statistics"]))
-    request = {"scans": [{"path": options["scan"]}], "voxels": options["voxels"]}
+    path = str(Path(options["scan"]).absolute())  # the worker runs in a folder of its own
+    request = {"scans": [{"path": path}], "voxels": options["voxels"]}
     return jobs.run_in_worker("statistics", request, progress=progress)["scans"][0]
 
 
@@ -110,6 +120,12 @@ def _info(arguments: argparse.Namespace, _progress: ConsoleProgress) -> dict[str
     from bone_backend import information
 
     return information.describe(arguments.path)
+
+
+def _preview(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
+    from . import preview
+
+    return preview.run(gather(arguments, PreviewOptions), progress)
 
 
 def _demo(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:

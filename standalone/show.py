@@ -77,6 +77,15 @@ def _demo(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _preview(found: dict[str, Any]) -> str:
+    lines = [
+        f"Sheet:    {found['sheet']}",
+        f"Patches:  {'; '.join(found['patches'])}",
+        f"Changes:  {'; '.join(found['changes']) or 'none'}",
+    ]
+    return "\n".join(lines)
+
+
 def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
@@ -103,4 +112,5 @@ SHOWN = {
     "statistics": _statistics,
     "info": _listing,
     "demo": _demo,
+    "preview-augmentation": _preview,
 }

@@ -25,7 +25,7 @@ FLOOR = {
 # The rooms of bone_backend that need torch; all others have numpy only.
 TORCH_SHELF = {
     "networks", "inference.windows", "inference.merging", "inference.streaming", "dataset.augmentation", "dataset.transforms", "dataset.hashing", "dataset.loader", "dataset.pairs", "training",
-    "fitting", "prediction", "keeping", "study", "report", "review", "preflight",
+    "fitting", "prediction", "keeping", "study", "report", "review", "preflight", "preview",
 }  # fmt: skip
 OURS = {
     "bone_backend",

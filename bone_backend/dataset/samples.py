@@ -57,13 +57,14 @@ class Plan:
 
     def part(self, start: int, stop: int) -> Plan:
         """Patches start to stop (half-open)."""
-        return self._taken(slice(start, stop))
+        return self.taken(slice(start, stop))
 
     def every(self, first: int, step: int) -> Plan:
         """Every step-th patch from first on: the share of one of several GPUs."""
-        return self._taken(slice(first, None, step))
+        return self.taken(slice(first, None, step))
 
-    def _taken(self, some: slice) -> Plan:
+    def taken(self, some: slice | np.ndarray) -> Plan:
+        """Some patches, by a slice or by their numbers."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         taken: dict[str, Any] = {
             name: None if value is None else value[some] for name, value in values.items()

@@ -1,0 +1,258 @@
+"""Show what augmentation does to patches: each change alone at its strongest, and as training draws them.
+
+In:  the options of a fit.
+Out: rows of small pictures, each with its classes and a caption; a door draws them.
+The patches are those that a fit could take, through the same plan, loader and changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from . import catalogue, jobs, transform_table
+from .dataset import augmentation
+from .dataset.augmentation import TURNS_2D, TURNS_3D, Numbers
+from .dataset.checks import Labels
+from .dataset.choice import Choice
+from .dataset.contents import Holdings
+from .dataset.loader import PatchLayout, common_dtype, gather
+from .dataset.normalisation import normalisation
+from .dataset.pairs import OpenPair, open_pairs
+from .dataset.samples import PatchShape, Plan, draw_plan
+from .dataset.statistics import Statistics
+from .dataset.variation import neutral
+from .options import FitOptions
+from .progress import Part, Progress, silent
+from .training import chances_of
+
+# Columns of a record that show a transform at its strongest, from the numbers of its table.
+STRONGEST = {
+    "rotation": lambda n: [{"rotation": n["degrees"]}],
+    "scaling": lambda n: [{"scaling": 1 - n["share"]}, {"scaling": 1 + n["share"]}],
+    "elastic": lambda n: [{"elastic": n["strength_px"], "spacing": n["spacing_px"]}],
+    "gamma": lambda n: [{"gamma": n["low"]}, {"gamma": n["high"]}],
+    "blur": lambda n: [{"blur": n["sigma_px"]}],
+    "noise": lambda n: [{"noise": n["strength"]}],
+    "ring": lambda n: [{"ring": n["strength"], "ring_share": n["share"]}],
+    "step": lambda n: [{"gain": 1 + n["strength"], "shift": n["strength"], "step_at": 0.5}],
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One patch. grey: normalised, float32; classes: class index, negative where ignored; both (y, x).
+
+    In 3D the middle slice, and below it, beyond two rows of nan and -1, the section along z through the middle.
+    """
+
+    caption: str
+    grey: np.ndarray
+    classes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Row:
+    """A patch as it is, and changed. alone: whether each change is shown alone and at its strongest."""
+
+    name: str
+    alone: bool
+    pictures: list[Picture]
+
+
+def make_rows(options: FitOptions, *, examples: int, variants: int, progress: Progress = silent) -> list[Row]:
+    """The rows of a sheet: the first patch with each change alone, then `examples` patches with `variants` draws each.
+
+    Every patch holds a labelled voxel, wherever there is one. Raises BoneError as a fit would.
+    """
+    options = options.model_copy(update={"foreground_share": 1.0, "class_balance": 0.0})
+    is_3d = options.mode == "3D"
+    patch = PatchShape(options.patch_depth if is_3d else 1, options.patch_size, options.patch_size)
+    stride = catalogue.parse_stride(options.stride) if options.stride and is_3d else None
+    multiple = catalogue.size_multiples(options.architecture, options.backbone, options.mode, stride)
+    pairs, labels = open_pairs(
+        options, patch=patch, multiple=multiple, progress=Part(progress, first=0, share=50, steps=100)
+    )
+    request = {
+        "scans": [{"path": str(p.pair.scan.absolute())} for p in pairs],
+        "voxels": options.statistics_voxels,
+    }
+    found = jobs.run_in_worker("statistics", request, progress=Part(progress, first=50, share=50, steps=100))[
+        "scans"
+    ]
+    norms = [normalisation(options.normalization, Statistics.from_dict(values)) for values in found]
+    maker = _Maker(
+        options,
+        pairs,
+        labels,
+        PatchLayout(patch, channels=options.in_channels, is_3d=is_3d),
+        Numbers.of(norms, torch.device("cpu")),
+    )
+    return list(maker.rows(examples, variants))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    options: FitOptions
+    pairs: Sequence[OpenPair]
+    labels: Labels
+    layout: PatchLayout
+    numbers: Numbers
+
+    def rows(self, examples: int, variants: int) -> Iterator[Row]:
+        """The rows, one after the other."""
+        plans = [self._plan(epoch) for epoch in range(variants)]
+        chosen = self._choose(plans[0], examples)
+        for turn, index in enumerate(chosen):
+            plain = _unchanged(plans[0].taken(np.array([index])))
+            name = f"{self.pairs[int(plain.scan[0])].name}, slice {int(plain.z[0]) + 1}"
+            alone = list(self._alone(plain)) if turn == 0 else []
+            if alone:
+                yield Row(name, alone=True, pictures=self._pictures(plain, alone))
+            drawn = [self._placed(plan.taken(np.array([index])), plain) for plan in plans]
+            yield Row(
+                name, alone=False, pictures=self._pictures(plain, [(self._caption(p), p) for p in drawn])
+            )
+
+    def _plan(self, epoch: int) -> Plan:
+        options, is_3d = self.options, self.layout.is_3d
+        assert self.labels.contents is not None
+        return draw_plan(
+            [pair.extent for pair in self.pairs],
+            self.layout.patch,
+            scans=range(len(self.pairs)),
+            patches_per_tile=options.patches_per_tile,
+            max_overlap=options.max_patch_overlap,
+            seed=options.seed,
+            epoch=epoch,
+            chances=chances_of(options) if options.augmentation else None,
+            transforms=transform_table.read(options.transforms),
+            choice=Choice(Holdings.of(self.labels.contents), foreground_share=1.0),
+            tile_depth=options.tile_depth if is_3d else 1,
+        )
+
+    def _choose(self, plan: Plan, count: int) -> list[int]:
+        """Numbers of patches: from the scans in turn, from the half of the tiles that holds the most, spread along z."""
+        assert self.labels.contents is not None
+        held = np.array(
+            [self.labels.contents[s].counts[z, 1:].sum() for s, z in zip(plan.scan, plan.z, strict=True)]
+        )
+        per_scan = -(-count // len(self.pairs))
+        chosen: list[list[int]] = []
+        for scan in range(len(self.pairs)):
+            own = np.flatnonzero(plan.scan == scan)
+            fullest = own[np.argsort(-held[own], kind="stable")][: max(per_scan, len(own) // 2)]
+            along = fullest[np.argsort(plan.z[fullest], kind="stable")]
+            places = ((np.arange(per_scan) + 0.5) / per_scan * len(along)).astype(np.int64)
+            chosen.append([int(i) for i in along[places]])
+        return [own[turn] for turn in range(per_scan) for own in chosen][:count]
+
+    def _placed(self, plan: Plan, where: Plan) -> Plan:
+        """The changes of a plan, at another place."""
+        moved = replace(plan, scan=where.scan, z=where.z, y=where.y, x=where.x)
+        return (
+            moved
+            if plan.variation is None
+            else replace(moved, variation=self._centred(plan.variation, where))
+        )
+
+    def _centred(self, records: np.ndarray, where: Plan) -> np.ndarray:
+        records = records.copy()
+        extent = self.pairs[int(where.scan[0])].extent
+        records["centre_y"] = (extent.y - 1) / 2 - where.y
+        records["centre_x"] = (extent.x - 1) / 2 - where.x
+        return records
+
+    def _alone(self, plain: Plan) -> Iterator[tuple[str, Plan]]:
+        options = self.options
+        turns = TURNS_3D if self.layout.is_3d else TURNS_2D
+        if options.augmentation:
+            if options.flip_chance:
+                yield "flip", replace(plain, turn=np.array([1], np.int8))
+            if options.turn_probability:
+                yield "turn by 90°", replace(plain, turn=np.array([turns.index(("turn", 1))], np.int8))
+            if options.brightness_probability:
+                for sign in (-1, 1):
+                    value = np.array([sign * options.brightness_range], np.float32)
+                    yield f"brightness {value[0]:+.2f}", replace(plain, brightness=value)
+            if options.contrast_probability:
+                for sign in (-1, 1):
+                    value = np.array([1 + sign * options.contrast_range], np.float32)
+                    yield f"contrast × {value[0]:.2f}", replace(plain, contrast=value)
+        for name, numbers in transform_table.read(options.transforms).items():
+            for columns in STRONGEST[name](numbers):
+                records = neutral(1)
+                records["seed"] = self.options.seed + 1
+                for column, value in columns.items():
+                    records[column] = value
+                plan = replace(plain, variation=self._centred(records, plain))
+                yield self._caption(plan), plan
+
+    def _pictures(self, plain: Plan, changed: list[tuple[str, Plan]]) -> list[Picture]:
+        return [self._picture("as scanned", plain), *(self._picture(told, plan) for told, plan in changed)]
+
+    def _picture(self, caption: str, plan: Plan) -> Picture:
+        sources = [pair.source for pair in self.pairs]
+        grey = np.zeros(self.layout.grey_shape(1), common_dtype([s.scan.header.dtype for s in sources]))
+        labels = np.zeros(self.layout.label_shape(1), common_dtype([s.mask.header.dtype for s in sources]))
+        gather(sources, plan, layout=self.layout, grey=grey, labels=labels)
+        patches, target = augmentation.prepare(
+            torch.from_numpy(grey),
+            torch.from_numpy(labels),
+            plan=plan,
+            numbers=self.numbers,
+            classes=torch.from_numpy(self.labels.table),
+        )
+        image = patches[0, 0 if self.layout.is_3d else self.layout.channels // 2].numpy()
+        return Picture(caption, _flat(image), _flat(target[0].numpy()))
+
+    def _caption(self, plan: Plan) -> str:
+        """The changes of a plan of one patch, in words; those too small to be seen are left out."""
+        told = []
+        if plan.variation is not None:
+            record = plan.variation[0]
+            for names, rest, text in CAPTIONS:
+                told.append(text.format(*(float(record[name]) for name in names)))
+                if told[-1].replace("-", "+") == text.format(*rest):
+                    told.pop()
+        if plan.contrast[0] != 1:
+            told.append(f"contrast × {plan.contrast[0]:.2f}")
+        if plan.brightness[0]:
+            told.append(f"brightness {plan.brightness[0]:+.2f}")
+        if plan.turn[0]:
+            kind, argument = (TURNS_3D if self.layout.is_3d else TURNS_2D)[plan.turn[0]]
+            told.append(f"turn by {90 * argument}°" if kind == "turn" else "flip")
+        return ", ".join(told) or "unchanged"
+
+
+def _flat(image: np.ndarray) -> np.ndarray:
+    """A slice as it is; of a slab the middle slice, and the section along z below it."""
+    if image.ndim == 2:
+        return image
+    gap = np.full((2, image.shape[2]), np.nan if image.dtype.kind == "f" else -1, dtype=image.dtype)
+    return np.concatenate([image[len(image) // 2], gap, image[:, image.shape[1] // 2]])
+
+
+def _unchanged(plan: Plan) -> Plan:
+    return replace(
+        plan,
+        turn=np.zeros_like(plan.turn),
+        brightness=np.zeros_like(plan.brightness),
+        contrast=np.ones_like(plan.contrast),
+        variation=None,
+    )
+
+
+CAPTIONS = (
+    (("rotation",), (0.0,), "rotation {:+.0f}°"),
+    (("scaling",), (1.0,), "scaling × {:.2f}"),
+    (("elastic",), (0,), "elastic {:.1f} px"),
+    (("blur",), (0,), "blur {:.1f} px"),
+    (("gamma",), (1,), "gamma {:.2f}"),
+    (("noise",), (0,), "noise {:.2f}"),
+    (("ring",), (0,), "rings {:.2f}"),
+    (("gain", "shift"), (1, 0), "step × {:.2f} {:+.2f}"),
+)
