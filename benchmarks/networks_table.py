@@ -134,12 +134,13 @@ def _notes() -> str:
     missing = ", ".join(f"{name} ({', '.join(sets)})" for name, sets in catalogue.OTHER_WEIGHTS.items())
     notes = (
         "**Multiply-adds** are what fvcore calls FLOPs; a test compares the counts with fvcore's.",
-        "**3D networks** are inflated 2D ones with the same parameter names: kernels (k, k) become (k, k, k), "
+        "**3D networks** are inflated 2D ones with equal parameter names: kernels (k, k) become (k, k, k), "
         "repeated along z and divided by k where 2D weights start them, drawn anew where they start from "
         "random numbers. Kernels (1, 7) and (7, 1) get the depth 1.",
         "**Published 3D models** have their kernels in the order (height, width, depth), and their last "
         "upsampling does not align corners; both are seen to when such a file is read. Networks of "
-        "segmentation_models_pytorch_3d 1.0.2 (all eight architectures, seven families of backbones, a custom "
+        "segmentation_models_pytorch_3d 1.0.2 (all eight architectures, seven families of backbones, a "
+        "custom "
         "stride) give the same here within 3e-6 of the largest logit: `benchmarks/published_3d.py`.",
         "**Custom stride**: five (z, y, x) triples of 1 or 2 for the first convolution, the pooling, and the "
         "second, third and fourth group of blocks of "

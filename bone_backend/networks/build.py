@@ -7,6 +7,7 @@ The names of its parameters are those of segmentation_models_pytorch, so that mo
 
 from __future__ import annotations
 
+import difflib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import segmentation_models_pytorch as library
+import timm
 import torch
 from torch.overrides import TorchFunctionMode
 
@@ -127,8 +129,17 @@ def build_2d(spec: NetworkSpec, **settings: Any) -> torch.nn.Module:
                 raise
             raise OptionError(
                 f"{architecture.title} with {spec.backbone} cannot be built by segmentation_models_pytorch "
-                f"{library.__version__}: {error}"
+                f"{library.__version__}: {error}{_suggestion(spec.backbone)}"
             ) from error
+
+
+def _suggestion(backbone: str) -> str:
+    """The nearest names of timm, where a "tu-" name is none of its."""
+    name, known = backbone.removeprefix("tu-").split(".")[0], timm.list_models()
+    if name in known:
+        return ""
+    near = difflib.get_close_matches(name, known, n=3)
+    return f". Did you mean {' or '.join(f'tu-{item}' for item in near)}?" if near else ""
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 In:  a NetworkSpec and the shape of its input.
 Out: the number of parameters and of multiply-adds.
-The network is run with shapes instead of numbers (device "meta"): no memory, no weights, seconds at most. The count is
-that of fvcore's FlopCountAnalysis, whose "FLOPs" are multiply-adds; fvcore itself would compute the whole network.
+The network is run with shapes instead of numbers (device "meta"): no memory, no weights, seconds at most.
+The count is that of fvcore's FlopCountAnalysis, whose "FLOPs" are multiply-adds; fvcore itself would
+compute the whole network.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .. import catalogue
+from ..errors import OptionError
 from .build import NetworkSpec, skeleton
 
 Shape = Sequence[int]
@@ -39,9 +42,17 @@ class Complexity:
 def complexity(spec: NetworkSpec, shape: Shape) -> Complexity:
     """Parameters and multiply-adds of a network.
 
-    shape: of the input, (batch, channel, [z,] y, x). Raises OptionError where the spec cannot be built.
+    shape: of the input, (batch, channel, [z,] y, x). Raises OptionError where the spec cannot be built, or,
+    for timm's encoders, where it does not take this size.
     """
-    return count(skeleton(spec), shape)
+    network = skeleton(spec)
+    try:
+        return count(network, shape)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        if spec.backbone in catalogue.BACKBONES:
+            raise
+        size = " x ".join(map(str, shape[2:]))
+        raise OptionError(f"{spec.backbone} does not take patches of {size}: {error}") from error
 
 
 def count(network: torch.nn.Module, shape: Shape) -> Complexity:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from bone_backend.errors import OptionError
 from bone_backend.networks.build import NetworkSpec, build_network
 from bone_backend.networks.complexity import complexity, count
 
@@ -64,6 +65,14 @@ def test_the_count_is_that_of_fvcore_for_more_networks(architecture, backbone):
 def test_the_count_is_that_of_fvcore_in_3d():
     spec, shape = NetworkSpec("Linknet", "resnet18", "3D"), (1, 1, 32, 32, 32)
     assert complexity(spec, shape).multiply_adds == counted_by_fvcore(build_network(spec), shape)
+
+
+def test_a_size_that_an_encoder_of_timm_does_not_take_is_refused_in_words():
+    spec = NetworkSpec("U-Net", "tu-swin_tiny_patch4_window7_224")
+    with pytest.raises(
+        OptionError, match="tu-swin_tiny_patch4_window7_224 does not take patches of 256 x 256"
+    ):
+        complexity(spec, (1, 1, 256, 256))
 
 
 def test_parameters_are_those_of_the_built_network():
