@@ -22,7 +22,7 @@ from .report_tables import repeat_section, time_section, words_for_time
 if TYPE_CHECKING:
     from .review import Example, Review
 
-MOST_POINTS = 500  # epochs in charts and table; of more, every n-th is shown
+MOST_POINTS = 250  # epochs in charts and table; of more, every n-th is shown
 TRAINING, VALIDATION, NEUTRAL = "#0072b2", "#d55e00", "#444444"
 
 Record = Mapping[str, Any]
@@ -77,8 +77,8 @@ def _head(record: Record, name: str) -> str:
             f"<header><p class=kind>BONe fit report</p><h1>{name}</h1>",
             f"<p>{escape(options['architecture'])} with {escape(options['backbone'])}, {mode}, "
             f"{record['parameters'] / 1e6:.1f} million parameters, on {escape(record['device_name'])}. "
-            f"{outcomes[result['outcome']]} Written {escape(record['written'][:16].replace('T', ' '))} UTC.</p>",
-            f"<p>Best model: <code>{model}</code></p>",
+            f"{outcomes[result['outcome']]}</p>",
+            f"<p>Best model: <code>{model}</code>. Written {escape(record['written'][:16].replace('T', ' '))} UTC.</p>",
             f"<div class=tiles>{''.join(tiles)}</div></header>",
         ]
     )

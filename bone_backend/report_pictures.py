@@ -17,7 +17,7 @@ from html import escape
 import numpy as np
 
 PANEL, GAP, CAPTION = 250, 8, 20
-CLASS_ALPHA, NOT_COUNTED = 0.6, 255
+CLASS_ALPHA, NOT_COUNTED = 0.5, 255
 WRONG = "#ffb000"  # amber on a darkened scan: light against dark for every eye
 TITLES = ("scan", "reference", "prediction", "wrong voxels")
 

@@ -13,7 +13,7 @@ main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 60px; }
 h1 { font-size: 30px; margin: 0 0 6px; overflow-wrap: anywhere; }
 h2 { font-size: 20px; margin: 44px 0 12px; padding-bottom: 5px; border-bottom: 2px solid #dddddd; }
 h3 { font-size: 15px; margin: 18px 0 8px; }
-p { margin: 0 0 8px; max-width: 900px; }
+p { margin: 0 0 8px; }
 .kind { color: #666666; text-transform: uppercase; letter-spacing: .08em; font-size: 12px; margin: 0; }
 code, pre { font: 13px/1.5 Consolas, Menlo, "DejaVu Sans Mono", monospace; }
 code { overflow-wrap: anywhere; }

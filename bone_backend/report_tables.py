@@ -72,11 +72,11 @@ def time_section(record: Record) -> str:
         )
     if "read_mib_per_s" in figures:
         disk = (
-            f", {figures['disk_mib_per_s']:.3g} MiB/s of it from the disk"
+            f", {figures['disk_mib_per_s']:.2f} MiB/s of it from the disk"
             if "disk_mib_per_s" in figures
             else ""
         )
-        facts.append(("Files read", f"{figures['read_mib_per_s']:.3g} MiB/s{disk}"))
+        facts.append(("Files read", f"{figures['read_mib_per_s']:.2f} MiB/s{disk}"))
     return f"<section><h2>Time and memory</h2>{_facts(facts)}</section>"
 
 

@@ -1,0 +1,406 @@
+"""The report says what the run has written, shows the worst, and needs nothing from outside."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+import shlex
+import zlib
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bone_backend import metrics
+from bone_backend.charts import Line, line_chart
+from bone_backend.dataset.augmentation import Numbers, prepare
+from bone_backend.dataset.loader import Loader, PatchLayout
+from bone_backend.dataset.normalisation import normalisation
+from bone_backend.dataset.pairs import open_pairs
+from bone_backend.dataset.samples import PatchShape, Plan, draw_plan
+from bone_backend.dataset.statistics import measure
+from bone_backend.errors import Cancelled, PackageError
+from bone_backend.fitting import fit
+from bone_backend.networks import model_file
+from bone_backend.networks.build import build_network
+from bone_backend.option_words import option_words
+from bone_backend.options import FitOptions
+from bone_backend.progress import Recorder, silent
+from bone_backend.report_page import page
+from bone_backend.report_pictures import NOT_COUNTED, label_png, png, wrong_png
+from bone_backend.review import TYPICAL, WORST, Example, Review, choose
+from bone_backend.scalars import check_installed
+from bone_backend.training import VALIDATION_EPOCH
+from bone_backend.volumes.volume import open_volume, save
+from mocks.scans import Phantom
+from standalone.command import build_parser
+from standalone.flags import gather
+
+NASTY = 'bone <script>alert(1)</script> & "co"'
+MEBIBYTE = 2**20
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    made = []
+    for number, shape in enumerate([(9, 64, 48), (8, 48, 64), (10, 48, 48), (8, 64, 64)]):
+        grey, labels = Phantom(shape=shape, seed=number).slab(0, shape[0])
+        for kind, array in ((f"scan <b>{number}", grey), (f"mask_{number}", labels)):
+            save(folder / kind, array, voxel_size=(20.0, 20.0, 20.0))
+        made.append((str(folder / f"scan <b>{number}"), str(folder / f"mask_{number}")))
+    return made
+
+
+def options(pairs, output, **changes):
+    values = {
+        "pairs": pairs,
+        "output": str(output),
+        "name": "bone & co",
+        "class_names": [{"value": 1, "name": NASTY}, {"value": 2, "name": "pores", "colour": "#56b4e9"}],
+        "patch_size": 32,
+        "patches_per_tile": 2,
+        "batch_size": 6,
+        "epochs": 3,
+        "backbone": "mobilenet_v2",
+        "precision": "fp32",
+        "train_split": 0.5,
+        "reproducible": True,
+    }
+    return FitOptions.parse(values | changes)
+
+
+@pytest.fixture(scope="module")
+def whole(pairs, tmp_path_factory):
+    """A run, its result and its report."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    result = fit(options(pairs, run))
+    return run, result, (run / "report.html").read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """Collects tags, text and tables of a page, and sees whether every tag is closed."""
+
+    EMPTY = ("meta", "br", "image", "path", "circle", "line", "rect", "use")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.texts, self.tables, self.links = [], [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.links += [v for k, v in attributes if k in ("href", "src", "xlink:href", "action", "data")]
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.EMPTY:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.texts.append(text)
+        if any(tag in ("td", "th") for tag in self.open):
+            self.tables[-1][-1][-1] += text
+
+
+def table_of(found, first):
+    return next(table for table in found.tables if table[0] and table[0][0].strip() == first)
+
+
+def test_the_page_is_whole_and_needs_nothing_from_outside(whole):
+    _, _, text = whole
+    found = Page(text)
+    assert found.open == []
+    assert found.links
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in found.links)
+    without_images = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", text)
+    assert "http" not in without_images
+    assert "url(" not in without_images
+    assert "script" not in found.tags
+    assert "link" not in found.tags
+    assert len(text) < 2 * MEBIBYTE
+
+
+def test_names_are_shown_as_they_are_and_never_run(whole):
+    _, _, text = whole
+    assert "<script" not in text
+    assert "<b>0" not in text
+    shown = "".join(Page(text).texts)
+    assert NASTY in shown
+    assert "scan <b>0" in shown
+
+
+def test_the_numbers_of_every_epoch_are_those_of_the_table_of_scores(whole):
+    run, result, text = whole
+    with (run / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = table_of(Page(text), "epoch")
+    assert len(table) == 1 + len(rows) == 4
+    columns = [
+        "epoch",
+        "train_loss",
+        "val_loss",
+        "train_miou",
+        "val_miou",
+        "val_iou_0",
+        "val_iou_1",
+        "val_iou_2",
+    ]
+    for shown, row in zip(table[1:], rows, strict=True):
+        assert [float(cell) for cell in shown] == pytest.approx(
+            [float(row[name]) for name in columns], abs=5.1e-5
+        )
+    assert f"{result.best_val_iou:.4f}" in text
+
+
+def test_the_scores_of_every_scan_equal_an_independent_count(whole, pairs, tmp_path):
+    _, result, text = whole
+    header = model_file.read_header(result.model)
+    network = build_network(header.spec)
+    network.load_state_dict(model_file.load_state(result.model, header))
+    chosen, patch = options(pairs, tmp_path / "unused"), PatchShape(1, 32, 32)
+    opened, labels = open_pairs(chosen, patch=patch, multiple=(1, 32, 32), progress=silent)
+    numbers = Numbers.of(
+        [normalisation("ZScore", measure(open_volume(p.pair.scan))) for p in opened], torch.device("cpu")
+    )
+    validation = [i for i, pair in enumerate(opened) if pair.name in result.validation_scans]
+    plan = draw_plan(
+        [pair.extent for pair in opened], patch, scans=validation, patches_per_tile=2, max_overlap=0.3, seed=42,
+        epoch=VALIDATION_EPOCH, chances=None, shuffle=False,
+    )  # fmt: skip
+    counts = {i: np.zeros((3, 3), np.int64) for i in validation}
+    with Loader([p.source for p in opened], PatchLayout(patch), batch_size=1) as loader, torch.no_grad():
+        for batch in loader.batches(plan):
+            patches, target = prepare(
+                batch.grey,
+                batch.labels,
+                plan=batch.plan,
+                numbers=numbers,
+                classes=torch.from_numpy(labels.table),
+            )
+            said = network.eval()(patches).argmax(1).numpy()
+            counts[int(batch.plan.scan[0])] += metrics.counts(target.numpy(), said, 3)
+    table = table_of(Page(text), "scan")
+    for scan, row in zip(validation, table[1:], strict=False):
+        assert row[0] == opened[scan].name
+        assert int(row[1]) == (plan.scan == scan).sum()
+        wanted = [*metrics.iou(counts[scan]), metrics.mean(metrics.iou(counts[scan]))]
+        assert [float(cell) for cell in row[2:]] == pytest.approx(wanted, abs=3e-4)
+    assert table[-1][0] == "all"
+    assert float(table[-1][-1]) == pytest.approx(result.best_val_iou, abs=5.1e-5)
+
+
+def test_the_confusion_is_that_of_the_best_epoch(whole):
+    run, result, text = whole
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    counts = np.array(record["confusion"])
+    assert metrics.mean(metrics.iou(counts)) == result.best_val_iou
+    table = next(table for table in Page(text).tables if "predicted as" in table[0][-1])
+    for row, wanted in zip(table[2:], counts, strict=True):
+        shares = [float(cell.split("%")[0]) for cell in row[1:]]
+        assert [int(cell.split("%")[1].replace(",", "")) for cell in row[1:]] == wanted.tolist()
+        assert shares == pytest.approx((100 * wanted / wanted.sum()).tolist(), abs=0.006)
+
+
+def test_the_command_line_in_the_page_gives_the_same_options(whole, pairs):
+    run, _, text = whole
+    command = next(t for t in Page(text).texts if t.startswith("bone fit"))
+    words = shlex.split(command.replace("\\\n", " "))
+    arguments = build_parser().parse_args(words[1:])
+    assert gather(arguments, FitOptions) == options(pairs, run)
+
+
+def test_the_command_line_gives_any_options_again(pairs):
+    changes = {
+        "augmentation": False,
+        "early_stopping": 3,
+        "ignore_label": 5,
+        "map_labels": ["255:1"],
+        "loss": "Dice",
+    }
+    chosen = options([(*pairs[0], "mouse 1"), pairs[1]], "run", **changes)
+    words = [word for group in option_words(chosen) for word in group]
+    assert "--no-augmentation" in words
+    assert gather(build_parser().parse_args(["fit", *words]), FitOptions) == chosen
+
+
+def test_a_stopped_run_has_a_report_without_examples(pairs, tmp_path):
+    reports = Recorder(stop_after=45)
+    with pytest.raises(Cancelled):
+        fit(options(pairs, tmp_path / "run", epochs=30), progress=reports)
+    text = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Stopped by the user after" in text
+    assert "Examples were left out" in text
+    assert "data:image" not in text
+    assert "Confusion" in text
+    assert Page(text).open == []
+
+
+def test_a_stop_during_the_report_leaves_the_finished_run_as_it_is(pairs, tmp_path):
+    class StopInReview(Recorder):
+        def __call__(self, step, steps, message, figures=None, /):
+            super().__call__(step, steps, message, figures)
+            if "Reviewing" in message:
+                raise Cancelled(message)
+
+    result = fit(options(pairs, tmp_path / "run", epochs=1), progress=StopInReview())
+    assert result.outcome == "done"
+    assert "stopped while they were made" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_report_that_cannot_be_written_is_a_warning(pairs, tmp_path, caplog):
+    class BlockTheName(Recorder):
+        def __call__(self, step, steps, message, figures=None, /):
+            if "Reviewing" in message:
+                (tmp_path / "run" / "report.html").mkdir(exist_ok=True)
+
+    result = fit(options(pairs, tmp_path / "run", epochs=1), progress=BlockTheName())
+    assert result.outcome == "done"
+    assert any("report could not be written" in record.message for record in caplog.records)
+
+
+def counts_of(right, wrong):
+    return np.array([[10, 0], [wrong, right]])
+
+
+def plan_of(scan, z, y, x):
+    count = len(scan)
+    return Plan(
+        *(np.array(values) for values in (scan, z, y, x)),
+        turn=np.zeros(count, np.int8),
+        brightness=np.zeros(count, np.float32),
+        contrast=np.ones(count, np.float32),
+    )
+
+
+def test_the_worst_patches_are_chosen_once_for_each_place():
+    #           worst, same place, far away, other scan, better ...
+    rights = [0, 1, 2, 3, 8, 9, 9, 9]
+    counts = np.array([counts_of(right, 10 - right) for right in rights])
+    plan = plan_of([0, 0, 0, 1, 0, 1, 1, 1], [5, 6, 30, 5, 50, 20, 30, 40], [0] * 8, [0] * 8)
+    chosen = choose(counts, plan, patch=PatchShape(1, 32, 32))
+    assert [index for kind, index in chosen if kind == "worst"] == [0, 2, 3, 4]
+    assert len(chosen) <= WORST + TYPICAL
+    assert {int(plan.scan[index]) for kind, index in chosen if kind == "typical"} == {0, 1}
+    assert not {i for kind, i in chosen if kind == "typical"} & {0, 2, 3, 4}
+
+
+def test_patches_without_a_counted_voxel_are_never_chosen():
+    counts = np.array([np.zeros((2, 2), int), counts_of(5, 5)])
+    assert [
+        i for _, i in choose(counts, plan_of([0, 0], [0, 9], [0, 0], [0, 0]), patch=PatchShape(1, 32, 32))
+    ] == [1]
+
+
+def test_pictures_hold_the_voxels_that_they_were_given():
+    grey = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(grey)))), grey)
+    reference = np.array([[0, 1], [NOT_COUNTED, 2]], np.uint8)
+    prediction = np.array([[0, 2], [1, 2]], np.uint8)
+    shown = np.asarray(
+        Image.open(io.BytesIO(label_png(reference, ["#000000", "#e69f00", "#56b4e9"]))).convert("RGBA")
+    )
+    assert shown[0, 0, 3] == 0
+    assert shown[0, 1, :3].tolist() == [0xE6, 0x9F, 0x00]
+    assert shown[1, 1, :3].tolist() == [0x56, 0xB4, 0xE9]
+    wrong = np.asarray(Image.open(io.BytesIO(wrong_png(reference, prediction))).convert("RGBA"))
+    assert (wrong[..., 3] > 0).tolist() == [[False, True], [False, False]]
+
+
+def test_the_worst_case_of_a_page_stays_small(whole):
+    """Eight examples of pure noise with 64 classes, 2,000 epochs."""
+    run, _, _ = whole
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    rng = np.random.default_rng(0)
+    colours = [{"value": i, "name": f"class {i}", "colour": "#56b4e9"} for i in range(64)]
+    record |= {"classes": colours, "confusion": np.ones((64, 64), int).tolist()}
+    record["scores"] = [record["scores"][0] | {"epoch": i + 1} for i in range(2000)]
+    record["inputs"] = [item | {"voxels_per_class": [1] * 64} for item in record["inputs"]]
+    noise = [rng.integers(0, high, (8, 256, 256), dtype=np.uint8) for high in (256, 3, 3)]
+    examples = tuple(
+        Example("worst", "noise", (0, 0, 0), np.full(64, 0.5), *(images[i] for images in noise))
+        for i in range(8)
+    )
+    counts = np.ones((1, 64, 64), np.int64)
+    text = page(record, review=Review(("noise",), np.array([8]), counts, examples))
+    assert len(text) < 2 * MEBIBYTE
+
+
+def test_a_chart_puts_every_value_at_its_height():
+    text = line_chart(
+        "IoU", [Line("mean", [0.0, None, 0.5, 1.0], "#0072b2")], x=[1, 2, 3, 4], low=0.0, high=1.0
+    )
+    circles = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', text)]
+    assert len(circles) == 3
+    (x1, bottom), (x3, middle), (x4, top) = circles
+    assert middle == pytest.approx((bottom + top) / 2, abs=0.1)
+    assert (x3 - x1) / (x4 - x1) == pytest.approx(2 / 3, abs=0.01)
+    ticks = [float(t) for t in re.findall(r'text-anchor="end"[^>]*>([\d.]+)<', text)]
+    assert ticks == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    path = re.search(
+        r'<path d="(M[^"]*)" fill="none" stroke="#0072b2" stroke-width="2"/>\n<circle', text
+    ).group(1)
+    assert path.count("M") == 2  # the missing value leaves a gap
+
+
+@pytest.mark.parametrize(
+    "values", [[], [None], [float("nan")], [0.0], [3.0], [3.0, 3.0], [-2.0, 5e9], [1e-12, 2e-12]]
+)
+def test_a_chart_of_odd_values_is_drawn(values):
+    text = line_chart("loss <x>", [Line("a & b", values, "#000000")], x=list(range(1, len(values) + 1)))
+    assert "nan" not in text
+    assert "loss &lt;x&gt;" in text
+    assert Page(text).open == []
+
+
+def test_examples_carry_the_grey_image_once(whole):
+    _, _, text = whole
+    images = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)
+    examples = text.count("<figure>")
+    assert 1 <= examples <= WORST + TYPICAL
+    assert len(images) == 4 * examples
+    first = base64.b64decode(images[0])
+    assert first.startswith(b"\x89PNG")
+    assert len(zlib.decompress(first[first.index(b"IDAT") + 4 : -16])) == 32 * 33
+
+
+def test_a_3d_fit_has_a_report_with_examples(tmp_path):
+    made = []
+    for number in range(2):
+        grey, labels = Phantom(shape=(34, 40, 40), seed=number).slab(0, 34)
+        for kind, array in (("scan", grey), ("mask", labels)):
+            save(tmp_path / f"{kind}_{number}", array)
+        made.append((str(tmp_path / f"scan_{number}"), str(tmp_path / f"mask_{number}")))
+    result = fit(options(made, tmp_path / "run", mode="3D", batch_size=2, epochs=1, backbone="resnet18"))
+    text = (result.run_folder / "report.html").read_text(encoding="utf-8")
+    assert "<figure>" in text
+    assert re.search(r"slice \d+, at x", text)
+
+
+def test_tensorboard_without_its_package_is_told_before_anything_is_made(pairs, tmp_path):
+    try:
+        check_installed()
+    except PackageError:
+        with pytest.raises(PackageError, match="pip install tensorboard"):
+            fit(options(pairs, tmp_path / "run", tensorboard=True))
+        assert not (tmp_path / "run").exists()
+        return
+    result = fit(options(pairs, tmp_path / "run", epochs=1, tensorboard=True))
+    assert list((result.run_folder / "tensorboard").glob("events.out.tfevents.*"))
