@@ -18,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import environments
 import pythons
@@ -79,6 +81,9 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--without-avizo",
         action="store_true",
         help="leave out the tests on Avizo's Python 3.11 with numpy 1.23.5",
+    )
+    test.add_argument(
+        "--in-turn", action="store_true", help="run the two sides one after the other, not side by side"
     )
     commands.add_parser("app", parents=[common], help="make the app's environment")
     worker = commands.add_parser("worker", parents=[common], help="make the worker's environment")
@@ -147,9 +152,12 @@ def command_of(python: Path) -> Path:
     return python.with_name("bone.exe" if os.name == "nt" else "bone")
 
 
-def run_in(command: list[str]) -> int:
-    """Run a program in the checkout, in the open; returns its exit status."""
-    return subprocess.run(command, cwd=CHECKOUT, env=pythons.clean_environment(), check=False).returncode
+def run_in(command: list[str], words: BinaryIO | None = None) -> int:
+    """Run a program in the checkout, its output in the open or into a file; returns its exit status."""
+    variables = pythons.clean_environment()
+    return subprocess.run(
+        command, cwd=CHECKOUT, env=variables, stdout=words, stderr=words, check=False
+    ).returncode
 
 
 def app(options: argparse.Namespace) -> int:
@@ -181,24 +189,61 @@ def avizo(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
-    """All tests in the app's environment, the Avizo side's in theirs; 1 when one failed or none ran."""
-    suites = [
+    """All tests in the app's environment, beside them the Avizo side's; 1 when one failed or none ran."""
+    app_side = [
         Suite("the app's environment", make_app(options, with_tests=True), options.rest, bool(options.rest))
     ]
     make_worker(options)
-    if not options.without_avizo:
-        suites += avizo_suites(make_avizo_stand_in(options), options.rest)
-    ran, failed = 0, False
+    if options.without_avizo:
+        return verdict(run_suites(app_side))
+    avizo_side = avizo_suites(make_avizo_stand_in(options), options.rest)
+    if options.in_turn or (os.cpu_count() or 1) < 2:
+        return verdict(run_suites(app_side + avizo_side))
+    os.environ.setdefault(
+        "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2))
+    )  # half of the cores each
+    with tempfile.TemporaryFile() as words, ThreadPoolExecutor(1) as beside:
+        other = beside.submit(run_suites, avizo_side, words)
+        outcomes = run_suites(app_side)
+        print("\n== The Avizo side ran meanwhile; waiting for its end", flush=True)
+        outcomes += other.result()
+        words.seek(0)
+        print(words.read().decode("utf-8", "replace"), flush=True)
+    return verdict(outcomes)
+
+
+def run_suites(suites: list[Suite], words: BinaryIO | None = None) -> list[tuple[Suite, int, int]]:
+    """In turn; (suite, pytest's status, tests that ran) each. words: a file instead of the terminal."""
+    outcomes = []
     for suite in suites:
-        print(f"\n== Tests in {suite.title}", flush=True)
-        status, count = run_tests(suite.python, suite.arguments)
-        print(f"== {count} tests ran in {suite.title}, pytest's status {status}", flush=True)
-        ran += count
-        failed |= not suite.may_be_empty and count == 0
-        failed |= status not in ((0, NOTHING_COLLECTED) if suite.may_be_empty else (0,))
-    if ran == 0:
+        tell(f"\n== Tests in {suite.title}", words)
+        status, count = run_tests(suite.python, suite.arguments, words)
+        tell(f"== {count} tests ran in {suite.title}, pytest's status {status}", words)
+        outcomes.append((suite, status, count))
+    return outcomes
+
+
+def tell(text: str, words: BinaryIO | None) -> None:
+    if words is None:
+        print(text, flush=True)
+    else:
+        words.write((text + "\n").encode("utf-8"))
+        words.flush()
+
+
+def verdict(outcomes: list[tuple[Suite, int, int]]) -> int:
+    """0 when every suite succeeded and ran something (or may be empty), and something ran at all; else 1."""
+    failed = False
+    print()
+    for suite, status, count in outcomes:
+        empty = count == 0 and status in (0, NOTHING_COLLECTED)
+        bad = not suite.may_be_empty if empty else status != 0
+        failed |= bad
+        print(f"{'failed' if bad else 'passed'}: {count} tests in {suite.title}")
+    if not any(count for _, _, count in outcomes):
         print("No test ran: that counts as a failure.", file=sys.stderr)
-    return 1 if failed or ran == 0 else 0
+        return 1
+    return int(failed)
 
 
 def avizo_suites(python: Path, given: list[str]) -> list[Suite]:
@@ -216,15 +261,15 @@ def avizo_suites(python: Path, given: list[str]) -> list[Suite]:
     ]
 
 
-def run_tests(python: Path, arguments: list[str]) -> tuple[int, int]:
+def run_tests(python: Path, arguments: list[str], words: BinaryIO | None = None) -> tuple[int, int]:
     """Run pytest; returns (exit status, number of tests that ran; skipped ones did not)."""
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "tests.xml"
         command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={record}", *arguments]
-        status = run_in(command)
+        status = run_in(command, words)
         if not record.exists():
             return status, 0
-        suites = ElementTree.parse(record).getroot().iter("testsuite")
+        suites = list(ElementTree.parse(record).getroot().iter("testsuite"))
         return status, sum(int(one.get("tests", 0)) - int(one.get("skipped", 0)) for one in suites)
 
 
