@@ -20,6 +20,7 @@ from .positional import PositionalVolume
 from .tiff_calibration import Calibration, read_calibration
 from .tiff_decoding import EncodedVolume, opened
 from .tiff_folder import slice_files
+from .tiff_layout import layout_of
 
 
 class Page(NamedTuple):
@@ -38,13 +39,18 @@ def open_folder(folder: Path) -> Volume:
     Raises ScanError that names the file: truncated, of another size or dtype, colour, several pages, no TIFF.
     """
     files = slice_files(folder)
-    pages = []
-    calibration = None
+    pages: list[Page] = []
+    calibration = layout = None
     for path in files:
+        if layout is not None and layout.fits(path):
+            pages.append(pages[0]._replace(path=path))
+            continue
         with opened(path) as tif:
             if calibration is None:
                 calibration = read_calibration(tif)
             pages.append(_only_page(path, tif))
+        if len(pages) == 1 and pages[0].offset is not None:
+            layout = layout_of(path)
     assert calibration is not None
     _check_equal(folder, pages)
     return _volume(folder.resolve().name, folder, "tiff-folder", pages, calibration, tuple(files))
