@@ -41,9 +41,9 @@ class Door(abc.ABC):
         self._watch = Watch()
         self._is_running = False
         self._words = self._panel_words()
-        told = lacking(self.form.command)
-        if told:
-            self._refuse(told)
+        self._lacking = [told for told in (lacking(self.form.command),) if told]
+        if self._lacking:
+            self._refuse(self._lacking[0])
 
     def update(self) -> None:
         """One round: show the ports that mean something, and what is missing."""
@@ -53,7 +53,7 @@ class Door(abc.ABC):
             self.panel.adopt_data()
             self.facts = self._watch.look(self.panel.connections)
             self.show()
-            faults = [self.in_words(told) for told in self.faults()]
+            faults = [self.in_words(told) for told in self._lacking + self.faults()]
             self.panel.tell("missing", self._listed(faults) if faults else READY)
         except BoneError as error:
             self.panel.tell("missing", self.in_words(str(error)))
@@ -74,26 +74,27 @@ class Door(abc.ABC):
     def _apply(self) -> None:
         self.panel.tell("result", "")
         self.facts = self._watch.look(self.panel.connections)
-        faults = [told for told in (lacking(self.form.command, in_worker=self.in_worker()),) if told]
+        told = lacking(self.form.command, in_worker=self.in_worker())
+        self._lacking = [told] if told else []
         try:
-            faults += self.faults()
+            faults = self._lacking + self.faults()
         except BoneError as error:
-            faults.append(str(error))
+            faults = [*self._lacking, str(error)]
         if faults:
             self._refuse("\n".join(faults))
             return
         outcome = run(self.host, self.form.title, self.work)
         if outcome.fault:
-            self._refuse(outcome.fault)
+            self._refuse(outcome.fault, line="result")
         else:
             self.panel.tell("missing", READY)
             self.panel.tell("result", self.in_words(self.tell(outcome)))
             print(f"{self.form.title}: {self.panel.lines['result'].text}")
 
-    def _refuse(self, text: str) -> None:
-        """One message box, the line in the panel, and the console."""
+    def _refuse(self, text: str, *, line: str = "missing") -> None:
+        """One message box, a line in the panel, and the console."""
         text = self.in_words(text)
-        self.panel.tell("missing", self._listed(text.split("\n")))
+        self.panel.tell(line, self._listed(text.split("\n")))
         print(f"{self.form.title}: {text}")
         self.host.error(text)
 

@@ -120,6 +120,7 @@ def test_swapped_images_are_told_before_anything_is_fitted(tmp_path):
     [message] = session.messages
     assert "tibia1 holds" in message.text
     assert "which looks like a scan and not like a mask" in message.text
+    assert "tibia1 holds" in module.ports.result.text
     assert session.processes == []
     assert not (tmp_path / "run").exists()
 
