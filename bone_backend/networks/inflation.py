@@ -80,6 +80,7 @@ def inflate_kernel(kernel: Tensor, depth: int, taps: int | None = None) -> Tenso
     taps: how many of the repeated planes meet at one output voxel, if not all (strided transposed
     convolution).
 
+    >>> import torch
     >>> inflate_kernel(torch.tensor([[6.0]]), 3).flatten().tolist()
     [2.0, 2.0, 2.0]
     """
