@@ -31,6 +31,7 @@ class RunFolder:
     def __init__(self, path: Path):
         self.path = path
         self._handler: logging.Handler | None = None
+        self._level = logging.NOTSET
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool = False) -> RunFolder:
@@ -60,12 +61,17 @@ class RunFolder:
         formatter.converter = time.gmtime
         handler.setFormatter(formatter)
         self._handler = handler
-        logging.getLogger("bone").addHandler(handler)
+        logger = logging.getLogger("bone")
+        self._level = logger.level
+        if logger.getEffectiveLevel() > logging.INFO:  # the log is whole, whatever the door shows
+            logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._handler:
             logging.getLogger("bone").removeHandler(self._handler)
+            logging.getLogger("bone").setLevel(self._level)
             self._handler.close()
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
