@@ -182,9 +182,16 @@ def test_the_scores_of_every_scan_equal_an_independent_count(whole, pairs, tmp_p
     )
     validation = [i for i, pair in enumerate(opened) if pair.name in result.validation_scans]
     plan = draw_plan(
-        [pair.extent for pair in opened], patch, scans=validation, patches_per_tile=2, max_overlap=0.3, seed=42,
-        epoch=VALIDATION_EPOCH, chances=None, shuffle=False,
-    )  # fmt: skip
+        [pair.extent for pair in opened],
+        patch,
+        scans=validation,
+        patches_per_tile=2,
+        max_overlap=0.3,
+        seed=42,
+        epoch=VALIDATION_EPOCH,
+        chances=None,
+        shuffle=False,
+    )
     counts = {i: np.zeros((3, 3), np.int64) for i in validation}
     with Loader([p.source for p in opened], PatchLayout(patch), batch_size=1) as loader, torch.no_grad():
         for batch in loader.batches(plan):
