@@ -1,0 +1,235 @@
+"""Write a model for other software: ONNX (network and weights) or safetensors (weights).
+
+In:  a model file, and the path that the export shall have.
+Out: the file, which appears only after it has given the same result as the model.
+The network takes normalised greys, as in training, and gives logits; what is needed to use it (classes,
+normalisation, size multiples) stands in the file's metadata under "bone". ONNX needs onnx, onnxscript and
+onnxruntime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import catalogue
+from ..errors import ModelFileError, OptionError, OutputError, PackageError
+from ..progress import Progress, silent
+from ..volumes.output import output_fault, remove, temporary_path
+from .build import NetworkSpec, build_network
+from .model_file import load_state, read_header
+from .model_header import ModelHeader
+
+log = logging.getLogger("bone.export")
+
+LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest one; float32 in another order gives 1e-5
+LARGEST_ONNX_BYTES = 2**31 - 2**24  # a protobuf file ends at 2 GiB
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written. largest_difference: of logits (ONNX) or weights (safetensors, always 0).
+
+    fixed_size: ([z,] y, x) of the input where the network could not be written for any size, else None.
+    """
+
+    path: Path
+    format: str
+    largest_difference: float
+    fixed_size: tuple[int, ...] | None = None
+
+
+def export_model(
+    path: Path | str, out: Path | str, *, format: str, overwrite: bool = False, progress: Progress = silent
+) -> Export:
+    """Write the model file `path` as `out`; format: "onnx" or "safetensors".
+
+    Raises ModelFileError for a model file that does not hold, or an export that gives another result;
+    PackageError where a package is missing; OutputError where the file cannot be written or is there already.
+    """
+    if format not in FORMATS:
+        raise OptionError(f"format {format!r} is not known. Use one of {', '.join(FORMATS)}.")
+    out = Path(out)
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out}: is already there. Choose another name, or allow it with --overwrite.")
+    header = read_header(path)
+    temporary = temporary_path(out).with_suffix(f".{format}")
+    try:
+        export = FORMATS[format](header, temporary, progress)
+        temporary.replace(out)
+    except OSError as fault:
+        raise output_fault(out, fault) from fault
+    finally:
+        remove(temporary)
+    log.info("%s written; largest difference to the model %.2g.", out, export.largest_difference)
+    return Export(out, format, export.largest_difference, export.fixed_size)
+
+
+def export_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
+    """The command "export". options: model and output (paths), format, overwrite."""
+    result = export_model(
+        options["model"],
+        options["output"],
+        format=options["format"],
+        overwrite=bool(options.get("overwrite", False)),
+        progress=progress,
+    )
+    return asdict(result) | {"path": str(result.path)}
+
+
+def _write_safetensors(header: ModelHeader, out: Path, progress: Progress) -> Export:
+    (library,) = _packages("safetensors.torch", install="safetensors")
+    progress(0, 2, "Writing weights")
+    state = load_state(header.path, header)
+    library.save_file(state, out, metadata={"bone": _card(header, axes="z, y, x")})
+    progress(1, 2, "Checking weights")
+    again = library.load_file(out)
+    if again.keys() != state.keys() or not all(torch.equal(again[name], state[name]) for name in state):
+        raise ModelFileError(
+            f"{header.path.name}: the exported weights are not those of the model; not written."
+        )
+    return Export(out, "safetensors", 0.0)
+
+
+def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
+    *_, runtime = _packages(*ONNX_PACKAGES, install=" ".join(ONNX_PACKAGES))
+    spec = header.spec
+    network = build_network(spec).eval()
+    network.load_state_dict(load_state(header.path, header))
+    size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+    if size > LARGEST_ONNX_BYTES:
+        raise ModelFileError(
+            f"{header.path.name}: its weights take {size / 2**30:.1f} GiB, and an ONNX file ends at 2 GiB. "
+            "Export it as safetensors."
+        )
+    card = _card(header)
+    first, second = _example_sizes(spec)
+    steps = ((None, (first, second)), (_patch_size(header), (_patch_size(header),)))
+    for number, (fixed, sizes) in enumerate(steps):
+        progress(number, 3, "Writing the network" + (f" for {fixed}" if fixed else ""))
+        try:
+            _trace(network, spec, sizes[0], out=out, card=card, dynamic=fixed is None)
+            progress(2, 3, "Checking the network")
+            difference = max(_difference(network, spec, size, runtime, out) for size in sizes)
+            return Export(out, "onnx", difference, fixed)
+        except (ModelFileError, OutputError):
+            raise
+        except Exception as error:  # the exporter and the runtime raise many kinds
+            if fixed is not None:
+                text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+                raise ModelFileError(
+                    f"{header.path.name}: {spec.architecture} with {spec.backbone} cannot be written as ONNX "
+                    f"by torch {torch.__version__} ({text}). Export it as safetensors."
+                ) from error
+            log.warning("The network cannot be written for any size of input; a fixed one is taken instead.")
+    raise AssertionError("unreachable")
+
+
+def _trace(
+    network: torch.nn.Module, spec: NetworkSpec, size: Sequence[int], *, out: Path, card: str, dynamic: bool
+) -> None:
+    """Write the network; dynamic: for any batch and size, else for this size."""
+    axes = (0, *range(2, 2 + len(size))) if dynamic else (0,)
+    shapes = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),)
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2, spec.in_channels, *size),),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            input_names=["grey"],
+            output_names=["logits"],
+            verbose=False,
+        )
+        assert program is not None
+        program.model.metadata_props["bone"] = card
+        program.save(str(out))
+
+
+@torch.no_grad()
+def _difference(
+    network: torch.nn.Module, spec: NetworkSpec, size: Sequence[int], runtime: Any, out: Path
+) -> float:
+    """Largest difference of logits for random greys, relative to the largest logit."""
+    session = runtime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    grey = torch.randn(1, spec.in_channels, *size, generator=torch.Generator().manual_seed(0))
+    expected = network(grey).numpy()
+    (found,) = session.run(None, {"grey": grey.numpy()})
+    if found.shape != expected.shape:
+        raise ValueError(f"the exported network gives {found.shape}, the model {expected.shape}")
+    difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-6))
+    if not difference <= LARGEST_DIFFERENCE:
+        raise ValueError(f"the exported network differs from the model by {difference:.2g}")
+    return difference
+
+
+def _example_sizes(spec: NetworkSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Two sizes ([z,] y, x) that the network takes, no two sides equal."""
+    least = catalogue.minimum_size(spec.architecture, spec.backbone)
+    z, y, x = spec.multiples
+    low = tuple(-(-least // step) * step for step in (y, x))
+    first, second = (low[0] + y, low[1] + 2 * x), (low[0] + 3 * y, low[1] + x)
+    return ((2 * z, *first), (z, *second)) if spec.mode == "3D" else (first, second)
+
+
+def _patch_size(header: ModelHeader) -> tuple[int, ...]:
+    """The size of the patches that the network was fitted with, or the smallest one."""
+    edge = header.metadata.get("patch_size")
+    if type(edge) is not int or not 0 < edge <= 4096 or edge % max(header.spec.multiples[1:]):
+        edge = max(catalogue.minimum_size(header.architecture, header.backbone), *header.spec.multiples[1:])
+    if header.mode != "3D":
+        return (edge, edge)
+    depth = header.metadata.get("patch_depth")
+    if type(depth) is not int or not 0 < depth <= 4096 or depth % header.spec.multiples[0]:
+        depth = header.spec.multiples[0]
+    return (depth, edge, edge)
+
+
+def _card(header: ModelHeader, **more: str) -> str:
+    """What a user of the exported network needs, as JSON."""
+    keys = ("normalization", "patch_size", "patch_depth", "best_val_score", "best_epoch", "version")
+    return json.dumps(
+        {
+            "architecture": header.architecture,
+            "backbone": header.backbone,
+            "mode": header.mode,
+            "in_channels": header.in_channels,
+            "num_classes": header.num_classes,
+            "size_multiples": header.spec.multiples,
+            "classes": header.bone.get("classes", []),
+            **{key: header.metadata.get(key) for key in keys},
+            **more,
+        }
+    )
+
+
+def _packages(*names: str, install: str) -> list[Any]:
+    """Import packages that are not part of the installation."""
+    try:
+        return [importlib.import_module(name) for name in names]
+    except ImportError as error:
+        raise PackageError(f"Exporting needs {error.name}: pip install {install}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what the exporter prints and warns of."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+#: format -> how it is written; also the choices of the command line
+FORMATS = {"onnx": _write_onnx, "safetensors": _write_safetensors}

@@ -1,0 +1,146 @@
+"""Exported models give what the model gives; what cannot be exported is refused and leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from bone_backend.errors import ModelFileError, OptionError, OutputError, PackageError
+from bone_backend.networks import export
+from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.export import export_job, export_model
+from bone_backend.networks.model_file import save_model
+from mocks.model_files import CLASSES
+
+PLAIN = NetworkSpec("U-Net", "resnet18")
+
+
+def saved(path, spec=PLAIN, **metadata):
+    torch.manual_seed(0)
+    network = build_network(spec).eval()
+    for module in network.modules():  # statistics that are not those of a fresh network
+        if isinstance(module, (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)):
+            module.running_mean.uniform_(-0.1, 0.1)
+    values = {
+        "model_arch": spec.architecture,
+        "backbone": spec.backbone,
+        "mode": spec.mode,
+        "normalization": "ZScore",
+    }
+    save_model(path, state=network.state_dict(), metadata=values | metadata, bone={"classes": CLASSES})
+    return network
+
+
+def test_safetensors_hold_the_weights_and_a_card(tmp_path):
+    safetensors = pytest.importorskip("safetensors")
+    network = saved(tmp_path / "m.pth")
+    result = export_model(tmp_path / "m.pth", tmp_path / "m.safetensors", format="safetensors")
+    assert result.largest_difference == 0
+    with safetensors.safe_open(tmp_path / "m.safetensors", "pt") as file:
+        card = json.loads(file.metadata()["bone"])
+        for name, tensor in network.state_dict().items():
+            torch.testing.assert_close(file.get_tensor(name), tensor, rtol=0, atol=0)
+    assert card["classes"] == CLASSES
+    assert card["normalization"] == "ZScore"
+    assert card["size_multiples"] == [1, 32, 32]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "spec",
+    [
+        PLAIN,
+        NetworkSpec("FPN", "mobilenet_v2", mode="2.5D", in_channels=3),
+        NetworkSpec("U-Net", "resnet18", mode="3D"),
+    ],
+    ids=lambda spec: spec.mode,
+)
+def test_an_onnx_network_gives_the_models_logits_for_other_sizes_and_batches(tmp_path, spec):
+    for package in export.ONNX_PACKAGES:
+        pytest.importorskip(package)
+    import onnxruntime
+
+    network = saved(tmp_path / "m.pth", spec)
+    answer = export_job(
+        {"model": str(tmp_path / "m.pth"), "output": str(tmp_path / "m.onnx"), "format": "onnx"}
+    )
+    assert answer["largest_difference"] < 1e-4
+    assert answer["fixed_size"] is None
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["bone"])["mode"] == spec.mode
+    size = (32, 64, 32) if spec.mode == "3D" else (160, 96)
+    grey = torch.randn(3, spec.in_channels, *size)
+    with torch.no_grad():
+        expected = network(grey).numpy()
+    np.testing.assert_allclose(
+        session.run(None, {"grey": grey.numpy()})[0], expected, atol=1e-4 * np.abs(expected).max()
+    )
+
+
+def test_a_network_that_gives_another_result_is_refused(tmp_path, monkeypatch):
+    saved(tmp_path / "m.pth")
+
+    class Runtime:
+        class InferenceSession:
+            def __init__(self, *_, **__): ...
+
+            def run(self, _, inputs):
+                return [np.zeros((1, 2, *inputs["grey"].shape[2:]), np.float32)]
+
+    monkeypatch.setattr(export, "_packages", lambda *_, **__: [None, None, Runtime])
+    monkeypatch.setattr(export, "_trace", lambda *_, **__: None)
+    with pytest.raises(ModelFileError, match="differs from the model by 1"):
+        export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.pth"]
+
+
+def test_a_network_of_one_size_only_is_written_for_its_patch_size_and_says_so(tmp_path, monkeypatch):
+    saved(tmp_path / "m.pth", patch_size=96)
+    traced = []
+
+    def trace(network, spec, size, *, out, card, dynamic):
+        traced.append((size, dynamic))
+        if dynamic:
+            raise ValueError("sizes must be known")
+        out.write_bytes(b"onnx")
+
+    monkeypatch.setattr(export, "_packages", lambda *_, **__: [None, None, None])
+    monkeypatch.setattr(export, "_trace", trace)
+    monkeypatch.setattr(export, "_difference", lambda *_: 0.0)
+    result = export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+    assert result.fixed_size == (96, 96)
+    assert traced[-1] == ((96, 96), False)
+    assert (tmp_path / "m.onnx").read_bytes() == b"onnx"
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
+    saved(tmp_path / "m.pth")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(PackageError, match="pip install onnx onnxscript onnxruntime"):
+        export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+
+
+def test_weights_beyond_2_gib_and_unknown_formats_are_refused(tmp_path, monkeypatch):
+    saved(tmp_path / "m.pth")
+    with pytest.raises(OptionError, match="onnx, safetensors"):
+        export_model(tmp_path / "m.pth", tmp_path / "m.h5", format="h5")
+    monkeypatch.setattr(export, "_packages", lambda *_, **__: [None, None, None])
+    monkeypatch.setattr(export, "LARGEST_ONNX_BYTES", 1000)
+    with pytest.raises(ModelFileError, match="2 GiB"):
+        export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+
+
+def test_an_export_does_not_replace_a_file_unless_asked_to(tmp_path):
+    pytest.importorskip("safetensors")
+    saved(tmp_path / "m.pth")
+    (tmp_path / "m.safetensors").write_text("mine")
+    with pytest.raises(OutputError, match="--overwrite"):
+        export_model(tmp_path / "m.pth", tmp_path / "m.safetensors", format="safetensors")
+    assert (tmp_path / "m.safetensors").read_text() == "mine"
+    export_model(tmp_path / "m.pth", tmp_path / "m.safetensors", format="safetensors", overwrite=True)
+    assert (tmp_path / "m.safetensors").stat().st_size > 1 << 20
