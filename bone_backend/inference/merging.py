@@ -82,12 +82,7 @@ class Merger:
         if self._table is not None:
             labels = labels.to(torch.from_numpy(self.class_map.table).dtype)
         for i in range(number):
-            z_total = float(self._z_totals[self.start + i])
-            best, codes = highest_class(
-                self.sums[i], self._limits(z_total), background=self.class_map.background
-            )
-            self._count(best, codes, z_total)
-            labels[i] = codes * (codes != self.classes) if self._table is None else self._table[codes.int()]
+            self._decide(i, out=labels[i])
         held = self.sums.shape[0] - number
         if held:  # the unfinished slices move to the front; source and target may overlap
             self.sums[:held] = self.sums[number:].clone()
@@ -103,41 +98,57 @@ class Merger:
         """Whether the network gave NaN for any voxel so far: level 0; a true confidence is >= 1 / classes."""
         return bool(self.counts()[:, 0].any())
 
+    def _decide(self, i: int, *, out: torch.Tensor) -> None:
+        """Labels and counts of the i-th slice held."""
+        z_total = float(self._z_totals[self.start + i])
+        best, classes, uncertain = highest_class(
+            self.sums[i], self._limits(z_total), background=self.class_map.background
+        )
+        codes = torch.maximum(classes, uncertain * self.classes)
+        if self._table is None:
+            torch.mul(classes, 1 - uncertain, out=out)
+        else:
+            out.copy_(self._table[codes.int()])
+
+        levels = (best * self._scale).mul_(1 / z_total).add_(0.5)
+        placed = torch.nan_to_num_(levels, nan=0.0).to(torch.int32).add_(codes.to(torch.int32).mul_(256))
+        self._count(placed.view(-1))
+
     def _limits(self, z_total: float) -> torch.Tensor:
         """float32 (y, x): the sum that a class needs in a slice whose windows along z weigh z_total."""
         if z_total != self._limit_of:
             self._limit, self._limit_of = self._totals * (self.threshold * z_total), z_total
         return self._limit
 
-    def _count(self, best: torch.Tensor, codes: torch.Tensor, z_total: float) -> None:
-        levels = torch.nan_to_num((best * self._scale).div_(z_total).add_(0.5), nan=0.0)
-        if best.is_cuda:  # bincount would wait for the device
-            placed = (levels.floor_() + codes * 256.0 + 0.5).view(-1)
+    def _count(self, placed: torch.Tensor) -> None:
+        """Add to the histogram: int32, code * 256 + level of each voxel."""
+        number = len(self.histogram)
+        if placed.is_cuda:  # bincount would wait for the device
             for part in placed.split(EXACT_FLOAT32):
-                number = len(self.histogram)
-                self.histogram += part.histc(number, 0, number).to(torch.int64)
+                self.histogram += (part + 0.5).histc(number, 0, number).to(torch.int64)
         else:
-            placed = codes.int().mul_(256).add_(levels.to(torch.uint8))
-            self.histogram += torch.bincount(placed.view(-1), minlength=len(self.histogram))
+            self.histogram += torch.bincount(placed, minlength=number)
 
 
 def highest_class(
     sums: torch.Tensor, limit: torch.Tensor, *, background: int | None = 0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The class with the highest sum at each voxel, the first of equals.
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The class with the highest sum at each voxel, the first of equals, and whether it is uncertain.
 
     sums: float32 (class, y, x). limit: float32 (y, x), what the highest must reach. background: its number.
-    Returns the highest sum, and uint8 codes (y, x): the class number; or the number of classes where a class
-    other than background was highest but below the limit.
+    Returns the highest sum (y, x); its class number, uint8; and uint8 1 where a class other than background
+    was highest but below the limit, else 0. Arithmetic on bytes is 20 times as fast as comparing them (CPU).
     """
-    best, codes = sums[0], torch.zeros(sums.shape[1:], dtype=torch.uint8, device=sums.device)
+    best, classes = sums[0], torch.zeros(sums.shape[1:], dtype=torch.uint8, device=sums.device)
     for number in range(1, len(sums)):
-        codes = torch.maximum(codes, (sums[number] > best).view(torch.uint8).mul_(number))
+        classes = torch.maximum(classes, (sums[number] > best).view(torch.uint8).mul_(number))
         best = torch.maximum(best, sums[number])
-    uncertain = best < limit
-    if background is not None:
-        uncertain.logical_and_(codes != background)
-    return best, torch.maximum(codes, uncertain.view(torch.uint8).mul_(len(sums)))
+    uncertain = (best < limit).view(torch.uint8)
+    if background == 0:
+        uncertain.mul_(classes.clamp_max(1))
+    elif background is not None:
+        uncertain.mul_((classes != background).view(torch.uint8))
+    return best, classes, uncertain
 
 
 def _outer(y: np.ndarray, x: np.ndarray) -> torch.Tensor:

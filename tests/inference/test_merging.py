@@ -109,15 +109,16 @@ def test_merged_labels_equal_a_plain_float64_loop(shape, size, overlap, merge, v
 
 
 def test_the_first_of_equal_classes_wins():
-    _, codes = highest_class(torch.tensor([0.3, 0.35, 0.35]).view(3, 1, 1), torch.zeros(1, 1))
-    assert codes.item() == 1
+    _, classes, _ = highest_class(torch.tensor([0.3, 0.35, 0.35]).view(3, 1, 1), torch.zeros(1, 1))
+    assert classes.item() == 1
 
 
 def test_a_confidence_at_the_threshold_is_kept_and_below_it_is_background():
     sums = torch.tensor([[0.4, 0.4], [0.5, 0.6]]).view(2, 1, 2)
     limit = torch.tensor([[0.5, 0.61]])
-    _, codes = highest_class(sums, limit)
-    assert codes.tolist() == [[1, 2]]  # 2: uncertain
+    _, classes, uncertain = highest_class(sums, limit)
+    assert classes.tolist() == [[1, 1]]
+    assert uncertain.tolist() == [[0, 1]]
 
 
 def test_numbers_that_were_lost_are_noticed():
