@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from . import catalogue, jobs, preflight, report, scalars
+from . import catalogue, jobs, metrics, preflight, report, scalars
 from .dataset import checks
 from .dataset.loader import PatchLayout
 from .dataset.normalisation import normalisation
@@ -25,7 +25,7 @@ from .dataset.pairs import OpenPair, open_pairs
 from .dataset.samples import PatchShape, count_tiles
 from .dataset.split import split_scans
 from .dataset.statistics import Statistics
-from .errors import Cancelled
+from .errors import Cancelled, OptionError
 from .keeping import FitResult, Keeper
 from .monitor import Monitor
 from .networks import model_file
@@ -84,6 +84,17 @@ def rehearse(options: FitOptions, *, progress: Progress = silent) -> Preflight:
             keeper.resume_if_asked()
             found = _preflight(options, keeper, progress)
     return found
+
+
+def rescore(run_folder: Path, *, progress: Progress = silent) -> float:
+    """Validation mIoU of the best model of a finished run, read back from its file: what the run's table says of it."""
+    options = FitOptions.parse({"resume": str(run_folder)})
+    (best,) = Path(run_folder).glob("*_best_epoch_*.pth")
+    with tempfile.TemporaryDirectory(prefix="bone-rescore-") as folder:
+        with _begin(options, progress, folder=Path(folder)) as keeper:
+            keeper.network.load_state_dict(model_file.load_state(best))
+            counts, _loss = keeper.training.validate(lambda _done, _figures: None)
+    return metrics.mean(metrics.iou(counts))
 
 
 def _preflight(options: FitOptions, keeper: Keeper, progress: Progress) -> Preflight:
@@ -152,6 +163,7 @@ def _begin(options: FitOptions, progress: Progress, *, folder: Path | None = Non
             layout=PatchLayout(patch, channels=options.in_channels, is_3d=options.mode == "3D"),
             scans=(train, validation),
         )
+        _check_batches(options, training)
         keeper = Keeper(
             options,
             run,
@@ -167,6 +179,23 @@ def _begin(options: FitOptions, progress: Progress, *, folder: Path | None = Non
             yield keeper
         finally:
             training.loader.close()
+
+
+def _check_batches(options: FitOptions, training: Training) -> None:
+    """Raise OptionError where an epoch's batches are too small to normalise over."""
+    smallest = len(training.plan(0)) // training.train_batches
+    faults = catalogue.check(
+        options.architecture,
+        options.backbone,
+        options.mode,
+        patch_size=options.patch_size,
+        patch_depth=options.patch_depth if options.mode == "3D" else None,
+        batch_size=smallest,
+    )
+    if faults:
+        raise OptionError(
+            [f"an epoch has {len(training.plan(0))} patches in {training.train_batches} batches: {f}" for f in faults]
+        )
 
 
 def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progress: Progress) -> str:
@@ -204,8 +233,8 @@ def _first_network(spec: NetworkSpec, options: FitOptions) -> torch.nn.Module:
         return build_network(spec, weights=options.weights, weights_dir=options.weights_dir)
     header = model_file.read_header(Path(options.weights))
     network = build_network(spec)
-    for told in initialise(network, spec, model_file.load_state(header.path, header), header.spec):
-        log.info("%s", told)
+    for told in initialise(network, spec, model_file.load_state(Path(options.weights), header), header.spec):
+        log.info("Weights of %s: %s", Path(options.weights).name, told)
     return network
 
 
@@ -238,7 +267,7 @@ def _stride(options: FitOptions) -> tuple[tuple[int, int, int], ...] | None:
 def _measure(options: FitOptions, pairs: list[OpenPair], progress: Progress) -> list[Statistics]:
     """Statistics of every scan, counted by the worker (or taken from an earlier count of the unchanged scan)."""
     request = {
-        "scans": [{"path": str(pair.pair.scan)} for pair in pairs],
+        "scans": [{"path": str(pair.pair.scan.absolute())} for pair in pairs],  # the worker runs elsewhere
         "voxels": options.statistics_voxels,
     }
     answer = jobs.run_in_worker("statistics", request, progress=progress)

@@ -1,0 +1,145 @@
+"""Fit and predict real scans through the command that users type: what bone IoU, in what time and memory?
+
+In:  the folder of real scans (--data, default ../shared/data), --trial skulls | trabecular. Run as: python -m benchmarks.real_scans
+Out: a table: bone IoU of a raw Otsu threshold and of BONe, seconds, peak RAM.
+skulls: fit on three mouse skulls and a mouse femur, predict a fourth skull. trabecular: fit on slices 0-89 and 95-139 of a human
+biopsy as two scans, the larger for training; predict the slices between and, swapped, the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sidebyside import ROOT, machine, markdown_table
+from bone_backend.dataset.statistics import measure
+from bone_backend.volumes.volume import open_volume, save
+
+SKULLS = ("c57bl6", "balb", "dba2")
+FIT = [
+    "--patch-size",
+    "32",
+    "--patches-per-tile",
+    "12",
+    "--batch-size",
+    "64",
+    "--epochs",
+    "20",
+    "--max-patch-overlap",
+    "0.5",
+]
+FIT_TRABECULAR = ["--patch-size", "64", "--patches-per-tile", "8", "--batch-size", "32", "--epochs", "8"]
+
+
+def bone(*words: Any) -> dict[str, Any]:
+    """The command, in a process of its own; its JSON."""
+    command = [sys.executable, "-m", "standalone.command", *map(str, words), "--json"]
+    return json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
+
+
+def otsu_iou(scan: Path, mask: Path) -> float:
+    """IoU of bone (label 1) and a threshold between the two class means that Otsu's method finds in the non-zero voxels."""
+    with open_volume(scan) as grey, open_volume(mask) as labels:
+        means = measure(grey, voxels="all").otsu_means
+        assert means is not None
+        found = grey.read(0, grey.header.shape[0]) > sum(means) / 2
+        wanted = labels.read(0, labels.header.shape[0]) == 1
+    return float((found & wanted).sum() / (found | wanted).sum())
+
+
+def trial(
+    folder: Path, name: str, *, pairs: list[tuple[Path, Path]], test: tuple[Path, Path], settings: list[str]
+) -> list[str]:
+    run, labels = folder / f"run_{name}", folder / f"labels_{name}"
+    words = [word for pair in pairs for word in ("--pair", *pair)]
+    fitted = bone("fit", *words, "--output", run, "--name", "real", *settings)
+    predicted = bone("predict", test[0], "--model", fitted["model"], "--output", labels)
+    scores = bone("iou", test[1], labels)
+    seconds = fitted["seconds"] + predicted["seconds"]
+    peak = max(fitted["peak_ram_gib"], predicted["peak_ram_gib"])
+    bone_iou = scores["classes"]["1"]["iou"]
+    return [name, f"{otsu_iou(*test):.3f}", f"{bone_iou:.3f}", f"{seconds:.0f}", f"{peak:.2f}"]
+
+
+def skulls(folder: Path, data: Path) -> list[list[str]]:
+    def pair(name: str) -> tuple[Path, Path]:
+        return data / name / f"{name}_image.tif", data / name / f"{name}_mask.tif"
+
+    names = [f"mouse_skull_{strain}" for strain in SKULLS]
+    pairs = [*map(pair, names), pair("mouse_femur")]
+    return [trial(folder, "mouse skull", pairs=pairs, test=pair("mouse_skull_cast"), settings=FIT)]
+
+
+def trabecular(folder: Path, data: Path) -> list[list[str]]:
+    """Two parts of one biopsy; five slices between them are used by neither."""
+    parts = {}
+    for name, (z0, z1) in {"first": (0, 90), "second": (95, 140)}.items():
+        paths = []
+        for kind in ("images", "masks"):
+            with open_volume(data / "lhdl_trab_a" / kind) as volume:
+                path = folder / f"{name}_{kind}"
+                save(path, volume.read(z0, z1), voxel_size=(19.5, 19.5, 19.5))
+                paths.append(path)
+        parts[name] = (paths[0], paths[1])
+    rows = []
+    for test, source in (("second", "first"), ("first", "second")):
+        halves = halve(folder, source, parts[source])
+        rows.append(
+            trial(folder, f"trabecular, {test} part", pairs=halves, test=parts[test], settings=FIT_TRABECULAR)
+        )
+    return rows
+
+
+def halve(folder: Path, name: str, pair: tuple[Path, Path]) -> list[tuple[Path, Path]]:
+    """Two scans out of one, since a fit is validated on a scan of its own: four fifths and one fifth."""
+    made: list[list[Path]] = [[], []]
+    for kind, path in zip(("images", "masks"), pair, strict=True):
+        with open_volume(path) as volume:
+            depth = volume.header.shape[0]
+            for i, (z0, z1) in enumerate(((0, depth * 4 // 5), (depth * 4 // 5, depth))):
+                part = folder / f"{name}_{i}_{kind}"
+                save(part, volume.read(z0, z1), voxel_size=volume.header.voxel_size)
+                made[i].append(part)
+    return [(scan, mask) for scan, mask in made]
+
+
+TRIALS = {"skulls": skulls, "trabecular": trabecular}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--trial", choices=list(TRIALS))
+    parser.add_argument("--keep", type=Path, help="Keep runs and labels in this folder.")
+    asked = parser.parse_args()
+    if not asked.data.is_dir():
+        sys.exit(f"The real scans are not here: {asked.data}")
+    folder = asked.keep or Path(tempfile.mkdtemp())
+    try:
+        rows = [
+            row
+            for name in ([asked.trial] if asked.trial else TRIALS)
+            for row in TRIALS[name](folder, asked.data.resolve())
+        ]
+    finally:
+        if not asked.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(machine("torch", "segmentation_models_pytorch"))
+    print(
+        markdown_table(
+            ["test scan", "Otsu, bone IoU", "BONe, bone IoU", "seconds, fit and prediction", "peak RAM, GiB"],
+            rows,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
