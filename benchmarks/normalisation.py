@@ -1,10 +1,13 @@
-"""What does a normalisation bring on a scan from another scanner? Bone IoU of models that differ in nothing else.
+"""What does a normalisation bring on a scan from another scanner? Bone IoU of models that differ in nothing
+else.
 
-In:  the folder of real scans (--data, default ../shared/data). Run as: python -m benchmarks.normalisation [--seeds 1 2]
+In:  the folder of real scans (--data, default ../shared/data). Run as: python -m benchmarks.normalisation
+     [--seeds 1 2]
 Out: a table: bone IoU of each test scan, for each way of normalising.
-Fitted on three mouse skulls and a mouse femur. Tested on a fourth skull from the same scanner, and on a human tooth and a human
-trabecular biopsy from others. "ZScore, tissue when predicting" takes the model that was fitted with ZScore, but maps the two
-Otsu class means of the new scan to where those of the fitted scans were. Under ten minutes on two cores for one seed.
+Fitted on three mouse skulls and a mouse femur. Tested on a fourth skull from the same scanner, and on a human
+tooth and a human trabecular biopsy from others. "ZScore, tissue when predicting" takes the model that was
+fitted with ZScore, but maps the two Otsu class means of the new scan to where those of the fitted scans were.
+Under ten minutes on two cores for one seed.
 """
 
 from __future__ import annotations
@@ -98,7 +101,7 @@ def predict_anchored(options: PredictOptions) -> None:
 
 
 def anchored(model: model_file.ModelHeader, statistics: Statistics) -> Normalisation:
-    """Maps the Otsu means of a scan to the mean normalised Otsu means of the scans that the model was fitted on."""
+    """Maps the Otsu means of a scan to the mean of those of the fitted scans, as ZScore saw them."""
     fitted = [Statistics.from_dict(found) for found in model.bone["statistics"].values()]
     places = [
         [(mean - norm.shift) * norm.scale for mean in found.otsu_means or (found.min, found.max)]
@@ -158,9 +161,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
     print(machine("torch", "segmentation_models_pytorch"))
     seeds = ", ".join(map(str, asked.seeds))
-    print(
-        f"Seeds {seeds}; {asked.epochs} epochs, {asked.patches} patches a tile. Bone IoU, one number a seed.\n"
-    )
+    print(f"Seeds {seeds}; {asked.epochs} epochs, {asked.patches} patches a tile. Bone IoU for each seed.\n")
     rows = [
         [way, *(" ".join(f"{iou:.3f}" for iou in scans[name]) for name in TESTED)]
         for way, scans in found.items()

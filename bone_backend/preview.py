@@ -46,7 +46,8 @@ STRONGEST = {
 class Picture:
     """One patch. grey: normalised, float32; classes: class index, negative where ignored; both (y, x).
 
-    In 3D the middle slice, and below it, beyond two rows of nan and -1, the section along z through the middle.
+    In 3D the middle slice, and below it, beyond two rows of nan and -1, the section along z through the
+    middle.
     """
 
     caption: str
@@ -64,7 +65,8 @@ class Row:
 
 
 def make_rows(options: FitOptions, *, examples: int, variants: int, progress: Progress = silent) -> list[Row]:
-    """The rows of a sheet: the first patch with each change alone, then `examples` patches with `variants` draws each.
+    """The rows of a sheet: the first patch with each change alone, then `examples` patches with `variants`
+    draws each.
 
     Every patch holds a labelled voxel, wherever there is one. Raises BoneError as a fit would.
     """
@@ -135,7 +137,9 @@ class _Maker:
         )
 
     def _choose(self, plan: Plan, count: int) -> list[int]:
-        """Numbers of patches: from the scans in turn, from the half of the tiles that holds the most, spread along z."""
+        """Numbers of patches: from the scans in turn, from the half of the tiles that holds the most, spread
+        along z.
+        """
         assert self.labels.contents is not None
         held = np.array(
             [self.labels.contents[s].counts[z, 1:].sum() for s, z in zip(plan.scan, plan.z, strict=True)]

@@ -2,7 +2,8 @@
 
 In:  a JSON text or a mapping, e.g. {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}.
 Out: one canonical text, the faults found in it, or a table of name -> numbers with every default filled in.
-Strengths of grey values are in tenths of the normalised range; with ZScore and tissue that is one standard deviation.
+Strengths of grey values are in tenths of the normalised range: with ZScore one standard deviation, with
+tissue half the distance of the two class means.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def _entry_faults(name: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def read(text: str) -> dict[str, dict[str, float]]:
-    """Name -> probability and every other number, of a text without faults. Transforms of probability 0 are left out.
+    """Name -> probability and every other number, of a text without faults. Transforms of probability 0 are
+    left out.
 
     >>> read('{"gamma": 0.3, "blur": 0}')
     {'gamma': {'low': 0.7, 'high': 1.5, 'probability': 0.3}}

@@ -1,4 +1,4 @@
-"""The loop with every choice of augmentation and sampling on: still exact, still the same for any number of threads."""
+"""The loop with every choice of augmentation and sampling on: the same for any number of threads."""
 
 import json
 
@@ -27,7 +27,7 @@ EVERYTHING = {
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    """Three phantoms; of their masks, slices 2 and 5 are annotated and the others empty, except in the first."""
+    """Three phantoms; the masks of two of them are annotated in slices 2 and 5 only."""
     folder, made = tmp_path_factory.mktemp("pairs"), []
     for number in range(3):
         grey, labels = Phantom(shape=(9, 48, 48), seed=number).slab(0, 9)

@@ -1,9 +1,11 @@
 """Normalise a batch of raw patches and apply exactly the changes that its plan has drawn, on the device.
 
-In:  raw grey values (batch, channel, [z,] y, x) and label values (batch, [z,] y, x) in their stored dtypes, and the plan's part.
-Out: float32 patches and int64 class indices: moved and disturbed where transforms were asked for, then changed in
-     brightness and contrast, clipped, flipped and turned.
-Flips and turns of a random square crop have the same distribution as crops of a turned slice, at a fraction of the work.
+In:  raw grey values (batch, channel, [z,] y, x) and label values (batch, [z,] y, x) in their stored dtypes,
+     and the plan's part.
+Out: float32 patches and int64 class indices: moved and disturbed where transforms were asked for, then
+     changed in brightness and contrast, clipped, flipped and turned.
+Flips and turns of a random square crop have the same distribution as crops of a turned slice, at a fraction
+of the work.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ TURNS_3D = (("none", 0), ("flip", -1), ("flip", -2), ("flip", -3), ("turn", 1), 
 
 @dataclass(frozen=True)
 class Numbers:
-    """The normalisation of every scan as float32 tensors (scan,) on the device: (grey - shift) * scale, clipped to low..high."""
+    """The normalisation of every scan as float32 tensors (scan,) on the device: (grey - shift) * scale,
+    clipped to low..high.
+    """
 
     shift: torch.Tensor
     scale: torch.Tensor
@@ -45,8 +49,8 @@ class Numbers:
 def prepare(grey: torch.Tensor, labels: torch.Tensor, *, plan: Plan, numbers: Numbers, classes: torch.Tensor):
     """A batch as the network takes it.
 
-    grey: any stored dtype (batch, channel, [z,] y, x). labels: integers (batch, [z,] y, x). classes: int64 table from label
-    value to class index. Returns float32 like grey and int64 like labels.
+    grey: any stored dtype (batch, channel, [z,] y, x). labels: integers (batch, [z,] y, x). classes: int64
+    table from label value to class index. Returns float32 like grey and int64 like labels.
     """
     device = grey.device
     scan = torch.from_numpy(plan.scan).to(device)

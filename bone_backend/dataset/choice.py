@@ -22,9 +22,10 @@ ANY = -1
 class Choice:
     """Wishes about the tiles and patches of an epoch; the defaults wish nothing.
 
-    skip_empty: leave out tiles that hold background and ignored voxels only. foreground_share: share of the patches, in tiles
-    that hold a class other than background, which must hold a voxel of one. class_balance: share of the visits that are
-    dealt out to the classes evenly. weights: visits of the tiles of each scan, 1 for one visit; empty for 1 everywhere.
+    skip_empty: leave out tiles that hold background and ignored voxels only. foreground_share: share of the
+    patches, in tiles that hold a class other than background, which must hold a voxel of one. class_balance:
+    share of the visits that are dealt out to the classes evenly. weights: visits of the tiles of each scan, 1
+    for one visit; empty for 1 everywhere.
     """
 
     holdings: Holdings
@@ -37,7 +38,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Visits:
-    """Tiles in the order of the scans; scan, first_z, depth, wanted: int64 (visit,), wanted a class index or ANY."""
+    """Tiles in the order of the scans; scan, first_z, depth, wanted: int64 (visit,), wanted a class index or
+    ANY.
+    """
 
     scan: np.ndarray
     first_z: np.ndarray
@@ -65,7 +68,9 @@ def choose_visits(rng: np.random.Generator, tiles: Visits, choice: Choice) -> Vi
 
 
 def _weighted(rng: np.random.Generator, scan: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Tile numbers in order: each as often as the whole part of its weight says, the rest by lot within its scan."""
+    """Tile numbers in order: each as often as the whole part of its weight says, the rest by lot within its
+    scan.
+    """
     chosen = [np.repeat(np.arange(len(scan)), weight.astype(np.int64))]
     for index in np.unique(scan):
         own = np.flatnonzero(scan == index)

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import ScanError
 
-# Voxels whose place is kept, for each label of a slice; patches that must hold a class are laid around one of them.
+# Voxels whose place is kept, for each label of a slice; patches that must hold a class are laid around one of
+# them.
 PLACES = 16
 # A mask with more labels than this is refused when it is checked, so nothing more is kept of it.
 MOST_LABELS = 64
@@ -23,8 +24,8 @@ MOST_LABELS = 64
 class Contents:
     """What the slices of one mask hold.
 
-    counts: int64 (slice, class). places: int32 (slice, class, PLACES, 2), y and x of voxels of the class, drawn at random
-    with repeats; 0 where the slice has none. None when places were not asked for.
+    counts: int64 (slice, class). places: int32 (slice, class, PLACES, 2), y and x of voxels of the class,
+    drawn at random with repeats; 0 where the slice has none. None when places were not asked for.
     """
 
     counts: np.ndarray
@@ -53,7 +54,9 @@ class ContentsMaker:
                 )
 
     def by_class(self, table: np.ndarray, num_classes: int, *, slices: int) -> Contents:
-        """The contents by class. table: int64, label value -> class index, negative for voxels that do not count."""
+        """The contents by class. table: int64, label value -> class index, negative for voxels that do not
+        count.
+        """
         counts = np.zeros((slices, num_classes), dtype=np.int64)
         shape = (slices, num_classes, PLACES, 2)
         places = np.zeros(shape, dtype=np.int32) if self.with_places else None
@@ -90,7 +93,8 @@ class Holdings:
         )
 
     def of_tiles(self, scan: np.ndarray, first_z: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        """Voxels int64 (tile, slice, class) of tiles that begin at first_z; slices beyond a tile's depth hold nothing.
+        """Voxels int64 (tile, slice, class) of tiles that begin at first_z; slices beyond a tile's depth hold
+        nothing.
 
         scan, first_z, depth: int64 (tile,).
         """
@@ -104,6 +108,6 @@ def check_not_empty(count: int, what: str) -> None:
     """Raise ScanError when the choice of tiles has left none."""
     if count == 0:
         raise ScanError(
-            f"No tile is left for {what}: the masks of those scans hold nothing but background and ignored voxels, or their "
-            "scan_weights are 0. Use empty_tiles keep, give scans with labels, or change the weights."
+            f"No tile is left for {what}: the masks of those scans hold nothing but background and "
+            "ignored voxels, or their scan_weights are 0. Use empty_tiles keep, give scans with labels, or change the weights."
         )

@@ -10,7 +10,8 @@ import numpy as np
 
 from .choice import ANY, Choice, Visits
 
-# Draws until a position keeps the asked distance from the other patches of its tile; then the best one seen is taken.
+# Draws until a position keeps the asked distance from the other patches of its tile; then the best one seen
+# is taken.
 TRIES = 32
 
 
@@ -54,9 +55,11 @@ def aim(
     choice: Choice,
     max_overlap: float,
 ) -> None:
-    """Draw those corners anew, in place, whose patch must hold a voxel of a class; other patches stay where they are.
+    """Draw those corners anew, in place, whose patch must hold a voxel of a class; other patches stay where
+    they are.
 
-    Patches of a visit with a wanted class hold that class; of the others, foreground_share hold any class but background.
+    Patches of a visit with a wanted class hold that class; of the others, foreground_share hold any class but
+    background.
     """
     if not (choice.foreground_share or (visits.wanted != ANY).any()):
         return
@@ -89,7 +92,9 @@ def _around_a_voxel(
     patch: np.ndarray,
     choice: Choice,
 ) -> np.ndarray:
-    """Corners int64 (tile, axis) of patches around one of the known voxels, drawn by likely (tile, slice, class)."""
+    """Corners int64 (tile, axis) of patches around one of the known voxels, drawn by likely (tile, slice,
+    class).
+    """
     places = choice.holdings.places
     assert places is not None
     sums = likely.reshape(len(likely), -1).cumsum(axis=1)

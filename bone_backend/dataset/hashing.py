@@ -2,7 +2,8 @@
 
 In:  one int64 seed a patch, how many numbers, and for what they are (a stream).
 Out: uniform or normal float32 numbers (patch, count).
-A generator with a state would give other numbers in another batch; a hash of (seed, stream, position) does not.
+A generator with a state would give other numbers in another batch; a hash of (seed, stream, position) does
+not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ STEP, FIRST, SECOND = (n - 2**64 for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B
 
 
 def bits(seeds: torch.Tensor, count: int, *, stream: int) -> torch.Tensor:
-    """64 random bits int64 (patch, count): number i is output i of splitmix64 with a state made of seed and stream."""
+    """64 random bits int64 (patch, count): number i is output i of splitmix64 with a state made of seed and
+    stream.
+    """
     state = _mix(seeds + torch.tensor(stream, device=seeds.device) * STEP)
     return _mix(state[:, None] + torch.arange(1, count + 1, device=seeds.device)[None] * STEP)
 
@@ -34,7 +37,9 @@ def uniforms(seeds: torch.Tensor, count: int, *, stream: int) -> torch.Tensor:
 
 
 def normals(seeds: torch.Tensor, count: int, *, stream: int) -> torch.Tensor:
-    """float32 (patch, count) of mean 0 and standard deviation 1 (Box and Muller 1958, doi 10.1214/aoms/1177706645)."""
+    """float32 (patch, count) of mean 0 and standard deviation 1 (Box and Muller 1958, doi
+    10.1214/aoms/1177706645).
+    """
     drawn = bits(seeds, count, stream=stream)
     length = (((drawn >> 32) & (2**32 - 1)).to(torch.float32) + 1) * 2.0**-32
     angle = (drawn & (2**32 - 1)).to(torch.float32) * (2 * math.pi * 2.0**-32)

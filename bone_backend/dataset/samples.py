@@ -1,8 +1,10 @@
 """Draw which patches an epoch takes, and how each is varied; nothing is read here.
 
 In:  the extent of every scan, patch size, patches per tile, largest overlap, and (seed, epoch).
-Out: a Plan: for every patch its scan, tile, position, turn, brightness and contrast, in the order of the epoch.
-The plan decides everything that is random, so any patch can be made again and the number of threads changes nothing.
+Out: a Plan: for every patch its scan, tile, position, turn, brightness and contrast, in the order of the
+     epoch.
+The plan decides everything that is random, so any patch can be made again and the number of threads changes
+nothing.
 """
 
 from __future__ import annotations
@@ -38,9 +40,9 @@ class PatchShape(NamedTuple):
 class Plan:
     """Patches of one epoch, one entry each, in the order in which they are used.
 
-    scan, z, y, x: int64, index of the scan and first voxel of the patch. turn: int8, a code of augmentation.TURNS_2D or
-    TURNS_3D, 0 for none. brightness (added) and contrast (factor): float32, after normalisation. variation: records of
-    VARIATION, None when no transform was asked for.
+    scan, z, y, x: int64, index of the scan and first voxel of the patch. turn: int8, a code of
+    augmentation.TURNS_2D or TURNS_3D, 0 for none. brightness (added) and contrast (factor): float32, after
+    normalisation. variation: records of VARIATION, None when no transform was asked for.
     """
 
     scan: np.ndarray
@@ -76,8 +78,8 @@ class Plan:
 class Chances:
     """Probabilities and ranges of the paper's augmentation (Lee et al. 2026, 2.3.1).
 
-    flip: of each flip direction. turn: of a quarter or half turn, shared equally by the three angles. The rest is left as
-    it is. brightness, contrast: of each intensity change; *_range: its half width.
+    flip: of each flip direction. turn: of a quarter or half turn, shared equally by the three angles. The
+    rest is left as it is. brightness, contrast: of each intensity change; *_range: its half width.
     """
 
     flip: float = 0.166
@@ -118,11 +120,11 @@ def draw_plan(
 ) -> Plan:
     """Patches of one epoch: every tile of `scans` once, in random order, patches_per_tile crops of each.
 
-    extents: of all scans; `scans` picks some by index. max_overlap: largest share of a patch that another patch of its tile
-    covers, kept where the tile has room for it. chances: augmentation, None for none. transforms: further changes, as
-    transform_table.read gives them. choice: other tiles than every one once. shuffle: False keeps the order of the scans,
-    as in validation. The same (seed, epoch) gives the same plan on every machine; neither transforms nor a choice that
-    wishes nothing changes what else is drawn.
+    extents: of all scans; `scans` picks some by index. max_overlap: largest share of a patch that another
+    patch of its tile covers, kept where the tile has room for it. chances: augmentation, None for none.
+    transforms: further changes, as transform_table.read gives them. choice: other tiles than every one once.
+    shuffle: False keeps the order of the scans, as in validation. The same (seed, epoch) gives the same plan
+    on every machine; neither transforms nor a choice that wishes nothing changes what else is drawn.
     """
     rng = np.random.default_rng([seed, epoch, 0xB0E])
     visits = _all_tiles(extents, scans, tile_depth)
@@ -189,6 +191,8 @@ def _vary(rng: np.random.Generator, plan: Plan, chances: Chances, *, tiles: int,
 
 
 def _turn_table(chances: Chances, axes: int) -> np.ndarray:
-    """Probability of every turn code: none, flips (x, y, and z in 3D), turns by 90, 180, 270 degrees in the slice plane."""
+    """Probability of every turn code: none, flips (x, y, and z in 3D), turns by 90, 180, 270 degrees in the
+    slice plane.
+    """
     table = [chances.flip] * axes + [chances.turn / 3] * 3
     return np.array([1 - sum(table), *table])

@@ -1,9 +1,12 @@
 """Change a batch of normalised patches exactly as its records say, on the device.
 
-In:  float32 patches (batch, channel, [z,] y, x), class indices (batch, [z,] y, x), and a record of VARIATION for each patch.
-Out: the same, changed: moved (rotation, scaling, elastic), blurred, gamma, noise, rings, a step of brightness.
-Every number comes from the patch's own record, so a patch is changed alike in any batch and with any number of threads.
-Grey values are interpolated linearly, class indices taken from the nearest voxel; beyond its edge a patch is mirrored.
+In:  float32 patches (batch, channel, [z,] y, x), class indices (batch, [z,] y, x), and a record of VARIATION
+     for each patch.
+Out: the same, changed: moved (rotation, scaling, elastic), blurred, gamma, noise, rings, a step of
+     brightness.
+Every number comes from the patch's own record, so a patch is changed alike in any batch and with any number
+of threads. Grey values are interpolated linearly, class indices taken from the nearest voxel; beyond its edge
+a patch is mirrored.
 """
 
 from __future__ import annotations
@@ -60,7 +63,8 @@ def move(
 
 
 def source_grid(records: np.ndarray, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Where each voxel's value comes from, as grid_sample takes it: (batch, [z,] y, x, axis), axes x, y, [z], -1..1.
+    """Where each voxel's value comes from, as grid_sample takes it: (batch, [z,] y, x, axis), axes x, y, [z],
+    -1..1.
 
     The middle of the patch stays. Rotation turns y to x as torch.rot90 does; along z nothing is rotated.
     """
@@ -81,7 +85,8 @@ def source_grid(records: np.ndarray, shape: tuple[int, ...], device: torch.devic
 
 
 def displacement(records: np.ndarray, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Smooth random displacements (batch, axis, [z,] y, x) in px: cubic B-splines between normal random knots.
+    """Smooth random displacements (batch, axis, [z,] y, x) in px: cubic B-splines between normal random
+    knots.
 
     Each component has the standard deviation of the record's `elastic`, over knots and positions.
     """
@@ -101,7 +106,9 @@ def displacement(records: np.ndarray, shape: tuple[int, ...], device: torch.devi
 
 
 def spline_basis(size: int, spacing: float) -> torch.Tensor:
-    """Weights float32 (size, knots) of a uniform cubic B-spline with a knot every `spacing` px; every row sums to 1."""
+    """Weights float32 (size, knots) of a uniform cubic B-spline with a knot every `spacing` px; every row
+    sums to 1.
+    """
     at = torch.arange(size, dtype=torch.float64) / spacing
     first = at.floor().to(torch.int64)
     t = at - first
@@ -139,7 +146,9 @@ def gaussian(sigma: np.ndarray) -> np.ndarray:
 
 
 def gamma(patches: torch.Tensor, records: np.ndarray, _unit: float) -> torch.Tensor:
-    """low + (high - low) * ((grey - low) / (high - low)) ** gamma, low and high the patch's own smallest and largest."""
+    """low + (high - low) * ((grey - low) / (high - low)) ** gamma, low and high the patch's own smallest and
+    largest.
+    """
     axes = tuple(range(1, patches.ndim))
     low, high = patches.amin(axes, keepdim=True), patches.amax(axes, keepdim=True)
     span = (high - low).clamp_min(1e-6)
@@ -179,14 +188,18 @@ def ring(patches: torch.Tensor, records: np.ndarray, unit: float) -> torch.Tenso
 
 
 def ring_profile(records: np.ndarray, count: int, device: torch.device) -> torch.Tensor:
-    """Height (batch, count) of the rings at radius 0, 1, 2 ... px: normal numbers, 0 where a radius is not touched."""
+    """Height (batch, count) of the rings at radius 0, 1, 2 ... px: normal numbers, 0 where a radius is not
+    touched.
+    """
     seeds = _seeds(records, device)
     is_touched = uniforms(seeds, count, stream=RING_CHOICE) < _numbers(records["ring_share"], device)[:, None]
     return torch.where(is_touched, normals(seeds, count, stream=RING), 0.0)
 
 
 def step(patches: torch.Tensor, records: np.ndarray, unit: float) -> torch.Tensor:
-    """From a slice on, grey * gain + shift; the slices are those along z, or the channels. A single slice changes whole."""
+    """From a slice on, grey * gain + shift; the slices are those along z, or the channels. A single slice
+    changes whole.
+    """
     axis = 2 if patches.ndim == 5 else 1
     count = patches.shape[axis]
     first = 1 + np.floor(records["step_at"] * (count - 1)) if count > 1 else np.zeros(len(records))
@@ -197,8 +210,8 @@ def step(patches: torch.Tensor, records: np.ndarray, unit: float) -> torch.Tenso
     return torch.where(is_behind.view(shape), patches * _wide(gain, patches) + _wide(shift, patches), patches)
 
 
-# Columns of a record, the values at which they change nothing, and who applies them; in the order of a scanner:
-# its blur, its grey scale, its grain, its rings, and the join of two parts of a scan.
+# Columns of a record, the values at which they change nothing, and who applies them; in the order of a
+# scanner: its blur, its grey scale, its grain, its rings, and the join of two parts of a scan.
 CHANGES = (
     (("blur",), (0,), blur),
     (("gamma",), (1,), gamma),
@@ -209,7 +222,7 @@ CHANGES = (
 
 
 def _mirrored(size: int, reach: int, device: torch.device) -> torch.Tensor:
-    """Indices -reach .. size + reach - 1, mirrored at the first and the last voxel, however small the size."""
+    """Indices -reach .. size + reach - 1, mirrored at both ends, however small the size."""
     period = max(2 * (size - 1), 1)
     index = torch.arange(-reach, size + reach, device=device).remainder(period)
     return torch.where(index < size, index, period - index)

@@ -2,7 +2,8 @@
 
 In:  the table of transforms with their probabilities, and (seed, epoch).
 Out: one record a patch: every number that `transforms.py` applies, neutral where nothing was drawn.
-Each transform has its own stream of random numbers, so that adding one changes neither the patches nor the others.
+Each transform has its own stream of random numbers, so that adding one changes neither the patches nor the
+others.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# seed: from which noise, rings and displacements of the patch are made. rotation: degrees, as torch.rot90 from y to x.
-# scaling: factor, above 1 enlarges. elastic, spacing, blur: px. gamma: exponent. noise, ring, shift: tenths of the
-# normalised range. ring_share: of the radii. centre_y, centre_x: of the rings, px from the patch's first voxel.
-# gain, shift: of the slices behind a step; step_at: where it is, 0..1 of the patch's slices.
+# seed: from which noise, rings and displacements of the patch are made. rotation: degrees, as torch.rot90
+# from y to x. scaling: factor, above 1 enlarges. elastic, spacing, blur: px. gamma: exponent. noise, ring,
+# shift: tenths of the normalised range. ring_share: of the radii. centre_y, centre_x: of the rings, px from
+# the patch's first voxel. gain, shift: of the slices behind a step; step_at: where it is, 0..1 of the patch's
+# slices.
 VARIATION = np.dtype(
     [("seed", "i8")]
     + [
@@ -42,10 +44,11 @@ def neutral(count: int) -> np.ndarray:
 def draw_variation(
     table: Table, count: int, *, per_tile: int, seed: int, epoch: int, centre: np.ndarray
 ) -> np.ndarray:
-    """Records (count,) of VARIATION, drawn for every patch; a step for every tile, which is per_tile patches in a row.
+    """Records (count,) of VARIATION, drawn for every patch; a step for every tile, which is per_tile patches
+    in a row.
 
-    table: as transform_table.read gives it. centre: float (count, 2), y and x of the middle of the scan's slices as seen
-    from each patch, where the rotation axis of a scanner lies and so the middle of its rings.
+    table: as transform_table.read gives it. centre: float (count, 2), y and x of the middle of the scan's
+    slices as seen from each patch, where the rotation axis of a scanner lies and so the middle of its rings.
     """
     made = neutral(count)
     made["seed"] = _stream(seed, epoch, "seed").integers(0, 2**62, size=count)

@@ -14,7 +14,9 @@ from bone_backend.volumes.volume import ArrayVolume
 
 
 def made_masks():
-    """Two masks: slices 0..9 of the first hold a little bone, slice 5 a single pore; the second is empty from slice 3 on."""
+    """Two masks: slices 0..9 of the first hold a little bone, slice 5 a single pore; the second is empty from
+    slice 3 on.
+    """
     rng = np.random.default_rng(0)
     first = np.zeros((20, 96, 96), np.uint8)
     first[:10][rng.random((10, 96, 96)) < 0.001] = 1
