@@ -108,6 +108,7 @@ def check_not_empty(count: int, what: str) -> None:
     """Raise ScanError when the choice of tiles has left none."""
     if count == 0:
         raise ScanError(
-            f"No tile is left for {what}: the masks of those scans hold nothing but background and "
-            "ignored voxels, or their scan_weights are 0. Use empty_tiles keep, give scans with labels, or change the weights."
+            f"No tile is left for {what}: the masks of those scans hold nothing but background and ignored "
+            "voxels, or their scan_weights are 0. Use empty_tiles keep, give scans with labels, or change the "
+            "weights."
         )
