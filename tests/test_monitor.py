@@ -145,3 +145,16 @@ def test_memory_on_a_gpu_is_seen():
         del block
     assert monitor.figures()["peak_gpu_gib"] >= 1.0
     assert monitor.figures()["gpus"]["0"]["peak_gib"] >= 1.0
+
+
+@pytest.mark.skipif(
+    not hasattr(psutil.Process, "io_counters"), reason="the system does not count what is read"
+)
+def test_what_is_read_is_told_as_a_rate(tmp_path):
+    (tmp_path / "scan.raw").write_bytes(bytes(50 * 2**20))
+    with Monitor() as monitor:
+        (tmp_path / "scan.raw").read_bytes()
+        time.sleep(0.2)
+        figures = monitor.figures()
+    assert figures["read_mib_per_s"] * figures["seconds"] == pytest.approx(50, rel=0.1)
+    assert 0 <= figures["disk_mib_per_s"] <= figures["read_mib_per_s"] * 1.1
