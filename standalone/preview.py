@@ -90,7 +90,7 @@ def _draw_line(line: Sequence[Any], row: Any, pictures: Sequence[Any], *, is_fir
         axis.imshow(picture.grey, cmap="gray", vmin=low - margin, vmax=high + margin, interpolation="nearest")
         _outline(axis, picture.classes)
         axis.set(xticks=[], yticks=[])
-        axis.set_title("\n".join(textwrap.wrap(picture.caption, 27)[:4]), fontsize=8, pad=3)
+        axis.set_title("\n".join(textwrap.wrap(picture.caption, 27)[:6]), fontsize=8, pad=3)
     for spine in line[0].spines.values():
         spine.set(color="#0072b2", linewidth=2)
     line[0].set_ylabel(row.name, fontsize=9)

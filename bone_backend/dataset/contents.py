@@ -109,6 +109,6 @@ def check_not_empty(count: int, what: str) -> None:
     if count == 0:
         raise ScanError(
             f"No tile is left for {what}: the masks of those scans hold nothing but background and ignored "
-            "voxels, or their scan_weights are 0. Use empty_tiles keep, give scans with labels, or change the "
-            "weights."
+            "voxels, or their scan_weights are 0. Use empty_tiles keep, give scans with labels, or change "
+            "the weights."
         )
