@@ -88,6 +88,7 @@ class Keeper:
         self._result: FitResult | None = None
         self.split: dict[str, Any] = {}
         self._scalars: ScalarLog | None = None
+        self.world = training.world
 
     @property
     def network(self) -> torch.nn.Module:
@@ -132,14 +133,17 @@ class Keeper:
         if not path.is_file():
             log.warning("The run in %s has no checkpoint yet; it starts again.", path.parent)
             return
-        self.position = load_checkpoint(path, network=self.network, step=self.training.step)
-        self.training.counts.matrix += torch.tensor(self.position.counts, device=self.training.device)
+        step = self.training.step
+        self.position = load_checkpoint(path, network=self.network, step=step, world=self.world)
+        if self.world.is_first:
+            self.training.counts.matrix += torch.tensor(self.position.counts, device=self.training.device)
         self._seconds_before = self.position.seconds
         log.info("Resumed after epoch %d, batch %d.", self.position.epoch, self.position.batches)
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint when checkpoint_minutes have gone by since the last."""
-        if time.monotonic() - self._saved > 60 * self.options.checkpoint_minutes:
+        is_due = time.monotonic() - self._saved > 60 * self.options.checkpoint_minutes
+        if self.world.any(is_due and self.world.is_first):
             self.checkpoint()
 
     def checkpoint(self) -> None:
@@ -147,12 +151,11 @@ class Keeper:
         step = self.training.step
         if step.has_gathered:
             return
-        self.position.sums = step.sums()
-        self.position.counts = self.training.counts.matrix.tolist()
+        self.position.sums = self._sums()
+        self.position.counts = self.world.sum(self.training.counts.matrix).tolist()
         self.position.seconds = self._seconds()
-        save_checkpoint(
-            self.folder.path / CHECKPOINT, network=self.network, step=step, position=self.position
-        )
+        path = self.folder.path / CHECKPOINT
+        save_checkpoint(path, network=self.network, step=step, position=self.position, world=self.world)
         self._saved = time.monotonic()
 
     def end_epoch(self, counts: np.ndarray, validation_loss: float, *, seconds: float) -> None:
@@ -162,14 +165,16 @@ class Keeper:
         position.epoch, position.batches = position.epoch + 1, 0
         scores = metrics.iou(counts)
         score = _number(metrics.mean(scores)) or 0.0
-        sums = step.sums()
+        sums, learnt = self._sums(), self.world.sum(self.training.counts.matrix).cpu().numpy()
+        if self.world.size > 1:
+            self.world.check_same(model_file.weights_sha256(self.network.state_dict()), what="weights")
         position.history.append(
             {
                 "epoch": position.epoch,
                 "learning_rate": rate,
                 "train_loss": sums["loss_sum"] / max(sums["patches"], 1.0),
                 "val_loss": validation_loss,
-                "train_miou": _number(metrics.mean(metrics.iou(self.training.counts.matrix.cpu().numpy()))),
+                "train_miou": _number(metrics.mean(metrics.iou(learnt))),
                 "val_miou": score,
                 **{
                     f"val_iou_{value}": _number(found)
@@ -191,10 +196,10 @@ class Keeper:
         self.training.counts.matrix.zero_()
         self.checkpoint()
         self.folder.write_scores(position.history)
-        if self.options.tensorboard:
+        if self.options.tensorboard and self.world.is_first:
             self._scalars = self._scalars or ScalarLog(self.folder.path, after=position.epoch - 1)
             self._scalars.add(position.history[-1])
-        if earlier and earlier != position.best_file:
+        if earlier and earlier != position.best_file and self.world.is_first:
             (self.folder.path / earlier).unlink(missing_ok=True)
         log.info(
             "Epoch %d: training loss %.4f, validation loss %.4f, validation mIoU %.4f (%s)%s",
@@ -214,9 +219,11 @@ class Keeper:
         if self._scalars:
             self._scalars.close()
         best = self.folder.path / position.best_file if position.best_file else None
-        if outcome == "stopped":  # quickly: the checkpoint is the last state; after a fault the last good one stays
+        if (
+            outcome == "stopped"
+        ):  # quickly: the checkpoint is the last state; after a fault the last good one stays
             self.checkpoint()
-        elif outcome != "failed" and best:
+        elif outcome != "failed" and best and self.world.is_first:
             self._save_model(f"{self.options.name}_last_epoch_{position.epoch}.pth")
             self._complete(best)
         names = [pair.name for pair in self.pairs]
@@ -245,6 +252,16 @@ class Keeper:
         header = model_file.read_header(best)
         self._save_model(best.name, state=model_file.load_state(best, header), earlier=header)
 
+    def _sums(self) -> dict[str, float]:
+        """Of all processes. Steps are skipped by all or none."""
+        sums = self.training.step.sums()
+        if self.world.size == 1:
+            return sums
+        loss_sum, patches = self.world.sum(
+            torch.tensor([sums["loss_sum"], sums["patches"]], dtype=torch.float64)
+        ).tolist()
+        return {"loss_sum": loss_sum, "patches": patches, "skipped": sums["skipped"]}
+
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
 
@@ -262,6 +279,8 @@ class Keeper:
     def _save_model(
         self, name: str, *, state: dict[str, torch.Tensor] | None = None, earlier: Any = None
     ) -> None:
+        if not self.world.is_first:
+            return
         metadata, bone = self._metadata(), self._bone()
         if earlier is not None:  # the scores stay those of the moment when it was best
             bone["scores"] = earlier.bone["scores"]
@@ -350,6 +369,7 @@ class Keeper:
             },
             "options": dump(self.options),
             "device": str(self.training.device),
+            "processes": self.world.size,
             "device_name": describe(self.training.device, self.training.step.precision),
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "classes": self.classes(),

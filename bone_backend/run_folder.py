@@ -26,10 +26,13 @@ _OURS = (OPTIONS, SPLIT, SCORES, RECORD, LOG, CHECKPOINT, REPORT)
 
 
 class RunFolder:
-    """The folder of one run; a context manager that also keeps the log."""
+    """The folder of one run; a context manager that also keeps the log.
 
-    def __init__(self, path: Path):
-        self.path = path
+    is_writer: False where another process of the same fit writes; then nothing is written here.
+    """
+
+    def __init__(self, path: Path, *, is_writer: bool = True):
+        self.path, self.is_writer = path, is_writer
         self._handler: logging.Handler | None = None
         self._level = logging.NOTSET
 
@@ -56,6 +59,8 @@ class RunFolder:
         return [path for path in fixed + models + events if path.is_file()]
 
     def __enter__(self) -> RunFolder:
+        if not self.is_writer:
+            return self
         handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
@@ -76,6 +81,8 @@ class RunFolder:
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one record, whole or not at all."""
+        if not self.is_writer:
+            return
         write_text(self.path / name, json.dumps(content, indent=2, default=str) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
@@ -90,6 +97,8 @@ class RunFolder:
 
     def write_scores(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the table of scores, one row an epoch."""
+        if not self.is_writer:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
         writer.writeheader()

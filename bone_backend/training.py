@@ -27,6 +27,7 @@ from .dataset.normalisation import Normalisation
 from .dataset.samples import Chances, Extent, Plan, draw_plan
 from .errors import FittingError
 from .networks.device import mixed_precision
+from .networks.distributed import World
 from .networks.optimization import learning_rate, set_rate
 from .networks.scoring import DeviceCounts
 from .networks.step import Step, interruptible
@@ -68,7 +69,9 @@ class Training:
         labels: Labels,
         layout: PatchLayout,
         scans: tuple[tuple[int, ...], tuple[int, ...]],
+        world: World | None = None,
     ):
+        self.world = World() if world is None else world
         self.options, self.step, self.device = options, step, step.device
         self.extents, self.layout, self.num_classes = extents, layout, labels.num_classes
         self.training_scans, self.validation_scans = scans
@@ -129,6 +132,7 @@ class Training:
     def train(self, epoch: int, *, first: int, report: Report) -> Iterator[int]:
         """Train on the batches of an epoch from number `first` on; yields how many are done after each.
 
+        Of several processes each takes its share of every batch; losses and counts are its own.
         Raises FittingError when too many steps had a gradient that is not finite.
         """
         network, step = self.step.network, self.step
@@ -139,10 +143,12 @@ class Training:
         plan, looked = self.plan(epoch), time.monotonic()
         figures: dict[str, float] = {}
         done = first
-        for batch in self._timed(self.loader.batches(plan, first=first)):
+        for batch in self._timed(self.loader.batches(plan, first=first, share=self.world.share)):
             set_rate(step.optimizer, learning_rate(self.options, epoch + done / self.train_batches))
             with self._stoppable(lambda: report(done, figures)):  # noqa: B023 (called within this turn only)
-                step(*self._prepare(batch), seen=self.counts.add)
+                # the mean over the processes of what is weighted so is the mean over the whole batch
+                weight = len(batch.plan) * self.world.size / batch.whole
+                step(*self._prepare(batch), seen=self.counts.add, weight=weight)
             done += 1
             if done == self.train_batches:
                 step.flush()
@@ -161,14 +167,20 @@ class Training:
         """Counts int64 (class, class) and mean loss over the fixed validation patches, or over those of `plan`.
 
         seen: called with everything that the network said.
+
+        Of several processes each takes every so manyth batch, the same batches that one process would have, and all get the
+        sums; with `seen` this process does all by itself.
         """
         plan = self.validation_plan if plan is None else plan
         network = self.step.network
         network.eval()
+        world = World() if seen else self.world
+        world.share_buffers(network)
+        total, reported = self.loader.count(plan), 0
         counts = DeviceCounts(self.num_classes, self.device)
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        for done, batch in enumerate(self.loader.batches(plan), start=1):
-            with self._stoppable(lambda: report(done - 1, {})):  # noqa: B023 (called within this turn only)
+        for batch in self.loader.batches(plan, first=world.rank.number, step=world.size):
+            with self._stoppable(lambda: report(reported, {})):  # noqa: B023 (called within this turn only)
                 patches, target = self._prepare(batch)
                 first = 0
                 for some, wanted in zip(
@@ -181,9 +193,13 @@ class Training:
                         seen(batch, first, logits, wanted)
                     first += len(some)
                     loss_sum += self.step.loss(logits, wanted).to(torch.float64) * len(some)
-            report(done, {})
+            reported = min(reported + world.size, total)
+            report(reported, {})
+        if reported < total:  # no batch was left for this process
+            report(total, {})
         network.train()
-        return counts.matrix.cpu().numpy(), float(loss_sum) / max(len(plan), 1)
+        matrix, loss = world.sum(counts.matrix), world.sum(loss_sum)
+        return matrix.cpu().numpy(), float(loss) / max(len(plan), 1)
 
     def rehearse(self, plan: Plan, *, learn: bool, check: Callable[[], None]) -> tuple[float, float]:
         """Seconds to read the patches of `plan`, at most one batch, and to train on them (or to validate).
@@ -195,7 +211,7 @@ class Training:
         batch = next(batches)
         read = time.perf_counter() - began
         network = self.step.network
-        with self._untouched(), self._stoppable(check):
+        with self._untouched(), self._stoppable(check, is_shared=False), self.world.by_itself(network):
             network.train(learn)
             began = time.perf_counter()
             patches, target = self._prepare(batch)
@@ -229,7 +245,9 @@ class Training:
                 torch.cuda.set_rng_state_all(random_cuda)
 
     def _piece(self, patches: torch.Tensor) -> int:
-        return math.ceil(len(patches) / self.step.pieces)
+        # as many at once as in training, where each GPU has its share of the batch
+        shares = self.world.size if self.device.type == "cuda" else 1
+        return math.ceil(len(patches) / self.step.pieces / shares)
 
     def _prepare(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         grey = batch.grey.to(self.device, non_blocking=True)
@@ -252,9 +270,12 @@ class Training:
             began = time.perf_counter()
 
     @contextlib.contextmanager
-    def _stoppable(self, check: Callable[[], None]) -> Iterator[None]:
-        """Let `check` raise within a step on a CPU; then the network is as it was before the step."""
-        if self.device.type != "cpu":
+    def _stoppable(self, check: Callable[[], None], *, is_shared: bool = True) -> Iterator[None]:
+        """Let `check` raise within a step on a CPU; then the network is as it was before the step.
+
+        is_shared: with other processes, which wait for this one; then a stop is for the end of the step.
+        """
+        if self.device.type != "cpu" or (is_shared and self.world.size > 1):
             yield
             return
         network, looked = self.step.network, [time.monotonic()]

@@ -21,6 +21,7 @@ FLOOR = {
     "job_folder",
     "interpreter",
     "process_tree",
+    "ranks",
 }
 # The rooms of bone_backend that need torch; all others have numpy only.
 TORCH_SHELF = {

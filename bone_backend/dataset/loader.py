@@ -36,6 +36,7 @@ class Batch:
     grey: torch.Tensor
     labels: torch.Tensor
     plan: Plan
+    whole: int = 0  # patches of the batch of which this is the share of one process
     copied: torch.cuda.Event | None = (
         None  # set by who copies to a GPU without waiting: the buffers are in use until then
     )
@@ -103,17 +104,23 @@ class Loader:
         """Batches that the plan makes: as few as batch_size allows, of sizes that differ by one at most."""
         return -(-len(plan) // self.batch_size)
 
-    def batches(self, plan: Plan, *, first: int = 0) -> Iterator[Batch]:
-        """The plan's batches from number `first` on. A batch is valid until the next one is asked for."""
+    def batches(
+        self, plan: Plan, *, first: int = 0, step: int = 1, share: tuple[int, int] = (0, 1)
+    ) -> Iterator[Batch]:
+        """The plan's batches from number `first` on. A batch is valid until the next one is asked for.
+
+        step: every step-th batch. share: (first, step) of the patches taken of each batch.
+        """
         total = self.count(plan)
         cuts = [number * len(plan) // total for number in range(total + 1)]
         waiting: deque[Future[tuple[tuple[torch.Tensor, torch.Tensor], Batch]]] = deque()
-        ahead = iter(range(first, total))
+        ahead = iter(range(first, total, step))
 
         def submit() -> None:
             with contextlib.suppress(StopIteration):
                 number = next(ahead)
-                waiting.append(self._pool.submit(self._fill, plan.part(cuts[number], cuts[number + 1])))
+                whole = plan.part(cuts[number], cuts[number + 1])
+                waiting.append(self._pool.submit(self._fill, whole.every(*share), len(whole)))
 
         try:
             for _ in range(self.threads + 1):
@@ -154,11 +161,11 @@ class Loader:
             )
             return (grey.pin_memory(), labels.pin_memory()) if self._pin else (grey, labels)
 
-    def _fill(self, plan: Plan) -> tuple[tuple[torch.Tensor, torch.Tensor], Batch]:
+    def _fill(self, plan: Plan, whole: int) -> tuple[tuple[torch.Tensor, torch.Tensor], Batch]:
         buffers = self._buffers()
         grey, labels = buffers[0][: len(plan)], buffers[1][: len(plan)]
         gather(self.pairs, plan, layout=self.layout, grey=grey.numpy(), labels=labels.numpy())
-        return buffers, Batch(grey, labels, plan)
+        return buffers, Batch(grey, labels, plan, whole)
 
 
 def gather(

@@ -6,6 +6,7 @@ Out: one file, replaced whole; reading it back gives bit for bit the state that 
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +16,10 @@ import torch
 
 from ..errors import OutputError
 from ..volumes.output import output_fault
+from .distributed import World, random_state, restore_random_state
 from .step import Step
+
+log = logging.getLogger("bone.fitting")
 
 
 @dataclass
@@ -37,8 +41,16 @@ class Position:
     seconds: float = 0.0
 
 
-def save_checkpoint(path: Path, *, network: torch.nn.Module, step: Step, position: Position) -> None:
-    """Write the state, whole or not at all. Raises OutputError, e.g. on a full disk."""
+def save_checkpoint(
+    path: Path, *, network: torch.nn.Module, step: Step, position: Position, world: World | None = None
+) -> None:
+    """Write the state, whole or not at all. Raises OutputError, e.g. on a full disk.
+
+    world: of several processes, all of which must call; the first writes.
+    """
+    randoms = world.gather(random_state(step.device)) if world and world.size > 1 else []
+    if world and not world.is_first:
+        return
     state = {
         "network": network.state_dict(),
         "optimizer": step.optimizer.state_dict(),
@@ -46,7 +58,8 @@ def save_checkpoint(path: Path, *, network: torch.nn.Module, step: Step, positio
         "pieces": step.pieces,
         "position": asdict(position),
         "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if step.device.type == "cuda" else [],
+        "random_cuda": torch.cuda.get_rng_state_all() if step.device.type == "cuda" and not randoms else [],
+        "randoms": randoms,  # of every process, where there are several
     }
     temporary = path.with_name(f".{path.name}.part")
     try:
@@ -61,8 +74,14 @@ def save_checkpoint(path: Path, *, network: torch.nn.Module, step: Step, positio
         raise output_fault(path, fault) from error
 
 
-def load_checkpoint(path: Path, *, network: torch.nn.Module, step: Step) -> Position:
-    """Bring network and step to the written state; gives the position. Raises OutputError where it does not fit."""
+def load_checkpoint(
+    path: Path, *, network: torch.nn.Module, step: Step, world: World | None = None
+) -> Position:
+    """Bring network and step to the written state; gives the position. Raises OutputError where it does not fit.
+
+    world: of several processes, all of which must call; only the first takes the sums of the epoch so far.
+    """
+    world = World() if world is None else world
     if not path.is_file():
         raise OutputError(f"{path.parent} holds no checkpoint ({path.name}); this run cannot be resumed.")
     try:
@@ -71,13 +90,30 @@ def load_checkpoint(path: Path, *, network: torch.nn.Module, step: Step) -> Posi
         step.optimizer.load_state_dict(state["optimizer"])
         step.scaler.load_state_dict(state["scaler"])
         position = Position(**state["position"])
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] and step.device.type == "cuda":
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        _restore_random(state, step.device, world)
     except Exception as error:
         raise OutputError(
             f"checkpoint {path} is damaged or of another network: {type(error).__name__}: {error}"
         ) from error
     step.pieces = int(state["pieces"])
-    step.restore_sums(position.sums)
+    step.restore_sums(position.sums if world.is_first else {**position.sums, "loss_sum": 0.0, "patches": 0.0})
     return position
+
+
+def _restore_random(state: dict[str, Any], device: torch.device, world: World) -> None:
+    """Random states as they were; of processes that were not there before, as they began."""
+    randoms = state.get("randoms", [])
+    before = max(len(randoms), 1)
+    if before != world.size and world.is_first:
+        log.warning(
+            "This run had %d %s and goes on with %d: as well, but not bit for bit as it would have been.",
+            before,
+            "process" if before == 1 else "processes",
+            world.size,
+        )
+    if before == world.size > 1:
+        restore_random_state(randoms[world.rank.number], device)
+    elif world.is_first:
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] and device.type == "cuda" and world.size == 1:
+            torch.cuda.set_rng_state_all(state["random_cuda"])

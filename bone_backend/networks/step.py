@@ -26,7 +26,8 @@ MOST_HALVINGS = 3
 class Step:
     """Trains a network batch by batch.
 
-    network, loss, optimizer: as built. precision: dtype for autocast, None for float32. accumulate: batches whose gradients
+    network, loss, optimizer: as built. called: the network as it is called in training, where that is another thing (several
+    processes). precision: dtype for autocast, None for float32. accumulate: batches whose gradients
     make one change of the weights. clip: largest norm of the gradient, None for no limit.
     """
 
@@ -40,7 +41,9 @@ class Step:
         precision: torch.dtype | None,
         accumulate: int = 1,
         clip: float | None = None,
+        called: torch.nn.Module | None = None,
     ):
+        self.called = network if called is None else called
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.device, self.precision = device, precision
         self.accumulate, self.clip = accumulate, clip
@@ -81,14 +84,15 @@ class Step:
         target: torch.Tensor,
         *,
         seen: Callable[[torch.Tensor, torch.Tensor], None],
+        weight: float = 1.0,
     ) -> None:
         """Train on one batch. seen(logits, target) is called with what the network said.
 
-        Raises HardwareError when the memory does not suffice even for an eighth of the batch.
+        weight: of this batch's gradient. Raises HardwareError when the memory does not suffice even for an eighth of the batch.
         """
         while True:
             try:
-                self._add_gradients(patches, target, seen)
+                self._add_gradients(patches, target, seen, network=self.called, weight=weight)
                 break
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
@@ -107,7 +111,7 @@ class Step:
         assert not self._gathered
         kept = self._loss_sum.clone(), self.patches
         try:
-            self._add_gradients(patches, target, lambda _logits, _target: None)
+            self._add_gradients(patches, target, lambda _logits, _target: None, network=self.network)
         finally:
             self._loss_sum, self.patches = kept
             self.optimizer.zero_grad(set_to_none=True)
@@ -145,7 +149,13 @@ class Step:
         return norm
 
     def _add_gradients(
-        self, patches: torch.Tensor, target: torch.Tensor, seen: Callable[[torch.Tensor, torch.Tensor], None]
+        self,
+        patches: torch.Tensor,
+        target: torch.Tensor,
+        seen: Callable[[torch.Tensor, torch.Tensor], None],
+        *,
+        network: torch.nn.Module,
+        weight: float = 1.0,
     ) -> None:
         if self._gathered == 0:
             self.optimizer.zero_grad(set_to_none=True)
@@ -153,9 +163,9 @@ class Step:
         outputs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         for some, wanted in zip(patches.split(piece), target.split(piece), strict=True):
             with mixed_precision(self.device, self.precision):
-                logits = self.network(some)
+                logits = network(some)
             loss = self.loss(logits, wanted)
-            share = len(some) / len(patches) / self.accumulate
+            share = weight * len(some) / len(patches) / self.accumulate
             self.scaler.scale(loss * share).backward()
             outputs.append((logits.detach(), wanted, loss.detach() * len(some)))
         for (
@@ -169,6 +179,11 @@ class Step:
 
     def _halve(self, batch: int, error: BaseException) -> None:
         """Take the batch in twice as many pieces from now on. Raises HardwareError after three times."""
+        if self.called is not self.network:  # the other processes are in the midst of the same step
+            raise HardwareError(
+                f"the memory of {self.device} ran out ({free_bytes(self.device) / 2**30:.1f} GiB free). With several processes a "
+                "batch is not taken in smaller pieces by itself: use a smaller batch_size, patch_size or backbone."
+            ) from error
         if self._gathered:
             raise HardwareError(
                 f"the memory of {self.device} ran out while gradients were gathered over {self.accumulate} batches. "
