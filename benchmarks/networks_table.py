@@ -95,9 +95,12 @@ def _refusals() -> str:
                 if catalogue.refusal(title, backbone, mode):
                     groups.setdefault((title, backbone.startswith("mit_")), []).append(backbone)
         shown = "2D, 2.5D" if mode == "2D" else mode
+        titles: dict[tuple[str, str], list[str]] = {}
         for (title, _), backbones in groups.items():
-            reason = catalogue.refusal(title, backbones[0], mode)
-            rows.append(f"| {shown} | {title} | {', '.join(backbones)} | {reason} |")
+            reason = str(catalogue.refusal(title, backbones[0], mode))
+            titles.setdefault((", ".join(backbones), reason), []).append(title)
+        for (names, reason), told in titles.items():
+            rows.append(f"| {shown} | {', '.join(told)} | {names} | {reason} |")
     for title in catalogue.ARCHITECTURES:
         if title not in catalogue.ARCHITECTURES_3D:
             rows.append(f"| 3D | {title} | all | {catalogue.refusal(title, 'resnet18', '3D')} |")

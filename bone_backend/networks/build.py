@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,7 @@ def depth_of(spec: NetworkSpec) -> Depth:
 
 def skeleton(spec: NetworkSpec) -> torch.nn.Module:
     """The network of a spec without its memory (device "meta": shapes only), for checks and counting."""
-    reads_numbers = catalogue.family(spec.backbone) in ("mix transformer", "timm")
-    with torch.device("meta"), _NumbersOnCpu() if reads_numbers else nullcontext():
+    with torch.device("meta"), _ShapesOnly():
         return build_network(spec).to("meta")
 
 
@@ -150,11 +149,17 @@ def quiet() -> Iterator[None]:
         yield
 
 
-class _NumbersOnCpu(TorchFunctionMode):
-    """Mix transformers, while being built, read numbers out of torch.linspace; "meta" tensors have none."""
+class _ShapesOnly(TorchFunctionMode):
+    """Building without drawing weights, which "meta" tensors do slowly and for nothing.
+
+    Mix transformers, while being built, read numbers out of torch.linspace; "meta" tensors have none.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        draws = func is torch.Tensor.normal_ or func is torch.Tensor.uniform_
+        if draws or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
         if func is torch.linspace:
             kwargs["device"] = "cpu"
         return func(*args, **kwargs)

@@ -116,7 +116,7 @@ def test_a_skeleton_takes_no_memory():
 def test_all_pairs_of_a_family_do_in_2d_what_the_catalogue_says(family):
     wrong = []
     for backbone in catalogue.FAMILIES[family]:
-        for architecture in (*catalogue.ARCHITECTURES, "PAN", "DeepLabV3"):
+        for architecture in catalogue.ARCHITECTURES:
             edge = edge_of(architecture, backbone)
             spec = NetworkSpec(architecture, backbone, num_classes=3)
             if catalogue.refusal(architecture, backbone):
