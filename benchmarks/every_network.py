@@ -29,24 +29,55 @@ def backbone(architecture: str, mode: str) -> str:
     return next(name for name in BACKBONES if catalogue.refusal(architecture, name, mode) is None)
 
 
-def trial(folder: Path, pairs: list[tuple[Path, Path]], architecture: str, mode: str) -> tuple[list[str], bool]:
+def trial(
+    folder: Path, pairs: list[tuple[Path, Path]], architecture: str, mode: str
+) -> tuple[list[str], bool]:
     """A row of the table, and whether the scores agree."""
     began = time.monotonic()
     encoder = backbone(architecture, mode)
-    patch = max(32, catalogue.minimum_size(architecture, encoder))
+    patch = 32 if mode == "3D" else max(32, catalogue.minimum_size(architecture, encoder))
     run = folder / f"{architecture}_{mode}"
     multiple = catalogue.size_multiples(architecture, encoder, mode)[0]
-    chosen = {"architecture": architecture, "backbone": encoder, "mode": mode, "patch_size": patch, "pairs": pairs, "output": run}
-    chosen |= {"epochs": 1, "batch_size": 4, "patches_per_tile": 4 if mode == "3D" else 1, "patch_depth": max(multiple, 8), "tile_depth": 32}
+    chosen = {
+        "architecture": architecture,
+        "backbone": encoder,
+        "mode": mode,
+        "patch_size": patch,
+        "pairs": pairs,
+        "output": run,
+    }
+    chosen |= {
+        "epochs": 1,
+        "batch_size": 4,
+        "patches_per_tile": 4 if mode == "3D" else 1,
+        "patch_depth": max(multiple, 8),
+        "tile_depth": 32,
+    }
     found = fit(FitOptions.parse(chosen))
     again = rescore(run)
     assert found.model is not None
     assert found.best_val_iou is not None
     labels = predict(
-        PredictOptions.parse({"scan": pairs[0][0], "model": found.model, "output": run / "labels", "chunk_size": 64, "chunk_depth": 32})
+        PredictOptions.parse(
+            {
+                "scan": pairs[0][0],
+                "model": found.model,
+                "output": run / "labels",
+                "chunk_size": 64,
+                "chunk_depth": 32,
+            }
+        )
     )
     is_same = abs(again - found.best_val_iou) <= CLOSE
-    row = [architecture, mode, encoder, f"{found.best_val_iou:.6f}", f"{again:.6f}", str(labels.slices), f"{time.monotonic() - began:.1f}"]
+    row = [
+        architecture,
+        mode,
+        encoder,
+        f"{found.best_val_iou:.6f}",
+        f"{again:.6f}",
+        str(labels.slices),
+        f"{time.monotonic() - began:.1f}",
+    ]
     return row, is_same
 
 
@@ -68,14 +99,26 @@ def run_all(folder: Path, modes: tuple[str, ...], only: str | None = None) -> tu
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mode", choices=catalogue.MODES)
     parser.add_argument("--architecture")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows, agree = run_all(Path(folder), (asked.mode,) if asked.mode else catalogue.MODES, asked.architecture)
+        rows, agree = run_all(
+            Path(folder), (asked.mode,) if asked.mode else catalogue.MODES, asked.architecture
+        )
     print(machine("torch", "segmentation_models_pytorch"))
-    header = ["architecture", "mode", "backbone", "mIoU in the table", "mIoU of the reloaded model", "slices predicted", "s"]
+    header = [
+        "architecture",
+        "mode",
+        "backbone",
+        "mIoU in the table",
+        "mIoU of the reloaded model",
+        "slices predicted",
+        "s",
+    ]
     print(markdown_table(header, rows))
     if not agree:
         sys.exit("A reloaded model does not score what its table says.")

@@ -1,8 +1,10 @@
 """F1 to F4: how fast patches are read and learnt from, and what a fit holds in memory.
 
-In:  --row loader | memory | step | gpu (default: all that this machine can run), --repeats. Run as: python -m benchmarks.fitting
+In:  --row loader | memory | step | gpu (default: all that this machine can run), --repeats. Run as: python -m
+benchmarks.fitting
 Out: tables. Peers (benchmarks/requirements.txt) are measured in the same run where they are installed.
-The data are made: slices of 1152 x 1152 px, 16-bit scans and 8-bit masks, as uncompressed TIFF folders in the page cache.
+The data are made: slices of 1152 x 1152 px, 16-bit scans and 8-bit masks, as uncompressed TIFF folders in the
+page cache.
 """
 
 from __future__ import annotations
@@ -69,7 +71,7 @@ def plan_and_sources(folder: Path, patches: int) -> tuple[Any, Any, Any]:
 
 
 def bone_loader(folder: Path, *, finished: bool, patches: int = 2048) -> float:
-    """Patches per second of one thread: raw batches as the device gets them, or finished float32 on the CPU."""
+    """Patches per second of one thread: raw batches, or finished float32 on the CPU."""
     import torch
 
     from bone_backend.dataset.augmentation import Numbers, prepare
@@ -270,9 +272,8 @@ def step_row(repeats: int) -> None:
     print(markdown_table(["step", "patches/s", "x plain"], rows))
     with tempfile.TemporaryDirectory() as folder:
         scores = {precision: phantom_fit(Path(folder), precision) for precision in ("fp32", "auto")}
-    print(
-        f"\nQuality gate, validation mIoU on phantoms with one seed: fp32 {scores['fp32']:.4f}, as BONe chooses {scores['auto']:.4f}."
-    )
+    print("\nQuality gate, validation mIoU on phantoms with one seed: ", end="")
+    print(f"fp32 {scores['fp32']:.4f}, as BONe chooses {scores['auto']:.4f}.")
 
 
 def phantom_fit(folder: Path, precision: str) -> float:

@@ -1,9 +1,11 @@
 """Fit and predict real scans through the command that users type: what bone IoU, in what time and memory?
 
-In:  the folder of real scans (--data, default ../shared/data), --trial skulls | trabecular. Run as: python -m benchmarks.real_scans
+In:  the folder of real scans (--data, default ../shared/data), --trial skulls | trabecular. Run as: python -m
+benchmarks.real_scans
 Out: a table: bone IoU of a raw Otsu threshold and of BONe, seconds, peak RAM.
-skulls: fit on three mouse skulls and a mouse femur, predict a fourth skull. trabecular: fit on slices 0-89 and 95-139 of a human
-biopsy as two scans, the larger for training; predict the slices between and, swapped, the other.
+skulls: fit on three mouse skulls and a mouse femur, predict a fourth skull. trabecular: fit on slices 0-89
+and 95-139 of a human biopsy as two scans, the larger for training; predict the slices between and, swapped,
+the other.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def bone(*words: Any) -> dict[str, Any]:
 
 
 def otsu_iou(scan: Path, mask: Path) -> float:
-    """IoU of bone (label 1) and a threshold between the two class means that Otsu's method finds in the non-zero voxels."""
+    """IoU of bone (label 1) and the threshold of Otsu's method over all voxels."""
     with open_volume(scan) as grey, open_volume(mask) as labels:
         means = measure(grey, voxels="all").otsu_means
         assert means is not None

@@ -14,7 +14,7 @@ from .volumes.volume import peek
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Facts of a scan or mask (size, type, voxels), or the card of a model file. Raises BoneError for anything else."""
+    """Facts of a scan or mask (size, type, voxels), or the card of a model file. Else raises BoneError."""
     path = Path(path).expanduser()
     if not path.exists():
         raise ScanError(f"{path} does not exist.")

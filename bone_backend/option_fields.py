@@ -38,9 +38,10 @@ def option(
 ) -> Any:
     """One option.
 
-    group, label: where forms put it and what they call it. unit: of the number. kind: what it holds, found from its type if
-    not given. choices: values offered (others may be accepted). applies: {other option: values} for which it means
-    something. advanced: hidden until asked for. positional: a word on the command line instead of a flag.
+    group, label: where forms put it and what they call it. unit: of the number. kind: what it holds, found
+    from its type if not given. choices: values offered (others may be accepted). applies: {other option:
+    values} for which it means something. advanced: hidden until asked for. positional: a word on the command
+    line instead of a flag.
     """
     extra: dict[str, Any] = {
         "group": group,
@@ -182,7 +183,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
 
 
 def _core(info: FieldInfo) -> tuple[Any, bool, list[Any]]:
-    """The annotation without Annotated and None, whether None was allowed, and the limits found on the way."""
+    """The type without Annotated and None, whether None was allowed, and the limits found on the way."""
     annotation: Any = info.annotation
     metadata, is_optional = list(info.metadata), False
     while True:

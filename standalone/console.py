@@ -1,8 +1,9 @@
 """What the command line shows: a progress bar with time left, log lines, one result.
 
 In:  the calls of a progress; log records of "bone".
-Out: a bar on standard error (plain lines where that is no terminal); standard output belongs to the result alone.
-Ctrl-C is noticed here: the next call of the progress raises Cancelled; a second Ctrl-C ends the process at once.
+Out: a bar on standard error (plain lines where that is no terminal); standard output belongs to the result
+alone. Ctrl-C is noticed here: the next call of the progress raises Cancelled; a second Ctrl-C ends the
+process at once.
 """
 
 from __future__ import annotations

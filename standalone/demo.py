@@ -37,7 +37,7 @@ class Found(NamedTuple):
 def run(
     output: Path, *, data: Path | None, hold_out: str | None, epochs: int, progress: Progress
 ) -> dict[str, Any]:
-    """Fit on all pairs but one, predict that one, score it. Gives scores, seconds and the paths of everything."""
+    """Fit on all pairs but one, predict that one, score it. Gives scores, seconds, and where everything is."""
     began = time.monotonic()
     if hold_out and not data:
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
@@ -116,8 +116,8 @@ def make_phantoms(folder: Path, progress: Progress) -> list[Found]:
 
 
 def find_pairs(folder: Path) -> list[Found]:
-    """Pairs in a folder: NAME_image.tif beside NAME_mask.tif, or folders images/ and masks/ (or scan/ and mask/), up to
-    two levels down.
+    """Pairs in a folder: NAME_image.tif beside NAME_mask.tif, or folders images/ and masks/ (or scan/ and
+    mask/), up to two levels down.
 
     Raises ScanError where there are fewer than three.
     """
@@ -126,7 +126,8 @@ def find_pairs(folder: Path) -> list[Found]:
     found = sorted(_search(folder, levels=2))
     if len(found) < 3:
         raise ScanError(
-            f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to predict. A pair is "
+            f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to "
+            f"predict. A pair is "
             "NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
         )
     return found
@@ -150,8 +151,8 @@ def _search(folder: Path, *, levels: int) -> Iterator[Found]:
 def choose(pairs: list[Found], hold_out: str | None) -> tuple[list[Found], Found]:
     """The pairs to fit on and the one to predict.
 
-    hold_out: name of the latter; without it the last of the largest group of one voxel size, and fitted are the others of
-    that group, since scans of one resolution make the fairer demonstration.
+    hold_out: name of the latter; without it the last of the largest group of one voxel size, and fitted are
+    the others of that group, since scans of one resolution make the fairer demonstration.
     """
     if hold_out is not None:
         chosen = [pair for pair in pairs if pair.name == hold_out]

@@ -14,8 +14,8 @@ from bone_backend.options import PROGRAMS
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 TITLE = """# All options
 
-Made from `bone_backend/options.py` by `python -m standalone.documents`; a test checks that it is current. The same fields make
-the command's flags, the ports in Avizo, the record of a run and the metadata of a model.
+Made from `bone_backend/options.py` by `python -m standalone.documents`; a test checks that it is current. The
+same fields make the command's flags, the ports in Avizo, the record of a run and the metadata of a model.
 """
 
 
@@ -41,7 +41,11 @@ def _default(field: OptionField) -> str:
         return "required"
     if field.default in (None, ()):
         return "none"
-    shown = {True: "on", False: "off"}.get(field.default, field.default) if field.kind == "bool" else field.default
+    shown = (
+        {True: "on", False: "off"}.get(field.default, field.default)
+        if field.kind == "bool"
+        else field.default
+    )
     return f"{shown} {field.unit}".strip()
 
 
@@ -54,7 +58,11 @@ def _told(field: OptionField) -> str:
     elif field.choices:
         told.append("All names: [networks.md](networks.md).")
     if field.applies:
-        told.append("Only for " + ", ".join(f"{name} {' or '.join(map(str, values))}" for name, values in field.applies.items()) + ".")
+        told.append(
+            "Only for "
+            + ", ".join(f"{name} {' or '.join(map(str, values))}" for name, values in field.applies.items())
+            + "."
+        )
     return " ".join(told).replace("|", "\\|")
 
 

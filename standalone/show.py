@@ -17,10 +17,12 @@ def result(command: str, found: dict[str, Any]) -> str:
 def _fit(found: dict[str, Any]) -> str:
     if found.get("dry_run"):
         return "\n".join([*found["told"], *(f"Warning: {warning}" for warning in found["warnings"])])
+    reached = f"in epoch {found['best_epoch']} of {found['epochs']}"
+    per_class = (f"{value}: {_score(score)}" for value, score in found["val_iou_per_class"].items())
     lines = [
         f"Best model:       {found['model']}",
-        f"Validation mIoU:  {_score(found['best_val_iou'])} in epoch {found['best_epoch']} of {found['epochs']}",
-        f"IoU per class:    {', '.join(f'{value}: {_score(score)}' for value, score in found['val_iou_per_class'].items())}",
+        f"Validation mIoU:  {_score(found['best_val_iou'])} {reached}",
+        f"IoU per class:    {', '.join(per_class)}",
         f"Run folder:       {found['run_folder']}",
         f"Time, RAM:        {_seconds(found['seconds'])}, peak {found['peak_ram_gib']:.2f} GiB",
     ]
@@ -33,10 +35,11 @@ def _predict(found: dict[str, Any]) -> str:
     shares = ", ".join(
         f"{value}: {number:,} ({number / max(total, 1):.2%})" for value, number in voxels.items()
     )
+    took = f"{_seconds(found['seconds'])} for {found['slices']} slices"
     lines = [
         f"Labels:      {found['output']}",
         f"Voxels:      {shares}",
-        f"Time, RAM:   {_seconds(found['seconds'])} for {found['slices']} slices, peak {found['peak_ram_gib']:.2f} GiB",
+        f"Time, RAM:   {took}, peak {found['peak_ram_gib']:.2f} GiB",
     ]
     return "\n".join(lines)
 

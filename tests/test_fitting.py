@@ -194,7 +194,17 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(whole, 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(pairs, tmp_path):
     with pytest.raises(FittingError, match="no longer a number"):
-        fit(options(pairs, tmp_path / "run", epochs=8, learning_rate=10.0, optimizer="SGD", loss="Cross-entropy", momentum=0.99))
+        fit(
+            options(
+                pairs,
+                tmp_path / "run",
+                epochs=8,
+                learning_rate=10.0,
+                optimizer="SGD",
+                loss="Cross-entropy",
+                momentum=0.99,
+            )
+        )
     assert (tmp_path / "run" / "record.json").exists()
 
 
@@ -227,7 +237,11 @@ def test_a_3d_network_fits(tmp_path):
         for kind, array in (("scan", grey), ("mask", labels)):
             save(tmp_path / f"{kind}_{number}", array)
         made.append((str(tmp_path / f"scan_{number}"), str(tmp_path / f"mask_{number}")))
-    result = fit(options(made, tmp_path / "run", mode="3D", patches_per_tile=2, batch_size=2, epochs=1, backbone="resnet18"))
+    result = fit(
+        options(
+            made, tmp_path / "run", mode="3D", patches_per_tile=2, batch_size=2, epochs=1, backbone="resnet18"
+        )
+    )
     assert model_file.read_header(result.model).spec.mode == "3D"
 
 

@@ -25,9 +25,25 @@ FLOOR = {
 }
 # The rooms of bone_backend that need torch; all others have numpy only.
 TORCH_SHELF = {
-    "networks", "inference.windows", "inference.merging", "inference.streaming", "dataset.augmentation", "dataset.transforms", "dataset.hashing", "dataset.loader", "dataset.pairs", "training",
-    "fitting", "prediction", "keeping", "study", "report", "review", "preflight", "preview",
-}  # fmt: skip
+    "dataset.augmentation",
+    "dataset.hashing",
+    "dataset.loader",
+    "dataset.pairs",
+    "dataset.transforms",
+    "fitting",
+    "inference.merging",
+    "inference.streaming",
+    "inference.windows",
+    "keeping",
+    "networks",
+    "prediction",
+    "preflight",
+    "preview",
+    "report",
+    "review",
+    "study",
+    "training",
+}
 OURS = {
     "bone_backend",
     "standalone",
@@ -41,7 +57,7 @@ OURS = {
 
 
 def imports_of(source: str, package: str) -> set[tuple[str, bool]]:
-    """(absolute module name, whether at the top of the file) of all imports in a source text of a module in `package`."""
+    """All imports of a module in `package`: (absolute name, whether at the top of the file)."""
     found: set[tuple[str, bool]] = set()
     tree = ast.parse(source)
     top = {id(node) for node in tree.body}

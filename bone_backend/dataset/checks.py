@@ -1,7 +1,8 @@
 """Look at every pair before any work: do scan and mask belong together, and are the labels usable?
 
 In:  the pairs of the options, opened as volumes.
-Out: the label values that occur and how often, the classes; or one ScanError that names every fault of every pair.
+Out: the label values that occur and how often, the classes; or one ScanError that names every fault of every
+pair.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ MOST_CLASSES = 64
 class Labels:
     """What the masks hold.
 
-    values: label value of each class, ascending; its index is the class index. table: int64, label value of a mask as
-    stored -> class index, `IGNORED` for voxels that do not count. counts: voxels of each class, one row a mask. contents: what
-    the slices of each mask hold, None where nobody asked.
+    values: label value of each class, ascending; its index is the class index. table: int64, label value of a
+    mask as stored -> class index, `IGNORED` for voxels that do not count. counts: voxels of each class, one
+    row a mask. contents: what the slices of each mask hold, None where nobody asked.
     """
 
     values: tuple[int, ...]
@@ -52,20 +53,24 @@ def pair_faults(scan: Volume, mask: Volume, *, number: int) -> list[str]:
     if scan.header.dtype.name not in SCAN_DTYPES:
         if mask.header.dtype.name in SCAN_DTYPES and scan.header.dtype.kind in "iub":
             faults.append(
-                f"pair {number}: {scan_name} looks like a mask ({scan.header.dtype}); are scan and mask swapped?"
+                f"pair {number}: {scan_name} looks like a mask ({scan.header.dtype}); are scan and mask "
+                f"swapped?"
             )
         else:
             faults.append(
-                f"pair {number}: scan {scan_name} has voxels of type {scan.header.dtype}; BONe takes {', '.join(SCAN_DTYPES)}. Convert it."
+                f"pair {number}: scan {scan_name} has voxels of type {scan.header.dtype}; BONe takes "
+                f"{', '.join(SCAN_DTYPES)}. Convert it."
             )
     if mask.header.dtype.kind not in "iu":
         faults.append(
-            f"pair {number}: mask {mask_name} has voxels of type {mask.header.dtype}; label values are whole numbers. "
+            f"pair {number}: mask {mask_name} has voxels of type {mask.header.dtype}; label values are whole "
+            f"numbers. "
             "Export it as 8-bit or 16-bit labels."
         )
     if scan.header.shape != mask.header.shape:
         faults.append(
-            f"pair {number}: mask {mask_name} is {mask.header.shape} but its scan {scan_name} is {scan.header.shape} (z, y, x). "
+            f"pair {number}: mask {mask_name} is {mask.header.shape} but its scan {scan_name} is "
+            f"{scan.header.shape} (z, y, x). "
             "Export both from the same lattice."
         )
     faults += _voxel_size_faults(scan, mask, number)
@@ -77,7 +82,8 @@ def _voxel_size_faults(scan: Volume, mask: Volume, number: int) -> list[str]:
     if one is None or other is None or np.allclose(one, other, rtol=1e-3):
         return []
     return [
-        f"pair {number}: the mask's voxels are {other} um but the scan's are {one} um (z, y, x). Export both from the same lattice."
+        f"pair {number}: the mask's voxels are {other} um but the scan's are {one} um (z, y, x). Export both "
+        f"from the same lattice."
     ]
 
 
@@ -129,16 +135,17 @@ def read_labels(
 ) -> Labels:
     """The classes of all masks together.
 
-    found: voxels per label value of each mask (`count_labels`). names: of the masks, for messages. map_labels: (old, new)
-    value. ignore_label: value that does not count. After mapping the values must be 0, 1, 2 ... without gaps; 0 itself may be
-    absent. Raises ScanError with every fault.
+    found: voxels per label value of each mask (`count_labels`). names: of the masks, for messages.
+    map_labels: (old, new) value. ignore_label: value that does not count. After mapping the values must be 0,
+    1, 2 ... without gaps; 0 itself may be absent. Raises ScanError with every fault.
     """
     mapping = dict(map_labels)
     faults: list[str] = []
     for name, values in zip(names, found, strict=True):
         if len(values) > MOST_CLASSES:
             faults.append(
-                f"{name} holds {len(values)} different values ({_listing(values)}), which looks like a scan and not like a mask. "
+                f"{name} holds {len(values)} different values ({_listing(values)}), which looks like a scan "
+                f"and not like a mask. "
                 "Are scan and mask swapped?"
             )
         elif any(value < 0 for value in values):
@@ -151,7 +158,8 @@ def read_labels(
     unknown = [old for old in mapping if old not in everywhere]
     if unknown:
         raise ScanError(
-            f"map_labels names {_listing(unknown)}, which no mask holds; the masks hold {_listing(everywhere)}."
+            f"map_labels names {_listing(unknown)}, which no mask holds; the masks hold "
+            f"{_listing(everywhere)}."
         )
     mapped = sorted({mapping.get(value, value) for value in everywhere if value != ignore_label})
     classes = [value for value in mapped if value != ignore_label]
@@ -159,8 +167,8 @@ def read_labels(
     if [value for value in wanted if value] != [value for value in classes if value]:
         holders = [f"  {name}: {_listing(values)}" for name, values in zip(names, found, strict=True)]
         raise ScanError(
-            f"mask labels are {_listing(everywhere)}; they must run 0, 1, 2 ... without gaps. {_suggest(everywhere, ignore_label)}\n"
-            + "\n".join(holders)
+            f"mask labels are {_listing(everywhere)}; they must run 0, 1, 2 ... without gaps. "
+            f"{_suggest(everywhere, ignore_label)}\n" + "\n".join(holders)
         )
     if len(wanted) < 2:
         raise ScanError("the masks hold background only (label 0); at least one voxel must be labelled 1.")
@@ -195,7 +203,7 @@ def _suggest(values: Sequence[int] | Mapping[int, int], ignore_label: int | None
 def size_faults(
     shape: tuple[int, int, int], patch: tuple[int, int, int], *, name: str, multiple: tuple[int, int, int]
 ) -> list[str]:
-    """Whether a patch (z, y, x) fits into the scan; says the largest that does, a multiple of what the network needs."""
+    """Whether a patch (z, y, x) fits into the scan; says the largest that does, in steps of `multiple`."""
     if all(p <= s for p, s in zip(patch, shape, strict=True)):
         return []
     edge = min(shape[1], shape[2]) // multiple[1] * multiple[1]
@@ -207,10 +215,12 @@ def size_faults(
     told = []
     if patch[1] > min(shape[1:]):
         told.append(
-            f"patch_size is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the largest that fits is {edge}."
+            f"patch_size is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the largest that fits "
+            f"is {edge}."
         )
     if patch[0] > shape[0]:
         told.append(
-            f"patch_depth is {patch[0]} but scan {name} has {shape[0]} slices; the largest that fits is {depth}."
+            f"patch_depth is {patch[0]} but scan {name} has {shape[0]} slices; the largest that fits is "
+            f"{depth}."
         )
     return told

@@ -18,9 +18,10 @@ def split_scans(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Indices of the training and the validation scans.
 
-    sizes: positive, one a scan. share: asked share of the sum for training, between 0 and 1. subjects: scans of one
-    subject stay together; None means a subject of its own. The sum of the training scans is the closest to
-    share * sum(sizes) that whole subjects allow with at least one subject on each side; among equals the seed decides.
+    sizes: positive, one a scan. share: asked share of the sum for training, between 0 and 1. subjects: scans
+    of one subject stay together; None means a subject of its own. The sum of the training scans is the
+    closest to share * sum(sizes) that whole subjects allow with at least one subject on each side; among
+    equals the seed decides.
     Raises OptionError when there are fewer than two subjects.
 
     >>> split_scans([100, 100, 100, 100, 100], 0.8, seed=1)[1]
@@ -29,7 +30,8 @@ def split_scans(
     groups = _groups(len(sizes), subjects)
     if len(groups) < 2:
         raise OptionError(
-            "pairs come from one subject only; a split into training and validation by subject needs at least two. "
+            "pairs come from one subject only; a split into training and validation by subject needs at "
+            "least two. "
             "Leave the subject out if the scans are independent."
         )
     order = np.random.default_rng([seed, 0x5917]).permutation(len(groups))
@@ -51,10 +53,12 @@ def _groups(count: int, subjects: Sequence[str | None] | None) -> list[list[int]
 
 
 def _closest_subset(weights: Sequence[int], target: float) -> tuple[int, ...]:
-    """The subset, neither empty nor all, whose sum is nearest to the target (first found of the fewest on a tie).
+    """The subset, neither empty nor all, whose sum is nearest to the target (first found of the fewest on a
+    tie).
 
-    Sums are reached one weight after the other; the number of distinct sums is kept below 20,000 by thinning, which
-    changes the result only for more than about 14 scans of all different sizes, and then by under 0.01 %.
+    Sums are reached one weight after the other; the number of distinct sums is kept below 20,000 by thinning,
+    which changes the result only for more than about 14 scans of all different sizes, and then by under 0.01
+    %.
     """
     reached: dict[int, tuple[int, ...]] = {0: ()}
     for index, weight in enumerate(weights):

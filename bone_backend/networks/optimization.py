@@ -1,7 +1,8 @@
 """How the weights are changed: optimizers by name, and the learning rate at any point of a fit.
 
 In:  the fitting options.
-Out: a torch optimizer in its fused form; the rate as a plain function of the position, so that a resumed fit needs no state.
+Out: a torch optimizer in its fused form; the rate as a plain function of the position, so that a resumed fit
+needs no state.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ def build_optimizer(parameters: Iterable[torch.nn.Parameter], options: FitOption
 def learning_rate(options: FitOptions, position: float) -> float:
     """The rate at `position` epochs after the start (2.5: in the middle of the third epoch).
 
-    cosine: falls once from learning_rate to 1e-6, changed at each epoch as the published program does. cosine restarts: the
-    same over every restart_epochs (Loshchilov & Hutter 2017). one-cycle: rises over the first 30 % from 1/25 of the rate,
-    then falls to 1/10,000 of that (Smith & Topin 2019). constant: stays. A warm-up rises linearly to it first.
+    cosine: falls once from learning_rate to 1e-6, changed at each epoch as the published program does. cosine
+    restarts: the same over every restart_epochs (Loshchilov & Hutter 2017). one-cycle: rises over the first
+    30 % from 1/25 of the rate, then falls to 1/10,000 of that (Smith & Topin 2019). constant: stays. A
+    warm-up rises linearly to it first.
     """
     top, epochs = options.learning_rate, options.epochs
     lowest = min(LOWEST_RATE, top)

@@ -29,7 +29,7 @@ class DeviceCounts:
 
 @torch.no_grad()
 def patch_counts(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The confusion matrix of every patch, int64 (patch, class, class); their sum is what DeviceCounts adds."""
+    """Confusion matrices of the patches, int64 (patch, class, class); their sum is what DeviceCounts adds."""
     best, number = logits.argmax(dim=1), logits.shape[1]
     seen = [best == column for column in range(number)]
     rows = []

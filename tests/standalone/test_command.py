@@ -20,7 +20,18 @@ from mocks.scans import Phantom
 from standalone.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ["--patch-size", "32", "--epochs", "2", "--batch-size", "8", "--patches-per-tile", "1", "--backbone", "mobilenet_v2"]
+SMALL = [
+    "--patch-size",
+    "32",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "8",
+    "--patches-per-tile",
+    "1",
+    "--backbone",
+    "mobilenet_v2",
+]
 VOXEL = (30.0, 20.0, 20.0)
 
 
@@ -50,9 +61,25 @@ def scans(tmp_path_factory):
 def fitted(scans, tmp_path_factory):
     """A run on the three phantoms, and what the command said."""
     run = tmp_path_factory.mktemp("runs") / "run"
-    pairs = [word for name in ("a", "b", "c.tif") for word in ("--pair", scans / f"scan_{name}", scans / f"mask_{name}")]
+    pairs = [
+        word
+        for name in ("a", "b", "c.tif")
+        for word in ("--pair", scans / f"scan_{name}", scans / f"mask_{name}")
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "standalone.command", "fit", *pairs, "--output", run, "--name", "small", *SMALL, "--json"],
+        [
+            sys.executable,
+            "-m",
+            "standalone.command",
+            "fit",
+            *pairs,
+            "--output",
+            run,
+            "--name",
+            "small",
+            *SMALL,
+            "--json",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -67,7 +94,10 @@ def test_fit_leaves_a_model_and_a_whole_run_folder(fitted):
     run, found = fitted
     assert {"model", "best_epoch", "best_val_iou", "run_folder", "seconds", "peak_ram_gib"} <= set(found)
     assert Path(found["model"]).is_file()
-    assert Path(found["model"]).name == f"small_best_epoch_{found['best_epoch']}_val_jaccard_{found['best_val_iou']:.4f}.pth"
+    assert (
+        Path(found["model"]).name
+        == f"small_best_epoch_{found['best_epoch']}_val_jaccard_{found['best_val_iou']:.4f}.pth"
+    )
     names = {path.name for path in run.iterdir()}
     assert {"options.json", "split.json", "scores.csv", "log.txt", "record.json", "checkpoint.pth"} <= names
     assert not [name for name in names if name.endswith(".part")]
@@ -82,7 +112,14 @@ def test_fit_leaves_a_model_and_a_whole_run_folder(fitted):
 @pytest.mark.parametrize("output", ["labels", "labels.tif"])
 def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, capsys, output):
     status, out, err = bone(
-        capsys, "predict", scans / "scan_b", "--model", fitted[1]["model"], "--output", tmp_path / output, "--json"
+        capsys,
+        "predict",
+        scans / "scan_b",
+        "--model",
+        fitted[1]["model"],
+        "--output",
+        tmp_path / output,
+        "--json",
     )
     assert (status, err) == (0, "")
     found = json.loads(out)
@@ -94,7 +131,9 @@ def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, ca
         assert labels.header.dtype == np.uint8
         assert labels.header.voxel_size_um == pytest.approx(VOXEL, rel=1e-6)
         values, counts = np.unique(labels.read(0, 8), return_counts=True)
-    assert {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)} == {k: n for k, n in found["voxels"].items() if n}
+    assert {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)} == {
+        k: n for k, n in found["voxels"].items() if n
+    }
 
 
 def test_iou_scores_two_label_volumes(scans, capsys):
@@ -108,7 +147,13 @@ def test_iou_scores_two_label_volumes(scans, capsys):
         either = int(((left == int(value)) | (right == int(value))).sum())
         assert scores["intersection_voxels"] == both
         assert scores["iou"] == pytest.approx(both / either)
-    assert set(found["classes"]["1"]) == {"iou", "dice", "reference_voxels", "predicted_voxels", "intersection_voxels"}
+    assert set(found["classes"]["1"]) == {
+        "iou",
+        "dice",
+        "reference_voxels",
+        "predicted_voxels",
+        "intersection_voxels",
+    }
     assert found["mean_iou"] == pytest.approx(np.mean([s["iou"] for s in found["classes"].values()]))
 
 
@@ -130,7 +175,9 @@ def test_info_says_what_a_path_is(scans, fitted, capsys, what):
     status, out, _ = bone(capsys, "info", path, "--json")
     found = json.loads(out)
     assert status == 0
-    assert found["shape" if what == "scan" else "backbone"] == ([8, 48, 40] if what == "scan" else "mobilenet_v2")
+    assert found["shape" if what == "scan" else "backbone"] == (
+        [8, 48, 40] if what == "scan" else "mobilenet_v2"
+    )
     assert bone(capsys, "info", path)[0] == 0
 
 
@@ -257,7 +304,17 @@ def test_labels_can_be_mapped_as_the_message_offers(copy, capsys):
     spoil_gap(copy)
     words = pair_words((copy / "scan_a", copy / "mask_a"), (copy / "scan_b", copy / "mask_b"))
     status, out, err = bone(
-        capsys, "fit", *words, "--output", copy / "out", *SMALL, "--epochs", "1", "--map-labels", "5:2", "--json"
+        capsys,
+        "fit",
+        *words,
+        "--output",
+        copy / "out",
+        *SMALL,
+        "--epochs",
+        "1",
+        "--map-labels",
+        "5:2",
+        "--json",
     )
     assert status == 0, err
     assert set(json.loads(out)["val_iou_per_class"]) == {"0", "1", "2"}
@@ -265,7 +322,9 @@ def test_labels_can_be_mapped_as_the_message_offers(copy, capsys):
 
 def test_wrong_options_are_told_together(scans, tmp_path, capsys):
     words = pair_words((scans / "scan_a", scans / "mask_a"))
-    message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "50", "--epochs", "0")
+    message = refused(
+        capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "50", "--epochs", "0"
+    )
     assert "Use 32 or 64" in message
     assert "epochs is" in message
     assert "at least two pairs" in message
@@ -304,7 +363,14 @@ def test_a_model_file_that_is_none_is_refused_and_runs_no_code(scans, fitted, tm
     for name, data in spoilt_models(tmp_path, fitted[1]["model"]):
         (tmp_path / name).write_bytes(data)
         message = refused(
-            capsys, tmp_path, "predict", scans / "scan_a", "--model", tmp_path / name, "--output", tmp_path / "out"
+            capsys,
+            tmp_path,
+            "predict",
+            scans / "scan_a",
+            "--model",
+            tmp_path / name,
+            "--output",
+            tmp_path / "out",
         )
         assert name in message
         assert not (tmp_path / "ran").exists()
@@ -342,7 +408,16 @@ def test_a_gpu_that_is_not_there_is_never_replaced(scans, fitted, tmp_path, caps
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     message = refused(
-        capsys, tmp_path, "predict", scans / "scan_a", "--model", fitted[1]["model"], "--output", tmp_path / "out", "--device", "cuda"
+        capsys,
+        tmp_path,
+        "predict",
+        scans / "scan_a",
+        "--model",
+        fitted[1]["model"],
+        "--output",
+        tmp_path / "out",
+        "--device",
+        "cuda",
     )
     assert "cuda" in message
 
