@@ -42,8 +42,8 @@ def line_chart(
 ) -> str:
     """An SVG element with a line for each row.
 
-    x: the epochs, ascending. low, high: ends of the vertical axis that are wanted, else found from the values. mark: epoch with
-    a vertical line. Values that are missing leave a gap.
+    x: the epochs, ascending. low, high: ends of the vertical axis that are wanted, else found from the
+    values. mark: epoch with a vertical line. Values that are missing leave a gap.
     """
     shown = [value for line in lines for value in line.values if _is_number(value)]
     bottom, top, ticks = _axis(shown, low, high)
@@ -66,8 +66,10 @@ def line_chart(
         anchor = "end" if at > WIDTH - 70 else "start"
         shift = -4 if anchor == "end" else 4
         parts.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{frame.top}" y2="{HEIGHT - BOTTOM}" stroke="{PALE}" stroke-dasharray="2 3"/>'
-            f'<text x="{at + shift:.1f}" y="{HEIGHT - BOTTOM - 5}" text-anchor="{anchor}" fill="{PALE}">{escape(mark_label)}</text>'
+            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{frame.top}" y2="{HEIGHT - BOTTOM}" stroke="{PALE}" '
+            f'stroke-dasharray="2 3"/>'
+            f'<text x="{at + shift:.1f}" y="{HEIGHT - BOTTOM - 5}" text-anchor="{anchor}" '
+            f'fill="{PALE}">{escape(mark_label)}</text>'
         )
     for line in lines:
         parts += _drawn(frame, line, x)
@@ -142,7 +144,8 @@ def _grid(frame: _Frame, ticks: Sequence[float], x: Sequence[int]) -> list[str]:
         y = frame.y(tick)
         parts.append(
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>'
-            f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" fill="{PALE}">{0.0 if abs(tick) < 1e-15 else tick:.4g}</text>'
+            f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" '
+            f'fill="{PALE}">{0.0 if abs(tick) < 1e-15 else tick:.4g}</text>'
         )
     floor = HEIGHT - BOTTOM
     parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{floor}" y2="{floor}" stroke="{PALE}"/>')
@@ -193,7 +196,8 @@ def _drawn(frame: _Frame, line: Line, x: Sequence[int]) -> list[str]:
     parts = _stroke(path, line) if path else []
     if len(x) <= MOST_DOTS:
         parts += [
-            f'<circle cx="{p[0]:.1f}" cy="{p[1]:.1f}" r="3" fill="{escape(line.colour)}" stroke="#444444" stroke-width=".6"/>'
+            f'<circle cx="{p[0]:.1f}" cy="{p[1]:.1f}" r="3" fill="{escape(line.colour)}" stroke="#444444" '
+            f'stroke-width=".6"/>'
             for p in points
             if p is not None
         ]

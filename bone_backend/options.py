@@ -55,6 +55,10 @@ def _parse_pair(value: object) -> object:
     return value
 
 
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 UserPath = Annotated[Path, AfterValidator(_whole)]
 Label = Annotated[int, Field(ge=0, le=65535)]
 LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
@@ -98,8 +102,10 @@ class FitOptions(Options):
         metavar="SCAN MASK [SUBJECT]",
         group="Data",
         label="Scan and mask pairs",
-        help="A scan and its mask: TIFF folders or multi-page TIFF files. Give it once for each pair. A third word names "
-        "the subject (animal or person); scans of one subject are never split between training and validation.",
+        help="A scan and its mask: TIFF folders or multi-page TIFF files. Give it once for each pair. A "
+        "third word names "
+        "the subject (animal or person); scans of one subject are never split between training and "
+        "validation.",
     )
     map_labels: tuple[LabelMap, ...] = option(
         (),
@@ -126,7 +132,8 @@ class FitOptions(Options):
         0.8,
         group="Data",
         label="Train/validation split",
-        help="Share of the patches that is used for training; whole scans (or subjects) are dealt out as close to it as "
+        help="Share of the patches that is used for training; whole scans (or subjects) are dealt out as "
+        "close to it as "
         "possible, at least one to each side.",
     )
     # --- output
@@ -147,7 +154,8 @@ class FitOptions(Options):
         group="Output",
         label="Resume run folder",
         kind="folder",
-        help="Go on with the run in this folder, with its own options; only epochs, early stopping and the machine's options "
+        help="Go on with the run in this folder, with its own options; only epochs, early stopping and the "
+        "machine's options "
         "may be given anew.",
     )
     checkpoint_minutes: Annotated[float, Field(gt=0, le=10_000)] = option(
@@ -169,7 +177,8 @@ class FitOptions(Options):
         False,
         group="Output",
         label="Dry run",
-        help="Check everything, measure one step, tell time, RAM, GPU memory and disk that the fit will take, and stop. "
+        help="Check everything, measure one step, tell time, RAM, GPU memory and disk that the fit will "
+        "take, and stop. "
         "Nothing is written to the save folder.",
     )
     # --- what the network sees
@@ -226,8 +235,10 @@ class FitOptions(Options):
         "ZScore",
         group="Network input",
         label="Normalization",
-        help="Per scan. ZScore: mean 0, standard deviation 1, clipped to -5..5. minMax: 0..1. percentiles: 0.5 to 99.5 % become "
-        "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners best.",
+        help="Per scan. ZScore: mean 0, standard deviation 1, clipped to -5..5. minMax: 0..1. percentiles: "
+        "0.5 to 99.5 % become "
+        "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners "
+        "best.",
     )
     statistics_voxels: Literal["nonzero", "all"] = option(
         "nonzero",
@@ -240,7 +251,8 @@ class FitOptions(Options):
         group="Network input",
         label="Empty tiles",
         advanced=True,
-        help="Tiles whose mask holds only background and ignored voxels. Skip everywhere where only some slices are annotated: "
+        help="Tiles whose mask holds only background and ignored voxels. Skip everywhere where only some "
+        "slices are annotated: "
         "the others then count in validation neither.",
     )
     foreground_share: Share = option(
@@ -248,14 +260,16 @@ class FitOptions(Options):
         group="Network input",
         label="Foreground share",
         advanced=True,
-        help="Share of the training patches, in tiles that hold a labelled voxel, which must hold one; the others lie anywhere.",
+        help="Share of the training patches, in tiles that hold a labelled voxel, which must hold one; the "
+        "others lie anywhere.",
     )
     class_balance: Share = option(
         0.0,
         group="Network input",
         label="Class balance",
         advanced=True,
-        help="Share of the training tiles that is dealt out to the classes evenly, so that rare ones are seen more often; all "
+        help="Share of the training tiles that is dealt out to the classes evenly, so that rare ones are "
+        "seen more often; all "
         "patches of such a tile hold its class.",
     )
     scan_weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = option(
@@ -264,7 +278,8 @@ class FitOptions(Options):
         group="Network input",
         label="Scan weights",
         advanced=True,
-        help="One number for each pair, in order: how often an epoch visits its tiles in training; 0.5 is a random half of them. "
+        help="One number for each pair, in order: how often an epoch visits its tiles in training; 0.5 is a "
+        "random half of them. "
         "None: 1 for all.",
     )
     # --- augmentation
@@ -288,7 +303,8 @@ class FitOptions(Options):
         label="Turn probability",
         applies={"augmentation": (True,)},
         advanced=True,
-        help="Of a turn by 90, 180 or 270 degrees in the slice plane. A patch is flipped or turned, not both.",
+        help="Of a turn by 90, 180 or 270 degrees in the slice plane. A patch is flipped or turned, not "
+        "both.",
     )
     brightness_probability: Share = option(
         0.4,
@@ -329,7 +345,8 @@ class FitOptions(Options):
         applies={"augmentation": (True,)},
         advanced=True,
         metavar="JSON",
-        help="Further changes with their probabilities, as JSON: rotation, scaling, elastic, gamma, blur, noise, ring, step. "
+        help="Further changes with their probabilities, as JSON: rotation, scaling, elastic, gamma, blur, "
+        "noise, ring, step. "
         'E.g. {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}. See docs/augmentation.md.',
     )
     # --- network
@@ -353,7 +370,8 @@ class FitOptions(Options):
         label="Custom stride",
         applies={"mode": ("3D",)},
         advanced=True,
-        help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. '((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
+        help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. "
+        "'((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
     )
     weights: str = option(
         "random",
@@ -498,6 +516,15 @@ class FitOptions(Options):
         metavar="auto|cpu|cuda|cuda:N",
         help="auto takes the GPU when there is one.",
     )
+    gpus: Annotated[str, Field(pattern=r"^(all|[1-9]\d{0,3})$"), BeforeValidator(_as_text)] = option(
+        "1",
+        group="Machine",
+        label="GPUs",
+        choices=("1", "all"),
+        metavar="N|all",
+        help="GPUs of this machine that fit together, each with a share of every batch. With device cpu: so many processes, "
+        "to try it out.",
+    )
     precision: Precision = option(
         "auto",
         group="Machine",
@@ -552,7 +579,8 @@ class FitOptions(Options):
                 faults.append(
                     (
                         ("pairs",),
-                        f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every scan once.",
+                        f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every "
+                        f"scan once.",
                     )
                 )
             if pair.scan == pair.mask:
@@ -594,10 +622,17 @@ class FitOptions(Options):
             faults.append(
                 (
                     ("patch_depth", "tile_depth"),
-                    f"patch_depth {self.patch_depth} is larger than tile_depth {self.tile_depth}; it must fit into a tile.",
+                    f"patch_depth {self.patch_depth} is larger than tile_depth {self.tile_depth}; it must "
+                    f"fit into a tile.",
                 )
             )
-        return faults + self._augmentation_faults()
+        return faults + self._augmentation_faults() + self._machine_faults()
+
+    def _machine_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        if self.gpus == "1" or not self.device.startswith("cuda:"):
+            return []
+        told = f"gpus is {self.gpus}, but device names one GPU, {self.device}. Use device cuda or auto."
+        return [(("gpus", "device"), told)]
 
     def _augmentation_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults: list[tuple[tuple[str, ...], str]] = []
@@ -616,14 +651,16 @@ class FitOptions(Options):
                 (
                     ("flip_probability", "turn_probability"),
                     f"flip_probability {self.flip_chance:g} in {directions} directions and turn_probability "
-                    f"{self.turn_probability:g} add up to {chance:g}; a patch is flipped or turned, so at most 1.",
+                    f"{self.turn_probability:g} add up to {chance:g}; a patch is flipped or turned, so at "
+                    f"most 1.",
                 )
             )
         if self.scan_weights and len(self.scan_weights) != len(self.pairs):
             faults.append(
                 (
                     ("scan_weights", "pairs"),
-                    f"scan_weights has {len(self.scan_weights)} numbers for {len(self.pairs)} pairs; give one for each.",
+                    f"scan_weights has {len(self.scan_weights)} numbers for {len(self.pairs)} pairs; give "
+                    f"one for each.",
                 )
             )
         elif self.scan_weights and not any(self.scan_weights):
@@ -634,6 +671,7 @@ class FitOptions(Options):
 # What may differ from the run that is resumed: nothing that the result depends on but its length.
 MAY_CHANGE = {
     "resume",
+    "gpus",
     "epochs",
     "early_stopping",
     "device",
@@ -657,6 +695,7 @@ def _resumed(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
         name
         for name, value in given.items()
         if name not in MAY_CHANGE
+        and (name, value) != ("overwrite", False)
         and json.dumps(value, default=str) != json.dumps(stored.get(name), default=str)
     ]
     changed = [
@@ -673,8 +712,8 @@ def _resumed(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
 class PreviewOptions(FitOptions):
     """Examples of augmented patches.
 
-    The one place with two levels of inheritance: every option of a fit is taken, so that the command line or the
-    configuration file of a fit shows what it will do.
+    The one place with two levels of inheritance: every option of a fit is taken, so that the command line or
+    the configuration file of a fit shows what it will do.
     """
 
     title: ClassVar[str] = "bone preview-augmentation"
@@ -732,7 +771,8 @@ class PredictOptions(Options):
         group="Data",
         label="Labels",
         kind="save",
-        help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a slice.",
+        help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a "
+        "slice.",
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace existing labels.")
     chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
@@ -838,14 +878,16 @@ class HostOptions(Options):
         group="Data",
         label="Unit of coordinates",
         advanced=True,
-        help="Unit in which this project gives voxel sizes. 'from Avizo' asks Avizo, which knows it when units "
+        help="Unit in which this project gives voxel sizes. 'from Avizo' asks Avizo, which knows it when "
+        "units "
         "management is switched on in its preferences; otherwise the voxel size is kept without a unit.",
     )
     run_in_worker: bool = option(
         False,
         group="Machine",
         label="Run in worker",
-        help="Compute in the worker's own process instead of Avizo's: the same result and the same Stop, and Avizo survives "
+        help="Compute in the worker's own process instead of Avizo's: the same result and the same Stop, and "
+        "Avizo survives "
         "a crash. The worker needs PyTorch: python3 install/bootstrap.py worker --with-torch",
     )
 
@@ -857,7 +899,8 @@ class FitHostOptions(HostOptions):
         "",
         group="Data",
         label="Subjects",
-        help="Animal or person of each pair, in order, with commas between; empty: every scan is a subject of its own. Scans "
+        help="Animal or person of each pair, in order, with commas between; empty: every scan is a subject "
+        "of its own. Scans "
         "of one subject are never split between training and validation.",
     )
     show_all_pairs: bool = option(
@@ -876,7 +919,8 @@ class PredictHostOptions(HostOptions):
         group="Labels",
         label="Save as AmiraMesh",
         kind="save",
-        help="Write the labels to this .am file, with the names and colours of the classes as materials, and load it as the "
+        help="Write the labels to this .am file, with the names and colours of the classes as materials, and "
+        "load it as the "
         "result. Without it the labels are in the project only, and Avizo names the materials itself.",
     )
 

@@ -118,7 +118,8 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     is_run = (path / OPTIONS).exists()
     if not is_run:
         raise OutputError(
-            f"output folder {path} is not empty and holds no run of BONe (it has {present[0]}). Name a new folder."
+            f"output folder {path} is not empty and holds no run of BONe (it has {present[0]}). Name a new "
+            f"folder."
         )
     if not overwrite:
         raise OutputError(

@@ -33,7 +33,8 @@ def check_installed() -> None:
     if importlib.util.find_spec("tensorboard") is None:
         raise PackageError(
             "tensorboard is on, but the Python package tensorboard is missing here. Install it with "
-            "'python -m pip install tensorboard', or leave the option out (scores.csv and report.html need nothing)."
+            "'python -m pip install tensorboard', or leave the option out (scores.csv and report.html need "
+            "nothing)."
         )
 
 

@@ -37,7 +37,7 @@ class Found(NamedTuple):
 def run(
     output: Path, *, data: Path | None, hold_out: str | None, epochs: int, progress: Progress
 ) -> dict[str, Any]:
-    """Fit on all pairs but one, predict that one, score it. Gives scores, seconds, and where everything is."""
+    """Fit on all pairs but one, predict that one, score it. Gives scores, seconds and paths."""
     began = time.monotonic()
     if hold_out and not data:
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
