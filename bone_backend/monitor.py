@@ -132,7 +132,10 @@ def private_bytes() -> int:
 
 
 def bytes_read() -> dict[str, int]:
-    """Bytes that this process has read: "read" in all, "disk" from the disk itself; without what the system hides."""
+    """Bytes that this process has read.
+
+    "read" in all, "disk" from the disk itself; without what the system hides.
+    """
     try:
         counters = psutil.Process().io_counters()
     except (AttributeError, OSError, psutil.Error):  # macOS has none; a container may forbid it

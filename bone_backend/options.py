@@ -541,7 +541,10 @@ class FitOptions(Options):
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
-        """Check plain values; those of a run that is to be resumed come from its folder. Raises OptionError."""
+        """Check plain values.
+
+        Those of a run that is to be resumed come from its folder. Raises OptionError.
+        """
         if values.get("resume"):
             values = _resumed(Path(str(values["resume"])).expanduser(), values)
         return super().parse(values)

@@ -45,7 +45,10 @@ class Example:
 
 @dataclass(frozen=True)
 class Review:
-    """What the best model says of each validation scan: its name, patches (scan,), counts (scan, class, class)."""
+    """What the best model says of each validation scan.
+
+    Its name, patches (scan,), counts (scan, class, class).
+    """
 
     scans: tuple[str, ...]
     patches: np.ndarray

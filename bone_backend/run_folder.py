@@ -38,7 +38,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, *, overwrite: bool = False) -> RunFolder:
-        """A new run folder. Raises OutputError if it holds anything, unless `overwrite` and it is a run of BONe."""
+        """A new run folder.
+
+        Raises OutputError if it holds anything, unless `overwrite` and it is a run of BONe.
+        """
         check_free(path, overwrite=overwrite)
         folder = cls(path)
         try:

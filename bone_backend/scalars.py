@@ -42,7 +42,10 @@ class ScalarLog:
     """Writes the scores of a run as they come."""
 
     def __init__(self, run: Path, *, after: int = 0):
-        """run: the run folder. after: epochs that are there already; later ones of an earlier writer are dropped."""
+        """run.
+
+        The run folder. after: epochs that are there already; later ones of an earlier writer are dropped.
+        """
         check_installed()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tensorboard's own imports

@@ -31,7 +31,10 @@ class PairSource:
 
 @dataclass
 class Batch:
-    """Raw values on the host: grey (batch, channel, [z,] y, x), labels (batch, [z,] y, x), and their part of the plan."""
+    """Raw values on the host.
+
+    Grey (batch, channel, [z,] y, x), labels (batch, [z,] y, x), and their part of the plan.
+    """
 
     grey: torch.Tensor
     labels: torch.Tensor
@@ -44,7 +47,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class PatchLayout:
-    """How patches lie in a batch: their shape, the slices seen as channels (1, or 3 to 9 in 2.5D), and whether z is an axis."""
+    """How patches lie in a batch.
+
+    Their shape, the slices seen as channels (1, or 3 to 9 in 2.5D), and whether z is an axis.
+    """
 
     patch: PatchShape
     channels: int = 1
@@ -62,7 +68,10 @@ class PatchLayout:
 
 
 def common_dtype(dtypes: Sequence[np.dtype]) -> np.dtype:
-    """The smallest dtype that holds all stored values and that torch knows: e.g. uint8 and uint16 share uint16."""
+    """The smallest dtype that holds all stored values and that torch knows.
+
+    E.g. uint8 and uint16 share uint16.
+    """
     shared = np.result_type(*dtypes)
     return np.dtype(np.float32) if shared == np.float64 else shared
 
@@ -139,7 +148,10 @@ class Loader:
                         self._free.put(future.result()[0])
 
     def _release(self, buffers: tuple[torch.Tensor, torch.Tensor], copied: torch.cuda.Event | None) -> None:
-        """Buffers may be filled again once their copy to the GPU is done; at most three copies are left pending."""
+        """Buffers may be filled again once their copy to the GPU is done.
+
+        At most three copies are left pending.
+        """
         self._copying.append((copied, buffers))
         while self._copying:
             oldest, free = self._copying[0]

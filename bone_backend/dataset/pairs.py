@@ -126,7 +126,10 @@ def _read_masks(
 
 
 def unique_names(pairs: Sequence[Pair]) -> list[str]:
-    """A short name for each scan: its file or folder name, with as many folders before it as it takes to tell them apart."""
+    """A short name for each scan.
+
+    Its file or folder name, with as many folders before it as it takes to tell them apart.
+    """
     depth = 1
     while True:
         names = [
