@@ -22,7 +22,7 @@ from bone_backend.option_fields import OptionField
 
 HERE = Path(__file__).resolve().parent
 PRIMARY = {form.name: f"{SCALAR} {LABEL}" for form in FORMS.values()} | {PREDICT.name: SCALAR}
-OPEN_AT_FIRST = ("Data", "Output", "Network input", "Network", "Chunks", "Labels", "State")
+OPEN_AT_FIRST = ("Data", "Output", "Network input", "Network", "Fitting", "Chunks", "Labels", "State")
 
 STYLE = """
 body { font-family: sans-serif; max-width: 52em; margin: 2em auto; padding: 0 1em; line-height: 1.45; }

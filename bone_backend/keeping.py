@@ -22,6 +22,7 @@ from . import __version__, metrics
 from .dataset.checks import Labels
 from .dataset.pairs import OpenPair
 from .dataset.statistics import Statistics
+from .errors import OutputError
 from .monitor import Monitor
 from .networks import model_file
 from .networks.build import NetworkSpec
@@ -42,7 +43,10 @@ COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a fit reached. model: the best model file, None if no epoch was finished; seconds: of this call."""
+    """What a fit reached.
+
+    model: the best model file, None if no epoch was finished; seconds: of this call.
+    """
 
     model: Path | None
     best_epoch: int
@@ -129,7 +133,15 @@ class Keeper:
         """Go on from the checkpoint of the run folder, or from the start if the run broke off before the first."""
         if not self.options.resume:
             return
-        path = self.options.resume / CHECKPOINT
+        with self.world.together():
+            self._resume(self.options.resume / CHECKPOINT)
+        place = f"{self.position.epoch}, {self.position.batches}"
+        if len(set(self.world.gather(place))) > 1:
+            raise OutputError(
+                f"{self.options.resume} is not the same folder on all machines; put the run where all can read it."
+            )
+
+    def _resume(self, path: Path) -> None:
         if not path.is_file():
             log.warning("The run in %s has no checkpoint yet; it starts again.", path.parent)
             return
@@ -212,7 +224,10 @@ class Keeper:
         )
 
     def finish(self, outcome: str) -> FitResult:
-        """Write what is left to write, once: last model, final figures in the best model, record. Gives the result."""
+        """Write what is left to write, once.
+
+        Last model, final figures in the best model, record. Gives the result.
+        """
         if self._result:
             return self._result
         position, figures = self.position, self.monitor.figures()
@@ -379,8 +394,9 @@ class Keeper:
             "multiply_adds": self.complexity.multiply_adds,
             "versions": versions(),
             "machine": {
-                "system": platform.platform(),
-                "processor": platform.machine(),  # platform.processor() starts a process, which a host must not
+                # platform.platform() and .processor() start a process, which Avizo would draw a licence for
+                "system": f"{platform.system()} {platform.release()}",
+                "processor": platform.machine(),
                 "threads": torch.get_num_threads(),
             },
             "figures": figures | self._pace(),

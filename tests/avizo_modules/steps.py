@@ -51,6 +51,7 @@ def settle(session, module, output, *, epochs=1):
     """The smallest fit: patches of 32 px, few of them, on the CPU."""
     ports = module.ports
     session.pick(ports.output, output)
+    session.select(ports.backbone, "mobilenet_v2")
     session.type(ports.patchSize, 0, 32)
     session.type(ports.patchesPerTile, 0, 1)
     session.type(ports.epochs, 0, epochs)
