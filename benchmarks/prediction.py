@@ -1,0 +1,256 @@
+"""P1 and P3: labelling a scan with one network, against MONAI, nnU-Net and a plain loop with empatches.
+
+In:  nothing, or --model FILE (2D), --slices, --size, --repeats. Run as: python -m benchmarks.prediction
+Out: a table: seconds per slice (median of the repeats, range), ratio, peak private memory, agreement.
+All read the same TIFF folder and write TIFF slices; loading the network and counting the statistics come
+before the clock. All cut chunks of 512 with an overlap of 25 %, but nnU-Net, which has its default of 50 %.
+Quality gate: the mean IoU against the phantom's mask must be within 0.001 of the float32 labels. Without
+--model a U-Net with resnet18 is fitted on phantoms first, which takes some minutes. Peers that are not
+installed are left out (benchmarks/requirements.txt).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+
+import numpy as np
+import tifffile
+import torch
+
+from benchmarks.sidebyside import alternate, machine, markdown_table, measure, median_and_range
+from bone_backend.comparison import compare
+from bone_backend.networks import model_file
+from bone_backend.networks.build import build_network
+from bone_backend.options import FitOptions, PredictOptions
+from bone_backend.prediction import measure as measure_scan
+from bone_backend.progress import silent
+from bone_backend.volumes.volume import save
+from mocks.scans import Phantom
+
+CHUNK, OVERLAP, THRESHOLD = 512, 0.25, 0.5
+SCAN, MASK, MODEL = "scan", "mask", "model.pth"
+Probabilities = Callable[[torch.Tensor], torch.Tensor]  # float32 (1, 1, y, x) -> (class, y, x)
+
+
+def make_data(folder: Path, *, slices: int, size: int, model: Path | None) -> None:
+    """A phantom scan of 16 bits with its mask, and a model that knows phantoms."""
+    (folder / SCAN).parent.mkdir(parents=True, exist_ok=True)
+    write_phantom(Phantom(shape=(max(slices, 8), size, size), seed=5, bits=16), folder, slices)
+    if model is not None:
+        (folder / MODEL).write_bytes(model.read_bytes())
+        return
+    from bone_backend.fitting import fit
+
+    pairs = []
+    for seed in (1, 2):
+        place = folder / f"phantom{seed}"
+        write_phantom(Phantom(shape=(24, 192, 192), seed=seed, bits=16), place, 24)
+        pairs.append((place / SCAN, place / MASK))
+    options = {"pairs": pairs, "output": folder / "run", "name": "phantom", "epochs": 8, "train_split": 0.5}
+    result = fit(FitOptions.parse({**options, "patch_size": 96, "batch_size": 8}))
+    if result.model is None:
+        raise SystemExit("the fit gave no model")
+    (folder / MODEL).write_bytes(result.model.read_bytes())
+
+
+def write_phantom(phantom: Phantom, folder: Path, slices: int) -> None:
+    middle = phantom.shape[0] // 2 - slices // 2
+    scan, mask = phantom.slab(middle, middle + slices)
+    save(folder / SCAN, scan)
+    save(folder / MASK, mask)
+
+
+def options_of(folder: Path, name: str, **more: object) -> PredictOptions:
+    values = {"scan": folder / SCAN, "model": folder / MODEL, "output": folder / name, "overwrite": True}
+    return PredictOptions.parse({**values, "chunk_size": CHUNK, "device": "auto", **more})
+
+
+def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
+    """The stream of `predict`, from reading to writing."""
+    from dataclasses import replace
+
+    from bone_backend import prediction
+    from bone_backend.inference.labels import ClassMap
+    from bone_backend.inference.streaming import ChunkPredictor
+    from bone_backend.networks.device import choose_device, choose_precision
+    from bone_backend.volumes.volume import create, open_volume
+
+    options = options_of(folder, name, **more)
+    model = model_file.read_header(options.model)
+    device = choose_device(options.device)
+    precision = choose_precision(options.precision, device)
+    network = prediction.load_network(model, device)
+    numbers = measure_scan(options.scan, model, progress=silent)
+    class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
+
+    def work() -> None:
+        with open_volume(options.scan) as scan:
+            predictor = ChunkPredictor(network, device=device, precision=precision)
+            chunks = prediction.cut(options, scan.header.shape, model)
+            groups, merger = prediction.plan(
+                options, predictor, chunks=chunks, class_map=class_map, model=model
+            )
+            header = replace(scan.header, dtype=class_map.dtype)
+            with create(options.output, header, overwrite=True) as output:
+                prediction.label(
+                    scan, output, predictor, groups=groups, merger=merger, numbers=numbers, progress=silent
+                )
+
+    return work
+
+
+def slice_by_slice(folder: Path, name: str, probabilities: Probabilities) -> Callable[[], None]:
+    """What a user of another library writes around it: read, normalise, predict, take classes, write."""
+    model = model_file.read_header(folder / MODEL)
+    numbers = measure_scan(folder / SCAN, model, progress=silent)
+
+    def work() -> None:
+        (folder / name).mkdir(exist_ok=True)
+        for path in sorted((folder / SCAN).glob("*.tif*")):
+            grey = torch.from_numpy(numbers.apply(tifffile.imread(path)))[None, None]
+            with torch.inference_mode():
+                highest, labels = probabilities(grey).max(dim=0)
+            labels[highest < THRESHOLD] = 0
+            tifffile.imwrite(folder / name / path.name, labels.to(torch.uint8).cpu().numpy())
+
+    return work
+
+
+def fitted_network(folder: Path) -> torch.nn.Module:
+    """The network as it was fitted, in float32."""
+    header = model_file.read_header(folder / MODEL)
+    network = build_network(header.spec)
+    network.load_state_dict(model_file.load_state(folder / MODEL, header))
+    return network.eval()
+
+
+def empatches(folder: Path, name: str) -> Callable[[], None]:
+    """One chunk after the other, merged by empatches."""
+    from empatches import EMPatches
+
+    network, tool = fitted_network(folder), EMPatches()
+
+    def probabilities(grey: torch.Tensor) -> torch.Tensor:
+        cut, indices = tool.extract_patches(grey[0, 0].numpy(), CHUNK, overlap=OVERLAP)
+        parts = [network(torch.from_numpy(chunk)[None, None])[0].softmax(dim=0).numpy() for chunk in cut]
+        merged = tool.merge_patches([np.moveaxis(part, 0, -1) for part in parts], indices, mode="avg")
+        return torch.from_numpy(np.moveaxis(merged, -1, 0))
+
+    return slice_by_slice(folder, name, probabilities)
+
+
+def monai(folder: Path, name: str, *, is_fast: bool = False) -> Callable[[], None]:
+    """sliding_window_inference; is_fast: with bfloat16 and channels_last, which its user must know of."""
+    from monai.inferers import sliding_window_inference
+
+    network = fitted_network(folder)
+    if is_fast:
+        network = network.to(memory_format=torch.channels_last)
+
+    def softmax(batch: torch.Tensor) -> torch.Tensor:
+        if not is_fast:
+            return network(batch).softmax(dim=1)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return network(batch.contiguous(memory_format=torch.channels_last)).float().softmax(dim=1)
+
+    def probabilities(grey: torch.Tensor) -> torch.Tensor:
+        return sliding_window_inference(grey, (CHUNK, CHUNK), 4, softmax, overlap=OVERLAP)[0]
+
+    return slice_by_slice(folder, name, probabilities)
+
+
+def nnunet(folder: Path, name: str) -> Callable[[], None]:
+    """Its predictor with its defaults (step of half a chunk, Gaussian weights), without mirroring."""
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    header = model_file.read_header(folder / MODEL)
+    tool = nnUNetPredictor.__new__(nnUNetPredictor)
+    tool.network, tool.device = fitted_network(folder), torch.device("cpu")
+    tool.use_gaussian, tool.tile_step_size, tool.use_mirroring = True, 0.5, False
+    tool.allowed_mirroring_axes, tool.perform_everything_on_device = None, False
+    tool.verbose = tool.allow_tqdm = False
+    tool.configuration_manager = SimpleNamespace(patch_size=(CHUNK, CHUNK))
+    tool.label_manager = SimpleNamespace(num_segmentation_heads=header.num_classes)
+
+    def probabilities(grey: torch.Tensor) -> torch.Tensor:
+        return tool.predict_sliding_window_return_logits(grey)[:, 0].float().softmax(dim=0)
+
+    return slice_by_slice(folder, name, probabilities)
+
+
+CANDIDATES: dict[str, tuple[str, Callable[[Path, str], Callable[[], None]]]] = {
+    "nnU-Net": ("nnunetv2", nnunet),
+    "empatches, plain loop": ("empatches", empatches),
+    "MONAI": ("monai", monai),
+    "MONAI, bf16, channels_last": ("monai", lambda folder, name: monai(folder, name, is_fast=True)),
+    "BONe, fp32": ("torch", lambda folder, name: bone(folder, name, precision="fp32")),
+    "BONe": ("torch", bone),
+    "BONe, one chunk a slice": ("torch", lambda folder, name: bone(folder, name, chunk_size=8192)),
+}
+REFERENCE, OURS = "BONe, fp32", "BONe"
+
+
+def row_of(name: str, samples: list, watched: list, *, slices: int, ours: float, folder: Path) -> list[str]:
+    seconds = [sample.seconds / slices for sample in samples]
+    found, wanted = folder / file_name(name), folder / file_name(REFERENCE)
+    score, reference = (compare(folder / MASK, labels).mean_iou for labels in (found, wanted))
+    differing = 1 - compare(wanted, found).confusion.diagonal().sum() / compare(wanted, found).confusion.sum()
+    return [
+        name,
+        median_and_range(seconds),
+        f"{median(seconds) / ours:.2f}",
+        f"{watched[0].peak_mib:.0f}",
+        f"{score:.4f} ({score - reference:+.4f})",
+        f"{differing:.4%}",
+    ]
+
+
+def file_name(candidate: str) -> str:
+    return "labels " + candidate.replace(",", "")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for option, default in (("--slices", 4), ("--size", 1152), ("--repeats", 5)):
+        parser.add_argument(option, type=int, default=default)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--only", nargs="*", choices=list(CANDIDATES), help="Measure these beside BONe.")
+    parser.add_argument("--candidate", help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--watch-memory", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.candidate:
+        work = CANDIDATES[given.candidate][1](given.data, file_name(given.candidate))
+        measure(work, watch_memory=given.watch_memory)
+        return
+    wanted = [n for n in CANDIDATES if given.only is None or n in (*given.only, REFERENCE, OURS)]
+    names = [name for name in wanted if importlib.util.find_spec(CANDIDATES[name][0])]
+    packages = dict.fromkeys(CANDIDATES[name][0] for name in names)
+    print(machine("numpy", *packages))
+    print(
+        f"{given.slices} slices of {given.size} x {given.size} uint16, {torch.get_num_threads()} threads",
+        end="\n\n",
+    )
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        make_data(folder, slices=given.slices, size=given.size, model=given.model)
+        common = ["--data", str(folder)]
+        samples = alternate("benchmarks.prediction", names, arguments=common, repeats=given.repeats)
+        watched = alternate("benchmarks.prediction", names, arguments=[*common, "--watch-memory"], repeats=1)
+        ours = median(sample.seconds for sample in samples[OURS]) / given.slices
+        rows = [
+            row_of(name, samples[name], watched[name], slices=given.slices, ours=ours, folder=folder)
+            for name in names
+        ]
+    header = ["by", "seconds per slice (range)", "times BONe's", "peak MiB above network"]
+    print(markdown_table([*header, "mean IoU (against float32)", "voxels unlike float32"], rows))
+
+
+if __name__ == "__main__":
+    main()
