@@ -56,7 +56,8 @@ def _head(record: Record, name: str) -> str:
     outcomes = {
         "done": f"All {epochs} epochs were done." if epochs > 1 else "The one epoch was done.",
         "stopped": f"Stopped by the user after {epochs} of {asked} epochs.",
-        "stopped early": f"Stopped early after {epochs} of {asked} epochs: the validation score rose no more.",
+        "stopped early": f"Stopped early after {epochs} of {asked} epochs: the validation score rose no "
+        "more.",
         "failed": f"Broke off with a fault after {epochs} of {asked} epochs; log.txt tells which.",
     }
     mode = {"2D": "2D", "2.5D": f"2.5D with {options['slices']} slices", "3D": "3D"}[options["mode"]]
@@ -78,14 +79,18 @@ def _head(record: Record, name: str) -> str:
             f"<p>{escape(options['architecture'])} with {escape(options['backbone'])}, {mode}, "
             f"{record['parameters'] / 1e6:.1f} million parameters, on {escape(record['device_name'])}. "
             f"{outcomes[result['outcome']]}</p>",
-            f"<p>Best model: <code>{model}</code>. Written {escape(record['written'][:16].replace('T', ' '))} UTC.</p>",
+            f"<p>Best model: <code>{model}</code>. Written "
+            f"{escape(record['written'][:16].replace('T', ' '))} UTC.</p>",
             f"<div class=tiles>{''.join(tiles)}</div></header>",
         ]
     )
 
 
 def _tile(title: str, value: str, note: str) -> str:
-    return f"<div class=tile><div class=label>{title}</div><div class=value>{value}</div><div class=note>{note}</div></div>"
+    return (
+        f"<div class=tile><div class=label>{title}</div><div class=value>{value}</div><div "
+        f"class=note>{note}</div></div>"
+    )
 
 
 def _swatch(item: Record) -> str:
@@ -152,7 +157,8 @@ def _curves(record: Record) -> str:
     return (
         "<section><h2>Learning curves</h2><div class=charts>"
         + "\n".join(f"<div>{chart}</div>" for chart in charts)
-        + f"</div>{_epoch_table(record, rows)}<p class=note>All numbers are in <code>scores.csv</code>.{note}</p></section>"
+        + f"</div>{_epoch_table(record, rows)}<p class=note>All numbers are in <code>scores.csv</code>.{note}"
+        "</p></section>"
     )
 
 
@@ -179,7 +185,10 @@ def _epoch_table(record: Record, rows: Sequence[Record]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<details><summary>Every epoch as a table</summary><table class=numbers><tr>{head}</tr>{body}</table></details>"
+    return (
+        f"<details><summary>Every epoch as a table</summary><table class=numbers><tr>{head}</tr>{body}"
+        "</table></details>"
+    )
 
 
 def _scores(record: Record, review: Review | None, left_out: str) -> str:
@@ -195,8 +204,10 @@ def _scores(record: Record, review: Review | None, left_out: str) -> str:
     )
     return (
         "<section><h2>Scores of the best model</h2>"
-        f"<p>On the {record['split']['validation_patches']:,} validation patches, which are the same in every epoch.</p>"
-        f"<div class=scores><div><h3>Confusion</h3>{_confusion(record, counts)}</div><div><h3>Validation scans</h3>{told}"
+        f"<p>On the {record['split']['validation_patches']:,} validation patches, which are the same in "
+        "every epoch.</p>"
+        f"<div class=scores><div><h3>Confusion</h3>{_confusion(record, counts)}</div><div><h3>Validation "
+        f"scans</h3>{told}"
         "</div></div></section>"
     )
 
@@ -222,7 +233,10 @@ def _confusion_cell(count: int, total: int) -> str:
     share = count / total
     red, green, blue = (round(255 + (dark - 255) * share) for dark in (33, 102, 172))
     ink = "#ffffff" if share > 0.55 else "#222222"
-    return f'<td style="background:rgb({red},{green},{blue});color:{ink}"><b>{share:.2%}</b><br><small>{count:,}</small></td>'
+    return (
+        f'<td style="background:rgb({red},{green},{blue});color:{ink}"><b>{share:.2%}</b><br>'
+        f"<small>{count:,}</small></td>"
+    )
 
 
 def _scan_table(record: Record, review: Review) -> str:
@@ -236,10 +250,12 @@ def _scan_table(record: Record, review: Review) -> str:
         cells = "".join(f"<td>{_score(score)}</td>" for score in scores)
         kind = " class=best" if number == len(review.scans) else ""
         rows.append(
-            f"<tr{kind}><th class=row>{escape(scan)}</th><td>{patches:,}</td>{cells}<td>{_score(metrics.mean(scores))}</td></tr>"
+            f"<tr{kind}><th class=row>{escape(scan)}</th><td>{patches:,}</td>{cells}"
+            f"<td>{_score(metrics.mean(scores))}</td></tr>"
         )
     return (
-        f"<table class=numbers><tr><th class=row>scan</th><th>patches</th>{head}<th>mean</th></tr>{''.join(rows)}</table>"
+        f"<table class=numbers><tr><th class=row>scan</th><th>patches</th>{head}<th>mean</th>"
+        f"</tr>{''.join(rows)}</table>"
         "<p class=note>IoU of each class.</p>"
     )
 
@@ -248,7 +264,10 @@ def _examples(record: Record, review: Review | None, left_out: str) -> str:
     if review is None:
         if not record["result"]["best_epoch"]:
             return ""
-        return f"<section><h2>Examples</h2><p class=missing>Examples were left out, {escape(left_out)}.</p></section>"
+        return (
+            f"<section><h2>Examples</h2><p class=missing>Examples were left out, {escape(left_out)}.</p>"
+            "</section>"
+        )
     titles = {
         "worst": "Worst patches: the lowest mean IoU",
         "typical": "Typical patches: the median of each validation scan",

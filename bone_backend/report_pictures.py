@@ -58,7 +58,10 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 def label_png(labels: np.ndarray, colours: Sequence[str]) -> bytes:
-    """Classes in their colours, half transparent; background (index 0) is clear, voxels that do not count are whitish."""
+    """Classes in their colours, half transparent.
+
+    Background (index 0) is clear, voxels that do not count are whitish.
+    """
     alpha = round(255 * CLASS_ALPHA)
     palette: list[Colour] = [(*rgb(colour), alpha if index else 0) for index, colour in enumerate(colours)]
     palette.append((255, 255, 255, 110))
@@ -83,8 +86,8 @@ def example_svg(
 ) -> str:
     """Four panels beside each other.
 
-    name: of the element, unique on the page. grey: uint8 (y, x) as it is shown. reference, prediction: uint8 class indices,
-    NOT_COUNTED where the mask says nothing. label: what the picture shows, in words.
+    name: of the element, unique on the page. grey: uint8 (y, x) as it is shown. reference, prediction: uint8
+    class indices, NOT_COUNTED where the mask says nothing. label: what the picture shows, in words.
     """
     height, width = grey.shape
     tall = round(PANEL * height / width)
@@ -97,13 +100,15 @@ def example_svg(
         wrong_png(reference, prediction),
     ]
     parts = [
-        f'<svg viewBox="0 0 {4 * PANEL + 3 * GAP} {tall + CAPTION}" role="img" aria-label="{escape(label)}" class="example">',
+        f'<svg viewBox="0 0 {4 * PANEL + 3 * GAP} {tall + CAPTION}" role="img" '
+        f'aria-label="{escape(label)}" class="example">',
         f'<defs><image id="{name}" {size}{sharp} href="{data_uri(png(grey))}"/></defs>',
     ]
     for number, (title, layer) in enumerate(zip(TITLES, layers, strict=True)):
         x = number * (PANEL + GAP)
         parts.append(
-            f'<text x="{x}" y="13">{title}</text><g transform="translate({x} {CAPTION})"><use href="#{name}"/>'
+            f'<text x="{x}" y="13">{title}</text><g transform="translate({x} {CAPTION})"><use '
+            f'href="#{name}"/>'
         )
         if title == "wrong voxels":
             parts.append(f'<rect width="{PANEL}" height="{tall}" fill="#000000" opacity="0.55"/>')

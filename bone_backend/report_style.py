@@ -8,7 +8,8 @@ Light, one column of 1040 px; colours are printed too, and no figure is cut by t
 STYLE = """
 :root { color-scheme: light; }
 * { box-sizing: border-box; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-body { margin: 0; background: #ffffff; color: #222222; font: 15px/1.5 "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif; }
+body { margin: 0; background: #ffffff; color: #222222;
+  font: 15px/1.5 "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 60px; }
 h1 { font-size: 30px; margin: 0 0 6px; overflow-wrap: anywhere; }
 h2 { font-size: 20px; margin: 44px 0 12px; padding-bottom: 5px; border-bottom: 2px solid #dddddd; }
@@ -17,15 +18,18 @@ p { margin: 0 0 8px; }
 .kind { color: #666666; text-transform: uppercase; letter-spacing: .08em; font-size: 12px; margin: 0; }
 code, pre { font: 13px/1.5 Consolas, Menlo, "DejaVu Sans Mono", monospace; }
 code { overflow-wrap: anywhere; }
-pre { background: #f5f5f3; padding: 12px 14px; white-space: pre-wrap; overflow-wrap: anywhere; border-radius: 4px; }
+pre { background: #f5f5f3; padding: 12px 14px; white-space: pre-wrap; overflow-wrap: anywhere;
+  border-radius: 4px; }
 .tiles { display: flex; flex-wrap: wrap; gap: 10px; margin-top: 16px; }
-.tile { border: 1px solid #dddddd; border-radius: 6px; padding: 8px 14px; min-width: 118px; max-width: 240px; }
+.tile { border: 1px solid #dddddd; border-radius: 6px; padding: 8px 14px; min-width: 118px;
+  max-width: 240px; }
 .tile .label { color: #555555; font-size: 13px; }
 .tile .value { font-size: 22px; font-weight: 600; }
 .note { color: #666666; font-size: 13px; }
 .tile .note { overflow-wrap: anywhere; }
 .missing { color: #7a4b00; background: #fff6e5; padding: 8px 12px; border-radius: 4px; }
-.swatch { display: inline-block; width: 11px; height: 11px; border: 1px solid #555555; border-radius: 2px; vertical-align: -1px; }
+.swatch { display: inline-block; width: 11px; height: 11px; border: 1px solid #555555;
+  border-radius: 2px; vertical-align: -1px; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 26px 34px; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font: 11px "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif; }
@@ -36,7 +40,8 @@ figure { margin: 0 0 20px; break-inside: avoid; }
 figcaption { font-size: 13px; color: #444444; margin-top: 4px; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-size: 14px; }
 th { font-weight: 600; text-align: right; padding: 4px 10px; vertical-align: bottom; }
-td { text-align: right; padding: 4px 10px; border-top: 1px solid #e4e4e4; font-variant-numeric: tabular-nums; }
+td { text-align: right; padding: 4px 10px; border-top: 1px solid #e4e4e4;
+  font-variant-numeric: tabular-nums; }
 th.row { text-align: left; border-top: 1px solid #e4e4e4; overflow-wrap: anywhere; }
 tr:first-child th.row { border-top: 0; }
 tr.best td, tr.best th { background: #eef4fa; font-weight: 600; }
@@ -52,7 +57,11 @@ table.facts td { text-align: left; }
 table.facts td:first-child { color: #555555; white-space: nowrap; }
 .wide { overflow-x: auto; }
 table.inputs { font-size: 13px; width: 100%; }
-table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #555555; font-size: 12px; overflow-wrap: anywhere; }
+table.inputs th.row { min-width: 110px; }
+table.inputs td { white-space: nowrap; }
+table.inputs td.path { white-space: normal; }
+table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #555555; font-size: 12px;
+  overflow-wrap: anywhere; }
 .options { columns: 2 420px; column-gap: 40px; }
 .options div { break-inside: avoid; }
 .options h3 { margin-top: 0; }
@@ -65,7 +74,10 @@ table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #
   @page { margin: 14mm; }
   main { padding: 0; max-width: none; }
   body { font-size: 10pt; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, h2 + p, h3 + p { break-after: avoid; }
+  table.inputs { font-size: 8pt; }
+  table.inputs th, table.inputs td { padding: 3px 5px; }
+  .options { columns: 2 240px; }
   table tr, .tile, .charts > div, .scores > div { break-inside: avoid; }
   .charts { grid-template-columns: 1fr 1fr; }
   summary { display: none; }

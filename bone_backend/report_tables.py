@@ -105,7 +105,8 @@ def repeat_section(record: Record) -> str:
         ),
         (
             "Network",
-            f"{record['parameters']:,} parameters, {record['multiply_adds'] / 1e9:.2f} G multiply-adds a patch",
+            f"{record['parameters']:,} parameters, {record['multiply_adds'] / 1e9:.2f} G multiply-adds a "
+            "patch",
         ),
         ("Run folder", str(record["result"]["run_folder"])),
     ]
@@ -123,9 +124,9 @@ def repeat_section(record: Record) -> str:
 
 
 def _inputs(record: Record) -> str:
-    head = "".join(
-        f"<th>{name}</th>" for name in ("used for", "subject", "voxels (z, y, x)", "type", "µm", "MB")
-    )
+    has_subjects = any(item["subject"] for item in record["inputs"])
+    names = ("used for", *["subject"] * has_subjects, "voxels (z, y, x)", "type", "µm", "MB")
+    head = "".join(f"<th>{name}</th>" for name in names)
     head += "".join(f"<th>{escape(item['name'])}</th>" for item in record["classes"])
     rows = []
     for item in record["inputs"]:
@@ -137,15 +138,18 @@ def _inputs(record: Record) -> str:
             else "unknown"
         )
         megabytes = prod(size) * np.dtype(item["dtype"]).itemsize / 1e6
+        subject = f"<td>{escape(item['subject'] or '')}</td>" if has_subjects else ""
         shares = "".join(f"<td>{count / max(sum(counts), 1):.2%}</td>" for count in counts)
         rows.append(
-            f"<tr><th class=row>{escape(item['name'])}</th><td>{role}</td><td>{escape(item['subject'] or '')}</td>"
+            f"<tr><th class=row>{escape(item['name'])}</th><td>{role}</td>{subject}"
             f"<td>{' × '.join(map(str, size))}</td><td>{escape(item['dtype'])}</td><td>{voxel}</td>"
             f"<td>{megabytes:,.1f}</td>{shares}</tr>"
-            f"<tr><td class=path colspan={7 + len(counts)}>{escape(item['scan'])}<br>{escape(item['mask'])}</td></tr>"
+            f"<tr><td class=path colspan={1 + len(names) + len(counts)}>{escape(item['scan'])}"
+            f"<br>{escape(item['mask'])}</td></tr>"
         )
     return (
-        f"<div class=wide><table class=inputs><tr><th class=row>scan</th>{head}</tr>{''.join(rows)}</table></div>"
+        f"<div class=wide><table class=inputs><tr><th class=row>scan</th>{head}</tr>{''.join(rows)}</table>"
+        "</div>"
         "<p class=note>Under the classes: share of the mask's voxels.</p>"
     )
 
@@ -169,7 +173,7 @@ def _options(options: FitOptions) -> str:
 
 
 def _shown(field: OptionField, value: Any) -> str:
-    if value is None or value == ():
+    if value is None or value in ((), ""):
         return "none"
     if isinstance(value, bool):
         return "on" if value else "off"

@@ -1,8 +1,8 @@
-"""Go through the validation patches once more with the best model: scores of every scan, and patches to look at.
+"""Go through the validation patches once more with the best model: scores of each scan, patches to look at.
 
 In:  a fit whose network holds the best model.
 Out: a Review: integer counts of each validation scan, and a few examples, the worst among them.
-One batch is held at a time; of all patches only their scores are kept, and of the examples one small slice each.
+One batch is held at a time; of all patches only the scores are kept, of the examples one small slice each.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ FAR_SLICES, MOST_SHARED = 8, 0.3  # patches of one scan that are nearer and shar
 class Example:
     """One slice of one patch. place: its first voxel (z, y, x). iou: float64 (class,) over the whole patch.
 
-    grey: uint8 (y, x) as it is shown. reference, prediction: uint8 class indices, NOT_COUNTED where the mask says nothing.
+    grey: uint8 (y, x) as it is shown. reference, prediction: uint8 class indices, NOT_COUNTED where the mask
+    says nothing.
     """
 
     kind: str  # "worst" or "typical"
@@ -65,7 +66,8 @@ def review(
 ) -> Review:
     """Score every validation patch by itself, then look at some again.
 
-    names, windows: of all scans; the grey values shown as black and white. Raises Cancelled when `progress` does.
+    names, windows: of all scans; the grey values shown as black and white. Raises Cancelled when `progress`
+    does.
     """
     plan, batches = training.validation_plan, training.validation_batches
     found: list[np.ndarray] = []
@@ -94,10 +96,10 @@ def review(
 
 
 def choose(counts: np.ndarray, plan: Plan, *, patch: PatchShape) -> list[tuple[str, int]]:
-    """Which patches to show: ("worst", index) by mean IoU, then ("typical", index), the median one of each scan.
+    """Which patches to show: ("worst", index) by mean IoU, then ("typical", index), the median of each scan.
 
-    counts: int64 (patch, class, class). Patches that show the place of a worse one again are left out; typical ones show
-    more than background where the scan has such patches.
+    counts: int64 (patch, class, class). Patches that show the place of a worse one again are left out;
+    typical ones show more than background where the scan has such patches.
     """
     scores = np.array([metrics.mean(metrics.iou(each)) for each in counts])
     has_classes = (counts.sum(axis=2) > 0).sum(axis=1) > 1
