@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -26,11 +27,13 @@ from .dataset.samples import PatchShape, count_tiles
 from .dataset.split import split_scans
 from .dataset.statistics import Statistics
 from .errors import Cancelled, OptionError
+from .interpreter import is_plain_python
 from .keeping import FitResult, Keeper
 from .monitor import Monitor
 from .networks import model_file
 from .networks.build import NetworkSpec, build_network
-from .networks.device import choose_device, choose_precision, describe, determinism
+from .networks.device import choose_precision, describe, determinism
+from .networks.distributed import World, count_processes, join, seed_apart, smallest_share
 from .networks.losses import build_loss
 from .networks.optimization import build_optimizer
 from .networks.step import Step
@@ -38,6 +41,7 @@ from .networks.weights import initialise
 from .options import FitOptions, dump
 from .preflight import Preflight
 from .progress import Part, Progress, silent
+from .ranks import Rank
 from .run_folder import OPTIONS, RunFolder, check_free
 from .training import Timing, Training
 
@@ -45,8 +49,23 @@ log = logging.getLogger("bone.fitting")
 
 
 def fit_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The job "fit": plain options in, a plain result out."""
+    """The job "fit".
+
+    Plain options in, a plain result out. Several GPUs have a process each, in the worker.
+    """
     chosen = FitOptions.parse(options)
+    if Rank.of_environment().of == 1:
+        processes = count_processes(chosen.gpus, chosen.device)
+        if processes > 1:
+            running = Path(sys.executable or "")
+            return jobs.run_in_worker(
+                "fit",
+                options,
+                progress=progress,
+                python=running if is_plain_python(running) else None,
+                processes=processes,
+                folder=Path.cwd(),
+            )
     return (rehearse if chosen.dry_run else fit)(chosen, progress=progress).plain()
 
 
@@ -60,7 +79,7 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
         try:
             keeper.resume_if_asked()
             _preflight(options, keeper, progress).log()
-            outcome = _run_epochs(options, training, keeper, progress)
+            outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
             keeper.finish(outcome)
             report.write(keeper, progress)
         except Cancelled as stop:
@@ -87,7 +106,10 @@ def rehearse(options: FitOptions, *, progress: Progress = silent) -> Preflight:
 
 
 def rescore(run_folder: Path, *, progress: Progress = silent) -> float:
-    """Validation mIoU of the best model of a finished run, read back from its file: what the run's table says of it."""
+    """Validation mIoU of the best model of a finished run, read back from its file.
+
+    What the run's table says of it.
+    """
     options = FitOptions.parse({"resume": str(run_folder)})
     (best,) = Path(run_folder).glob("*_best_epoch_*.pth")
     with tempfile.TemporaryDirectory(prefix="bone-rescore-") as folder:
@@ -105,10 +127,11 @@ def _preflight(options: FitOptions, keeper: Keeper, progress: Progress) -> Prefl
     def check() -> None:
         progress(done * steps, options.epochs * steps, "Measuring one step")
 
-    check()
     names = [pair.name for pair in keeper.pairs]
     epochs = max(options.epochs - done, 0)
-    return preflight.estimate(training, names=names, folder=options.output, epochs=epochs, check=check)
+    with keeper.world.together():
+        check()
+        return preflight.estimate(training, names=names, folder=options.output, epochs=epochs, check=check)
 
 
 @contextlib.contextmanager
@@ -117,29 +140,31 @@ def _begin(options: FitOptions, progress: Progress, *, folder: Path | None = Non
 
     folder: takes the files of the run in place of the output folder.
     """
-    device = choose_device(options.device)
+    with join(options.device) as world, _begin_in(world, options, progress, folder) as keeper:
+        yield keeper
+
+
+@contextlib.contextmanager
+def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Path | None) -> Iterator[Keeper]:
+    """The same in one of the processes of the fit, which usually is the only one."""
+    device = world.device
     precision = choose_precision(options.precision, device)
     if options.tensorboard:
         scalars.check_installed()
-    if not options.resume:
-        check_free(options.output, overwrite=options.overwrite)
-    multiple = catalogue.size_multiples(
-        options.architecture, options.backbone, options.mode, _stride(options)
-    )
+    with world.together():
+        if world.is_first and not options.resume:
+            check_free(options.output, overwrite=options.overwrite)
     patch = PatchShape(
         options.patch_depth if options.mode == "3D" else 1, options.patch_size, options.patch_size
     )
     preparing = Part(progress, first=0, share=500, steps=1000)
-    pairs, labels = open_pairs(options, patch=patch, multiple=multiple, progress=preparing)
-    statistics = _measure(options, pairs, Part(progress, first=500, share=500, steps=1000))
+    pairs, labels = _open(options, patch, world, preparing)
+    measuring = Part(progress, first=500, share=500, steps=1000)
+    statistics = world.first(lambda: _measure(options, pairs, measuring))
     normalisations = [normalisation(options.normalization, found) for found in statistics]
     train, validation = _split(options, pairs)
 
-    run = (
-        RunFolder(folder or options.output)
-        if options.resume or folder
-        else RunFolder.create(options.output, overwrite=options.overwrite)
-    )
+    run = _run_folder(options, world, folder)
     with run, Monitor() as monitor, determinism(options.reproducible):
         run.write_json(OPTIONS, dump(options))
         spec = NetworkSpec(
@@ -150,18 +175,23 @@ def _begin(options: FitOptions, progress: Progress, *, folder: Path | None = Non
             labels.num_classes,
             _stride(options),
         )
+        layout = PatchLayout(patch, channels=options.in_channels, is_3d=options.mode == "3D")
         torch.manual_seed(options.seed)
-        network = _first_network(spec, options).to(device)
+        with world.together():
+            network = _first_network(spec, options).to(device)
         network.to(memory_format=torch.channels_last_3d if options.mode == "3D" else torch.channels_last)
+        network, called = world.exchanging(network, layout.grey_shape(2))
+        seed_apart(options.seed, world.rank)
         training = Training(
             options,
-            _build_step(options, network, device, precision),
+            _build_step(options, network, called, device, precision),
             extents=[pair.extent for pair in pairs],
             sources=[pair.source for pair in pairs],
             normalisations=normalisations,
             labels=labels,
-            layout=PatchLayout(patch, channels=options.in_channels, is_3d=options.mode == "3D"),
+            layout=layout,
             scans=(train, validation),
+            world=world,
         )
         _check_batches(options, training)
         keeper = Keeper(
@@ -174,16 +204,49 @@ def _begin(options: FitOptions, progress: Progress, *, folder: Path | None = Non
             spec=spec,
             monitor=monitor,
         )
-        keeper.log_start(describe(device, precision))
+        told = describe(device, precision)
+        keeper.log_start(f"{world.size} processes, the first on {told}" if world.size > 1 else told)
         try:
             yield keeper
         finally:
             training.loader.close()
 
 
+def _open(
+    options: FitOptions, patch: PatchShape, world: World, progress: Progress
+) -> tuple[list[OpenPair], checks.Labels]:
+    """Open the pairs: first in one process, which converts what has to be converted, then in the others."""
+    multiple = catalogue.size_multiples(
+        options.architecture, options.backbone, options.mode, _stride(options)
+    )
+    opened: list[Any] = []
+    for is_my_turn in (world.is_first, not world.is_first):
+        with world.together():
+            if is_my_turn:
+                opened += open_pairs(options, patch=patch, multiple=multiple, progress=progress)
+    pairs, labels = opened
+    return pairs, labels
+
+
+def _run_folder(options: FitOptions, world: World, folder: Path | None) -> RunFolder:
+    """Where the run goes; made by the first process, which alone writes there."""
+    if options.resume or folder:
+        return RunFolder(folder or options.output, is_writer=world.is_first)
+    with world.together():
+        if world.is_first:
+            return RunFolder.create(options.output, overwrite=options.overwrite)
+    return RunFolder(options.output, is_writer=False)
+
+
 def _check_batches(options: FitOptions, training: Training) -> None:
     """Raise OptionError where an epoch's batches are too small to normalise over."""
-    smallest = len(training.plan(0)) // training.train_batches
+    size = training.world.size
+    smallest = smallest_share(len(training.plan(0)), options.batch_size, size)
+    if smallest < 1:
+        raise OptionError(
+            f"batch_size {options.batch_size}: the batches of an epoch are smaller than the number of processes, {size}. "
+            "Use a larger batch_size, or fewer gpus."
+        )
     faults = catalogue.check(
         options.architecture,
         options.backbone,
@@ -194,7 +257,10 @@ def _check_batches(options: FitOptions, training: Training) -> None:
     )
     if faults:
         raise OptionError(
-            [f"an epoch has {len(training.plan(0))} patches in {training.train_batches} batches: {f}" for f in faults]
+            [
+                f"an epoch has {len(training.plan(0))} patches in {training.train_batches} batches: {f}"
+                for f in faults
+            ]
         )
 
 
@@ -239,7 +305,11 @@ def _first_network(spec: NetworkSpec, options: FitOptions) -> torch.nn.Module:
 
 
 def _build_step(
-    options: FitOptions, network: torch.nn.Module, device: torch.device, precision: torch.dtype | None
+    options: FitOptions,
+    network: torch.nn.Module,
+    called: torch.nn.Module,
+    device: torch.device,
+    precision: torch.dtype | None,
 ) -> Step:
     loss = build_loss(
         options.loss,
@@ -257,6 +327,7 @@ def _build_step(
         precision=precision,
         accumulate=options.accumulate,
         clip=options.clip_gradient,
+        called=called,
     )
 
 

@@ -28,7 +28,14 @@ LOG = logging.getLogger("bone.worker")
 
 
 def write_job(
-    folder: Path, command: str, *, options: Mapping[str, Any], patience_s: float, keep_folder: bool
+    folder: Path,
+    command: str,
+    *,
+    options: Mapping[str, Any],
+    patience_s: float,
+    keep_folder: bool,
+    processes: int = 1,
+    working_folder: Path | None = None,
 ) -> None:
     """Write job.json. The text "array:NAME" anywhere in the options becomes the path of NAME.npy."""
     job = {
@@ -39,6 +46,8 @@ def write_job(
         "patience_s": patience_s,
         "log_level": LOG.getEffectiveLevel(),
         "keep_folder": keep_folder,
+        "processes": processes,
+        "working_folder": None if working_folder is None else str(working_folder),
     }
     (folder / "job.json").write_text(json.dumps(job, indent=1, ensure_ascii=False), encoding="utf-8")
 

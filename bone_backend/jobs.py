@@ -58,6 +58,8 @@ def run_in_worker(
     python: Path | None = None,
     patience_s: float | None = None,
     keep_folder: bool = False,
+    processes: int = 1,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
     """Run a command in the external worker and wait for it; call it from any thread.
 
@@ -66,6 +68,8 @@ def run_in_worker(
     python: the worker's interpreter; None: find_worker_python().
     patience_s: how long the worker may take to save what it has after a stop; None: as PATIENCE_S says.
     keep_folder: leave the job folder where it is, and log where.
+    processes: how many run the command side by side; the first speaks for all, and when one fails all end.
+    folder: the command's working folder, for relative paths in its options; None: the job folder.
 
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
     or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
@@ -75,16 +79,24 @@ def run_in_worker(
     interpreter = find_worker_python() if python is None else python
     if patience_s is None:
         patience_s = PATIENCE_S.get(command, DEFAULT_PATIENCE_S)
-    folder = Path(tempfile.mkdtemp(prefix="bone-job-"))
+    job = Path(tempfile.mkdtemp(prefix="bone-job-"))
     try:
-        write_job(folder, command, options=options, patience_s=patience_s, keep_folder=keep_folder)
-        write_arrays(folder, arrays or {}, progress)
-        return _run(folder, interpreter, progress=progress, patience_s=patience_s)
+        write_job(
+            job,
+            command,
+            options=options,
+            patience_s=patience_s,
+            keep_folder=keep_folder,
+            processes=processes,
+            working_folder=folder,
+        )
+        write_arrays(job, arrays or {}, progress)
+        return _run(job, interpreter, progress=progress, patience_s=patience_s)
     finally:
         if keep_folder:
-            LOG.info("job folder kept: %s", folder)
+            LOG.info("job folder kept: %s", job)
         else:
-            remove(folder)
+            remove(job)
 
 
 def _target(command: str) -> str:

@@ -29,8 +29,8 @@ from .training import Training
 
 log = logging.getLogger("bone.fitting")
 
-# On a CPU so many patches are measured, and what they take is scaled to the batch: a batch that does not fit into RAM would
-# end the process before it could be told. On a GPU the whole batch is measured.
+# On a CPU so many patches are measured, and what they take is scaled to the batch: a batch that does not fit
+# into RAM would end the process before it could be told. On a GPU the whole batch is measured.
 MEASURED_PATCHES = 4
 # A measurement is repeated while all together took less; the first one pays for what is prepared only once.
 MEASURE_S = 2.0
@@ -82,7 +82,8 @@ class Preflight:
             else ""
         )
         return [
-            f"Training on {_listing(self.training_scans)}: {self.training_patches:,} patches, {self.steps:,} steps an epoch.",
+            f"Training on {_listing(self.training_scans)}: {self.training_patches:,} patches, "
+            f"{self.steps:,} steps an epoch.",
             f"Validation on {_listing(self.validation_scans)}: {self.validation_patches:,} patches, "
             f"{self.validation_batches:,} batches.",
             f"Time on {self.device}: about {duration(self.epoch_s)} an epoch, {duration(self.total_s)} for "
@@ -101,7 +102,10 @@ class Preflight:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Seconds a patch to read and to compute; bytes: RAM beyond what is held now, and GPU memory at its peak."""
+    """Seconds a patch to read and to compute.
+
+    Bytes: RAM beyond what is held now, and GPU memory at its peak.
+    """
 
     read_s: float
     compute_s: float
@@ -120,12 +124,13 @@ def estimate(
 ) -> Preflight:
     """Measure a step and say what a fit will take.
 
-    names: of all scans. folder: the run folder, or where it will be. epochs: that are left. check: called now and then; it may
-    raise Cancelled. Nothing in `training` is changed.
+    names: of all scans. folder: the run folder, or where it will be. epochs: that are left. check: called now
+    and then; it may raise Cancelled. Nothing in `training` is changed.
     """
     options, step = training.options, training.step
     plan = training.plan(0)
-    batch = min(options.batch_size, len(plan))
+    size, local = training.world.size, training.world.rank.local_of
+    batch = _share(training, plan)
     held, available = private_bytes(), int(psutil.virtual_memory().available)
     learnt = _measure(training, plan, learn=True, check=check)
     validated = _measure(training, training.validation_plan, learn=False, check=check)
@@ -136,14 +141,14 @@ def estimate(
     buffers = _buffer_bytes(training) * (options.loader_threads + 2)
     is_gpu = training.device.type == "cuda"
     on_cpu = 0 if is_gpu else learnt.ram_bytes + gradients + missing
-    ram = held + buffers + on_cpu
+    ram = local * (held + buffers + on_cpu)  # of all processes on this machine
     gpu = learnt.gpu_bytes + missing if is_gpu else None
     gpu_free = free_bytes(training.device) + torch.cuda.memory_allocated(training.device) if is_gpu else None
     # at the worst moment: the old and the new checkpoint, the best model twice, and the last one
     disk = 2 * (weights + moments) + 3 * weights
     per_patch = [max(found.compute_s, found.read_s / options.loader_threads) for found in (learnt, validated)]
     validation = per_patch[1] * len(training.validation_plan)
-    epoch_s = per_patch[0] * len(plan) + validation
+    epoch_s = (per_patch[0] * len(plan) + validation) / size
     crowded = crowded_share(
         plan, training.layout.patch, per_tile=options.patches_per_tile, limit=options.max_patch_overlap
     )
@@ -162,7 +167,7 @@ def estimate(
         epoch_s=epoch_s,
         total_s=epoch_s * epochs + validation,  # the report looks at the validation patches once more
         ram_gib=ram / GIB,
-        ram_free_gib=(held + available) / GIB,
+        ram_free_gib=(local * held + available) / GIB,
         gpu_gib=None if gpu is None else gpu / GIB,
         gpu_free_gib=None if gpu_free is None else gpu_free / GIB,
         disk_gib=disk / GIB,
@@ -176,7 +181,7 @@ def estimate(
 
 def _measure(training: Training, plan: Plan, *, learn: bool, check: Callable[[], None]) -> _Measured:
     """The first patches of a plan, read and computed; the quickest of the measurements."""
-    batch = min(training.options.batch_size, len(plan))
+    batch = _share(training, plan)
     is_gpu = training.device.type == "cuda"
     count = batch if is_gpu else min(batch, MEASURED_PATCHES)
     some, began = plan.part(0, count), time.perf_counter()
@@ -205,6 +210,11 @@ def _measure(training: Training, plan: Plan, *, learn: bool, check: Callable[[],
     )
 
 
+def _share(training: Training, plan: Plan) -> int:
+    """Patches of a batch that one process takes."""
+    return -(-min(training.options.batch_size, len(plan)) // training.world.size)
+
+
 def _smaller(training: Training, some: Plan, *, learn: bool, check: Callable[[], None]) -> _Measured:
     """What a batch would take that is too large for the memory, from a quarter of it."""
     if training.device.type == "cuda":
@@ -231,7 +241,7 @@ def _smaller(training: Training, some: Plan, *, learn: bool, check: Callable[[],
 
 
 class _Kept:
-    """Counts the bytes that a forward pass keeps for the way back, each piece of memory once, without the weights."""
+    """Counts the bytes that a forward pass keeps for the way back, each memory once, without the weights."""
 
     def __init__(self, step: Step):
         self._known = {p.untyped_storage().data_ptr() for p in step.network.parameters()}
@@ -292,27 +302,29 @@ def _warnings(found: Preflight, training: Training, *, is_too_large: bool) -> li
     smaller = "Use a smaller batch_size, patch_size or backbone"
     if found.ram_gib > found.ram_free_gib:
         warnings.append(
-            f"The fit needs about {found.ram_gib:.1f} GiB of RAM, but {found.ram_free_gib:.1f} GiB can be had. "
-            f"{smaller}, or close other programs."
+            f"The fit needs about {found.ram_gib:.1f} GiB of RAM, but {found.ram_free_gib:.1f} GiB "
+            f"can be had. {smaller}, or close other programs."
         )
     if found.gpu_gib is not None and found.gpu_free_gib is not None:
         if is_too_large or found.gpu_gib > found.gpu_free_gib:
             warnings.append(
-                f"A batch of {options.batch_size} patches needs about {found.gpu_gib:.1f} GiB on the GPU, but "
-                f"{found.gpu_free_gib:.1f} GiB can be had; it will be taken in smaller pieces, which is slower. {smaller}."
+                f"A batch of {options.batch_size} patches needs about {found.gpu_gib:.1f} GiB on the GPU, "
+                f"but {found.gpu_free_gib:.1f} GiB can be had; it will be taken in smaller pieces, "
+                f"which is slower. {smaller}."
             )
     elif is_too_large:
         warnings.append(f"A batch of {options.batch_size} patches does not fit into RAM. {smaller}.")
     if found.disk_gib > found.disk_free_gib:
         warnings.append(
-            f"The run folder needs about {found.disk_gib:.1f} GiB, but {found.disk_free_gib:.1f} GiB are free there. "
-            "Make room, or choose another output."
+            f"The run folder needs about {found.disk_gib:.1f} GiB, but {found.disk_free_gib:.1f} GiB "
+            "are free there. Make room, or choose another output."
         )
     if found.crowded_share > 0:
         warnings.append(
-            f"{found.crowded_share:.0%} of the patches overlap another patch of their tile by more than max_patch_overlap "
-            f"{options.max_patch_overlap:g}: {options.patches_per_tile} patches of {options.patch_size} px have no room for "
-            "less in the smallest scans. Use fewer patches_per_tile, or a smaller patch_size."
+            f"{found.crowded_share:.0%} of the patches overlap another patch of their tile by more than "
+            f"max_patch_overlap {options.max_patch_overlap:g}: {options.patches_per_tile} patches of "
+            f"{options.patch_size} px have no room for less in the smallest scans. "
+            "Use fewer patches_per_tile, or a smaller patch_size."
         )
     return warnings
 

@@ -29,6 +29,8 @@ def write(keeper: Keeper, progress: Progress | None = None) -> None:
     progress: told while the validation scans are reviewed with the best model, which then is in the fit's network; without
     it the review is left out, as after a stop, and the report takes no time.
     """
+    if not keeper.world.is_first:
+        return
     try:
         found, left_out = _review(keeper, progress)
         record = keeper.folder.read_json(RECORD)

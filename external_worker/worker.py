@@ -1,6 +1,7 @@
-"""Run one job folder in a Python of its own, apart from the host: python -I -X utf8 worker.py JOBFOLDER
+"""Run one job folder in a Python of its own, apart from the host: python -I -X utf8 worker.py JOBFOLDER [RANK]
 
-In:  JOBFOLDER/job.json     protocol, command, options; host (a process), patience_s, log_level, keep_folder
+In:  JOBFOLDER/job.json     protocol, command, options; host (a process), patience_s, log_level, keep_folder;
+                            processes (side by side: this one starts the others, RANK 1 and up), working_folder
      JOBFOLDER/cancel       appears when the host wants a stop; looked at between pieces of work
 Out: JOBFOLDER/events.jsonl one line each: {"kind": "progress", step, steps, message, figures}
                             {"kind": "log", level, name, message}   {"kind": "warning", message}
@@ -17,6 +18,7 @@ import logging
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -29,6 +31,8 @@ MINIMUM = (3, 11)
 CANCEL_LOOK_S = 0.1  # between two looks at the cancel file
 REPORT_S = 0.05  # reports without figures are told at most this often
 HOST_LOOK_S = 0.25
+SIBLING_LOOK_S = 0.1
+SIBLING_END_S = 4.0  # for the other processes after the first has done its work, and the other way round
 INSTALL = "Install one that fits with: python3 install/bootstrap.py worker"
 
 
@@ -88,20 +92,20 @@ def plain(value):
     raise TypeError(f"{type(value).__name__} cannot be handed to the host as JSON")
 
 
-def write_result(folder, status, result=None, error=None):
+def write_result(folder, status, result=None, error=None, name="result.json"):
     """Write result.json under another name and rename it, so that the host never reads half of it."""
-    part = folder / "result.json.part"
+    part = folder / (name + ".part")
     with part.open("w", encoding="utf-8") as file:
         json.dump(
             {"status": status, "result": result, "error": error}, file, ensure_ascii=False, default=plain
         )
         file.flush()
         os.fsync(file.fileno())
-    part.replace(folder / "result.json")
+    part.replace(folder / name)
 
 
-def write_fault(folder, kind, message, **more):
-    write_result(folder, "failed", error=dict(kind=kind, message=message, **more))
+def write_fault(folder, kind, message, name="result.json", **more):
+    write_result(folder, "failed", error=dict(kind=kind, message=message, **more), name=name)
 
 
 def read_job(folder):
@@ -192,13 +196,108 @@ def connect_logs(events, level):
     warnings.showwarning = show
 
 
+class Siblings:
+    """The other processes of a job that several do side by side. They end with this one, the first.
+
+    Each says in fault_RANK.json what went wrong; where it could not, its exit code tells.
+    """
+
+    def __init__(self, folder, count):
+        self.folder, self.count = folder, count
+        self.started = {}
+        self.is_over = threading.Event()
+
+    def start(self):
+        for rank in range(1, self.count):
+            command = [sys.executable, "-I", "-X", "utf8", str(Path(__file__).resolve()), str(self.folder)]
+            environment = dict(os.environ, BONE_FIRST_PROCESS=str(os.getpid()), **self.place(rank))
+            flags = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
+            self.started[rank] = subprocess.Popen(
+                [*command, str(rank)], stdin=subprocess.DEVNULL, env=environment, **flags
+            )
+        os.environ.update(self.place(0))
+        if self.started:
+            threading.Thread(target=self.watch, daemon=True).start()
+
+    def place(self, rank):
+        if self.count == 1:
+            return {}
+        place = {"RANK": rank, "WORLD_SIZE": self.count, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": self.count}
+        place["BONE_MEETING_FILE"] = self.folder / "meeting"  # no port: nothing that could be in use
+        return {name: str(value) for name, value in place.items()}
+
+    def lost(self):
+        """The first one that has failed: (rank, exit code), or None."""
+        codes = [(rank, process.poll()) for rank, process in self.started.items()]
+        return next((found for found in codes if found[1]), None)
+
+    def fault(self):
+        """What a process that failed has to say, as write_fault takes it, or None. Waits for its end a moment."""
+        deadline = time.monotonic() + (1.0 if self.started else 0.0)
+        while time.monotonic() < deadline and not self.lost():
+            time.sleep(SIBLING_LOOK_S)
+        found = self.lost()
+        if found is None:
+            return None
+        rank, code = found
+        try:
+            with (self.folder / f"fault_{rank}.json").open(encoding="utf-8") as file:
+                told = json.load(file)["error"]
+        except (OSError, ValueError, KeyError):
+            told = {"kind": "WorkerError", "unexpected": True, "message": f"it ended with exit code {code}"}
+            if code < 0:
+                told["message"] = f"it was killed by signal {-code}; perhaps the memory did not suffice"
+        message = told.pop("message")
+        told["message"] = f"Process {rank + 1} of {self.count}: {message}"
+        if told.get("faults"):
+            told["faults"] = [f"Process {rank + 1} of {self.count}: {fault}" for fault in told["faults"]]
+        return told
+
+    def watch(self):
+        """End everything when one has failed and this one does not notice by itself, stuck in an exchange with it."""
+        while not self.is_over.wait(SIBLING_LOOK_S):
+            if self.lost() and not self.is_over.wait(SIBLING_END_S):
+                told = self.fault()
+                if told and not (self.folder / "result.json").exists():
+                    write_fault(self.folder, **told)
+                self.end(0.0)
+                os._exit(1)
+
+    def end(self, within_s=SIBLING_END_S):
+        """Wait for the others, then end them by force."""
+        self.is_over.set()
+        deadline = time.monotonic() + within_s
+        for process in self.started.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def prepare(job):
+    """What a command finds: BONe's packages, the right to start processes, its working folder."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    os.environ["BONE_IS_WORKER"] = "1"  # says that processes may be started
+    if job.get("working_folder"):
+        os.chdir(job["working_folder"])
+
+
 def run(folder, job):
     """Run the job's command and write its result, whatever happens."""
     events = Events(folder)
     connect_logs(events, job.get("log_level", logging.INFO))
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    os.environ["BONE_IS_WORKER"] = "1"  # says that processes may be started
-    from bone_backend.errors import BoneError, Cancelled
+    prepare(job)
+    siblings = Siblings(folder, job.get("processes") or 1)
+    try:
+        siblings.start()
+        attempt(folder, job, events, siblings)
+    finally:
+        siblings.end()
+
+
+def attempt(folder, job, events, siblings):
+    from bone_backend.errors import BoneError, Cancelled, WorkerError
     from bone_backend.jobs import run_here
 
     progress = JobProgress(folder, events, Cancelled)
@@ -207,7 +306,10 @@ def run(folder, job):
     except Cancelled as stop:
         write_result(folder, "cancelled", getattr(stop, "result", None))
     except BoneError as fault:
-        write_fault(folder, type(fault).__name__, str(fault), faults=getattr(fault, "faults", None))
+        told = siblings.fault() if isinstance(fault, WorkerError) else None
+        if told:
+            told["message"] += f" {fault}"
+        write_fault(folder, **(told or as_plain(fault)))
     except ModuleNotFoundError as fault:
         traceback.print_exc()
         message = f"The worker's Python {sys.executable} lacks the package {fault.name}. {INSTALL}"
@@ -215,17 +317,62 @@ def run(folder, job):
     except BaseException as fault:
         traceback.print_exc()
         sys.stderr.flush()
-        line = traceback.format_exception_only(type(fault), fault)[-1].strip()
-        write_fault(folder, "WorkerError", f"The worker failed: {line}", unexpected=True)
+        write_fault(folder, **(siblings.fault() or unexpected(fault)))
+
+
+def as_plain(fault):
+    return {"kind": type(fault).__name__, "message": str(fault), "faults": getattr(fault, "faults", None)}
+
+
+def unexpected(fault):
+    line = traceback.format_exception_only(type(fault), fault)[-1].strip()
+    return {"kind": "WorkerError", "message": f"The worker failed: {line}", "unexpected": True}
+
+
+def run_beside(folder, job, rank):
+    """Run the job's command as one of several processes, of which the first speaks. Gives the exit code."""
+    logger = logging.getLogger("bone")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(f"[{rank}] %(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(job.get("log_level", logging.INFO))
+    logger.propagate = False
+    prepare(job)
+    from bone_backend.errors import BoneError, Cancelled
+    from bone_backend.jobs import run_here
+
+    try:
+        run_here(job["command"], job["options"])
+    except Cancelled:
+        pass
+    except BaseException as fault:
+        if isinstance(fault, BoneError):
+            told = as_plain(fault)
+        else:
+            traceback.print_exc()
+            told = unexpected(fault)
+        write_fault(folder, name=f"fault_{rank}.json", **told)
+        return 1
+    return 0
+
+
+def end_with_first(process):
+    """End this process as soon as the first one has ended."""
+    wait_for_host_end(process)
+    os._exit(1)
 
 
 def main(arguments):
-    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
-        sys.stderr.write("usage: python -I -X utf8 worker.py JOBFOLDER\n")
+    if len(arguments) not in (1, 2) or not Path(arguments[0]).is_dir():
+        sys.stderr.write("usage: python -I -X utf8 worker.py JOBFOLDER [RANK]\n")
         return 2
     faulthandler.enable()
     folder = Path(arguments[0]).resolve()
     job = read_job(folder)
+    if len(arguments) == 2:
+        first = int(os.environ["BONE_FIRST_PROCESS"])
+        threading.Thread(target=end_with_first, args=(first,), daemon=True).start()
+        return run_beside(folder, job, int(arguments[1]))
     if job is not None:
         if "host" in job:
             host_has_ended = threading.Event()

@@ -135,7 +135,10 @@ class World:
         return self.gather(found)[0]
 
     def agreed(self, progress: Progress) -> Progress:
-        """A progress that all processes call at the same places; a stop that the first is asked for stops all there."""
+        """A progress that all processes call at the same places.
+
+        A stop that the first is asked for stops all there.
+        """
         return progress if self.size == 1 else _Agreed(self, progress)
 
     def check_same(self, found: str, *, what: str) -> None:
@@ -147,34 +150,36 @@ class World:
             )
 
     def share_buffers(self, network: torch.nn.Module) -> None:
-        """Give all processes the buffers of the first: running means and variances are kept by each for itself on a CPU."""
+        """Give all processes the buffers of the first.
+
+        Running means and variances are kept by each for itself on a CPU.
+        """
         if self.size > 1:
             with _in_words(self):
                 for buffer in network.buffers():
                     dist.broadcast(buffer, 0, group=self.data)
 
-    def synchronised(self, network: torch.nn.Module) -> torch.nn.Module:
-        """The network with batch statistics over the batches of all GPUs; unchanged on a CPU, where torch cannot do it."""
-        if self.size == 1 or self.device.type != "cuda":
-            return network
-        return synchronised(network, self.data)
+    def exchanging(
+        self, network: torch.nn.Module, shape: tuple[int, ...]
+    ) -> tuple[torch.nn.Module, torch.nn.Module]:
+        """The network, and the network as it is called in training: gradients become their mean over all processes.
 
-    def exchanging(self, network: torch.nn.Module, shape: tuple[int, ...]) -> torch.nn.Module:
-        """The network as it is called in training: gradients become their mean over all processes.
-
+        On GPUs batches are normalised over all processes; torch cannot do that on a CPU, where each has its own.
         shape: of an input, with a batch of at least 2.
         """
         if self.size == 1:
-            return network
-        is_gpu = self.device.type == "cuda"
+            return network, network
+        has_unused, is_gpu = bool(unused_parameters(network, shape)), self.device.type == "cuda"
+        if is_gpu:
+            network = synchronised(network, self.data)
         with _in_words(self):
-            return torch.nn.parallel.DistributedDataParallel(
+            called = torch.nn.parallel.DistributedDataParallel(
                 network,
                 device_ids=[self.device.index] if is_gpu else None,
                 process_group=self.data,
-                broadcast_buffers=not is_gpu,  # with batch statistics over all GPUs they are the same everywhere
-                find_unused_parameters=bool(unused_parameters(network, shape)),
+                find_unused_parameters=has_unused,
             )
+        return network, called
 
     @contextlib.contextmanager
     def by_itself(self, network: torch.nn.Module) -> Iterator[None]:
@@ -374,6 +379,9 @@ def _lost(size: int) -> WorkerError:
 
 
 def _is_broken(error: RuntimeError) -> bool:
-    """Whether an exchange failed because another process is gone; torch has no class of its own for gloo's errors."""
+    """Whether an exchange failed because another process is gone.
+
+    Torch has no class of its own for gloo's errors.
+    """
     told = str(error).lower()
     return isinstance(error, dist.DistError) or "gloo" in told or "connection" in told
