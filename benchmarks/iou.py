@@ -3,8 +3,8 @@
 In:  nothing, or --slices, --repeats, --clock. Run as: python -m benchmarks.iou
 Out: two tables: voxels per second (median of the repeats, range), peak private memory above imports, ratios.
 Every candidate must find the same intersections and unions, as integers. Peers get whole volumes, as they
-come; torchmetrics also slice by slice, and without its validation of arguments, which is its fastest. Files are in
-the page cache. On a busy machine --clock cpu takes processor seconds of one thread each instead of seconds.
+come; torchmetrics also slice by slice, and without its validation of arguments, which is its fastest. Files
+are in the page cache. On a busy machine --clock cpu takes processor seconds of one thread each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ Answer = list[list[int]]  # intersections, unions
 
 
 def write_data(folder: Path, slices: int) -> None:
-    """A phantom mask, and the same with a one-voxel shift in 40 % of its blocks, as TIFF folders and .npy."""
+    """A phantom mask, and the same with a one-voxel shift in 40 % of its blocks, as TIFF folders and .npy.
+
+    Two slices of each are in a folder of their own.
+    """
     from bone_backend.volumes.volume import save
     from mocks.scans import Phantom
 
@@ -40,8 +43,9 @@ def write_data(folder: Path, slices: int) -> None:
     prediction = reference.copy()
     prediction[:, 1:][moved] = reference[:, :-1][moved]
     for name, labels in ((REFERENCE, reference), (PREDICTION, prediction)):
-        save(folder / name, labels)
-        np.save(folder / f"{name}.npy", labels)
+        for part, some in (("data", labels), ("small", labels[:2])):
+            save(folder / part / name, some)
+            np.save(folder / part / f"{name}.npy", some)
 
 
 def lengthen(folder: Path, longer: Path, times: int) -> None:
@@ -147,8 +151,9 @@ def rows_of(source: str, folder: Path, *, voxels: int, repeats: int, clock: str)
     names = [*PEERS, OURS]
     common = ["--source", source, "--data", str(folder)]
     threads = 1 if clock == "cpu" else None
-    samples = alternate("benchmarks.iou", names, arguments=common, repeats=repeats, threads=threads)
-    memory = alternate("benchmarks.iou", names, arguments=[*common, "--watch-memory"], repeats=1)
+    samples = alternate(
+        "benchmarks.iou", names, arguments=common, first=["--watch-memory"], repeats=repeats, threads=threads
+    )
     expected = samples[OURS][0].result
     times = {}
     for name in names:
@@ -160,7 +165,7 @@ def rows_of(source: str, folder: Path, *, voxels: int, repeats: int, clock: str)
             source,
             name,
             median_and_range([voxels / seconds / 1e6 for seconds in times[name]]),
-            f"{memory[name][0].peak_mib:.1f}",
+            f"{samples[name][0].peak_mib:.1f}",
             f"{median(times[name]) / median(times[OURS]):.1f}",
         ]
         for name in names
@@ -175,17 +180,16 @@ def growth_rows(folder: Path, slices: int) -> list[list[str]]:
         lengthen(folder / "data", longer, times)
         (longer.parent / "small").symlink_to(folder / "small", target_is_directory=True)
         common = ["--source", "TIFF", "--data", str(longer.parent)]
-        (plain,) = alternate("benchmarks.iou", [OURS], arguments=common, repeats=1)[OURS]
-        (watched,) = alternate("benchmarks.iou", [OURS], arguments=[*common, "--watch-memory"], repeats=1)[
-            OURS
-        ]
-        rows.append([str(times * slices), f"{watched.peak_mib:.1f}", f"{plain.seconds:.3f}"])
+        (sample,) = alternate(
+            "benchmarks.iou", [OURS], arguments=common, first=["--watch-memory"], repeats=1
+        )[OURS]
+        rows.append([str(times * slices), f"{sample.peak_mib:.1f}", f"{sample.seconds:.3f}"])
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slices", type=int, default=16)
+    parser.add_argument("--slices", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     for hidden in ("--candidate", "--source"):
@@ -204,8 +208,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_data(folder / "data", given.slices)
-        write_data(folder / "small", 8)
+        write_data(folder, given.slices)
         voxels = given.slices * SIZE**2
         rows = []
         for source in ("RAM", "TIFF"):

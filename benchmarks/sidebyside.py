@@ -39,15 +39,19 @@ class Sample:
 
 
 def measure(work: Callable[[], Any], *, watch_memory: bool = False) -> Sample:
-    """Run work once, in this process, and print the sample as the last line of standard output.
+    """Run work in this process and print the sample as the last line of standard output.
 
-    watch_memory: sample private memory meanwhile; this costs time, so that such a run is not one for seconds.
+    watch_memory: run it once more and look at private memory meanwhile; looking would slow the first run.
     """
-    watch = _Watch() if watch_memory else None
     began, cpu_began = time.perf_counter(), time.process_time()
     result = work()
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
-    sample = Sample(seconds, cpu_seconds, watch.stop() if watch else None, result)
+    peak_mib = None
+    if watch_memory:
+        watch = _Watch()
+        work()
+        peak_mib = watch.stop()
+    sample = Sample(seconds, cpu_seconds, peak_mib, result)
     print(json.dumps(asdict(sample)), flush=True)
     return sample
 
@@ -57,12 +61,14 @@ def alternate(
     candidates: Sequence[str],
     *,
     arguments: Sequence[str] = (),
+    first: Sequence[str] = (),
     repeats: int = 5,
     threads: int | None = None,
 ) -> dict[str, list[Sample]]:
     """Measure every candidate `repeats` times: forwards, backwards, forwards ...
 
     Starts `python -m module --candidate NAME ARGUMENTS`; that process must call `measure` once.
+    first: further arguments of every candidate's first measurement, e.g. to watch its memory.
     threads: of every candidate's numeric libraries; None: as they come.
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -70,7 +76,15 @@ def alternate(
     samples: dict[str, list[Sample]] = {name: [] for name in candidates}
     for repeat in range(repeats):
         for name in candidates if repeat % 2 == 0 else reversed(candidates):
-            command = [sys.executable, "-m", module, "--candidate", name, *arguments]
+            command = [
+                sys.executable,
+                "-m",
+                module,
+                "--candidate",
+                name,
+                *arguments,
+                *(() if repeat else first),
+            ]
             answer = subprocess.run(
                 command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
             )
