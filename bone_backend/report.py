@@ -26,8 +26,8 @@ log = logging.getLogger("bone.fitting")
 def write(keeper: Keeper, progress: Progress | None = None) -> None:
     """Write the report of a fit that `keeper` has finished.
 
-    progress: told while the validation scans are reviewed with the best model, which then is in the fit's network; without
-    it the review is left out, as after a stop, and the report takes no time.
+    progress: told while the validation scans are reviewed with the best model, which then is in the fit's
+    network; without it the review is left out, as after a stop, and the report takes no time.
     """
     if not keeper.world.is_first:
         return
