@@ -12,6 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
+class Parted(Exception):
+    """The processes of a fit go apart; the first one says why, this one only leaves."""
+
+
 @dataclass(frozen=True)
 class Rank:
     """number: from 0, over all machines; of: processes in all. local, local_of: the same on this machine."""

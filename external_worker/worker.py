@@ -340,10 +340,11 @@ def run_beside(folder, job, rank):
     prepare(job)
     from bone_backend.errors import BoneError, Cancelled
     from bone_backend.jobs import run_here
+    from bone_backend.ranks import Parted
 
     try:
         run_here(job["command"], job["options"])
-    except Cancelled:
+    except (Cancelled, Parted):
         pass
     except BaseException as fault:
         if isinstance(fault, BoneError):
@@ -362,6 +363,14 @@ def end_with_first(process):
     os._exit(1)
 
 
+def end_now(code):
+    """End without tidying up: torch takes seconds for it when several processes do it at once."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def main(arguments):
     if len(arguments) not in (1, 2) or not Path(arguments[0]).is_dir():
         sys.stderr.write("usage: python -I -X utf8 worker.py JOBFOLDER [RANK]\n")
@@ -372,7 +381,7 @@ def main(arguments):
     if len(arguments) == 2:
         first = int(os.environ["BONE_FIRST_PROCESS"])
         threading.Thread(target=end_with_first, args=(first,), daemon=True).start()
-        return run_beside(folder, job, int(arguments[1]))
+        end_now(run_beside(folder, job, int(arguments[1])))
     if job is not None:
         if "host" in job:
             host_has_ended = threading.Event()
@@ -381,6 +390,8 @@ def main(arguments):
         run(folder, job)
         if "host" in job and host_has_ended.is_set():
             watch.join()  # it tidies up and ends this process
+        if job.get("processes", 1) > 1:
+            end_now(0)
     return 0
 
 

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from bone_backend import __version__, jobs
 from bone_backend.errors import BoneError, Cancelled, OptionError
 from bone_backend.options import PROGRAMS, PreviewOptions, dump
+from bone_backend.ranks import Parted, Rank
 
 from . import show
 from .console import STOPPED, ConsoleProgress
@@ -79,16 +80,21 @@ def build_parser() -> argparse.ArgumentParser:
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
     arguments = build_parser().parse_args(words)
+    rank = Rank.of_environment()  # of several processes, e.g. under torchrun, the first speaks
+    quiet = arguments.quiet or arguments.json or not rank.is_first
     try:
-        with ConsoleProgress(quiet=arguments.quiet or arguments.json, verbose=arguments.verbose) as progress:
+        with ConsoleProgress(quiet=quiet, verbose=arguments.verbose, rank=rank) as progress:
             result = _command(arguments)(arguments, progress)
+    except Parted:
+        return 1
     except Cancelled as stop:
-        return _stopped(arguments, stop.result)
+        return _stopped(arguments, stop.result) if rank.is_first else STOPPED
     except KeyboardInterrupt:
         return _stopped(arguments, None)
     except BoneError as error:
         return _failed(arguments, error)
-    print(json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result))
+    if rank.is_first:
+        print(json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result))
     return 0
 
 

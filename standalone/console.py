@@ -29,6 +29,7 @@ from rich.progress import (
 )
 
 from bone_backend.errors import Cancelled
+from bone_backend.ranks import Rank
 
 # Seconds between lines where there is no terminal to draw a bar in.
 LINE_EVERY_S = 30.0
@@ -38,7 +39,8 @@ STOPPED = 130
 class ConsoleProgress:
     """A progress on standard error; a context manager that also shows the log and watches for Ctrl-C."""
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False):
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, rank: Rank | None = None):
+        self._rank = Rank() if rank is None else rank
         self.console = Console(stderr=True, highlight=False)
         self._is_bar = self.console.is_terminal and not quiet
         self._quiet, self._level = (
@@ -59,7 +61,9 @@ class ConsoleProgress:
         logger.addHandler(handler)
         logger.setLevel(min(self._level, logging.INFO))
         logger.propagate = False
-        self._before = signal.signal(signal.SIGINT, self._on_interrupt)
+        if not self._rank.is_first:
+            logger.setLevel(logging.ERROR)
+        self._before = {number: signal.signal(number, self._on_interrupt) for number in self._stops()}
         if self._is_bar:
             columns = (
                 TextColumn("{task.description}"),
@@ -80,9 +84,18 @@ class ConsoleProgress:
         if self._bar:
             self._bar.stop()
         logging.getLogger("bone").removeHandler(self._handler)
-        signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _stops(self) -> tuple[signal.Signals, ...]:
+        """Ctrl-C; of several processes also what a cluster sends when a job's time is over."""
+        return (signal.SIGINT,) if self._rank.of == 1 else (signal.SIGINT, signal.SIGTERM)
 
     def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._rank.is_first:
+            return  # the first process tells the others at the end of the step
+        if self._stop and self._rank.of > 1:
+            return  # a cluster may send it to all processes, and torchrun once more
         if self._stop:
             os._exit(STOPPED)
         self._stop = True

@@ -24,7 +24,7 @@ import torch.distributed as dist
 from .. import errors
 from ..errors import BoneError, Cancelled, FittingError, HardwareError, OptionError, WorkerError
 from ..progress import Progress
-from ..ranks import Rank
+from ..ranks import Parted, Rank
 from .device import choose_device
 
 # File over which the processes of one machine find each other; without it torchrun's address and port are taken.
@@ -93,7 +93,7 @@ class World:
         if self.size == 1:
             return values.clone()
         total = values.cpu().clone()
-        with _in_words(self):
+        with _in_words(self.rank):
             dist.all_reduce(total)
         return total.to(values.device)
 
@@ -106,25 +106,33 @@ class World:
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
-        with _in_words(self):
+        with _in_words(self.rank):
             dist.all_gather_object(values, value)
         return values
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """A stage that all processes go through: one that raises makes all raise, with the same words."""
+        """A stage that all processes go through: one that raises makes all raise.
+
+        The first raises what was told, Cancelled is raised by all, anything else is Parted in the others.
+        """
         if self.size == 1:
             yield
             return
+        is_told = False
         try:
             yield
         except BaseException as error:
-            with contextlib.suppress(WorkerError):
+            with contextlib.suppress(WorkerError, Parted):  # the others are gone already
                 self.gather(_told(error))
+                is_told = not self.is_first and not isinstance(error, Cancelled)
+            if is_told:
+                raise Parted from error
             raise
         for number, told in enumerate(self.gather(None)):
             if told is not None:
-                raise _as_told(told, number, self.size)
+                wanted = _as_told(told, number, self.size)
+                raise wanted if self.is_first or isinstance(wanted, Cancelled) else Parted
 
     def first(self, work: Callable[[], T]) -> T:
         """Let the first process do something, and give what it found to all."""
@@ -155,7 +163,7 @@ class World:
         Running means and variances are kept by each for itself on a CPU.
         """
         if self.size > 1:
-            with _in_words(self):
+            with _in_words(self.rank):
                 for buffer in network.buffers():
                     dist.broadcast(buffer, 0, group=self.data)
 
@@ -172,7 +180,7 @@ class World:
         has_unused, is_gpu = bool(unused_parameters(network, shape)), self.device.type == "cuda"
         if is_gpu:
             network = synchronised(network, self.data)
-        with _in_words(self):
+        with _in_words(self.rank):
             called = torch.nn.parallel.DistributedDataParallel(
                 network,
                 device_ids=[self.device.index] if is_gpu else None,
@@ -245,7 +253,7 @@ def join(device: str, *, rank: Rank | None = None) -> Iterator[World]:
         raise
     except RuntimeError as error:
         if _is_broken(error):
-            raise _lost(rank.of) from error
+            raise _lost(rank) from error
         raise
     finally:
         if (
@@ -363,17 +371,19 @@ def _line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _in_words(world: World) -> Iterator[None]:
+def _in_words(rank: Rank) -> Iterator[None]:
     """A broken connection as a WorkerError."""
     try:
         yield
     except RuntimeError as error:
-        raise _lost(world.size) from error
+        raise _lost(rank) from error
 
 
-def _lost(size: int) -> WorkerError:
+def _lost(rank: Rank) -> Exception:
+    if not rank.is_first:
+        return Parted()
     return WorkerError(
-        f"One of the {size} processes of this fit has ended, so the fit cannot go on. The best model and the last "
+        f"One of the {rank.of} processes of this fit has ended, so the fit cannot go on. The best model and the last "
         "checkpoint are kept; go on from there with --resume."
     )
 
