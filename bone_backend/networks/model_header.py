@@ -217,10 +217,10 @@ def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
     for key in ("in_channels", "num_classes"):
         if type(values[key]) is not int:
             raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, not a whole number.")
-    if values["normalization"] is not None and values["normalization"] not in NORMALISATIONS:
+    mode = values["normalization"]
+    if mode is not None and not (isinstance(mode, str) and mode in NORMALISATIONS):
         raise ModelFileError(
-            f"{name}: normalization is {str(values['normalization'])[:40]!r}; one of {', '.join(NORMALISATIONS)} was "
-            "expected."
+            f"{name}: normalization is {str(mode)[:40]!r}; one of {', '.join(NORMALISATIONS)} was expected."
         )
     _check_own(name, own, values["num_classes"])
 

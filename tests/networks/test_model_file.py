@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bone_backend import catalogue
 from bone_backend.errors import ModelFileError, OutputError
@@ -275,6 +278,7 @@ def test_strided_and_shared_tensors_of_a_file_are_read(tmp_path):
         ({"backbone": 18}, "backbone is int"),
         ({"model_arch": ["U-Net"]}, "model_arch is list"),
         ({"normalization": "histogram"}, "normalization is 'histogram'"),
+        ({"normalization": ["ZScore"]}, "normalization is"),
         ({"stride": "__import__('os').system('true')"}, "five"),
         ({"stride": "((2,2,2),)*5"}, "five"),
         ({"stride": str(((2, 2, 2),) * 5)}, "only a 3D U-Net"),
@@ -292,6 +296,27 @@ def test_metadata_that_do_not_hold_are_refused_in_words(tmp_path, metadata, mess
     with pytest.raises(ModelFileError, match=message) as caught:
         read_header(path)
     assert "m.pth" in str(caught.value)
+
+
+PLAIN_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    key=st.sampled_from([*METADATA_KEYS, "bone", "classes", "network"]),
+    value=PLAIN_VALUES,
+)
+def test_any_plain_value_of_any_key_is_taken_or_refused_in_words(tmp_path_factory, key, value):
+    change = {"bone": {key: value}} if key in ("classes", "network") else {key: value}
+    path = published(tmp_path_factory.mktemp("any") / "m.pth", **{**NETWORK, **change})
+    with contextlib.suppress(ModelFileError):
+        _ = read_header(path).spec
 
 
 def test_classes_of_our_own_key_are_read(tmp_path):
