@@ -91,8 +91,10 @@ def build_network(
     if spec.mode != "3D":
         return network
     solid = inflate(network, spec.multiples, stride=spec.stride, depth=depth_of(spec))
-    for part in (solid.encoder, solid.decoder, solid.segmentation_head)[0 if weights == "random" else 1 :]:
-        redraw(part)
+    if weights == "random":
+        redraw(solid.encoder)
+    redraw(solid.decoder)
+    redraw(solid.segmentation_head)
     return solid
 
 
