@@ -16,7 +16,7 @@ from ..volumes.lattice import volume_of
 from .door import Door
 from .fields import size_faults
 from .forms import COMPARE, MOST_CLASS_LINES
-from .host import array_of
+from .host import array_of, box_of
 from .running import HostProgress, Outcome
 
 
@@ -58,7 +58,7 @@ class IoU(Door):
     def work(self, progress: HostProgress) -> dict[str, Any]:
         self._forget()
         fields = [self.panel.connections[name].source() for name in ("reference", "prediction")]
-        volumes = [volume_of(array_of(field), field.bounding_box, name=str(field.name)) for field in fields]
+        volumes = [volume_of(array_of(field), box_of(field), name=str(field.name)) for field in fields]
         result = compare(volumes[0], volumes[1], progress=progress)
         output = self._parse().output
         if output is not None:

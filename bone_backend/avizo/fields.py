@@ -16,7 +16,7 @@ import numpy as np
 from ..dataset import checks
 from ..volumes.array import ArrayVolume
 from ..volumes.lattice import Box, volume_of
-from .host import Field, array_of, is_label_field
+from .host import Field, array_of, box_of, is_label_field
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Watch:
             known = self._known.get(name)
             if field is None:
                 known = None
-            elif known is None or port.is_new or known.name != field.name or known.box != field.bounding_box:
+            elif known is None or port.is_new or known.name != field.name or known.box != box_of(field):
                 known = facts_of(field)
             self._known.pop(name, None)
             if known is not None:
@@ -70,7 +70,7 @@ def facts_of(field: Field) -> Facts | None:
         return None
     if array.ndim != 3 or 0 in array.shape:
         return None
-    return Facts(field.name, array.shape, array.dtype, field.bounding_box, is_label_field(field))
+    return Facts(field.name, array.shape, array.dtype, box_of(field), is_label_field(field))
 
 
 def pair_numbers(facts: Mapping[str, Facts | None]) -> list[int]:

@@ -92,6 +92,12 @@ def is_label_field(field: Field) -> bool:
     return getattr(field, "_cpp_classname", "") == LABEL
 
 
+def box_of(field: Field) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """A field's bounding box, ((xmin, ymin, zmin), (xmax, ymax, zmax)) of voxel centres, in plain numbers."""
+    low, high = field.bounding_box
+    return tuple(float(value) for value in low), tuple(float(value) for value in high)
+
+
 def array_of(field: Field) -> np.ndarray:
     """A field's voxels (x, y, z), to be read only: Avizo may hand out its own memory."""
     array = np.asarray(field.get_array())

@@ -27,7 +27,7 @@ from ..volumes.array import NpyWriter
 from ..volumes.lattice import volume_of
 from ..volumes.output import output_fault
 from ..volumes.store import cache_folder
-from .host import Field, array_of
+from .host import Field, array_of, box_of
 
 OWNER = "avizo.pid"
 SLAB_BYTES = 32 * 2**20
@@ -54,7 +54,7 @@ class Spill:
         name = str(field.name)
         path = self.path(number, name)
         array = array_of(field)
-        volume = volume_of(array, field.bounding_box, name=name, unit=unit[0], scale=unit[1])
+        volume = volume_of(array, box_of(field), name=name, unit=unit[0], scale=unit[1])
         found = checks.count_labels(volume, progress=progress, message=f"Checking {name}") if counts else {}
         _write(volume, path, progress)
         return path, found

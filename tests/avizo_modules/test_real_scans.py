@@ -39,7 +39,7 @@ def run_command(capsys, *words):
 
 
 @pytest.mark.slow
-def test_fit_predict_and_score_in_avizo_and_by_command_are_the_same(arrays, tmp_path, capsys):
+def test_fit_predict_and_score_in_avizo_and_by_command_are_the_same(arrays, tmp_path, capsys, monkeypatch):
     pytest.importorskip("rich")
     session = Session(UNIT)
     fields = {
@@ -50,7 +50,7 @@ def test_fit_predict_and_score_in_avizo_and_by_command_are_the_same(arrays, tmp_
     }
     fit = open_module(session, "BONe_DLFit")
     connect_pairs(session, fit, [(fields[skull, "image"], fields[skull, "mask"]) for skull in SKULLS[:3]])
-    settle(session, fit, tmp_path / "avizo", epochs=2)
+    settle(session, fit, tmp_path / "avizo", epochs=1)
     session.press(fit.ports.apply)
     [model] = (tmp_path / "avizo").glob("*_best_epoch_*.pth")
     predict = open_module(session, "BONe_DLPred")
@@ -71,6 +71,7 @@ def test_fit_predict_and_score_in_avizo_and_by_command_are_the_same(arrays, tmp_
     assert result.name == "cast_image.labels"
     assert result.bounding_box == fields["cast", "image"].bounding_box
 
+    monkeypatch.setenv("BONE_CACHE", str(tmp_path / "cache"))
     for (skull, kind), array in arrays.items():
         path = tmp_path / f"{skull}_{kind}.tif"
         save(path, array, voxel_size=(VOXEL_MM,) * 3, unit="mm")
@@ -86,7 +87,7 @@ def test_fit_predict_and_score_in_avizo_and_by_command_are_the_same(arrays, tmp_
         "--patches-per-tile",
         1,
         "--epochs",
-        2,
+        1,
         "--batch-size",
         4,
     ]
