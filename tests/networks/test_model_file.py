@@ -249,6 +249,13 @@ def test_parameters_and_ordered_dictionaries_are_read(tmp_path):
     torch.testing.assert_close(loaded["encoder.conv1.weight"], small_state()["encoder.conv1.weight"])
 
 
+def test_version_marks_of_a_state_dict_are_passed_over(tmp_path):
+    state = torch.nn.Sequential(collections.OrderedDict(encoder=torch.nn.Conv2d(1, 4, 3))).state_dict()
+    state.update(small_state())
+    assert state._metadata  # what torch's own state dicts carry
+    assert set(load_state(published(tmp_path / "m.pth", state, **NETWORK))) == set(state)
+
+
 def test_strided_and_shared_tensors_of_a_file_are_read(tmp_path):
     state = small_state()
     state["encoder.conv1.weight"] = state["encoder.conv1.weight"].contiguous(
