@@ -192,20 +192,16 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(whole, 
     assert not list(run.glob(".*.part")) or all(path.suffix == ".part" for path in run.glob(".*"))
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(pairs, tmp_path):
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(whole, pairs, tmp_path):
+    header = model_file.read_header(whole[1].model)
+    state = model_file.load_state(whole[1].model, header)
+    state["segmentation_head.0.bias"] += float("nan")
+    metadata = {key: header.metadata[key] for key in model_file.METADATA_KEYS}
+    model_file.save_model(tmp_path / "nan.pth", state=state, metadata=metadata, bone=header.bone)
     with pytest.raises(FittingError, match="no longer a number"):
-        fit(
-            options(
-                pairs,
-                tmp_path / "run",
-                epochs=8,
-                learning_rate=10.0,
-                optimizer="SGD",
-                loss="Cross-entropy",
-                momentum=0.99,
-            )
-        )
-    assert (tmp_path / "run" / "record.json").exists()
+        fit(options(pairs, tmp_path / "run", weights=str(tmp_path / "nan.pth")))
+    record = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))
+    assert record["result"]["outcome"] == "failed"
 
 
 def test_early_stopping_ends_a_run_that_does_not_get_better(pairs, tmp_path):
