@@ -15,7 +15,7 @@ import numpy as np
 
 from . import metrics
 from .charts import Line, line_chart
-from .report_pictures import example_svg
+from .report_pictures import NOT_COUNTED, example_svg
 from .report_style import STYLE
 from .report_tables import repeat_section, time_section, words_for_time
 
@@ -54,7 +54,7 @@ def _head(record: Record, name: str) -> str:
     result, options = record["result"], record["options"]
     epochs, asked = result["epochs"], options["epochs"]
     outcomes = {
-        "done": f"All {epochs} epochs were done." if epochs > 1 else "The one epoch was done.",
+        "done": f"{epochs} of {asked} epochs were done." if asked > 1 else "The one epoch was done.",
         "stopped": f"Stopped by the user after {epochs} of {asked} epochs.",
         "stopped early": f"Stopped early after {epochs} of {asked} epochs: the validation score rose no "
         "more.",
@@ -140,7 +140,10 @@ def _curves(record: Record) -> str:
             mark=best,
         ),
         line_chart(
-            "Learning rate", [Line("at the end of the epoch", column("learning_rate"), TRAINING)], x=epochs
+            "Learning rate",
+            [Line("at the end of the epoch", column("learning_rate"), TRAINING)],
+            x=epochs,
+            low=0.0,
         ),
         line_chart(
             "Seconds an epoch",
@@ -275,6 +278,8 @@ def _examples(record: Record, review: Review | None, left_out: str) -> str:
     legend = " ".join(
         f"{_swatch(item)} {escape(item['name'])}" for item in record["classes"] if item["value"]
     )
+    if any((example.reference == NOT_COUNTED).any() for example in review.examples):
+        legend += " " + _swatch({"colour": "#dddddd"}) + " not annotated"
     parts = [f"<section class=examples><h2>Examples from the validation scans</h2><p>{legend}</p>"]
     for kind, title in titles.items():
         found = [(i, example) for i, example in enumerate(review.examples) if example.kind == kind]

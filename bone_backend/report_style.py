@@ -74,6 +74,7 @@ table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #
   @page { margin: 14mm; }
   main { padding: 0; max-width: none; }
   body { font-size: 10pt; }
+  pre { break-inside: avoid; }
   h2, h3, h2 + p, h3 + p { break-after: avoid; }
   table.inputs { font-size: 8pt; }
   table.inputs th, table.inputs td { padding: 3px 5px; }
