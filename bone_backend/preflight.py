@@ -9,33 +9,23 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil
 import torch
-from torch.autograd.graph import saved_tensors_hooks
 
 from .dataset.samples import PatchShape, Plan
-from .errors import HardwareError
 from .monitor import GIB, private_bytes
 from .networks.device import describe, free_bytes
-from .networks.step import Step, is_out_of_memory
+from .rehearsal import Measured, measure, share
 from .training import Training
 
 log = logging.getLogger("bone.fitting")
 
-# On a CPU so many patches are measured, and what they take is scaled to the batch: a batch that does not fit
-# into RAM would end the process before it could be told. On a GPU the whole batch is measured.
-MEASURED_PATCHES = 4
-# A measurement is repeated while all together took less; the first one pays for what is prepared only once.
-MEASURE_S = 2.0
-# Beside what is kept for the way back, a step needs room for about so many of its largest tensors.
-TRANSIENT = 3
 # Largest number of patch pairs that are looked at for their overlap.
 MOST_PAIRS = 2_000_000
 OPTIMIZER_COPIES = {"Adam": 2, "AdamW": 2, "SGD": 1}
@@ -100,20 +90,6 @@ class Preflight:
             log.warning("%s", warning)
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """Seconds a patch to read and to compute.
-
-    Bytes: RAM beyond what is held now, and GPU memory at its peak.
-    """
-
-    read_s: float
-    compute_s: float
-    ram_bytes: float = 0.0
-    gpu_bytes: float = 0.0
-    is_too_large: bool = False
-
-
 def estimate(
     training: Training,
     *,
@@ -127,31 +103,17 @@ def estimate(
     names: of all scans. folder: the run folder, or where it will be. epochs: that are left. check: called now
     and then; it may raise Cancelled. Nothing in `training` is changed.
     """
-    options, step = training.options, training.step
-    plan = training.plan(0)
-    size, local = training.world.size, training.world.rank.local_of
-    batch = _share(training, plan)
+    options, plan = training.options, training.plan(0)
     held, available = private_bytes(), int(psutil.virtual_memory().available)
-    learnt = _measure(training, plan, learn=True, check=check)
-    validated = _measure(training, training.validation_plan, learn=False, check=check)
-    weights = _tensor_bytes([*step.network.parameters(), *step.network.buffers()])
-    gradients = _tensor_bytes([p for p in step.network.parameters() if p.requires_grad])
-    moments = OPTIMIZER_COPIES[options.optimizer] * gradients
-    missing = moments if not step.optimizer.state else 0
-    buffers = _buffer_bytes(training) * (options.loader_threads + 2)
-    is_gpu = training.device.type == "cuda"
-    on_cpu = 0 if is_gpu else learnt.ram_bytes + gradients + missing
-    ram = local * (held + buffers + on_cpu)  # of all processes on this machine
-    gpu = learnt.gpu_bytes + missing if is_gpu else None
-    gpu_free = free_bytes(training.device) + torch.cuda.memory_allocated(training.device) if is_gpu else None
-    # at the worst moment: the old and the new checkpoint, the best model twice, and the last one
-    disk = 2 * (weights + moments) + 3 * weights
+    learnt = measure(training, plan, learn=True, check=check)
+    validated = measure(training, training.validation_plan, learn=False, check=check)
     per_patch = [max(found.compute_s, found.read_s / options.loader_threads) for found in (learnt, validated)]
-    validation = per_patch[1] * len(training.validation_plan)
-    epoch_s = (per_patch[0] * len(plan) + validation) / size
-    crowded = crowded_share(
-        plan, training.layout.patch, per_tile=options.patches_per_tile, limit=options.max_patch_overlap
-    )
+    validation_s = per_patch[1] * len(training.validation_plan)
+    epoch_s = (per_patch[0] * len(plan) + validation_s) / training.world.size
+    needs = _needs(training, learnt, held=held)
+    on_gpu = training.device.type == "cuda"
+    gpu_free = free_bytes(training.device) + torch.cuda.memory_allocated(training.device) if on_gpu else 0
+    limit, per_tile = options.max_patch_overlap, options.patches_per_tile
     found = Preflight(
         training_scans=tuple(names[i] for i in training.training_scans),
         validation_scans=tuple(names[i] for i in training.validation_scans),
@@ -161,99 +123,46 @@ def estimate(
         validation_batches=training.validation_batches,
         epochs=epochs,
         batch_size=options.batch_size,
-        device=describe(training.device, step.precision),
-        step_s=per_patch[0] * batch,
+        device=describe(training.device, training.step.precision),
+        step_s=per_patch[0] * share(training, plan),
         validation_batch_s=per_patch[1] * min(options.batch_size, len(training.validation_plan)),
         epoch_s=epoch_s,
-        total_s=epoch_s * epochs + validation,  # the report looks at the validation patches once more
-        ram_gib=ram / GIB,
-        ram_free_gib=(local * held + available) / GIB,
-        gpu_gib=None if gpu is None else gpu / GIB,
-        gpu_free_gib=None if gpu_free is None else gpu_free / GIB,
-        disk_gib=disk / GIB,
+        total_s=epoch_s * epochs + validation_s,  # the report looks at the validation patches once more
+        ram_gib=needs.ram / GIB,
+        ram_free_gib=(training.world.rank.local_of * held + available) / GIB,
+        gpu_gib=needs.gpu / GIB if on_gpu else None,
+        gpu_free_gib=gpu_free / GIB if on_gpu else None,
+        disk_gib=needs.disk / GIB,
         disk_free_gib=_free_disk(folder) / GIB,
-        crowded_share=crowded,
+        crowded_share=crowded_share(plan, training.layout.patch, per_tile=per_tile, limit=limit),
         warnings=(),
     )
-    warnings = _warnings(found, training, is_too_large=learnt.is_too_large)
-    return Preflight(**{**vars(found), "warnings": tuple(warnings)})
+    return replace(found, warnings=tuple(_warnings(found, training, is_too_large=learnt.is_too_large)))
 
 
-def _measure(training: Training, plan: Plan, *, learn: bool, check: Callable[[], None]) -> _Measured:
-    """The first patches of a plan, read and computed; the quickest of the measurements."""
-    batch = _share(training, plan)
-    is_gpu = training.device.type == "cuda"
-    count = batch if is_gpu else min(batch, MEASURED_PATCHES)
-    some, began = plan.part(0, count), time.perf_counter()
-    read, compute, kept = 0.0, float("inf"), _Kept(training.step)
-    if is_gpu:
-        torch.cuda.reset_peak_memory_stats(training.device)
-    while True:
-        kept = _Kept(training.step)
-        try:
-            with saved_tensors_hooks(kept.take, lambda tensor: tensor):
-                seconds = training.rehearse(some, learn=learn, check=check)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError, HardwareError) as error:
-            if not is_out_of_memory(error):
-                raise
-            return _smaller(training, some, learn=learn, check=check)
-        read = max(read, seconds[0])
-        is_quicker = seconds[1] < 0.9 * compute
-        compute = min(compute, seconds[1])
-        if not is_quicker or time.perf_counter() - began + seconds[1] > MEASURE_S:
-            break
-    return _Measured(
-        read_s=read / count,
-        compute_s=compute / count,
-        ram_bytes=(kept.total + TRANSIENT * kept.largest) * batch / count,
-        gpu_bytes=torch.cuda.max_memory_allocated(training.device) if is_gpu else 0.0,
+class _Needs(NamedTuple):
+    """Bytes that a fit takes at its worst moment. ram: of all processes on this machine."""
+
+    ram: float
+    gpu: float
+    disk: float
+
+
+def _needs(training: Training, learnt: Measured, *, held: int) -> _Needs:
+    """From what was measured, and what comes later: the optimizer's moments, buffers of the loader, files."""
+    step, options = training.step, training.options
+    weights = _tensor_bytes([*step.network.parameters(), *step.network.buffers()])
+    gradients = _tensor_bytes([p for p in step.network.parameters() if p.requires_grad])
+    moments = OPTIMIZER_COPIES[options.optimizer] * gradients
+    missing = 0 if step.optimizer.state else moments
+    buffers = _buffer_bytes(training) * (options.loader_threads + 2)
+    on_cpu = 0 if training.device.type == "cuda" else learnt.ram_bytes + gradients + missing
+    return _Needs(
+        ram=training.world.rank.local_of * (held + buffers + on_cpu),
+        gpu=learnt.gpu_bytes + missing,
+        # the old and the new checkpoint, the best model twice, and the last one
+        disk=2 * (weights + moments) + 3 * weights,
     )
-
-
-def _share(training: Training, plan: Plan) -> int:
-    """Patches of a batch that one process takes."""
-    return -(-min(training.options.batch_size, len(plan)) // training.world.size)
-
-
-def _smaller(training: Training, some: Plan, *, learn: bool, check: Callable[[], None]) -> _Measured:
-    """What a batch would take that is too large for the memory, from a quarter of it."""
-    if training.device.type == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(training.device)
-    count = max(1, len(some) // 4)
-    before = torch.cuda.memory_allocated(training.device) if training.device.type == "cuda" else 0
-    try:
-        read, compute = training.rehearse(some.part(0, count), learn=learn, check=check)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError, HardwareError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise HardwareError(
-            f"the memory of {training.device} does not suffice, not even for {count} patches. "
-            "Use a smaller patch_size, batch_size or backbone, or close other programs."
-        ) from error
-    peak = torch.cuda.max_memory_allocated(training.device) if training.device.type == "cuda" else 0
-    return _Measured(
-        read_s=read / count,
-        compute_s=compute / count,
-        gpu_bytes=before + (peak - before) * len(some) / count,
-        is_too_large=True,
-    )
-
-
-class _Kept:
-    """Counts the bytes that a forward pass keeps for the way back, each memory once, without the weights."""
-
-    def __init__(self, step: Step):
-        self._known = {p.untyped_storage().data_ptr() for p in step.network.parameters()}
-        self.total = self.largest = 0
-
-    def take(self, tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in self._known:
-            self._known.add(storage.data_ptr())
-            self.total += storage.nbytes()
-            self.largest = max(self.largest, storage.nbytes())
-        return tensor
 
 
 def _tensor_bytes(tensors: Sequence[torch.Tensor]) -> int:

@@ -38,6 +38,7 @@ TORCH_SHELF = {
     "networks",
     "prediction",
     "preflight",
+    "rehearsal",
     "preview",
     "report",
     "review",

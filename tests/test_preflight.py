@@ -17,6 +17,7 @@ from bone_backend.networks import model_file
 from bone_backend.options import FitOptions, dump
 from bone_backend.preflight import GIB, crowded_share, duration
 from bone_backend.progress import Recorder, silent
+from bone_backend.rehearsal import Kept
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 
@@ -162,8 +163,7 @@ def test_what_is_kept_for_the_way_back_is_counted_exactly():
     """Two linear layers: what autograd keeps is the input, the ReLU's output, and no weights."""
     first, last = torch.nn.Linear(100, 50, bias=False), torch.nn.Linear(50, 10, bias=False)
     network = torch.nn.Sequential(first, torch.nn.ReLU(), last)
-    step = type("Step", (), {"network": network})()
-    kept = preflight._Kept(step)
+    kept = Kept(network)
     with torch.autograd.graph.saved_tensors_hooks(kept.take, lambda tensor: tensor):
         network(torch.zeros(8, 100)).sum().backward()
     assert kept.total == 4 * 8 * (100 + 50)
@@ -188,26 +188,24 @@ def test_too_little_of_anything_is_told_in_words(keeper):
     assert preflight._warnings(enough, keeper.training, is_too_large=False) == []
 
 
-def test_a_batch_that_does_not_fit_is_measured_by_a_quarter(keeper):
+def test_a_batch_that_does_not_fit_is_measured_by_a_part(keeper):
     training, sizes = keeper.training, []
     real = training.rehearse
 
     def small_memory(plan, *, learn, check):
         sizes.append(len(plan))
-        if len(plan) > 1:
+        if len(plan) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(plan, learn=learn, check=check)
 
     training.rehearse = small_memory
-    with pytest.raises(
-        ValueError, match="more than 1 value per channel"
-    ):  # of one patch of 32 px there is no batch norm
-        measured(keeper)
-    assert sizes == [4, 1]
+    found = measured(keeper)
+    assert sizes == [4, 2, 4, 2]  # training, then validation
+    assert any("does not fit into RAM" in warning for warning in found.warnings)
     training.rehearse = lambda plan, *, learn, check: (_ for _ in ()).throw(
         torch.OutOfMemoryError("out of memory")
     )
-    with pytest.raises(HardwareError, match="not even for 1 patches"):
+    with pytest.raises(HardwareError, match="not even for 2 patches"):
         measured(keeper)
 
 
