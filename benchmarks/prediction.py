@@ -116,7 +116,7 @@ def slice_by_slice(folder: Path, name: str, probabilities: Probabilities) -> Cal
             grey = torch.from_numpy(numbers.apply(tifffile.imread(path)))[None, None]
             with torch.inference_mode():
                 highest, labels = probabilities(grey).max(dim=0)
-            labels[highest < THRESHOLD] = 0
+                labels[highest < THRESHOLD] = 0
             tifffile.imwrite(folder / name / path.name, labels.to(torch.uint8).cpu().numpy())
 
     return work
@@ -205,6 +205,7 @@ def row_of(name: str, samples: list, watched: list, *, slices: int, ours: float,
         name,
         median_and_range(seconds),
         f"{median(seconds) / ours:.2f}",
+        f"{median(sample.cpu_seconds for sample in samples) / slices:.2f}",
         f"{watched[0].peak_mib:.0f}",
         f"{score:.4f} ({score - reference:+.4f})",
         f"{differing:.4%}",
@@ -248,7 +249,7 @@ def main() -> None:
             row_of(name, samples[name], watched[name], slices=given.slices, ours=ours, folder=folder)
             for name in names
         ]
-    header = ["by", "seconds per slice (range)", "times BONe's", "peak MiB above network"]
+    header = ["by", "seconds per slice (range)", "times BONe's", "CPU seconds", "peak MiB above network"]
     print(markdown_table([*header, "mean IoU (against float32)", "voxels unlike float32"], rows))
 
 
