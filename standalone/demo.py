@@ -22,6 +22,7 @@ from bone_backend.volumes.volume import peek
 from . import pictures
 
 PHANTOM_SHAPE = (48, 160, 160)
+PHANTOM_CLASSES = ("1:bone:#e69f00", "2:pores:#56b4e9")
 # Names of the folders that hold a scan and its mask, one TIFF a slice.
 FOLDERS = (("images", "masks"), ("scan", "mask"))
 
@@ -58,6 +59,8 @@ def run(
             "batch_size": 16,
             "epochs": epochs,
             "train_split": 0.7,
+            "max_patch_overlap": 0.5,  # the scans of a demonstration have little room
+            "class_names": [] if data else PHANTOM_CLASSES,
         }
     )
     fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
@@ -82,6 +85,8 @@ def run(
             reference=test.mask,
             prediction=output / "labels",
             scores=scored,
+            title=test.name,
+            names={} if data else {1: "bone", 2: "pores"},
         ),
         pictures.curves(output / "curves.png", output / "run" / "scores.csv"),
     ]

@@ -25,12 +25,20 @@ CLASS_COLOURS = ("#00000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072
 WRONG = "#d7191c"
 
 
-def overlay(path: Path, *, scan: Path, reference: Path, prediction: Path, scores: dict[str, Any]) -> Path:
+def overlay(
+    path: Path,
+    *,
+    scan: Path,
+    reference: Path,
+    prediction: Path,
+    scores: dict[str, Any],
+    title: str,
+    names: dict[int, str],
+) -> Path:
     """Three slices of a scan: grey values, reference, prediction, and where they differ."""
     with open_volume(scan) as grey, open_volume(reference) as wanted, open_volume(prediction) as got:
         rows = [round((grey.header.shape[0] - 1) * share) for share in (0.25, 0.5, 0.75)]
         slices = [[volume.read(z, z + 1)[0] for volume in (grey, wanted, got)] for z in rows]
-        name = grey.header.name
     classes = max(int(value) for value in scores["classes"])
     colours = ListedColormap(
         [CLASS_COLOURS[i % len(CLASS_COLOURS)] if i else CLASS_COLOURS[0] for i in range(classes + 1)]
@@ -56,7 +64,7 @@ def overlay(path: Path, *, scan: Path, reference: Path, prediction: Path, scores
     told = [
         Patch(
             color=CLASS_COLOURS[int(value) % len(CLASS_COLOURS)],
-            label=f"class {value}: IoU {found['iou']:.3f}",
+            label=f"{names.get(int(value), f'class {value}')}: IoU {found['iou']:.3f}",
         )
         for value, found in scores["classes"].items()
         if int(value) and found["iou"] is not None
@@ -67,7 +75,7 @@ def overlay(path: Path, *, scan: Path, reference: Path, prediction: Path, scores
         ncols=len(told) + 1,
         frameon=False,
     )
-    figure.suptitle(f"{name}, not seen in fitting: mean IoU {scores['mean_iou']:.3f}", fontsize=14)
+    figure.suptitle(f"{title}, not seen in fitting: mean IoU {scores['mean_iou']:.3f}", fontsize=14)
     return _save(figure, path)
 
 
