@@ -16,6 +16,7 @@ import numpy as np
 from . import metrics
 from .charts import Line, line_chart
 from .report_pictures import NOT_COUNTED, example_svg
+from .report_scores import in_words, scores_section, swatch
 from .report_style import STYLE
 from .report_tables import repeat_section, time_section, words_for_time
 
@@ -41,7 +42,7 @@ def page(record: Record, *, review: Review | None, left_out: str = "") -> str:
         f"<style>{STYLE}</style></head><body><main>",
         _head(record, name),
         _curves(record),
-        _scores(record, review, left_out),
+        scores_section(record, review, left_out),
         _examples(record, review, left_out),
         time_section(record),
         repeat_section(record),
@@ -70,7 +71,7 @@ def _head(record: Record, name: str) -> str:
         )
         for item in record["classes"]:
             value = _of_class(result["val_iou_per_class"], item["value"])
-            tiles.append(_tile(f"IoU {_swatch(item)}", _score(value), escape(item["name"])))
+            tiles.append(_tile(f"IoU {swatch(item)}", in_words(value), escape(item["name"])))
     tiles.append(_tile("Time", words_for_time(record["seconds_in_all"]), f"{epochs} epochs"))
     model = escape(str(result["model"]).replace("\\", "/").rsplit("/", 1)[-1]) if result["model"] else "none"
     return "\n".join(
@@ -93,17 +94,9 @@ def _tile(title: str, value: str, note: str) -> str:
     )
 
 
-def _swatch(item: Record) -> str:
-    return f'<span class=swatch style="background:{escape(item["colour"])}"></span>'
-
-
 def _of_class(scores: Mapping[Any, Any], value: int) -> float | None:
     """Keys are text after a way through JSON."""
     return scores.get(str(value), scores.get(value))
-
-
-def _score(value: float | None) -> str:
-    return "absent" if value is None or np.isnan(value) else f"{value:.4f}"
 
 
 def _curves(record: Record) -> str:
@@ -184,82 +177,13 @@ def _epoch_table(record: Record, rows: Sequence[Record]) -> str:
     best = record["result"]["best_epoch"]
     body = "".join(
         f"<tr{' class=best' if row['epoch'] == best else ''}>"
-        + "".join(f"<td>{row[key] if key == 'epoch' else _score(row.get(key))}</td>" for key in names)
+        + "".join(f"<td>{row[key] if key == 'epoch' else in_words(row.get(key))}</td>" for key in names)
         + "</tr>"
         for row in rows
     )
     return (
         f"<details><summary>Every epoch as a table</summary><table class=numbers><tr>{head}</tr>{body}"
         "</table></details>"
-    )
-
-
-def _scores(record: Record, review: Review | None, left_out: str) -> str:
-    counts = np.asarray(record["confusion"], np.int64) if record.get("confusion") else None
-    if review is not None:
-        counts = review.counts.sum(axis=0)
-    if counts is None:
-        return ""
-    told = (
-        _scan_table(record, review)
-        if review is not None
-        else f"<p class=missing>The scores of the single scans were left out, {escape(left_out)}.</p>"
-    )
-    return (
-        "<section><h2>Scores of the best model</h2>"
-        f"<p>On the {record['split']['validation_patches']:,} validation patches, which are the same in "
-        "every epoch.</p>"
-        f"<div class=scores><div><h3>Confusion</h3>{_confusion(record, counts)}</div><div><h3>Validation "
-        f"scans</h3>{told}"
-        "</div></div></section>"
-    )
-
-
-def _confusion(record: Record, counts: np.ndarray) -> str:
-    classes = record["classes"]
-    head = "".join(f"<th>{_swatch(item)} {escape(item['name'])}</th>" for item in classes)
-    rows = []
-    for item, row in zip(classes, counts, strict=True):
-        total = int(row.sum())
-        cells = "".join(_confusion_cell(int(count), total) for count in row)
-        rows.append(f"<tr><th class=row>{_swatch(item)} {escape(item['name'])}</th>{cells}</tr>")
-    return (
-        f"<table class=confusion><tr><td></td><th colspan={len(classes)} class=over>predicted as</th></tr>"
-        f"<tr><th class=row>reference</th>{head}</tr>{''.join(rows)}</table>"
-        "<p class=note>Share of each reference class; below it, voxels.</p>"
-    )
-
-
-def _confusion_cell(count: int, total: int) -> str:
-    if not total:
-        return "<td>none</td>"
-    share = count / total
-    red, green, blue = (round(255 + (dark - 255) * share) for dark in (33, 102, 172))
-    ink = "#ffffff" if share > 0.55 else "#222222"
-    return (
-        f'<td style="background:rgb({red},{green},{blue});color:{ink}"><b>{share:.2%}</b><br>'
-        f"<small>{count:,}</small></td>"
-    )
-
-
-def _scan_table(record: Record, review: Review) -> str:
-    head = "".join(f"<th>{_swatch(item)} {escape(item['name'])}</th>" for item in record["classes"])
-    rows = []
-    every = [*zip(review.scans, review.patches, review.counts, strict=True)]
-    if len(every) > 1:
-        every.append(("all", review.patches.sum(), review.counts.sum(axis=0)))
-    for number, (scan, patches, counts) in enumerate(every):
-        scores = metrics.iou(counts)
-        cells = "".join(f"<td>{_score(score)}</td>" for score in scores)
-        kind = " class=best" if number == len(review.scans) else ""
-        rows.append(
-            f"<tr{kind}><th class=row>{escape(scan)}</th><td>{patches:,}</td>{cells}"
-            f"<td>{_score(metrics.mean(scores))}</td></tr>"
-        )
-    return (
-        f"<table class=numbers><tr><th class=row>scan</th><th>patches</th>{head}<th>mean</th>"
-        f"</tr>{''.join(rows)}</table>"
-        "<p class=note>IoU of each class.</p>"
     )
 
 
@@ -275,11 +199,9 @@ def _examples(record: Record, review: Review | None, left_out: str) -> str:
         "worst": "Worst patches: the lowest mean IoU",
         "typical": "Typical patches: the median of each validation scan",
     }
-    legend = " ".join(
-        f"{_swatch(item)} {escape(item['name'])}" for item in record["classes"] if item["value"]
-    )
+    legend = " ".join(f"{swatch(item)} {escape(item['name'])}" for item in record["classes"] if item["value"])
     if any((example.reference == NOT_COUNTED).any() for example in review.examples):
-        legend += " " + _swatch({"colour": "#dddddd"}) + " not annotated"
+        legend += " " + swatch({"colour": "#dddddd"}) + " not annotated"
     parts = [f"<section class=examples><h2>Examples from the validation scans</h2><p>{legend}</p>"]
     for kind, title in titles.items():
         found = [(i, example) for i, example in enumerate(review.examples) if example.kind == kind]
