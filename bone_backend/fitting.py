@@ -253,15 +253,13 @@ def _check_batches(options: FitOptions, training: Training) -> None:
         options.mode,
         patch_size=options.patch_size,
         patch_depth=options.patch_depth if options.mode == "3D" else None,
-        batch_size=smallest,
+        # GPUs normalise over the shares of all
+        batch_size=smallest * (size if training.world.device.type == "cuda" else 1),
     )
     if faults:
-        raise OptionError(
-            [
-                f"an epoch has {len(training.plan(0))} patches in {training.train_batches} batches: {f}"
-                for f in faults
-            ]
-        )
+        told = f"an epoch has {len(training.plan(0))} patches in {training.train_batches} batches"
+        told += f", each shared by {size} processes" if size > 1 else ""
+        raise OptionError([f"{told}: {fault}" for fault in faults])
 
 
 def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progress: Progress) -> str:

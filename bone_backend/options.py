@@ -632,10 +632,14 @@ class FitOptions(Options):
         return faults + self._augmentation_faults() + self._machine_faults()
 
     def _machine_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        if self.gpus == "1" or not self.device.startswith("cuda:"):
-            return []
-        told = f"gpus is {self.gpus}, but device names one GPU, {self.device}. Use device cuda or auto."
-        return [(("gpus", "device"), told)]
+        faults: list[tuple[tuple[str, ...], str]] = []
+        if self.gpus != "1" and self.device.startswith("cuda:"):
+            told = f"gpus is {self.gpus}, but device names one GPU, {self.device}. Use device cuda or auto."
+            faults.append((("gpus", "device"), told))
+        if self.gpus != "all" and int(self.gpus) > self.batch_size:
+            told = f"gpus is {self.gpus}, but batch_size is {self.batch_size}; every GPU takes a share of each batch."
+            faults.append((("gpus", "batch_size"), told))
+        return faults
 
     def _augmentation_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults: list[tuple[tuple[str, ...], str]] = []
