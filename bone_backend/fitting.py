@@ -293,7 +293,7 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
 
 def _first_network(spec: NetworkSpec, options: FitOptions) -> torch.nn.Module:
     """The network before the first step: random, from ImageNet, or from an own model file."""
-    if options.weights in ("random", "imagenet"):
+    if options.is_library_weights:
         return build_network(spec, weights=options.weights, weights_dir=options.weights_dir)
     header = model_file.read_header(Path(options.weights))
     network = build_network(spec)

@@ -550,6 +550,12 @@ class FitOptions(Options):
         return super().parse(values)
 
     @property
+    def is_library_weights(self) -> bool:
+        """Whether the first weights are random or a set of the library ("imagenet", "imagenet+5k" ...)."""
+        sets = {name for names in catalogue.OTHER_WEIGHTS.values() for name in names}
+        return self.weights in {"random", "imagenet", *sets}
+
+    @property
     def in_channels(self) -> int:
         """Slices that the network sees as channels."""
         return self.slices if self.mode == "2.5D" else 1
@@ -619,6 +625,7 @@ class FitOptions(Options):
                 patch_depth=self.patch_depth if self.mode == "3D" else None,
                 stride=stride,
                 batch_size=self.batch_size,
+                weights=self.weights if self.is_library_weights else None,
             )
         ]
         if self.mode == "3D" and self.patch_depth > self.tile_depth:
