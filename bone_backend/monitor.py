@@ -33,7 +33,7 @@ class Monitor:
     """Samples in a thread while it is entered; `figures` tells what was seen so far, at any time.
 
     device: what computes; only that GPU is watched, none for a CPU, all for None. interval_s: seconds between
-    samples, if they are quick enough.
+    samples, if they are quick enough. load: see `find_gpus`.
 
     >>> with Monitor() as monitor:
     ...     _ = bytearray(10)
@@ -41,8 +41,14 @@ class Monitor:
     True
     """
 
-    def __init__(self, device: torch.device | None = None, *, interval_s: float = 0.05):
-        self.device, self.interval_s = device, interval_s
+    def __init__(
+        self,
+        device: torch.device | None = None,
+        *,
+        interval_s: float = 0.05,
+        load: Callable[[], Any] | None = None,
+    ):
+        self.device, self.interval_s, self._load = device, interval_s, load
         self._peak = self._sum = 0.0
         self._samples = 0
         self._gpus: list[_Gpu] = []
@@ -55,7 +61,7 @@ class Monitor:
     def __enter__(self) -> Monitor:
         self._started = time.perf_counter()
         self._read_before = bytes_read()
-        self._gpus = find_gpus(self.device)
+        self._gpus = find_gpus(self.device, load=self._load)
         self._stopped.clear()
         self._sample()
         self._thread = threading.Thread(target=self._watch, name="monitor", daemon=True)
@@ -73,8 +79,8 @@ class Monitor:
     def figures(self) -> dict[str, Any]:
         """What was seen: seconds, peak_ram_gib, mean_ram_gib; with a GPU also the three below.
 
-        read_mib_per_s: of files, mean since the start; disk_mib_per_s: the part that came from the disk and not from the
-        system's cache (where the system tells it).
+        read_mib_per_s: of files, mean since the start; disk_mib_per_s: the part that came from the disk and not
+        from the system's cache (where the system tells it).
         peak_gpu_gib: most memory of one GPU that this process held (None where the driver does not tell).
         mean_gpu_percent: share of the time in which a kernel was resident, mean over the GPUs in use.
         gpus: for each GPU its name, peak_gib of all processes, own_peak_gib, mean_percent and peak_percent.

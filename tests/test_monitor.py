@@ -17,14 +17,15 @@ from bone_backend.monitor import GIB, Monitor, find_gpus, private_bytes
 def test_the_peak_rises_by_what_was_allocated_and_stays():
     with Monitor(interval_s=0.01) as monitor:
         before = monitor.figures()["peak_ram_gib"]
-        block = np.ones(100 * 2**20, np.uint8)
-        time.sleep(0.3)
+        block = np.ones(200 * 2**20, np.uint8)
+        deadline = time.monotonic() + 20
+        while monitor.figures()["peak_ram_gib"] < before + 0.15 and time.monotonic() < deadline:
+            time.sleep(0.02)
         del block
-        time.sleep(0.05)
     after = monitor.figures()
-    assert after["peak_ram_gib"] - before == pytest.approx(100 / 1024, rel=0.2)
+    assert after["peak_ram_gib"] - before == pytest.approx(200 / 1024, rel=0.25)
     assert after["mean_ram_gib"] < after["peak_ram_gib"]
-    assert after["seconds"] > 0.3
+    assert after["seconds"] > 0
 
 
 def test_private_memory_is_part_of_the_resident_memory():
@@ -88,8 +89,10 @@ class StandInLibrary:
         return SimpleNamespace(used=(1 + 4 * handle) * GIB)
 
     def nvmlDeviceGetUtilizationRates(self, handle):  # noqa: N802
+        if handle == 0:
+            return SimpleNamespace(gpu=0)
         self.percent = 100 - self.percent
-        return SimpleNamespace(gpu=self.percent if handle else 0)
+        return SimpleNamespace(gpu=self.percent)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
         mine = [SimpleNamespace(pid=os.getpid(), usedGpuMemory=3 * GIB)] if handle else []
@@ -105,6 +108,16 @@ def test_gpu_figures_tell_the_whole_and_the_own_share():
     assert first.figures()["peak_gib"] == 1.0
     told = second.figures()
     assert (told["name"], told["peak_gib"], told["own_peak_gib"]) == ("New GPU", 5.0, 3.0)
+
+
+def test_the_figures_of_a_run_count_the_gpu_that_this_process_uses():
+    with Monitor(load=StandInLibrary) as monitor:
+        pass
+    figures = monitor.figures()
+    assert figures["peak_gpu_gib"] == 3.0
+    assert figures["mean_gpu_percent"] == 50.0  # of the second GPU, 100 and 0 in turns
+    assert figures["gpus"]["0"]["own_peak_gib"] is None
+    assert figures["gpus"]["1"]["peak_percent"] == 100
 
 
 def test_a_gpu_that_stops_answering_keeps_its_figures():
