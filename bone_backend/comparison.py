@@ -24,13 +24,13 @@ from . import metrics
 from .errors import ScanError
 from .progress import Progress, silent
 from .volumes.array import ArrayVolume
-from .volumes.flat import flat_reader
+from .volumes.flat import read_together
 from .volumes.output import output_fault, remove, temporary_path
 from .volumes.volume import Volume, open_volume
 
 log = logging.getLogger("bone.comparison")
 
-PIECE = metrics.CHUNK  # voxels at a time; what was just read is counted while it is in the processor's cache
+PIECE_BYTES = 1 << 20  # read at a time from each volume
 LARGEST_DIFFERENCE = 1e-3  # of voxel sizes, relative; more is another geometry, less is rounding in a file
 _REPORT_S = 0.1
 
@@ -185,24 +185,18 @@ def check_geometry(reference: Volume, prediction: Volume) -> None:
 def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics.Counts:
     """Count both volumes piece by piece."""
     counts = metrics.Counts()
-    sides = [flat_reader(side) for side in _turned(reference, prediction)]
-    shape = sides[0].header.shape
-    slice_voxels = shape[1] * shape[2]
-    step = PIECE
-    if any(side.whole_slices for side in sides):
-        step = max(1, PIECE // slice_voxels) * slice_voxels
-    reported = -math.inf
-    with contextlib.ExitStack() as opened:
-        for side in sides:
-            opened.callback(side.close)
-        for start in range(0, reference.header.voxels, step):
+    depth, height, width = reference.header.shape
+    reported, voxels = -math.inf, 0
+    pieces = read_together(_turned(reference, prediction), piece_bytes=PIECE_BYTES)
+    with contextlib.closing(pieces):
+        for left, right in pieces:
             now = time.monotonic()
             if now - reported > _REPORT_S:
-                progress(start // slice_voxels, shape[0], "Comparing labels")
+                progress(voxels // (height * width), depth, "Comparing labels")
                 reported = now
-            stop = min(start + step, reference.header.voxels)
-            counts.add(*(side.read(start, stop) for side in sides))
-    progress(shape[0], shape[0], "Labels compared")
+            counts.add(left, right)
+            voxels += left.size
+    progress(depth, depth, "Labels compared")
     return counts
 
 

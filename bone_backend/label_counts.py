@@ -67,6 +67,9 @@ class Counts:
                 f"reference {reference.shape} and prediction {prediction.shape} must have one shape."
             )
         sides = [_integer(reference, "reference"), _integer(prediction, "prediction")]
+        if sides[0].dtype == sides[1].dtype and all(_is_plain(side) for side in sides):
+            self._add_chunk(*sides)
+            return
         dtype = np.result_type(*sides).newbyteorder("=")
         pieces = np.nditer(
             sides,
@@ -106,24 +109,25 @@ class Counts:
     ) -> tuple[Integers, np.ndarray]:
         """Words all of one label on both sides: how many for each label; and the places of the others."""
         runs = np.zeros(len(self._values), np.int64)
-        found, differ, done = self._flags.reshape(-1)[: 3 * reference.size].reshape(3, -1)
-        np.not_equal(reference, prediction, out=differ)
-        np.copyto(done, differ)
-        left = reference.size - int(np.count_nonzero(differ))
+        agree, done, found = self._flags.reshape(-1)[: 3 * reference.size].reshape(3, -1)
+        np.equal(reference, prediction, out=agree)
+        left = int(np.count_nonzero(agree))
+        flags = done
         for index, pattern in self._patterns(dtype):
             if not left:
                 break
-            np.equal(reference, pattern, out=found)
-            np.greater(found, differ, out=found)  # found and not differ
-            number = int(np.count_nonzero(found))
-            if number:
-                runs[index] = number
-                left -= number
+            np.equal(reference, pattern, out=flags)
+            np.logical_and(flags, agree, out=flags)
+            runs[index] = number = int(np.count_nonzero(flags))
+            left -= number
+            if flags is found and number:
                 np.logical_or(done, found, out=done)
-        if int(runs.sum()) == reference.size:
+            flags = found
+        if flags is done:  # no label is known, or nothing agrees
+            return runs, np.arange(reference.size)
+        if runs.sum() == reference.size:
             return runs, np.empty(0, np.intp)
-        np.less_equal(done, differ, out=done)  # not done, or differ
-        return runs, np.flatnonzero(done)
+        return runs, np.flatnonzero(np.logical_not(done, out=done))
 
     def _patterns(self, dtype: np.dtype) -> list[tuple[int, np.ndarray]]:
         """Eight bytes full of each label that the dtype can hold, the most frequent labels first."""
@@ -233,6 +237,11 @@ def _integer(array: np.ndarray, side: str) -> np.ndarray:
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:  # with int64 numpy would go to float64
         return array.view(array.dtype.str.replace("u", "i"))
     return array
+
+
+def _is_plain(array: np.ndarray) -> bool:
+    """Whether an array can be counted as it is: one contiguous row, not too long."""
+    return array.ndim == 1 and 0 < array.size <= CHUNK and array.flags.c_contiguous and array.dtype.isnative
 
 
 def _listed(values: Sequence[int]) -> str:

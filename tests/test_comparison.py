@@ -88,7 +88,7 @@ def test_only_the_labels_that_are_asked_for_are_scored():
 @pytest.mark.parametrize("left", ["folder", "stack", "npy", "zlib", "big-endian"])
 @pytest.mark.parametrize("right", ["folder", "zlib"])
 def test_every_way_to_store_labels_gives_the_same_counts(tmp_path, left, right, monkeypatch):
-    monkeypatch.setattr(comparison, "PIECE", 1000)  # much less than a slice
+    monkeypatch.setattr(comparison, "PIECE_BYTES", 1000)  # much less than a slice
     reference, prediction = random_labels((5, 33, 47))
     expected = confusion_matrix(reference.ravel(), prediction.ravel())
     paths = stored(tmp_path, left, "reference", reference), stored(tmp_path, right, "prediction", prediction)
@@ -104,7 +104,7 @@ def test_every_way_to_store_labels_gives_the_same_counts(tmp_path, left, right, 
     st.permutations([0, 1, 2]),
 )
 def test_counts_do_not_depend_on_pieces_or_on_the_layout_in_memory(shape, piece, axes):
-    before, comparison.PIECE = comparison.PIECE, piece
+    before, comparison.PIECE_BYTES = comparison.PIECE_BYTES, piece
     try:
         reference, prediction = random_labels(shape)
         expected = compare(*arrays(reference, prediction)).confusion
@@ -115,7 +115,7 @@ def test_counts_do_not_depend_on_pieces_or_on_the_layout_in_memory(shape, piece,
         np.testing.assert_array_equal(compare(*arrays(*turned)).confusion, expected)
         np.testing.assert_array_equal(compare(*arrays(reference, turned[1])).confusion, expected)
     finally:
-        comparison.PIECE = before
+        comparison.PIECE_BYTES = before
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int32", "uint64"])
@@ -172,7 +172,7 @@ def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path):
 
 
 def test_progress_ends_with_all_slices_and_a_stop_is_heeded(monkeypatch):
-    monkeypatch.setattr(comparison, "PIECE", 4)
+    monkeypatch.setattr(comparison, "PIECE_BYTES", 4)
     monkeypatch.setattr(comparison, "_REPORT_S", 0.0)
     recorder = Recorder()
     compare(*arrays(REFERENCE, PREDICTION), progress=recorder)

@@ -8,6 +8,9 @@ A piece may be much shorter than a slice, so that it can be read and worked on w
 from __future__ import annotations
 
 import abc
+import contextlib
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -20,9 +23,11 @@ class FlatReader(abc.ABC):
     """Voxels of a volume by their number in the order z, y, x. For one thread.
 
     whole_slices: pieces should begin and end with a slice; otherwise slices are decoded several times.
+    from_file: reading takes time in which another thread can work.
     """
 
     whole_slices = False
+    from_file = True
 
     def __init__(self, volume: Volume):
         self.header = volume.header
@@ -50,8 +55,46 @@ def flat_reader(volume: Volume) -> FlatReader:
     return SliceReader(volume)
 
 
+def read_together(
+    volumes: Sequence[Volume], *, piece_bytes: int
+) -> Generator[tuple[np.ndarray, ...], None, None]:
+    """The same voxels of several volumes of one shape, piece after piece.
+
+    piece_bytes: of the widest volume; at least a voxel, or a slice where slices must be decoded.
+    Gives arrays (voxels,), valid until the next piece. Files are read one piece ahead by another thread, with
+    twice the memory; not so where whole slices are decoded. Close the generator when it is left early.
+    Raises ScanError, naming the file, when a slice is lost, shortened or damaged.
+    """
+    header, slice_voxels = volumes[0].header, volumes[0].header.shape[1] * volumes[0].header.shape[2]
+    step = max(1, piece_bytes // max(volume.header.dtype.itemsize for volume in volumes))
+    with contextlib.ExitStack() as opened:
+        sets = [[flat_reader(volume) for volume in volumes] for _ in range(2)]
+        for reader in sets[0] + sets[1]:
+            opened.callback(reader.close)
+        if any(reader.whole_slices for reader in sets[0]):
+            step = max(1, step // slice_voxels) * slice_voxels
+        ranges = [(start, min(start + step, header.voxels)) for start in range(0, header.voxels, step)]
+        if any(reader.whole_slices for reader in sets[0]) or not any(reader.from_file for reader in sets[0]):
+            for piece in ranges:
+                yield tuple(reader.read(*piece) for reader in sets[0])
+            return
+        thread = opened.enter_context(ThreadPoolExecutor(1, "bone-read-ahead"))
+
+        def read(number: int) -> tuple[np.ndarray, ...]:
+            return tuple(reader.read(*ranges[number]) for reader in sets[number % 2])
+
+        coming = thread.submit(read, 0)
+        for number in range(len(ranges)):
+            arrays = coming.result()
+            if number + 1 < len(ranges):
+                coming = thread.submit(read, number + 1)
+            yield arrays
+
+
 class ArrayReader(FlatReader):
     """Of an array in memory: no copy."""
+
+    from_file = False
 
     def __init__(self, volume: ArrayVolume):
         super().__init__(volume)
