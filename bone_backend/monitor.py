@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -26,7 +25,7 @@ REST = 300  # times the time spent on sampling
 GRANT_S = (
     0.005  # of sampling before rests are counted, so that a slow first sample does not blind the monitor
 )
-STATUS = Path("/proc/self/status")
+STATUS = "/proc/self/status"
 
 
 class Monitor:
@@ -79,8 +78,8 @@ class Monitor:
     def figures(self) -> dict[str, Any]:
         """What was seen: seconds, peak_ram_gib, mean_ram_gib; with a GPU also the three below.
 
-        read_mib_per_s: of files, mean since the start; disk_mib_per_s: the part that came from the disk and not
-        from the system's cache (where the system tells it).
+        read_mib_per_s: of files, mean since the start; disk_mib_per_s: the part that came from the disk and
+        not from the system's cache (where the system tells it).
         peak_gpu_gib: most memory of one GPU that this process held (None where the driver does not tell).
         mean_gpu_percent: share of the time in which a kernel was resident, mean over the GPUs in use.
         gpus: for each GPU its name, peak_gib of all processes, own_peak_gib, mean_percent and peak_percent.
@@ -128,9 +127,14 @@ def private_bytes() -> int:
     Linux: RssAnon. Windows: the private bytes. macOS: the unique set size.
     """
     if sys.platform.startswith("linux"):
-        for line in STATUS.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
+        file = os.open(STATUS, os.O_RDONLY)  # read without decoding: a third of the time
+        try:
+            told = os.read(file, 8192)
+        finally:
+            os.close(file)
+        start = told.find(b"RssAnon:")
+        if start >= 0:
+            return int(told[start + 8 :].split(None, 1)[0]) * 1024
     process = psutil.Process()
     if sys.platform == "win32":
         return int(process.memory_info().private)
