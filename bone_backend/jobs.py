@@ -31,6 +31,7 @@ COMMANDS = {
     "fit": "bone_backend.fitting:fit_job",
     "predict": "bone_backend.prediction:predict_job",
     "iou": "bone_backend.comparison:compare_job",
+    "export": "bone_backend.networks.export:export_job",
 }
 # How long a command may take to save what it has after a stop was asked for; then it is ended by force.
 PATIENCE_S = {"statistics": 2.0}

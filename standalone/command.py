@@ -28,6 +28,7 @@ SUMMARIES = {
     "predict": "label a scan with a fitted model",
     "iou": "score predicted labels against a reference mask",
     "statistics": "grey-value statistics of a scan",
+    "export": "write a model for other software (ONNX, safetensors), checked against it",
     "preview-augmentation": "draw examples of what the options of a fit do to patches",
     "info": "what a scan, mask or model file is",
     "demo": "fit, predict and score on phantom scans (or your own), with pictures",

@@ -113,6 +113,7 @@ SHOWN = {
     "predict": _predict,
     "iou": _iou,
     "statistics": _statistics,
+    "export": _listing,
     "info": _listing,
     "demo": _demo,
     "preview-augmentation": _preview,

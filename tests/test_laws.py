@@ -13,6 +13,8 @@ STDLIB = set(sys.stdlib_module_names)
 FLOOR = {
     "options",
     "option_fields",
+    "option_types",
+    "fit_options",
     "transform_table",
     "catalogue",
     "errors",

@@ -50,6 +50,7 @@ def test_all_faults_are_told_at_once():
         ({"name": "a/b"}, "name is 'a/b'"),
         ({"architecture": "Unett"}, "Did you mean"),
         ({"backbone": "resnet19"}, "resnet18"),
+        ({"backbone": "dpn92", "weights": "imagenet"}, "no such weights"),
         ({"mode": "3D", "patch_depth": 64}, "tile_depth"),
         ({"mode": "3D", "stride": "os.system('x')"}, "five (z, y, x) triples"),
         ({"device": "gpu"}, "device is 'gpu'"),

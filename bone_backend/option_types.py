@@ -1,0 +1,85 @@
+"""What the value of an option can be: paths, labels, pairs, classes, devices.
+
+In:  plain values as a user writes them ("255:1", "1:bone:#ffcc00", [scan, mask]).
+Out: checked values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from . import transform_table
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole(path: Path) -> Path:
+    return path.expanduser()
+
+
+def _parse_map(value: object) -> object:
+    """'255:1' -> (255, 1)."""
+    if isinstance(value, str):
+        left, colon, right = value.partition(":")
+        if not colon:
+            raise ValueError(f"write it as OLD:NEW, e.g. 255:1; got {value!r}")
+        return (left, right)
+    return value
+
+
+def _parse_class(value: object) -> object:
+    """'1:bone' or '1:bone:#ffcc00' -> {"value": 1, "name": "bone", "colour": "#ffcc00"}."""
+    if isinstance(value, str):
+        parts = value.split(":")
+        if len(parts) not in (2, 3):
+            raise ValueError(f"write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone; got {value!r}")
+        return dict(zip(("value", "name", "colour"), parts, strict=False))
+    return value
+
+
+def _parse_pair(value: object) -> object:
+    """[scan, mask] or [scan, mask, subject] -> a dictionary."""
+    if isinstance(value, (list, tuple)):
+        if len(value) not in (2, 3):
+            raise ValueError(f"a pair is SCAN MASK, or SCAN MASK SUBJECT; got {len(value)} values")
+        return dict(zip(("scan", "mask", "subject"), value, strict=False))
+    return value
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+UserPath = Annotated[Path, AfterValidator(_whole)]
+Label = Annotated[int, Field(ge=0, le=65535)]
+LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
+
+
+class ClassName(BaseModel):
+    """The name and colour of one label value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    value: Label
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+
+
+class Pair(BaseModel):
+    """A scan, its mask, and the animal or person it comes from (one subject can have several scans)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    scan: UserPath
+    mask: UserPath
+    subject: str | None = None
+
+
+Transforms = Annotated[str, BeforeValidator(transform_table.written)]
+NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
+NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
