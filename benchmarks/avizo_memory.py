@@ -1,6 +1,6 @@
 """RAM of a fit through the Avizo module, beside the same fit from files: a table.
 
-    python -m benchmarks.avizo_memory [--pairs 2 4 8] [--shape 64 256 256]
+    python -m benchmarks.avizo_memory [--pairs 2 8] [--shape 8 1024 1024]
 
 In:  phantom fields in the stand-in's project, and the same arrays as files.
 Out: private peak RAM of the process, of the fields alone, and what is left for the fit; a markdown table.
@@ -31,7 +31,7 @@ def field_arrays(number: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, 
     grey = np.empty(shape, np.uint16)
     random = np.random.default_rng(number)
     for z in range(shape[0]):
-        grey[z] = 800 + 1200 * labels[z] + random.integers(0, 200, shape[1:], dtype=np.uint16)
+        grey[z] = 800 + np.uint16(1200) * labels[z] + random.integers(0, 200, shape[1:], dtype=np.uint16)
     return grey, labels
 
 
@@ -119,8 +119,8 @@ def run_apart(candidate: str, pairs: int, shape: tuple[int, int, int]) -> dict[s
 def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.avizo_memory", description=__doc__)
-    parser.add_argument("--pairs", type=int, nargs="+", default=[2, 4, 8])
-    parser.add_argument("--shape", type=int, nargs=3, default=[64, 256, 256], metavar=("Z", "Y", "X"))
+    parser.add_argument("--pairs", type=int, nargs="+", default=[2, 8])
+    parser.add_argument("--shape", type=int, nargs=3, default=[8, 1024, 1024], metavar=("Z", "Y", "X"))
     parser.add_argument("--candidate", choices=CANDIDATES, help="measure one, in this process")
     parser.add_argument("--folder", type=Path)
     chosen = parser.parse_args(arguments)

@@ -90,8 +90,7 @@ class DLFit(Door):
     def tell(self, outcome: Outcome) -> str:
         result = outcome.result or {}
         if result.get("dry_run"):
-            self.panel.tell("estimate", "\n".join([*result["told"], *result["warnings"]]))
-            return "Nothing was fitted; the estimate is above."
+            return "\n".join([*result["told"], *result["warnings"]])
         began = "Stopped. " if outcome.is_stopped else ""
         if not result.get("model"):
             return began + "No epoch was finished, so there is no model."

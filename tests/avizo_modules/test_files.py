@@ -1,6 +1,7 @@
 """Menu entries, port groups, help pages: current, complete, and drawn as pictures."""
 
 import ast
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -78,6 +79,16 @@ def test_the_panel_can_be_drawn(form, tmp_path):
     width, height = draw_panel(module, tmp_path / "panel.png", groups=groups, expand_all=True)
     assert width == 940
     assert 300 < height < 4500
+
+
+@EACH
+def test_the_steps_of_the_help_page_speak_of_what_is_in_the_panel(form):
+    fields = [field for _, fields in form.groups() for field in fields]
+    known = {field.label for field in fields} | {label for _, label in form.lines}
+    known |= {connection.label for connection in form.connections} | {"Apply", "Stop"}
+    bold = re.findall(r"<b>(.*?)</b>", " ".join(generate.STEPS[form.command]))
+    assert bold
+    assert set(bold) <= known
 
 
 def names_of_avizo(source):

@@ -172,6 +172,20 @@ def test_a_run_goes_on_with_the_same_fields(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_dry_run_tells_time_and_memory_and_writes_nothing(tmp_path):
+    session = Session()
+    module = fit_module(session, tmp_path / "run")
+    session.select(module.ports.dryRun, "on")
+    session.press(module.ports.apply)
+    assert session.messages == []
+    told = module.ports.result.text.split("\n")
+    assert told[0].startswith("Training on tibia")
+    assert told[2].startswith("Time on CPU")
+    assert "GiB of RAM" in told[3]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
 def test_3d_and_25d_fit_too(tmp_path):
     for mode in ("2.5D", "3D"):
         session = Session(Behaviour(get_array="view"))
