@@ -357,6 +357,7 @@ class Keeper:
         position = self.position
         return {
             "classes": self.classes(),
+            "network": {"align_corners": self.spec.align_corners},
             "voxel_size_um": [pair.header.voxel_size_um for pair in self.pairs],
             "statistics": {
                 pair.name: found.to_dict() for pair, found in zip(self.pairs, self.statistics, strict=True)

@@ -159,7 +159,10 @@ def _stack_pages(path: Path, tif: Any) -> list[Page]:
     )  # colour and number type, before anything that follows from them
     if len(series) > 1:
         if not tif.is_ome:
-            _check_equal(path, [_page(path, i, page, size) for i, page in enumerate(tif.pages)])
+            pages = [_page(path, i, page, size) for i, page in enumerate(tif.pages)]
+            _check_equal(path, pages)
+            if all(len(one.pages) == 1 for one in series):  # written page by page, each with its own words
+                return pages
         raise ScanError(
             f"{path}: holds {len(series)} images; a volume is one stack. Export the one you want."
         )

@@ -299,3 +299,13 @@ def test_npy_files_that_are_no_volume(tmp_path, damage):
     }
     with pytest.raises(ScanError, match=expected[damage]):
         open_volume(path)
+
+
+def test_a_stack_written_page_by_page_is_a_volume(tmp_path):
+    rng = np.random.default_rng(3)
+    array = rng.integers(0, 255, (5, 20, 30), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as writer:
+        for plane in array:
+            writer.write(plane)
+    with open_volume(tmp_path / "pages.tif") as volume:
+        assert np.array_equal(volume.read(0, 5), array)
