@@ -33,9 +33,10 @@ from .monitor import Monitor
 from .networks import model_file
 from .networks.build import NetworkSpec, build_network
 from .networks.device import choose_precision, describe, determinism
-from .networks.distributed import World, count_processes, join, seed_apart, smallest_share
+from .networks.distributed import World, count_processes, join, smallest_share
 from .networks.losses import build_loss
 from .networks.optimization import build_optimizer
+from .networks.replica import seed_apart
 from .networks.step import Step
 from .networks.weights import initialise
 from .options import FitOptions, dump
@@ -244,8 +245,8 @@ def _check_batches(options: FitOptions, training: Training) -> None:
     smallest = smallest_share(len(training.plan(0)), options.batch_size, size)
     if smallest < 1:
         raise OptionError(
-            f"batch_size {options.batch_size}: the batches of an epoch are smaller than the number of processes, {size}. "
-            "Use a larger batch_size, or fewer gpus."
+            f"batch_size {options.batch_size}: the batches of an epoch are smaller than the number of processes, "
+            f"{size}. Use a larger batch_size, or fewer gpus."
         )
     faults = catalogue.check(
         options.architecture,

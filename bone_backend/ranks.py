@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-class Parted(Exception):
+class Parted(Exception):  # noqa: N818 (not an error: a way to leave)
     """The processes of a fit go apart; the first one says why, this one only leaves."""
 
 

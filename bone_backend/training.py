@@ -164,12 +164,13 @@ class Training:
     def validate(
         self, report: Report, *, plan: Plan | None = None, seen: Seen | None = None
     ) -> tuple[np.ndarray, float]:
-        """Counts int64 (class, class) and mean loss over the fixed validation patches, or over those of `plan`.
+        """Counts int64 (class, class) and mean loss over the fixed validation patches, or over those of
+        `plan`.
 
         seen: called with everything that the network said.
 
-        Of several processes each takes every so manyth batch, the same batches that one process would have, and all get the
-        sums; with `seen` this process does all by itself.
+        Of several processes each takes every so manyth batch, the same batches that one process would have,
+        and all get the sums; with `seen` this process does all by itself.
         """
         plan = self.validation_plan if plan is None else plan
         network = self.step.network
@@ -302,8 +303,10 @@ class Training:
             skipped == done and done >= min(10, self.train_batches)
         ):
             raise FittingError(
-                f"the loss is no longer a number: {skipped} of {done} steps of this epoch had a gradient that is not finite. "
-                "The best model so far is kept. Try a smaller learning_rate, precision fp32, or clip_gradient 1."
+                f"the loss is no longer a number: {skipped} of {done} steps of this epoch had a gradient "
+                "that is not finite. "
+                "The best model so far is kept. Try a smaller learning_rate, precision fp32, or "
+                "clip_gradient 1."
             )
 
 

@@ -1,7 +1,10 @@
-"""Run one job folder in a Python of its own, apart from the host: python -I -X utf8 worker.py JOBFOLDER [RANK]
+"""Run one job folder in a Python of its own, apart from the host:
+
+     python -I -X utf8 worker.py JOBFOLDER [RANK]
 
 In:  JOBFOLDER/job.json     protocol, command, options; host (a process), patience_s, log_level, keep_folder;
-                            processes (side by side: this one starts the others, RANK 1 and up), working_folder
+                            processes (side by side: this one starts the others, RANK 1 and up),
+                            working_folder
      JOBFOLDER/cancel       appears when the host wants a stop; looked at between pieces of work
 Out: JOBFOLDER/events.jsonl one line each: {"kind": "progress", step, steps, message, figures}
                             {"kind": "log", level, name, message}   {"kind": "warning", message}
@@ -232,7 +235,7 @@ class Siblings:
         return next((found for found in codes if found[1]), None)
 
     def fault(self):
-        """What a process that failed has to say, as write_fault takes it, or None. Waits for its end a moment."""
+        """What a process that failed says, as write_fault takes it, or None. Waits for its end a moment."""
         deadline = time.monotonic() + (1.0 if self.started else 0.0)
         while time.monotonic() < deadline and not self.lost():
             time.sleep(SIBLING_LOOK_S)
@@ -254,7 +257,7 @@ class Siblings:
         return told
 
     def watch(self):
-        """End everything when one has failed and this one does not notice by itself, stuck in an exchange with it."""
+        """End everything when one has failed and this one does not notice, stuck in an exchange with it."""
         while not self.is_over.wait(SIBLING_LOOK_S):
             if self.lost() and not self.is_over.wait(SIBLING_END_S):
                 told = self.fault()

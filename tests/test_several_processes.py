@@ -1,4 +1,4 @@
-"""Fits in several real processes on the CPU: as good as one, stopped and resumed as one, and none is ever left."""
+"""Fits in several real processes on the CPU: scored, stopped and resumed as one; none is ever left."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ def test_all_end_with_the_host(tmp_path):
     code = (
         f"import sys, tempfile; sys.path.insert(0, {str(ROOT)!r}); tempfile.tempdir = {str(tmp_path)!r}\n"
         "from pathlib import Path\nfrom bone_backend.jobs import run_in_worker\n"
-        f"run_in_worker('mocks.several:wait', {{'notes': {str(notes)!r}}}, python=Path(sys.executable), processes=2)\n"
+        f"run_in_worker('mocks.several:wait', {{'notes': {str(notes)!r}}}, python=Path(sys.executable), "
+        "processes=2)\n"
     )
     host = subprocess.Popen([sys.executable, "-c", code])
     processes = noted(notes, 2)

@@ -16,7 +16,8 @@ import torch
 
 from ..errors import OutputError
 from ..volumes.output import output_fault
-from .distributed import World, random_state, restore_random_state
+from .distributed import World
+from .replica import random_state, restore_random_state
 from .step import Step
 
 log = logging.getLogger("bone.fitting")
@@ -24,7 +25,8 @@ log = logging.getLogger("bone.fitting")
 
 @dataclass
 class Position:
-    """How far a fit has come. batches: done in this epoch. sums, counts: of this epoch. history: a row for each epoch.
+    """How far a fit has come. batches: done in this epoch. sums, counts: of this epoch. history: a row for
+    each epoch.
 
     best_counts: confusion counts of the validation in the best epoch, rows reference.
     """
@@ -77,7 +79,8 @@ def save_checkpoint(
 def load_checkpoint(
     path: Path, *, network: torch.nn.Module, step: Step, world: World | None = None
 ) -> Position:
-    """Bring network and step to the written state; gives the position. Raises OutputError where it does not fit.
+    """Bring network and step to the written state; gives the position. Raises OutputError where it does not
+    fit.
 
     world: of several processes, all of which must call; only the first takes the sums of the epoch so far.
     """

@@ -1,14 +1,14 @@
 """Several processes that fit one network together: a GPU each, or (to try it out) a part of the CPU each.
 
 In:  the environment that torchrun or the worker gives each process; the device that the user named.
-Out: a World: shares, sums and agreements between the processes. A process by itself has a World too, which does nothing.
+Out: a World: shares, sums and agreements between the processes. A process by itself has a World too, which
+     does nothing.
 Whatever one process meets, all leave at the same place: a stop, a fault in words, or a process that is lost.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -26,11 +25,13 @@ from ..errors import BoneError, Cancelled, FittingError, HardwareError, OptionEr
 from ..progress import Progress
 from ..ranks import Parted, Rank
 from .device import choose_device
+from .replica import synchronised, unused_parameters
 
-# File over which the processes of one machine find each other; without it torchrun's address and port are taken.
+# File over which the processes of one machine find each other; without it torchrun's address and port are
+# taken.
 MEETING_FILE = "BONE_MEETING_FILE"
-# The other processes wait while the first one opens and measures scans, however long. One that is lost is noticed at once,
-# because its connections close.
+# The other processes wait while the first one opens and measures scans, however long. One that is lost is
+# noticed at once, because its connections close.
 PATIENCE = timedelta(days=7)
 # For exchanges between GPUs, which do not notice a lost process otherwise.
 GPU_PATIENCE = timedelta(minutes=30)
@@ -41,7 +42,8 @@ T = TypeVar("T")
 def count_processes(gpus: str, device: str) -> int:
     """Processes of a fit: one for each GPU. gpus: "all" or a number; device: as the user named it.
 
-    With device cpu a number means so many processes on the CPU. Raises HardwareError where there are not so many GPUs.
+    With device cpu a number means so many processes on the CPU. Raises HardwareError where there are not so
+    many GPUs.
     """
     if gpus == "1":
         return 1
@@ -54,9 +56,7 @@ def count_processes(gpus: str, device: str) -> int:
         raise HardwareError(f"gpus is {gpus}, but no GPU answers here. Check 'nvidia-smi', or use gpus 1.")
     wanted = found if gpus == "all" else int(gpus)
     if wanted > found:
-        raise HardwareError(
-            f"gpus is {gpus}, but there {'is one' if found == 1 else f'are {found}'}. Use gpus {found} or all."
-        )
+        raise HardwareError(f"gpus is {gpus}, but this machine has {found}. Use gpus {found} or all.")
     return wanted
 
 
@@ -64,8 +64,8 @@ def count_processes(gpus: str, device: str) -> int:
 class World:
     """The processes of one fit as one of them sees them.
 
-    device: where this process computes. data: the group that exchanges gradients. alone: a group of this process only.
-    Sums and agreements go over the CPU (gloo), so that they never wait for a GPU.
+    device: where this process computes. data: the group that exchanges gradients. alone: a group of this
+    process only. Sums and agreements go over the CPU (gloo), so that they never wait for a GPU.
     """
 
     rank: Rank = field(default_factory=Rank)
@@ -153,8 +153,8 @@ class World:
         """Raise FittingError unless all processes found the same."""
         if len(set(self.gather(found))) > 1:
             raise FittingError(
-                f"the {what} of the {self.size} processes differ, which must never be. The best model so far is kept. "
-                "Please report this with the log; a fit with gpus 1 is not concerned."
+                f"the {what} of the {self.size} processes differ, which must never be. The best model so far "
+                "is kept. Please report this with the log; a fit with gpus 1 is not concerned."
             )
 
     def share_buffers(self, network: torch.nn.Module) -> None:
@@ -170,10 +170,11 @@ class World:
     def exchanging(
         self, network: torch.nn.Module, shape: tuple[int, ...]
     ) -> tuple[torch.nn.Module, torch.nn.Module]:
-        """The network, and the network as it is called in training: gradients become their mean over all processes.
+        """The network, and the network as it is called in training: gradients become their mean over all
+        processes.
 
-        On GPUs batches are normalised over all processes; torch cannot do that on a CPU, where each has its own.
-        shape: of an input, with a batch of at least 2.
+        On GPUs batches are normalised over all processes; torch cannot do that on a CPU, where each has its
+        own. shape: of an input, with a batch of at least 2.
         """
         if self.size == 1:
             return network, network
@@ -274,7 +275,8 @@ def device_of(name: str, rank: Rank) -> torch.device:
     count = torch.cuda.device_count()
     if rank.local >= count:
         raise HardwareError(
-            f"{socket.gethostname()} has {count} GPUs for {rank.local_of} processes. Start as many processes as GPUs."
+            f"{socket.gethostname()} has {count} GPUs for {rank.local_of} processes. Start as many processes "
+            "as GPUs."
         )
     return torch.device("cuda", rank.local)
 
@@ -293,57 +295,16 @@ def _begin(rank: Rank) -> None:
             dist.init_process_group("gloo", timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise WorkerError(
-            f"process {rank.number + 1} of {rank.of} does not find the others ({_line(error)}). Several machines must reach "
-            "each other at the address and port that torchrun was given (--rdzv-endpoint)."
+            f"process {rank.number + 1} of {rank.of} does not find the others ({_line(error)}). Several "
+            "machines must reach each other at the address and port that torchrun was given "
+            "(--rdzv-endpoint)."
         ) from error
-
-
-def synchronised(network: torch.nn.Module, group: Any = None) -> torch.nn.Module:
-    """The network with SyncBatchNorm in place of BatchNorm; names and values stay.
-
-    timm's conversion, because torch's drops the activation that is part of timm's own normalisation layers.
-    """
-    from timm.layers import convert_sync_batchnorm
-
-    return convert_sync_batchnorm(network, group)
-
-
-def unused_parameters(network: torch.nn.Module, shape: tuple[int, ...]) -> list[str]:
-    """Names of the parameters that no output depends on (a PSPNet takes half of its backbone); nothing is computed.
-
-    The exchange of gradients must know, or it waits for theirs.
-    """
-    trial = copy.deepcopy(network).to("meta").train()
-    random = torch.get_rng_state()
-    trial(torch.empty(shape, device="meta")).sum().backward()
-    torch.set_rng_state(random)
-    return [name for name, p in trial.named_parameters() if p.requires_grad and p.grad is None]
 
 
 def smallest_share(patches: int, batch_size: int, size: int) -> int:
     """Patches of the smallest part of a batch that a process gets, when `patches` are cut into batches."""
     batches = -(-patches // batch_size)
     return patches // max(batches, 1) // size
-
-
-def random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    """The state of this process's random numbers, on the CPU and on its GPU."""
-    state = {"cpu": torch.get_rng_state()}
-    return state | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
-
-
-def restore_random_state(state: Mapping[str, torch.Tensor], device: torch.device) -> None:
-    """Go on with random numbers as if nothing had been between."""
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
-
-
-def seed_apart(seed: int, rank: Rank) -> None:
-    """Give every process random numbers of its own (dropout); those of the first are as without others."""
-    if rank.number:
-        words = np.random.SeedSequence([seed, rank.number, 0xB0E]).generate_state(1, np.uint64)
-        torch.manual_seed(int(words[0]) & (2**63 - 1))
 
 
 def _told(error: BaseException) -> tuple[str, Any]:
@@ -383,8 +344,8 @@ def _lost(rank: Rank) -> Exception:
     if not rank.is_first:
         return Parted()
     return WorkerError(
-        f"One of the {rank.of} processes of this fit has ended, so the fit cannot go on. The best model and the last "
-        "checkpoint are kept; go on from there with --resume."
+        f"One of the {rank.of} processes of this fit has ended, so the fit cannot go on. The best model and "
+        "the last checkpoint are kept; go on from there with --resume."
     )
 
 

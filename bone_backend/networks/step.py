@@ -2,8 +2,8 @@
 
 In:  a batch on the device.
 Out: changed weights; loss and skipped steps are summed on the device and read when asked.
-A step with a gradient that is not finite changes nothing and is counted. When memory does not suffice the same batch is
-taken in smaller pieces whose gradients add up.
+A step with a gradient that is not finite changes nothing and is counted. When memory does not suffice the
+same batch is taken in smaller pieces whose gradients add up.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MOST_HALVINGS = 3
 class Step:
     """Trains a network batch by batch.
 
-    network, loss, optimizer: as built. called: the network as it is called in training, where that is another thing (several
-    processes). precision: dtype for autocast, None for float32. accumulate: batches whose gradients
-    make one change of the weights. clip: largest norm of the gradient, None for no limit.
+    network, loss, optimizer: as built. called: the network as it is called in training, where that is another
+    thing (several processes). precision: dtype for autocast, None for float32. accumulate: batches whose
+    gradients make one change of the weights. clip: largest norm of the gradient, None for no limit.
     """
 
     def __init__(
@@ -88,7 +88,8 @@ class Step:
     ) -> None:
         """Train on one batch. seen(logits, target) is called with what the network said.
 
-        weight: of this batch's gradient. Raises HardwareError when the memory does not suffice even for an eighth of the batch.
+        weight: of this batch's gradient. Raises HardwareError when the memory does not suffice even for an
+        eighth of the batch.
         """
         while True:
             try:
@@ -103,10 +104,11 @@ class Step:
             self.flush()
 
     def rehearse(self, patches: torch.Tensor, target: torch.Tensor) -> None:
-        """Go through a batch as a step does, and forget it: no weight changes, gradients are dropped, sums stay.
+        """Go through a batch as a step does, and forget it: no weight changes, gradients are dropped, sums
+        stay.
 
-        Buffers of the network and random states are the caller's to put back. Raises what torch raises when the memory
-        does not suffice.
+        Buffers of the network and random states are the caller's to put back. Raises what torch raises when
+        the memory does not suffice.
         """
         assert not self._gathered
         kept = self._loss_sum.clone(), self.patches
@@ -129,8 +131,9 @@ class Step:
             self._skipped += (~torch.isfinite(norm)).to(torch.float64)
         else:
             norm = self._clipped_norm()
-            # The fused optimizers leave everything as it is where found_inf is 1, on the device, without a wait: the
-            # mechanism that GradScaler itself uses (torch/amp/grad_scaler.py, _step_supports_amp_scaling).
+            # The fused optimizers leave everything as it is where found_inf is 1, on the device, without a
+            # wait: the mechanism that GradScaler itself uses (torch/amp/grad_scaler.py,
+            # _step_supports_amp_scaling).
             found = (~torch.isfinite(norm)).to(torch.float32)
             self.optimizer.grad_scale = None  # type: ignore[attr-defined]
             self.optimizer.found_inf = found  # type: ignore[attr-defined]
@@ -181,12 +184,14 @@ class Step:
         """Take the batch in twice as many pieces from now on. Raises HardwareError after three times."""
         if self.called is not self.network:  # the other processes are in the midst of the same step
             raise HardwareError(
-                f"the memory of {self.device} ran out ({free_bytes(self.device) / 2**30:.1f} GiB free). With several processes a "
-                "batch is not taken in smaller pieces by itself: use a smaller batch_size, patch_size or backbone."
+                f"the memory of {self.device} ran out ({free_bytes(self.device) / 2**30:.1f} GiB free). With "
+                "several processes a batch is not taken in smaller pieces by itself: use a smaller "
+                "batch_size, patch_size or backbone."
             ) from error
         if self._gathered:
             raise HardwareError(
-                f"the memory of {self.device} ran out while gradients were gathered over {self.accumulate} batches. "
+                f"the memory of {self.device} ran out while gradients were gathered over {self.accumulate} "
+                "batches. "
                 "Use a smaller batch_size."
             ) from error
         self._halvings += 1
@@ -196,12 +201,15 @@ class Step:
         free = free_bytes(self.device) / 2**30
         if self._halvings > MOST_HALVINGS or self.pieces * 2 > batch:
             raise HardwareError(
-                f"the memory of {self.device} does not suffice, even for batches of {-(-batch // self.pieces)} patches "
-                f"({free:.1f} GiB free). Use a smaller patch_size, batch_size or backbone, or close other programs."
+                f"the memory of {self.device} does not suffice, even for batches of "
+                f"{-(-batch // self.pieces)} patches "
+                f"({free:.1f} GiB free). Use a smaller patch_size, batch_size or backbone, or close other "
+                "programs."
             ) from error
         self.pieces *= 2
         log.warning(
-            "The memory of %s ran out (%.1f GiB free): every batch is now taken in %d pieces of at most %d patches, gradients "
+            "The memory of %s ran out (%.1f GiB free): every batch is now taken in %d pieces of at most %d "
+            "patches, gradients "
             "added up.",
             self.device,
             free,
@@ -222,9 +230,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def interruptible(network: torch.nn.Module, check: Callable[[], None]) -> Iterator[None]:
-    """Call check() before and after the parts of the network, forward and backward, so that it can raise within a step.
+    """Call check() before and after the parts of the network, forward and backward, so that it can raise
+    within a step.
 
-    For CPUs, where one step can take longer than a user waits for Stop. The caller calls `check` rarely enough itself.
+    For CPUs, where one step can take longer than a user waits for Stop. The caller calls `check` rarely
+    enough itself.
     """
     hooks = []
 

@@ -17,16 +17,9 @@ from bone_backend.dataset.samples import PatchShape, Plan
 from bone_backend.errors import HardwareError
 from bone_backend.jobs import run_in_worker
 from bone_backend.networks.build import NetworkSpec, build_network
-from bone_backend.networks.distributed import (
-    World,
-    count_processes,
-    device_of,
-    seed_apart,
-    smallest_share,
-    synchronised,
-    unused_parameters,
-)
+from bone_backend.networks.distributed import World, count_processes, device_of, smallest_share
 from bone_backend.networks.model_file import weights_sha256
+from bone_backend.networks.replica import seed_apart, synchronised, unused_parameters
 from bone_backend.progress import silent
 from bone_backend.ranks import Rank
 from bone_backend.volumes.store import open_source
@@ -125,7 +118,9 @@ def test_no_patch_is_left_out_or_taken_twice(loader, count, size):
     for number, batch in enumerate(whole):  # training: every process takes a share of every batch
         assert sorted(z for rank in range(size) for z in shared[rank][number]) == batch
     dealt = [[b.plan.z.tolist() for b in loader.batches(plan, first=r, step=size)] for r in range(size)]
-    assert sorted(batch for part in dealt for batch in part) == whole  # validation: every batch, as it is, in one of the processes
+    assert (
+        sorted(batch for part in dealt for batch in part) == whole
+    )  # validation: every batch, as it is, in one of the processes
     assert smallest_share(count, 9, size) == min(len(part) for rank in shared for part in rank)
 
 
@@ -189,7 +184,7 @@ def test_the_number_of_processes_is_that_of_the_gpus_or_as_told_on_a_cpu():
             count_processes("2", "auto")
     else:
         assert count_processes("all", "auto") == max(1, torch.cuda.device_count())
-        with pytest.raises(HardwareError, match="gpus is 9999, but there"):
+        with pytest.raises(HardwareError, match="gpus is 9999, but this machine"):
             count_processes("9999", "auto")
 
 
