@@ -198,6 +198,7 @@ class DLFit(Door):
         told = [
             f"{patches:,} patches ({batches:,} batches) an epoch from {_names(scans, train)}",
             f"Validation on {sum(sizes[i] for i in validation):,} patches from {_names(scans, validation)}",
+            f"{self.panel.options['dry_run'].field.label} tells time, RAM and disk.",
             *pair_notes(self.facts),
         ]
         return "\n".join(told)
