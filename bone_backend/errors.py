@@ -53,7 +53,7 @@ class PackageError(BoneError):
     """A Python package is missing or unsuitable; the text names the command that installs it."""
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 (no fault)
     """The user asked to stop. Not a fault: what was reached is kept.
 
     result: what the stopped task reached, as a plain dictionary, if it kept anything.

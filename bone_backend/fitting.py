@@ -2,7 +2,8 @@
 
 In:  FitOptions.
 Out: a run folder with the model file, the scores of every epoch, the log and the record; a FitResult.
-Told once, in the order in which things happen. Memory holds the network and the patches in flight, never a scan.
+Told once, in the order in which things happen. Memory holds the network and the patches in flight, never a
+scan.
 """
 
 from __future__ import annotations
@@ -95,28 +96,28 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
 
 
 def rehearse(options: FitOptions, *, progress: Progress = silent) -> Preflight:
-    """What a fit with these options would take: everything up to the first step, which is measured and forgotten.
+    """What a fit with these options would take: its first step is measured and forgotten.
 
     Nothing stays but statistics and conversions of the scans in the cache, which the fit then finds.
     """
-    with tempfile.TemporaryDirectory(prefix="bone-dry-run-") as folder:
-        with _begin(options, progress, folder=Path(folder)) as keeper:
-            keeper.resume_if_asked()
-            found = _preflight(options, keeper, progress)
-    return found
+    with (
+        tempfile.TemporaryDirectory(prefix="bone-dry-run-") as folder,
+        _begin(options, progress, folder=Path(folder)) as keeper,
+    ):
+        keeper.resume_if_asked()
+        return _preflight(options, keeper, progress)
 
 
 def rescore(run_folder: Path, *, progress: Progress = silent) -> float:
-    """Validation mIoU of the best model of a finished run, read back from its file.
-
-    What the run's table says of it.
-    """
+    """Validation mIoU of the best model of a finished run, read back from its file."""
     options = FitOptions.parse({"resume": str(run_folder)})
     (best,) = Path(run_folder).glob("*_best_epoch_*.pth")
-    with tempfile.TemporaryDirectory(prefix="bone-rescore-") as folder:
-        with _begin(options, progress, folder=Path(folder)) as keeper:
-            keeper.network.load_state_dict(model_file.load_state(best))
-            counts, _loss = keeper.training.validate(lambda _done, _figures: None)
+    with (
+        tempfile.TemporaryDirectory(prefix="bone-rescore-") as folder,
+        _begin(options, progress, folder=Path(folder)) as keeper,
+    ):
+        keeper.network.load_state_dict(model_file.load_state(best))
+        counts, _loss = keeper.training.validate(lambda _done, _figures: None)
     return metrics.mean(metrics.iou(counts))
 
 
@@ -245,7 +246,8 @@ def _check_batches(options: FitOptions, training: Training) -> None:
     smallest = smallest_share(len(training.plan(0)), options.batch_size, size)
     if smallest < 1:
         raise OptionError(
-            f"batch_size {options.batch_size}: the batches of an epoch are smaller than the number of processes, "
+            f"batch_size {options.batch_size}: the batches of an epoch are smaller than the number of "
+            "processes, "
             f"{size}. Use a larger batch_size, or fewer gpus."
         )
     faults = catalogue.check(
@@ -335,7 +337,7 @@ def _stride(options: FitOptions) -> tuple[tuple[int, int, int], ...] | None:
 
 
 def _measure(options: FitOptions, pairs: list[OpenPair], progress: Progress) -> list[Statistics]:
-    """Statistics of every scan, counted by the worker (or taken from an earlier count of the unchanged scan)."""
+    """Statistics of every scan, counted by the worker or taken from an earlier count."""
     request = {
         "scans": [{"path": str(pair.pair.scan.absolute())} for pair in pairs],  # the worker runs elsewhere
         "voxels": options.statistics_voxels,

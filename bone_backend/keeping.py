@@ -37,7 +37,8 @@ from .training import Training
 
 log = logging.getLogger("bone.fitting")
 
-# Colours of classes that the user gave none, background first (Okabe & Ito 2008, told apart by colour-blind eyes).
+# Colours of classes that the user gave none, background first (Okabe & Ito 2008, told apart by colour-blind
+# eyes).
 COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
 
@@ -130,7 +131,7 @@ class Keeper:
         )
 
     def resume_if_asked(self) -> None:
-        """Go on from the checkpoint of the run folder, or from the start if the run broke off before the first."""
+        """Go on from the checkpoint of the run folder, or from the start if there is none yet."""
         if not self.options.resume:
             return
         with self.world.together():
@@ -138,7 +139,8 @@ class Keeper:
         place = f"{self.position.epoch}, {self.position.batches}"
         if len(set(self.world.gather(place))) > 1:
             raise OutputError(
-                f"{self.options.resume} is not the same folder on all machines; put the run where all can read it."
+                f"{self.options.resume} is not the same folder on all machines; put the run where all can "
+                "read it."
             )
 
     def _resume(self, path: Path) -> None:
@@ -159,7 +161,7 @@ class Keeper:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Write where the fit stands, unless gradients are still being gathered (an earlier checkpoint then stays)."""
+        """Write where the fit stands, unless gradients are still being gathered."""
         step = self.training.step
         if step.has_gathered:
             return

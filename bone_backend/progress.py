@@ -17,7 +17,9 @@ from .errors import Cancelled
 class Progress(Protocol):
     """Called as progress(step, steps, message, figures); raises Cancelled when a stop was asked for."""
 
-    def __call__(self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /) -> None: ...
+    def __call__(
+        self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
+    ) -> None: ...
 
 
 def silent(step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /) -> None:
@@ -41,7 +43,9 @@ class Recorder:
     stop_after: int | None = None
     reports: list[Report] = field(default_factory=list)
 
-    def __call__(self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /) -> None:
+    def __call__(
+        self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
+    ) -> None:
         self.reports.append(Report(step, steps, message, dict(figures or {})))
         if self.stop_after is not None and len(self.reports) >= self.stop_after:
             raise Cancelled(message)
@@ -62,6 +66,8 @@ class Part:
     share: int
     steps: int
 
-    def __call__(self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /) -> None:
+    def __call__(
+        self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
+    ) -> None:
         done = self.first + self.share * step // max(steps, 1)
         self.whole(done, self.steps, message, figures)

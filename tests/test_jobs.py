@@ -206,7 +206,7 @@ def test_a_crash_is_told_with_exit_code_and_the_last_words(how, words):
 def test_an_unknown_command_is_refused_before_anything_starts():
     with pytest.raises(OptionError, match=r"no command 'fitt'; there are statistics, fit"):
         run_in_worker("fitt", {}, python=Path("/nowhere"))
-    assert set(COMMANDS) == {"statistics", "fit", "predict", "iou"}
+    assert set(COMMANDS) == {"statistics", "fit", "predict", "iou", "export"}
 
 
 def test_a_missing_interpreter_is_told_with_the_command_that_installs_it(tmp_path):

@@ -132,7 +132,8 @@ def determinism(wanted: bool) -> Iterator[None]:
         if "deterministic" not in str(error):
             raise
         raise HardwareError(
-            f"reproducible is on, but this network needs a computation that has no repeatable form on this device ({error}). "
+            "reproducible is on, but this network needs a computation that has no repeatable form on this "
+            f"device ({error}). "
             "Choose another architecture, device cpu, or switch reproducible off."
         ) from error
     finally:

@@ -23,7 +23,10 @@ def made(tmp_path, dtypes=(np.uint8, np.uint16)):
     return [pair(rng, shape, dtype, tmp_path) for shape, dtype in zip(shapes, dtypes, strict=True)]
 
 
-def epoch(pairs, patch=PatchShape(1, 32, 32), **more):
+SLICE_PATCH = PatchShape(1, 32, 32)
+
+
+def epoch(pairs, patch=SLICE_PATCH, **more):
     extents = [Extent(*scan.shape) for scan, _, _ in pairs]
     return draw_plan(
         extents,

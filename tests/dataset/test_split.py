@@ -26,7 +26,8 @@ def test_scans_of_one_subject_stay_together():
     subjects = ["mouse 1", "mouse 1", "mouse 2", "mouse 3", "mouse 3"]
     for seed in range(20):
         train, _ = split_scans([10] * 5, 0.6, seed=seed, subjects=subjects)
-        assert ((0 in train) == (1 in train)) and ((3 in train) == (4 in train))
+        assert (0 in train) == (1 in train)
+        assert (3 in train) == (4 in train)
 
 
 def test_one_subject_cannot_be_split():
