@@ -1,4 +1,4 @@
-"""Does the paper's baseline (U-Net, resnet18) learn the phantom? Its validation mIoU, and that of other seeds.
+"""Does the paper's baseline (U-Net, resnet18) learn the phantom? mIoU in validation, and of other seeds.
 
 In:  --epochs, --size. Run as: python -m benchmarks.phantom
 Out: a table; exit status 1 below .95.
