@@ -63,7 +63,7 @@ def trial(
                 "scan": pairs[0][0],
                 "model": found.model,
                 "output": run / "labels",
-                "chunk_size": 64,
+                "chunk_size": 128,
                 "chunk_depth": 32,
             }
         )
