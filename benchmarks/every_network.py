@@ -35,7 +35,7 @@ def trial(
     """A row of the table, and whether the scores agree."""
     began = time.monotonic()
     encoder = backbone(architecture, mode)
-    patch = 32 if mode == "3D" else max(32, catalogue.minimum_size(architecture, encoder))
+    patch = max(32, catalogue.minimum_size(architecture, encoder))
     run = folder / f"{architecture}_{mode}"
     multiple = catalogue.size_multiples(architecture, encoder, mode)[0]
     chosen = {
@@ -85,7 +85,7 @@ def run_all(folder: Path, modes: tuple[str, ...], only: str | None = None) -> tu
     """All rows, and whether all scores agree."""
     pairs = []
     for seed in range(2):
-        write(folder / f"phantom_{seed}", Phantom(shape=(32, 64, 64), seed=seed))
+        write(folder / f"phantom_{seed}", Phantom(shape=(32, 128, 128), seed=seed))
         pairs.append((folder / f"phantom_{seed}" / "scan", folder / f"phantom_{seed}" / "mask"))
     rows, agree = [], True
     for mode in modes:
