@@ -24,10 +24,10 @@ from bone_backend.dataset.statistics import measure
 from bone_backend.volumes.volume import open_volume, save
 
 SKULLS = ("c57bl6", "balb", "dba2")
-# Label 2 is a handful of voxels in a skull: bone against the rest. A split of .73 validates on a skull.
+# Label 2 is a handful of voxels in a skull: bone against the rest.
 FIT = [
-    *("--patch-size", "32", "--patches-per-tile", "8", "--batch-size", "32", "--epochs", "12"),
-    *("--max-patch-overlap", "0.5", "--map-labels", "2:0", "--train-split", "0.73"),
+    *("--patch-size", "32", "--patches-per-tile", "6", "--batch-size", "32", "--epochs", "12"),
+    *("--max-patch-overlap", "0.5", "--map-labels", "2:0"),
     *("--brightness-probability", "0.2", "--contrast-probability", "0.2"),
 ]
 FIT_TRABECULAR = ["--patch-size", "64", "--patches-per-tile", "8", "--batch-size", "32", "--epochs", "8"]
