@@ -35,7 +35,7 @@ def trial(
     """A row of the table, and whether the scores agree."""
     began = time.monotonic()
     encoder = backbone(architecture, mode)
-    patch = max(32, catalogue.minimum_size(architecture, encoder))
+    patch = max(32, catalogue.minimum_size(architecture, encoder, mode))
     run = folder / f"{architecture}_{mode}"
     multiple = catalogue.size_multiples(architecture, encoder, mode)[0]
     chosen = {

@@ -203,9 +203,10 @@ def size_multiple(architecture: str, backbone: str) -> int:
     return size_multiples(architecture, backbone)[1]
 
 
-def minimum_size(architecture: str, backbone: str) -> int:
-    """Smallest edge of a 2D patch or chunk, in pixels."""
-    return find_architecture(architecture).minimum or size_multiple(architecture, backbone)
+def minimum_size(architecture: str, backbone: str, mode: str = "2D") -> int:
+    """Smallest y or x edge of a patch or chunk, in pixels; our 3D forms need no more than the multiple."""
+    least = find_architecture(architecture).minimum if mode != "3D" else None
+    return least or max(size_multiples(architecture, backbone, mode)[1:])
 
 
 def parse_stride(text: str | Sequence[Sequence[int]]) -> tuple[Triple, ...]:
@@ -295,10 +296,11 @@ def _patch_faults(
     pair = f"{network.title} with {backbone}"
     if patch_size is not None:
         edge = max(multiples[1:])
-        least = network.minimum if network.minimum and mode != "3D" else edge
-        faults += _size_faults("patch_size", patch_size, edge, least, pair)
+        least = max(edge, minimum_size(network.title, backbone, mode))
+        faults += size_faults("patch_size", patch_size, edge, minimum=least, network=pair)
     if patch_depth is not None and mode == "3D":
-        faults += _size_faults("patch_depth", patch_depth, multiples[0], multiples[0], f"3D {pair}")
+        least = multiples[0]
+        faults += size_faults("patch_depth", patch_depth, least, minimum=least, network=f"3D {pair}")
     return faults
 
 
@@ -317,7 +319,9 @@ def _unknown(what: str, name: str, known: Sequence[str] | dict[str, Architecture
     return f"{what} {shown!r} is not known. Use e.g. resnet18; docs/networks.md lists all."
 
 
-def _size_faults(option: str, value: int, multiple: int, minimum: int, pair: str) -> list[str]:
+def size_faults(option: str, value: int, multiple: int, *, minimum: int, network: str) -> list[str]:
+    """What is wrong with an edge in voxels that must be a multiple and at least `minimum`: nothing or one
+    fault, with sizes to use instead."""
     if value >= minimum and value % multiple == 0:
         return []
     below, above = value // multiple * multiple, -(-value // multiple) * multiple
@@ -327,7 +331,7 @@ def _size_faults(option: str, value: int, multiple: int, minimum: int, pair: str
         use, need = f"{below} or {above}", f"a multiple of {multiple}"
         if below < minimum:
             use = str(above)
-    return [f"{option} is {value}; {pair} needs {need}. Use {use}."]
+    return [f"{option} is {value}; {network} needs {need}. Use {use}."]
 
 
 def _stride_faults(value: object) -> list[str]:

@@ -150,11 +150,11 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
     """
     multiple = model.spec.multiples
     edge = max(multiple[1:])
-    least = max(catalogue.minimum_size(model.architecture, model.backbone), edge)
+    least = max(catalogue.minimum_size(model.architecture, model.backbone, model.mode), edge)
     depth = options.chunk_depth if model.mode == "3D" else 1
     network = f"{model.mode} {model.architecture} with {model.backbone}"
-    faults = _size_faults("chunk_size", options.chunk_size, edge, minimum=least, network=network)
-    faults += _size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
+    faults = catalogue.size_faults("chunk_size", options.chunk_size, edge, minimum=least, network=network)
+    faults += catalogue.size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
     if faults:
         raise OptionError(faults)
     return layout(
@@ -191,7 +191,7 @@ def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.n
     network = network.eval().requires_grad_(False)
     is_3d = model.mode == "3D"
     depth, *edges = model.spec.multiples
-    edge = max(2 * max(edges), catalogue.minimum_size(model.architecture, model.backbone))
+    edge = max(2 * max(edges), catalogue.minimum_size(model.architecture, model.backbone, model.mode))
     example = torch.zeros((1, model.in_channels, *((2 * depth, edge, edge) if is_3d else (edge, edge))))
     fold_batch_norm(network, example)
     network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
@@ -289,15 +289,6 @@ def _check_numbers(merger: Merger, predictor: ChunkPredictor) -> None:
         "The network gives no numbers (NaN). Either the scan holds voxels that are no numbers, or the model "
         "file is damaged. Look at the scan's statistics, or try another model."
     )
-
-
-def _size_faults(option: str, value: int, multiple: int, *, minimum: int, network: str) -> list[str]:
-    if value % multiple == 0 and value >= minimum:
-        return []
-    below, above = value // multiple * multiple, -(-value // multiple) * multiple
-    use = f"{below} or {above}" if below >= minimum else f"{max(above, minimum)}"
-    need = f"a multiple of {multiple}" if value >= minimum else f"at least {minimum}"
-    return [f"{option} is {value}; {network} needs {need}. Use {use}."]
 
 
 def _holds(output: Path, other: Path) -> bool:

@@ -177,7 +177,7 @@ def _difference(
 
 def _example_sizes(spec: NetworkSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Two sizes ([z,] y, x) that the network takes, no two sides equal."""
-    least = catalogue.minimum_size(spec.architecture, spec.backbone)
+    least = catalogue.minimum_size(spec.architecture, spec.backbone, spec.mode)
     z, y, x = spec.multiples
     low = tuple(-(-least // step) * step for step in (y, x))
     first, second = (low[0] + y, low[1] + 2 * x), (low[0] + 3 * y, low[1] + x)
@@ -188,7 +188,8 @@ def _patch_size(header: ModelHeader) -> tuple[int, ...]:
     """The size of the patches that the network was fitted with, or the smallest one."""
     edge = header.metadata.get("patch_size")
     if type(edge) is not int or not 0 < edge <= 4096 or edge % max(header.spec.multiples[1:]):
-        edge = max(catalogue.minimum_size(header.architecture, header.backbone), *header.spec.multiples[1:])
+        least = catalogue.minimum_size(header.architecture, header.backbone, header.mode)
+        edge = max(least, *header.spec.multiples[1:])
     if header.mode != "3D":
         return (edge, edge)
     depth = header.metadata.get("patch_depth")

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.encoders._efficientnet import Conv2dStaticSamePadding
 from torch import Tensor, nn
@@ -127,7 +128,30 @@ def to_hwd(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.permute(0, 1, 3, 4, 2) if value.ndim == 5 else value for name, value in state.items()}
 
 
-class PaddedConv3d(nn.Conv3d):
+class Conv3d(nn.Conv3d):
+    """A convolution that is computed in float32 where the CPU's kernel for bf16 is known to be wrong.
+
+    One input channel and one slice: it reads memory that nobody wrote (torch 2.15, channels_last_3d, AMD Zen
+    4; seen in PAN's pyramid). One output column of a strided convolution: wrong sums on processors with AMX
+    (pytorch issue 169688; not tried here).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channel, z, y, x) -> the same, convolved."""
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or not self._is_unsafe(x):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+    def _is_unsafe(self, x: Tensor) -> bool:
+        if self.in_channels == 1 and x.shape[2] == 1:
+            return True
+        reach = self.dilation[2] * (self.kernel_size[2] - 1) + self.stride[2]  # up to here one column
+        padding = 0 if isinstance(self.padding, str) else self.padding[2]
+        return self.stride[2] > 1 and x.shape[4] + 2 * padding <= reach
+
+
+class PaddedConv3d(Conv3d):
     """EfficientNet's convolution with its fixed, possibly lopsided padding."""
 
     static_padding: nn.Module
@@ -191,7 +215,7 @@ def _fill(made: nn.Conv3d | nn.ConvTranspose3d, source: nn.Conv2d | nn.ConvTrans
 
 
 def _convolution(
-    source: nn.Conv2d, depth: Depth, make: Callable[..., nn.Conv3d] = nn.Conv3d, padding: Pair | None = None
+    source: nn.Conv2d, depth: Depth, make: Callable[..., nn.Conv3d] = Conv3d, padding: Pair | None = None
 ) -> nn.Module:
     made = make(
         source.in_channels,

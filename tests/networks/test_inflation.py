@@ -13,6 +13,7 @@ from bone_backend.errors import OptionError
 from bone_backend.networks.build import NetworkSpec, build_2d, build_network
 from bone_backend.networks.decoders3d import Depth, _attend
 from bone_backend.networks.inflation import (
+    Conv3d,
     PaddedAverage3d,
     from_hwd,
     inflate,
@@ -239,3 +240,44 @@ def test_published_upsampling_differs_at_the_edges_only_by_its_alignment():
     assert build_network(spec).segmentation_head[1].align_corners is True
     published = NetworkSpec("PSPNet", "resnet18", "3D", align_corners=False)
     assert build_network(published).segmentation_head[1].align_corners is False
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (1, 8, 8)])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_a_convolution_of_one_channel_and_one_slice_is_right_in_bf16(size, kernel):
+    convolution = Conv3d(1, 8, kernel, padding=kernel // 2).to(memory_format=torch.channels_last_3d)
+    x = torch.randn(4, 1, *size).to(memory_format=torch.channels_last_3d)
+    for _ in range(5):
+        dirt = [torch.full((2**power,), 3e10) for power in range(4, 16)]
+        del dirt  # memory that a kernel may read although nobody wrote it
+        with torch.autocast("cpu", torch.bfloat16):
+            found = convolution(x)
+        torch.testing.assert_close(found.float(), convolution(x), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("width", "stride", "channels", "expected"),
+    [
+        (2, 2, 4, torch.float32),  # one output column of a strided convolution
+        (4, 2, 4, torch.bfloat16),
+        (2, 1, 4, torch.bfloat16),
+        (8, 1, 1, torch.bfloat16),
+    ],
+)
+def test_only_unsafe_convolutions_leave_bf16(width, stride, channels, expected):
+    convolution = Conv3d(channels, 2, 3, padding=1, stride=stride)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert convolution(torch.randn(1, channels, 2, width, width)).dtype == expected
+
+
+def test_3d_pan_learns_with_patches_of_one_feature_voxel():
+    torch.manual_seed(0)
+    network = build_network(NetworkSpec("PAN", "resnet18", "3D", 1, 2)).to(
+        memory_format=torch.channels_last_3d
+    )
+    for _ in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            network(torch.randn(4, 1, 16, 32, 32)).float().square().mean().backward()
+    states = network.state_dict()
+    largest = max(states[name].abs().max().item() for name in states if name.endswith("running_var"))
+    assert largest < 1e6
