@@ -473,6 +473,14 @@ class FitOptions(Options):
         label="Precision",
         help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
     )
+    compile: bool = option(
+        False,
+        group="Machine",
+        label="Compile",
+        advanced=True,
+        help="Compile the network with torch.compile at the first steps: a minute or more at the start, "
+        "faster steps on a GPU, no gain on a CPU. Needs a C++ compiler; on a GPU Triton too.",
+    )
     loader_threads: Annotated[int, Field(ge=1, le=64)] = option(
         2,
         group="Machine",
@@ -588,6 +596,9 @@ class FitOptions(Options):
         if self.gpus != "all" and int(self.gpus) > self.batch_size:
             told = f"gpus is {self.gpus}, but batch_size is {self.batch_size}; each takes a share of a batch."
             faults.append((("gpus", "batch_size"), told))
+        if self.compile and self.reproducible:
+            told = "compile and reproducible are both on; compiled code is not promised to repeat its bits."
+            faults.append((("compile", "reproducible"), f"{told} Leave one out."))
         return faults
 
     def _augmentation_faults(self) -> list[tuple[tuple[str, ...], str]]:

@@ -33,7 +33,7 @@ from .keeping import FitResult, Keeper
 from .monitor import Monitor
 from .networks import model_file
 from .networks.build import NetworkSpec, build_network
-from .networks.device import choose_precision, describe, determinism
+from .networks.device import choose_precision, compile_network, describe, determinism
 from .networks.distributed import World, count_processes, join, smallest_share
 from .networks.losses import build_loss
 from .networks.optimization import build_optimizer
@@ -81,6 +81,9 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
         try:
             keeper.resume_if_asked()
             _preflight(options, keeper, progress).log()
+            if options.compile:
+                log.info("Compiling the network: the first steps take longer than the figures above say.")
+                compile_network(training.step.network, training.device)
             outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
             keeper.finish(outcome)
             report.write(keeper, progress)

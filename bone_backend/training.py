@@ -276,7 +276,8 @@ class Training:
 
         is_shared: with other processes, which wait for this one; then a stop is for the end of the step.
         """
-        if self.device.type != "cpu" or (is_shared and self.world.size > 1):
+        is_whole = self.options.compile and is_shared  # compiled code cannot be entered
+        if self.device.type != "cpu" or is_whole or (is_shared and self.world.size > 1):
             yield
             return
         network, looked = self.step.network, [time.monotonic()]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bone_backend.errors import ScanError
-from bone_backend.fitting import fit
+from bone_backend.errors import HardwareError, OptionError, ScanError
+from bone_backend.fitting import fit, rescore
 from bone_backend.networks.model_file import weights_sha256
 from bone_backend.options import FitOptions
 from bone_backend.transform_table import TRANSFORMS
@@ -39,7 +39,7 @@ def pairs(tmp_path_factory):
     return made
 
 
-def run(pairs, output, **changes):
+def options(pairs, output, **changes):
     values = {
         "pairs": pairs,
         "output": output,
@@ -53,7 +53,11 @@ def run(pairs, output, **changes):
         "train_split": 0.6,
         "reproducible": True,
     }
-    fit(FitOptions.parse(values | changes))
+    return values | changes
+
+
+def run(pairs, output, **changes):
+    fit(FitOptions.parse(options(pairs, output, **changes)))
     state = torch.load(output / "checkpoint.pth", weights_only=True)["network"]
     return weights_sha256(state), json.loads((output / "split.json").read_text(encoding="utf-8"))
 
@@ -89,3 +93,28 @@ def test_a_scan_without_labels_cannot_be_validated_on_when_empty_tiles_are_skipp
     some = [pairs[0], (pairs[1][0], tmp_path / "empty.tif")]
     with pytest.raises(ScanError, match="No tile is left"):
         run(some, tmp_path / "run", empty_tiles="skip everywhere")
+
+
+def test_a_compiled_network_learns_what_the_plain_one_does(pairs, tmp_path, monkeypatch):
+    """The graph is captured as in a real compilation; writing and building C++ would take minutes."""
+    capture = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: capture(self, backend="eager"))
+    plain = fit(FitOptions.parse(options(pairs, tmp_path / "plain", reproducible=False)))
+    compiled = fit(FitOptions.parse(options(pairs, tmp_path / "compiled", reproducible=False, compile=True)))
+    assert "Compiling the network" in (tmp_path / "compiled" / "log.txt").read_text(encoding="utf-8")
+    assert compiled.best_val_iou == pytest.approx(plain.best_val_iou, abs=1e-3)
+    assert rescore(tmp_path / "compiled") == pytest.approx(compiled.best_val_iou, abs=1e-6)
+
+
+def test_where_nothing_can_be_compiled_the_user_is_told(pairs, tmp_path, monkeypatch):
+    def fail(*_args, **_kwargs):
+        raise RuntimeError("no compiler was found")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: self.register_forward_pre_hook(fail))
+    with pytest.raises(HardwareError, match=r"no compiler was found.*Leave compile out"):
+        fit(FitOptions.parse(options(pairs, tmp_path / "run", reproducible=False, compile=True)))
+
+
+def test_compiled_code_is_not_promised_to_repeat_its_bits(pairs, tmp_path):
+    with pytest.raises(OptionError, match="compile and reproducible"):
+        FitOptions.parse(options(pairs, tmp_path / "run", compile=True))

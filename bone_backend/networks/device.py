@@ -107,6 +107,24 @@ def describe(device: torch.device, precision: torch.dtype | None) -> str:
     return f"{name}, {next(word for word, dtype in DTYPES.items() if dtype == precision)}"
 
 
+def compile_network(network: torch.nn.Module, device: torch.device) -> None:
+    """Have the network compiled when it is called next; its weights and their names stay.
+
+    Raises HardwareError where torch.compile does not work on this machine, as tried on a small convolution.
+    """
+    trial = torch.nn.Conv2d(1, 1, 3).to(device)
+    trial.compile()
+    try:
+        trial(torch.zeros(1, 1, 8, 8, device=device))
+    except Exception as error:  # whatever the compilers raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise HardwareError(
+            f"compile is on, but torch.compile does not work here ({reason}). It needs a C++ compiler, and "
+            "Triton on a GPU. Leave compile out."
+        ) from error
+    network.compile()
+
+
 @contextlib.contextmanager
 def determinism(wanted: bool) -> Iterator[None]:
     """Use only kernels that give the same bits every time, for as long as the context lasts.

@@ -12,6 +12,7 @@ from bone_backend.errors import HardwareError
 from bone_backend.networks.device import (
     choose_device,
     choose_precision,
+    compile_network,
     cpu_has_bf16,
     describe,
     free_bytes,
@@ -92,3 +93,14 @@ def test_free_memory_is_a_plausible_number_of_bytes():
 def test_the_description_names_device_and_precision():
     assert describe(CPU, None) == "CPU, fp32"
     assert describe(CPU, torch.bfloat16) == "CPU, bf16"
+
+
+@pytest.mark.slow
+def test_compiled_layers_compute_the_same_under_the_same_names():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())
+    names, x = list(network.state_dict()), torch.randn(2, 1, 8, 8)
+    expected = network.eval()(x)
+    compile_network(network, torch.device("cpu"))
+    torch.testing.assert_close(network(x), expected)
+    assert list(network.state_dict()) == names
