@@ -74,8 +74,15 @@ class FitOptions(Options):
         group="Data",
         label="Train/validation split",
         help="Share of the patches that is used for training; whole scans (or subjects) are dealt out as "
-        "close to it as "
-        "possible, at least one to each side.",
+        "close to it as possible, at least one to each side. Not used where validation_pairs are named.",
+    )
+    validation_pairs: tuple[Annotated[int, Field(ge=1)], ...] = option(
+        (),
+        metavar="NUMBER",
+        group="Data",
+        label="Validation pairs",
+        help="Numbers of the pairs to validate on, counted from 1 in the order in which the pairs are given; "
+        "all others train. Name scans like those that you will label. None: train_split decides.",
     )
     # --- output
     output: UserPath = option(
@@ -586,7 +593,7 @@ class FitOptions(Options):
                     f"fit into a tile.",
                 )
             )
-        return faults + self._augmentation_faults() + self._machine_faults()
+        return faults + self._validation_faults() + self._augmentation_faults() + self._machine_faults()
 
     def _machine_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults: list[tuple[tuple[str, ...], str]] = []
@@ -633,6 +640,22 @@ class FitOptions(Options):
         elif self.scan_weights and not any(self.scan_weights):
             faults.append((("scan_weights",), "scan_weights are all 0; at least one scan must be visited."))
         return faults
+
+    def _validation_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        chosen, count = set(self.validation_pairs), len(self.pairs)
+        names = ("validation_pairs", "pairs")
+        if beyond := sorted(number for number in chosen if number > count):
+            return [(names, f"validation_pairs names {beyond}, but there are {count} pairs.")]
+        if chosen and len(chosen) == count:
+            return [(names, "validation_pairs names all pairs; leave at least one for training.")]
+        subjects = [
+            {pair.subject for number, pair in enumerate(self.pairs, start=1) if (number in chosen) is side}
+            for side in (True, False)
+        ]
+        if both := sorted(subjects[0] & subjects[1] - {None}):
+            told = f"validation_pairs has scans of {', '.join(both)} on both sides"
+            return [(names, f"{told}; scans of one subject go to training or to validation together.")]
+        return []
 
 
 # What may differ from the run that is resumed: nothing that the result depends on but its length.

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bone_backend.errors import BoneError, Cancelled, FittingError, HardwareError, OutputError
-from bone_backend.fitting import fit, rescore
+from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.networks import model_file
 from bone_backend.options import FitOptions, dump
 from bone_backend.progress import Recorder
@@ -67,6 +67,14 @@ def whole(pairs, tmp_path_factory):
     recorder = Recorder()
     result = fit(options(pairs, run, epochs=3), progress=recorder)
     return run, result, recorder
+
+
+@pytest.mark.parametrize("named", [[1], [3, 2]])
+def test_the_pairs_that_are_named_are_validated_on_and_the_others_train(pairs, tmp_path, named):
+    found = rehearse(options(pairs, tmp_path / "run", validation_pairs=named))
+    assert found.validation_scans == tuple(f"scan_{number - 1}" for number in sorted(named))
+    others = sorted({1, 2, 3} - set(named))
+    assert found.training_scans == tuple(f"scan_{number - 1}" for number in others)
 
 
 def test_every_epoch_is_in_the_table_and_the_best_is_the_best(whole):
