@@ -32,6 +32,8 @@ FIT = [
     *("--normalization", "tissue", "--foreground-share", "0.7"),
     *("--brightness-probability", "0.2", "--contrast-probability", "0.2"),
 ]
+# Patches of 32 px that mostly hold bone look unlike whole slices: chunks near their size label better.
+PREDICT = ["--chunk-size", "64", "--chunk-overlap", "0.5"]
 FIT_TRABECULAR = ["--patch-size", "64", "--patches-per-tile", "8", "--batch-size", "32", "--epochs", "8"]
 
 
@@ -52,12 +54,18 @@ def otsu_iou(scan: Path, mask: Path) -> float:
 
 
 def trial(
-    folder: Path, name: str, *, pairs: list[tuple[Path, Path]], test: tuple[Path, Path], settings: list[str]
+    folder: Path,
+    name: str,
+    *,
+    pairs: list[tuple[Path, Path]],
+    test: tuple[Path, Path],
+    fitting: list[str],
+    predicting: list[str],
 ) -> list[str]:
     run, labels = folder / f"run_{name}", folder / f"labels_{name}"
     words = [word for pair in pairs for word in ("--pair", *pair)]
-    fitted = bone("fit", *words, "--output", run, "--name", "real", *settings)
-    predicted = bone("predict", test[0], "--model", fitted["model"], "--output", labels)
+    fitted = bone("fit", *words, "--output", run, "--name", "real", *fitting)
+    predicted = bone("predict", test[0], "--model", fitted["model"], "--output", labels, *predicting)
     scores = bone("iou", test[1], labels)
     seconds = fitted["seconds"] + predicted["seconds"]
     peak = max(fitted["peak_ram_gib"], predicted["peak_ram_gib"])
@@ -71,7 +79,8 @@ def skulls(folder: Path, data: Path) -> list[list[str]]:
 
     names = [f"mouse_skull_{strain}" for strain in SKULLS]
     pairs = [*map(pair, names), pair("mouse_femur")]
-    return [trial(folder, "mouse skull", pairs=pairs, test=pair("mouse_skull_cast"), settings=FIT)]
+    test = pair("mouse_skull_cast")
+    return [trial(folder, "mouse skull", pairs=pairs, test=test, fitting=FIT, predicting=PREDICT)]
 
 
 def trabecular(folder: Path, data: Path) -> list[list[str]]:
@@ -88,9 +97,9 @@ def trabecular(folder: Path, data: Path) -> list[list[str]]:
     rows = []
     for test, source in (("second", "first"), ("first", "second")):
         halves = halve(folder, source, parts[source])
-        rows.append(
-            trial(folder, f"trabecular, {test} part", pairs=halves, test=parts[test], settings=FIT_TRABECULAR)
-        )
+        name = f"trabecular, {test} part"
+        found = trial(folder, name, pairs=halves, test=parts[test], fitting=FIT_TRABECULAR, predicting=[])
+        rows.append(found)
     return rows
 
 

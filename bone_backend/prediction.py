@@ -44,6 +44,7 @@ log = logging.getLogger("bone.prediction")
 
 STATISTICS_SHARE = 5  # per cent of the progress
 LOOK_S = 0.2  # between two looks for a stop
+WIDE = 4  # chunks that are so many times as wide as the patches of the fit deserve a word
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
         groups, merger = plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
         log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
+        _advise(model, chunks)
         labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         with create(options.output, header, overwrite=options.overwrite) as output:
             label(scan, output, predictor, groups=groups, merger=merger, numbers=numbers, progress=labelling)
@@ -164,6 +166,19 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
         multiple=(multiple[0], edge, edge),
         minimum=(multiple[0], least, least),
     )
+
+
+def _advise(model: model_file.ModelHeader, chunks: Layout) -> None:
+    """Say so where the network sees far more of a slice at a time than it did in fitting."""
+    patch, chunk = model.metadata.get("patch_size"), max(chunks.size[1:])
+    if type(patch) is int and 0 < patch * WIDE < chunk:
+        log.info(
+            "The model was fitted on patches of %d px and now sees chunks of %d px. If the labels are poor, "
+            "try --chunk-size %d --chunk-overlap 0.5.",
+            patch,
+            chunk,
+            2 * patch,
+        )
 
 
 def measure(scan: Path, model: model_file.ModelHeader, *, progress: Progress) -> Normalisation:

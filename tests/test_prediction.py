@@ -296,6 +296,14 @@ def test_chunks_that_the_network_cannot_take_are_refused_with_the_next_sizes(sca
         predict(options(scan, model, tmp_path / "labels", chunk_size=100))
 
 
+@pytest.mark.parametrize(("patch", "is_told"), [(16, True), (32, False)])
+def test_chunks_far_wider_than_the_patches_of_the_fit_are_told(scan, tmp_path, caplog, patch, is_told):
+    caplog.set_level("INFO")
+    model = make_model(tmp_path / "model.pth", patch_size=patch)
+    predict(options(scan, model, tmp_path / "labels", chunk_size=96))
+    assert ("try --chunk-size 32" in caplog.text) is is_told
+
+
 def test_a_scan_of_another_number_type_is_refused(model, tmp_path):
     np.save(tmp_path / "scan.npy", np.zeros((2, 64, 64), np.float64))
     with pytest.raises(ScanError, match="float64; BONe takes uint8"):
