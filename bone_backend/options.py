@@ -84,6 +84,14 @@ class PredictOptions(Options):
         label="Confidence threshold",
         help="Voxels whose highest class probability is below this become background.",
     )
+    normalization: Literal["ZScore", "minMax", "percentiles", "tissue"] | None = option(
+        None,
+        group="Labels",
+        label="Normalization",
+        advanced=True,
+        help="Of the grey values, for an older model file that does not say how it was fitted; none: what "
+        "the model file says.",
+    )
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = option(
         None,
         group="Machine",

@@ -92,7 +92,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
-        numbers = measure(options.scan, model, progress=counting)
+        numbers = measure(options, model, progress=counting)
         network = load_network(model, device)
         predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
         groups, merger = plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
@@ -126,18 +126,14 @@ def predict_job(options: dict[str, Any], progress: Progress = silent) -> dict[st
 def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) -> None:
     """Refuse what cannot end well, before any work.
 
-    Raises ScanError, ModelFileError or OutputError.
+    Raises ScanError, ModelFileError, OptionError or OutputError.
     """
     if scan.header.dtype.name not in SCAN_DTYPES:
         allowed = ", ".join(SCAN_DTYPES)
         raise ScanError(
             f"{options.scan}: its voxels are {scan.header.dtype}; BONe takes {allowed}. Convert it."
         )
-    if model.metadata.get("normalization") not in NORMALISATIONS:
-        raise ModelFileError(
-            f"{options.model.name} does not say 'normalization', so it is unknown which grey values its "
-            f"network expects. It was one of {', '.join(NORMALISATIONS)} when it was fitted."
-        )
+    _normalisation_mode(options, model)
     for name, other in (("scan", options.scan), ("model file", options.model)):
         if _holds(options.output, other):
             raise OutputError(
@@ -181,12 +177,31 @@ def _advise(model: model_file.ModelHeader, chunks: Layout) -> None:
         )
 
 
-def measure(scan: Path, model: model_file.ModelHeader, *, progress: Progress) -> Normalisation:
+def _normalisation_mode(options: PredictOptions, model: model_file.ModelHeader) -> str:
+    """Which normalisation the network was fitted with, as its file says, or else the user."""
+    told, asked = model.metadata.get("normalization"), options.normalization
+    if told in NORMALISATIONS:
+        if asked not in (None, told):
+            raise OptionError(
+                f"normalization is {asked}, but {options.model.name} says that it was fitted with {told}. "
+                "Leave it out."
+            )
+        return str(told)
+    if asked is None:
+        raise ModelFileError(
+            f"{options.model.name} does not say 'normalization', so it is unknown which grey values its "
+            f"network expects. If you know it, say --normalization {'|'.join(NORMALISATIONS)}."
+        )
+    return asked
+
+
+def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress: Progress) -> Normalisation:
     """How the network wants the greys of this scan, from its statistics, counted by the worker."""
-    path = str(scan.absolute())  # the worker runs in a folder of its own
+    path = str(options.scan.absolute())  # the worker runs in a folder of its own
     request = {"scans": [{"path": path}], "voxels": model.bone.get("statistics_voxels", "nonzero")}
     answer = jobs.run_in_worker("statistics", request, progress=progress)
-    return normalisation(model.metadata["normalization"], Statistics.from_dict(answer["scans"][0]))
+    found = Statistics.from_dict(answer["scans"][0])
+    return normalisation(_normalisation_mode(options, model), found)
 
 
 def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.nn.Module:

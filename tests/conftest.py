@@ -28,3 +28,18 @@ def real_scans() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the real scans of ../shared/data are not here")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory) -> list[tuple[str, str]]:
+    """Three small phantoms of different shapes and their masks, as TIFF folders; not to be changed."""
+    from bone_backend.volumes.volume import save
+    from mocks.scans import Phantom
+
+    folder, made = tmp_path_factory.mktemp("pairs"), []
+    for number, shape in enumerate([(9, 64, 48), (8, 48, 64), (10, 48, 48)]):
+        grey, labels = Phantom(shape=shape, seed=number).slab(0, shape[0])
+        for kind, array in (("scan", grey), ("mask", labels)):
+            save(folder / f"{kind}_{number}", array, voxel_size=(20.0, 20.0, 20.0))
+        made.append((str(folder / f"scan_{number}"), str(folder / f"mask_{number}")))
+    return made

@@ -22,18 +22,6 @@ from mocks.scans import Phantom
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    made = []
-    for number, shape in enumerate([(9, 64, 48), (8, 48, 64), (10, 48, 48)]):
-        grey, labels = Phantom(shape=shape, seed=number).slab(0, shape[0])
-        for kind, array in (("scan", grey), ("mask", labels)):
-            save(folder / f"{kind}_{number}", array, voxel_size=(20.0, 20.0, 20.0))
-        made.append((str(folder / f"scan_{number}"), str(folder / f"mask_{number}")))
-    return made
-
-
 def options(pairs, output, **changes):
     values = {
         "pairs": pairs,

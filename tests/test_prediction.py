@@ -312,8 +312,18 @@ def test_a_scan_of_another_number_type_is_refused(model, tmp_path):
 
 def test_a_model_that_does_not_say_its_normalisation_is_refused(scan, tmp_path):
     model = make_model(tmp_path / "old.pth", normalization=None)
-    with pytest.raises(ModelFileError, match="does not say 'normalization'"):
+    with pytest.raises(ModelFileError, match=r"does not say 'normalization'.*--normalization ZScore\|"):
         predict(options(scan, model, tmp_path / "labels"))
+
+
+def test_the_user_can_say_what_an_older_model_file_does_not(scan, tmp_path):
+    told = make_model(tmp_path / "new.pth", normalization="minMax")
+    older = make_model(tmp_path / "old.pth", normalization=None)
+    predict(options(scan, told, tmp_path / "expected"))
+    predict(options(scan, older, tmp_path / "found", normalization="minMax"))
+    assert np.array_equal(read(tmp_path / "found"), read(tmp_path / "expected"))
+    with pytest.raises(OptionError, match="says that it was fitted with minMax"):
+        predict(options(scan, told, tmp_path / "other", normalization="ZScore"))
 
 
 def test_labels_never_replace_the_scan_or_the_model(scan, model, tmp_path):

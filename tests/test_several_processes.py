@@ -25,8 +25,6 @@ from bone_backend.networks.distributed import World
 from bone_backend.options import FitOptions, dump
 from bone_backend.progress import Recorder, silent
 from bone_backend.ranks import Rank
-from bone_backend.volumes.volume import save
-from mocks.scans import Phantom
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable)
@@ -134,18 +132,6 @@ def test_all_end_with_the_host(tmp_path):
 
 
 # ---- fits
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    made = []
-    for number, shape in enumerate([(9, 64, 48), (8, 48, 64), (10, 48, 48)]):
-        grey, labels = Phantom(shape=shape, seed=number).slab(0, shape[0])
-        for kind, array in (("scan", grey), ("mask", labels)):
-            save(folder / f"{kind}_{number}", array, voxel_size=(20.0, 20.0, 20.0))
-        made.append((str(folder / f"scan_{number}"), str(folder / f"mask_{number}")))
-    return made
 
 
 def options(pairs, output, **changes):
