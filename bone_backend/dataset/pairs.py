@@ -117,11 +117,17 @@ def _read_masks(
     store = cache_folder() / "store"
     sources, found = [], []
     for number, ((scan, mask), name, maker) in enumerate(zip(volumes, names, makers, strict=True)):
-        part = Part(progress, first=100 * number, share=100, steps=100 * len(volumes))
-        part(0, 1, f"Checking {name}")
-        sources.append((open_source(scan, folder=store), open_source(mask, folder=store)))
+        first, steps = 100 * number, 100 * len(volumes)
+        unpacking = [Part(progress, first=first + 20 * i, share=20, steps=steps) for i in range(2)]
+        unpacking[0](0, 1, f"Checking {name}")
+        opened = [
+            open_source(volume, folder=store, progress=part)
+            for volume, part in zip((scan, mask), unpacking, strict=True)
+        ]
+        sources.append((opened[0], opened[1]))
+        counting = Part(progress, first=first + 40, share=60, steps=steps)
         told = f"Checking the mask of {name}"
-        found.append(checks.count_labels(mask, progress=part, message=told, contents=maker))
+        found.append(checks.count_labels(mask, progress=counting, message=told, contents=maker))
     return sources, found
 
 

@@ -8,6 +8,7 @@ Uncompressed volumes are read where they are, others are converted once; memory 
 from __future__ import annotations
 
 import abc
+import contextlib
 import hashlib
 import os
 import sys
@@ -26,6 +27,7 @@ from .header import Header
 from .positional import SliceFiles
 
 _LEFT_OVER_S = 24 * 3600.0  # a half-written conversion of this age belongs to a run that was killed
+_UNUSED_S = 30 * 24 * 3600.0  # a conversion that nobody opened for so long is made anew when it is wanted
 _locks: dict[Path, threading.Lock] = {}
 _locks_lock = threading.Lock()
 
@@ -161,6 +163,7 @@ def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
             except OutputError:
                 if not path.exists():  # else another process was quicker
                     raise
+    _note_use(path)
     found = open_npy(path)
     if found.header.shape != header.shape or found.header.dtype != header.dtype:
         raise OutputError(f"{path}: is not the conversion of {header.name}. Delete it and start again.")
@@ -170,7 +173,7 @@ def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
 
 def _convert(volume: Volume, path: Path, progress: Progress) -> None:
     """Write the volume as .npy, slab by slab."""
-    _remove_left_overs(path.parent)
+    _tidy(path.parent)
     depth = volume.header.shape[0]
     with NpyWriter(path, volume.header, overwrite=True) as writer:
         for z0, z1 in volume.slabs(16 * 2**20):
@@ -179,14 +182,23 @@ def _convert(volume: Volume, path: Path, progress: Progress) -> None:
     progress(depth, depth, f"Unpacked {volume.header.name}")
 
 
-def _remove_left_overs(folder: Path) -> None:
-    """Delete conversions that a killed run left half-written."""
-    for path in folder.glob(".*.npy.*.part"):
-        try:
-            if time.time() - path.stat().st_mtime > _LEFT_OVER_S:
-                path.unlink()
-        except OSError:
-            continue
+def _note_use(path: Path) -> None:
+    """Set the file's time of access, which many file systems leave as it is when a file is read."""
+    with contextlib.suppress(OSError):  # e.g. a cache that is shared read-only
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def _tidy(folder: Path) -> None:
+    """Delete conversions that a killed run left half-written, and those that have long been unused."""
+    digits = "[0-9a-f]" * 32  # the names that `fingerprint` gives, and no file of anybody else
+    for pattern, age in ((".*.npy.*.part", _LEFT_OVER_S), (f"{digits}.npy", _UNUSED_S)):
+        for path in folder.glob(pattern):
+            try:
+                state = path.stat()
+                if time.time() - max(state.st_atime, state.st_mtime) > age:
+                    path.unlink()
+            except OSError:
+                continue
 
 
 def cache_folder() -> Path:

@@ -198,6 +198,23 @@ def test_what_a_killed_conversion_left_is_removed_after_a_day(tmp_path):
     assert new.exists()
 
 
+def test_a_conversion_is_removed_when_it_was_not_used_for_a_month(tmp_path):
+    store, month = tmp_path / "store", 31 * 24 * 3600.0
+    pages = [tmp_path / f"{name}.tif" for name in "abc"]
+    for page in pages:
+        save(page, SCAN, compression="zlib")
+    for page in pages[:2]:
+        open_source(open_volume(page), folder=store).close()
+    kept = store / "somebody.npy"
+    np.save(kept, np.zeros(3))
+    for path in store.iterdir():
+        os.utime(path, (time.time() - month, time.time() - month))
+    open_source(open_volume(pages[1]), folder=store).close()  # used again, so that it stays
+    open_source(open_volume(pages[2]), folder=store).close()
+    assert len(list(store.iterdir())) == 3
+    assert kept.exists()
+
+
 def test_threads_read_the_same_source(tmp_path):
     source = open_source(volume_of(SCAN, tmp_path, "slices"), folder=tmp_path)
     wrong = []
