@@ -127,12 +127,18 @@ def compile_network(network: torch.nn.Module, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def determinism(wanted: bool) -> Iterator[None]:
-    """Use only kernels that give the same bits every time, for as long as the context lasts.
+    """Use only kernels that give the same bits every time, for as long as the context lasts; where that is not
+    wanted, let cuDNN try which are the fastest for the patches, which are all of one size.
 
     Raises HardwareError when the network needs a kernel that has no such form on this device.
     """
     if not wanted:
-        yield
+        benchmarked = torch.backends.cudnn.benchmark
+        torch.backends.cudnn.benchmark = True
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.benchmark = benchmarked
         return
     before = (
         torch.are_deterministic_algorithms_enabled(),

@@ -15,6 +15,7 @@ from bone_backend.networks.device import (
     compile_network,
     cpu_has_bf16,
     describe,
+    determinism,
     free_bytes,
     mixed_precision,
 )
@@ -104,3 +105,12 @@ def test_compiled_layers_compute_the_same_under_the_same_names():
     compile_network(network, torch.device("cpu"))
     torch.testing.assert_close(network(x), expected)
     assert list(network.state_dict()) == names
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_kernels_are_repeatable_or_the_fastest_and_as_before_afterwards(wanted):
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    with determinism(wanted):
+        assert torch.are_deterministic_algorithms_enabled() is wanted
+        assert torch.backends.cudnn.benchmark is not wanted
+    assert (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark) == before
