@@ -127,8 +127,9 @@ def compile_network(network: torch.nn.Module, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def determinism(wanted: bool) -> Iterator[None]:
-    """Use only kernels that give the same bits every time, for as long as the context lasts; where that is not
-    wanted, let cuDNN try which are the fastest for the patches, which are all of one size.
+    """Use only kernels that give the same bits every time, for as long as the context lasts.
+
+    Where that is not wanted cuDNN tries which kernels are the fastest, since patches are of one size.
 
     Raises HardwareError when the network needs a kernel that has no such form on this device.
     """
