@@ -70,8 +70,8 @@ def plan_and_sources(folder: Path, patches: int) -> tuple[Any, Any, Any]:
     return plan, sources, PatchLayout(shape)
 
 
-def bone_loader(folder: Path, *, finished: bool, patches: int = 2048) -> float:
-    """Patches per second of one thread: raw batches, or finished float32 on the CPU."""
+def bone_loader(folder: Path, *, finished: bool, patches: int = 2048, batch: int = 32) -> float:
+    """Patches per second of one thread, in batches: raw, or finished on the CPU (float32 and int64)."""
     import torch
 
     from bone_backend.dataset.augmentation import Numbers, prepare
@@ -79,15 +79,15 @@ def bone_loader(folder: Path, *, finished: bool, patches: int = 2048) -> float:
     from bone_backend.dataset.normalisation import Normalisation
 
     plan, sources, layout = plan_and_sources(folder, patches)
-    grey = np.zeros(layout.grey_shape(64), sources.scan.header.dtype)
-    labels = np.zeros(layout.label_shape(64), sources.mask.header.dtype)
+    grey = np.zeros(layout.grey_shape(batch), sources.scan.header.dtype)
+    labels = np.zeros(layout.label_shape(batch), sources.mask.header.dtype)
     numbers = Numbers.of([Normalisation("ZScore", 20000.0, 1e-4, -5.0, 5.0)], torch.device("cpu"))
     classes = torch.arange(256)
 
     def run() -> float:
         began = time.perf_counter()
-        for start in range(0, len(plan), 64):
-            part = plan.part(start, start + 64)
+        for start in range(0, len(plan), batch):
+            part = plan.part(start, start + batch)
             gather([sources], part, layout=layout, grey=grey, labels=labels)
             if finished:
                 prepare(

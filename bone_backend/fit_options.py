@@ -648,11 +648,11 @@ class FitOptions(Options):
             return [(names, f"validation_pairs names {beyond}, but there are {count} pairs.")]
         if chosen and len(chosen) == count:
             return [(names, "validation_pairs names all pairs; leave at least one for training.")]
-        subjects = [
-            {pair.subject for number, pair in enumerate(self.pairs, start=1) if (number in chosen) is side}
-            for side in (True, False)
-        ]
-        if both := sorted(subjects[0] & subjects[1] - {None}):
+        sides: tuple[set[str], set[str]] = (set(), set())
+        for number, pair in enumerate(self.pairs, start=1):
+            if pair.subject is not None:
+                sides[number in chosen].add(pair.subject)
+        if both := sorted(sides[0] & sides[1]):
             told = f"validation_pairs has scans of {', '.join(both)} on both sides"
             return [(names, f"{told}; scans of one subject go to training or to validation together.")]
         return []

@@ -50,33 +50,55 @@ def prepare(grey: torch.Tensor, labels: torch.Tensor, *, plan: Plan, numbers: Nu
     """A batch as the network takes it.
 
     grey: any stored dtype (batch, channel, [z,] y, x). labels: integers (batch, [z,] y, x). classes: int64
-    table from label value to class index. Returns float32 like grey and int64 like labels.
+    table from label value to class index. Returns float32 like grey and int64 like labels; neither shares
+    memory with what came in.
     """
     device = grey.device
+    turns = TURNS_3D if grey.ndim == 5 else TURNS_2D
+    grey, labels = (_turned(batch, plan.turn, turns) for batch in (grey, labels))  # small as they are stored
     scan = torch.from_numpy(plan.scan).to(device)
     shape = (-1,) + (1,) * (grey.ndim - 1)
-    patches = (grey.to(torch.float32) - numbers.shift[scan].view(shape)) * numbers.scale[scan].view(shape)
-    target = classes[labels.to(torch.int64)]
+    patches = grey.to(torch.float32, copy=True)
+    patches.sub_(numbers.shift[scan].view(shape)).mul_(numbers.scale[scan].view(shape))
+    target = _classes_of(labels, classes)
     if plan.variation is not None:
         patches.clamp_(numbers.low, numbers.high)
         vary(patches, target, plan.variation, unit=(numbers.high - numbers.low) / 10)
     if (plan.contrast != 1).any() or (plan.brightness != 0).any():
         patches.mul_(torch.from_numpy(plan.contrast).to(device).view(shape))
         patches.add_(torch.from_numpy(plan.brightness).to(device).view(shape))
-    patches.clamp_(numbers.low, numbers.high)
-    if plan.turn.any():
-        turns = TURNS_3D if grey.ndim == 5 else TURNS_2D
-        _turn(patches, plan.turn, turns)
-        _turn(target, plan.turn, turns)
-    return patches, target
+    return patches.clamp_(numbers.low, numbers.high), target
 
 
-def _turn(batch: torch.Tensor, codes: np.ndarray, turns) -> None:
-    """Flip or turn every patch by its code, in place; one gather and one scatter a code."""
-    for code in np.unique(codes[codes != 0]):
+def _turned(batch: torch.Tensor, codes: np.ndarray, turns) -> torch.Tensor:
+    """Every patch flipped or turned by its code; the batch itself where none is."""
+    if not codes.any():
+        return batch
+    # torch moves no uint16, and 16 bits are 16 bits
+    source = batch.view(torch.int16) if batch.dtype == torch.uint16 else batch
+    moved = torch.empty_like(source)
+    for code in np.unique(codes):
         kind, argument = turns[code]
         chosen = torch.from_numpy(np.flatnonzero(codes == code)).to(batch.device)
-        some = batch.index_select(0, chosen)
-        batch.index_copy_(
-            0, chosen, some.flip(argument) if kind == "flip" else torch.rot90(some, argument, (-2, -1))
-        )
+        some = source.index_select(0, chosen)
+        if kind == "flip":
+            some = some.flip(argument)
+        elif kind == "turn":
+            some = torch.rot90(some, argument, (-2, -1))
+        moved.index_copy_(0, chosen, some)
+    return moved.view(batch.dtype)
+
+
+def _classes_of(labels: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """classes[labels], int64. On a CPU bytes are looked up as bytes, ten times as fast."""
+    if labels.is_cuda or labels.dtype != torch.uint8:
+        return classes[labels.to(torch.int64)]
+    table = classes[:256].numpy()
+    if np.array_equal(table, np.arange(len(table))):
+        return labels.to(torch.int64)
+    if table.min() < -128 or table.max() > 127:
+        return classes[labels.to(torch.int64)]
+    every = np.zeros(256, np.int8)
+    every[: len(table)] = table
+    found = labels.numpy().tobytes().translate(every.tobytes())
+    return torch.from_numpy(np.frombuffer(found, np.int8).astype(np.int64)).view(labels.shape)

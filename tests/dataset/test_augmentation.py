@@ -1,6 +1,7 @@
 """Changes of a batch: exactly what the plan has drawn."""
 
 import numpy as np
+import pytest
 import torch
 
 from bone_backend.dataset.augmentation import TURNS_2D, TURNS_3D, Numbers, prepare
@@ -94,3 +95,25 @@ def test_labels_become_classes_by_the_table():
         torch.zeros(1, 1, 2, 2), torch.from_numpy(labels), plan=plan(1), numbers=numbers(), classes=table
     )
     assert target.tolist() == [[[0, 1], [-100, 0]]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    "table", [[0, 1, 2], [2, -100, 0], [*range(-100, 0), 300], list(range(255, -1, -1))], ids=str
+)
+def test_any_table_of_classes_is_looked_up_alike_and_what_came_in_stays(dtype, table):
+    labels = np.random.default_rng(0).integers(0, len(table), (3, 8, 8)).astype(dtype)
+    grey, before = labels[:, None].copy(), labels.copy()
+    patches, target = prepare(
+        torch.from_numpy(grey),
+        torch.from_numpy(labels),
+        plan=plan(3),
+        numbers=numbers((1.0, 2.0)),
+        classes=torch.tensor(table),
+    )
+    assert target.dtype == torch.int64
+    assert np.array_equal(target.numpy(), np.array(table)[labels])
+    patches.zero_()
+    target.zero_()
+    assert np.array_equal(labels, before)
+    assert np.array_equal(grey[:, 0], before)
