@@ -34,7 +34,12 @@ FIT = [
 ]
 # Patches of 32 px that mostly hold bone look unlike whole slices: chunks near their size label better.
 PREDICT = ["--chunk-size", "64", "--chunk-overlap", "0.5"]
-FIT_TRABECULAR = ["--patch-size", "64", "--patches-per-tile", "8", "--batch-size", "32", "--epochs", "8"]
+# Parts of one scan: the grey values mean the same in all of them, whatever share of a part is bone.
+FIT_TRABECULAR = [
+    *("--patch-size", "64", "--patches-per-tile", "12", "--batch-size", "16", "--epochs", "10"),
+    *("--max-patch-overlap", "0.5", "--normalization", "minMax"),
+    *("--brightness-probability", "0", "--contrast-probability", "0"),
+]
 
 
 def bone(*words: Any) -> dict[str, Any]:
