@@ -22,8 +22,10 @@ from .training import Training
 # On a CPU so many patches are measured, and what they take is scaled to the batch: a batch that does not fit
 # into RAM would end the process before it could be told. On a GPU the whole batch is measured.
 MEASURED_PATCHES = 4
-# A measurement is repeated while all together took less; the first one pays for what is prepared only once.
+# A measurement is repeated while all together took less than MEASURE_S; since the first one pays for what is
+# prepared only once, there is a second one unless the first took longer than MOST_S.
 MEASURE_S = 2.0
+MOST_S = 30.0
 # Beside what is kept for the way back, a step needs room for about so many of its largest tensors.
 TRANSIENT = 3
 
@@ -48,7 +50,7 @@ def measure(training: Training, plan: Plan, *, learn: bool, check: Callable[[], 
     is_gpu = training.device.type == "cuda"
     count = batch if is_gpu else min(batch, MEASURED_PATCHES)
     some, began = plan.part(0, count), time.perf_counter()
-    read, compute, kept = 0.0, float("inf"), Kept(training.step.network)
+    read, compute, kept, times = 0.0, float("inf"), Kept(training.step.network), 0
     if is_gpu:
         torch.cuda.reset_peak_memory_stats(training.device)
     while True:
@@ -62,8 +64,9 @@ def measure(training: Training, plan: Plan, *, learn: bool, check: Callable[[], 
             return _smaller(training, some, learn=learn, check=check)
         read = max(read, seconds[0])
         is_quicker = seconds[1] < 0.9 * compute
-        compute = min(compute, seconds[1])
-        if not is_quicker or time.perf_counter() - began + seconds[1] > MEASURE_S:
+        compute, times = min(compute, seconds[1]), times + 1
+        most = MOST_S if times == 1 else MEASURE_S
+        if not is_quicker or time.perf_counter() - began + seconds[1] > most:
             break
     return Measured(
         read_s=read / count,
