@@ -8,17 +8,16 @@ The best model is written when it is best, so nothing that happens later can cha
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from . import __version__, metrics
+from . import metrics
+from .account import classes, metadata, own_metadata, record
 from .dataset.checks import Labels
 from .dataset.pairs import OpenPair
 from .dataset.statistics import Statistics
@@ -28,18 +27,13 @@ from .networks import model_file
 from .networks.build import NetworkSpec
 from .networks.checkpoint import Position, load_checkpoint, save_checkpoint
 from .networks.complexity import complexity
-from .networks.device import describe
 from .networks.optimization import learning_rate
-from .options import FitOptions, dump
+from .options import FitOptions
 from .run_folder import CHECKPOINT, RECORD, SPLIT, RunFolder
 from .scalars import ScalarLog
 from .training import Training
 
 log = logging.getLogger("bone.fitting")
-
-# Colours of classes that the user gave none, background first (Okabe & Ito 2008, told apart by colour-blind
-# eyes).
-COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,7 @@ class Keeper:
         log.info(
             "Classes: %s.",
             ", ".join(
-                f"{c['value']} {c['name']} {s:.2%}" for c, s in zip(self.classes(), shares, strict=True)
+                f"{c['value']} {c['name']} {s:.2%}" for c, s in zip(classes(self), shares, strict=True)
             ),
         )
 
@@ -167,7 +161,7 @@ class Keeper:
             return
         self.position.sums = self._sums()
         self.position.counts = self.world.sum(self.training.counts.matrix).tolist()
-        self.position.seconds = self._seconds()
+        self.position.seconds = self.seconds_in_all()
         path = self.folder.path / CHECKPOINT
         save_checkpoint(path, network=self.network, step=step, position=self.position, world=self.world)
         self._saved = time.monotonic()
@@ -221,7 +215,7 @@ class Keeper:
             position.history[-1]["train_loss"],
             validation_loss,
             score,
-            ", ".join(f"{c['name']} {s:.4f}" for c, s in zip(self.classes(), scores, strict=True)),
+            ", ".join(f"{c['name']} {s:.4f}" for c, s in zip(classes(self), scores, strict=True)),
             ", best so far" if position.best_epoch == position.epoch else "",
         )
 
@@ -258,7 +252,7 @@ class Keeper:
             validation_scans=tuple(names[i] for i in self.training.validation_scans),
             outcome=outcome,
         )
-        self.folder.write_json(RECORD, self._record(figures))
+        self.folder.write_json(RECORD, record(self, self._result, figures))
         log.info(
             "The fit is %s after %d epochs; best epoch %d.", outcome, position.epoch, position.best_epoch
         )
@@ -279,161 +273,21 @@ class Keeper:
         ).tolist()
         return {"loss_sum": loss_sum, "patches": patches, "skipped": sums["skipped"]}
 
-    def _seconds(self) -> float:
+    def seconds_in_all(self) -> float:
+        """Since the first start of the run, without the time between a stop and a resumption."""
         return self._seconds_before + time.monotonic() - self._began
-
-    def classes(self) -> list[dict[str, Any]]:
-        """Value, name and colour of every class."""
-        given = {item.value: item for item in self.options.class_names}
-        described = []
-        for value in self.labels.values:
-            item = given.get(value)
-            name = item.name if item else "background" if value == 0 else f"class {value}"
-            colour = (item.colour if item else None) or COLOURS[value % len(COLOURS)]
-            described.append({"value": value, "name": name, "colour": colour})
-        return described
 
     def _save_model(
         self, name: str, *, state: dict[str, torch.Tensor] | None = None, earlier: Any = None
     ) -> None:
         if not self.world.is_first:
             return
-        metadata, bone = self._metadata(), self._bone()
+        published, bone = metadata(self), own_metadata(self)
         if earlier is not None:  # the scores stay those of the moment when it was best
             bone["scores"] = earlier.bone["scores"]
         model_file.save_model(
-            self.folder.path / name, state=state or self.network.state_dict(), metadata=metadata, bone=bone
+            self.folder.path / name, state=state or self.network.state_dict(), metadata=published, bone=bone
         )
-
-    def _metadata(self) -> dict[str, Any]:
-        """The published keys (bone_model_file.md)."""
-        options, position, figures = self.options, self.position, self.monitor.figures()
-        names = [pair.name for pair in self.pairs]
-        is_tversky = options.loss in ("Tversky", "Focal Tversky")
-        is_mixed = options.loss in ("Focal Tversky", "Dice + Focal")
-        return {
-            "train_dataset": [names[i] for i in self.training.training_scans],
-            "val_dataset": [names[i] for i in self.training.validation_scans],
-            "num_classes": self.labels.num_classes,
-            "num_patches": options.patches_per_tile,
-            "patch_size": options.patch_size,
-            "patch_depth": options.patch_depth if options.mode == "3D" else None,
-            "max_overlap": options.max_patch_overlap,
-            "batch_size": options.batch_size,
-            "augmentations": "flips_rot90_bright_contrast" if options.augmentation else None,
-            "normalization": options.normalization,
-            "pt_workers": options.loader_threads,
-            "prefetch_factor": 1,
-            "random_seed": options.seed,
-            "version": f"{__version__}.bone",
-            "is_3d": options.mode == "3D",
-            "model_arch": self.spec.architecture,
-            "backbone": self.spec.backbone,
-            "stride": str(self.spec.stride) if self.spec.stride else None,
-            "in_channels": self.spec.in_channels,
-            "mode": options.mode,
-            "optimizer": options.optimizer,
-            "optim_momentum": options.momentum if options.optimizer == "SGD" else None,
-            "optim_weight_decay": options.weight_decay if options.optimizer != "Adam" else None,
-            "learning_rate": options.learning_rate,
-            "criterion": options.loss,
-            "criterion_alpha": options.loss_alpha if is_tversky else None,
-            "criterion_beta": options.loss_beta if is_tversky else None,
-            "criterion_gamma": options.loss_gamma if options.loss == "Focal" or is_mixed else None,
-            "criterion_foc_wt": options.focal_weight if is_mixed else None,
-            "criterion_tver_wt": 1 - options.focal_weight if options.loss == "Focal Tversky" else None,
-            "metric": "JaccardIndex",
-            "flops_G": self.complexity.multiply_adds / 1e9,
-            "param_count": self.complexity.parameters,
-            "peak_ram_GB": figures["peak_ram_gib"] * 2**30 / 1e9,
-            "peak_vram_GB": (figures.get("peak_gpu_gib") or 0.0) * 2**30 / 1e9,
-            "avg_gpu_util_percent": figures.get("mean_gpu_percent") or 0.0,
-            "wall_time_sec": self._seconds(),
-            "fitting_time_sec": sum(row["seconds"] for row in position.history),
-            "best_val_score": position.best_score if position.best_epoch else None,
-            "best_epoch": position.best_epoch,
-        }
-
-    def _bone(self) -> dict[str, Any]:
-        """What our own readers want beyond the published keys."""
-        position = self.position
-        return {
-            "classes": self.classes(),
-            "network": {"align_corners": self.spec.align_corners},
-            "voxel_size_um": [pair.header.voxel_size_um for pair in self.pairs],
-            "statistics": {
-                pair.name: found.to_dict() for pair, found in zip(self.pairs, self.statistics, strict=True)
-            },
-            "statistics_voxels": self.options.statistics_voxels,
-            "options": dump(self.options),
-            "scores": position.history[-1] if position.history else {},
-            "versions": versions(),
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-
-    def _pace(self) -> dict[str, float]:
-        """Patches per second, and the share of the time spent waiting for data, over all epochs."""
-        rows = self.position.history
-        seconds = max(sum(row["seconds"] for row in rows), 1e-9)
-        names = ("patches_per_s", "waiting_share") if rows else ()
-        return {name: round(sum(row[name] * row["seconds"] for row in rows) / seconds, 4) for name in names}
-
-    def _record(self, figures: dict[str, Any]) -> dict[str, Any]:
-        result = self._result
-        assert result is not None
-        return {
-            "result": {
-                key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()
-            },
-            "options": dump(self.options),
-            "device": str(self.training.device),
-            "processes": self.world.size,
-            "device_name": describe(self.training.device, self.training.step.precision),
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "classes": self.classes(),
-            "split": self.split,
-            "confusion": self.position.best_counts,
-            "parameters": self.complexity.parameters,
-            "multiply_adds": self.complexity.multiply_adds,
-            "versions": versions(),
-            "machine": {
-                # platform.platform() and .processor() start a process, which Avizo would draw a licence for
-                "system": f"{platform.system()} {platform.release()}",
-                "processor": platform.machine(),
-                "threads": torch.get_num_threads(),
-            },
-            "figures": figures | self._pace(),
-            "seconds_in_all": self._seconds(),
-            "inputs": [
-                {
-                    "name": pair.name,
-                    "scan": str(pair.pair.scan),
-                    "mask": str(pair.pair.mask),
-                    "subject": pair.pair.subject,
-                    "shape": pair.header.shape,
-                    "dtype": str(pair.header.dtype),
-                    "voxel_size_um": pair.header.voxel_size_um,
-                    "voxels_per_class": [int(n) for n in self.labels.counts[i]],
-                    "statistics": self.statistics[i].to_dict(),
-                }
-                for i, pair in enumerate(self.pairs)
-            ],
-            "scores": self.position.history,
-        }
-
-
-def versions() -> dict[str, str]:
-    """Of BONe and of what its results depend on."""
-    import segmentation_models_pytorch as smp
-
-    return {
-        "bone": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "segmentation_models_pytorch": smp.__version__,
-        "numpy": np.__version__,
-        "cuda": torch.version.cuda or "",
-    }
 
 
 def _number(value: float) -> float | None:

@@ -27,6 +27,7 @@ FLOOR = {
 }
 # The rooms of bone_backend that need torch; all others have numpy only.
 TORCH_SHELF = {
+    "account",
     "dataset.augmentation",
     "dataset.hashing",
     "dataset.loader",
