@@ -303,20 +303,25 @@ def phantom_fit(folder: Path, precision: str) -> float:
 # --- F2: memory of a fit
 
 
-def memory_row(scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
-    """Private peak of `bone fit` with more and more scans of 24 x 512 x 512 (16 bit) and their masks."""
-    rows, peaks = [], {}
+def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
+    """Private peak of `bone fit` with more and more scans of 24 x 512 x 512 (16 bit) and their masks.
+
+    Two scans are the fewest that a fit takes. The slope is that of the line through all measurements.
+    """
+    rows: list[list[object]] = []
+    peaks: dict[int, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         pairs = [write_pair(Path(folder), number) for number in range(max(scans))]
+        for _ in range(repeats):
+            for count in scans:
+                peaks.setdefault(count, []).append(fit_peak(Path(folder), pairs[:count]))
         for count in scans:
-            peaks[count] = fit_peak(Path(folder), pairs[:count])
             stored = count * 24 * 512 * 512 * 3 / 2**20
-            rows.append([count, f"{stored:.0f}", f"{peaks[count]:.0f}"])
-    few, many = scans[1], scans[-1]
-    slope = (peaks[many] - peaks[few]) / (many - few)
+            rows.append([count, f"{stored:.0f}", median_and_range(peaks[count])])
+    slope = np.polyfit(np.repeat(scans, repeats), np.concatenate([peaks[n] for n in scans]), 1)[0]
     print("\n**F2: private RAM of a fit (U-Net, resnet18, 64 px, batches of 16)**\n")
-    print(markdown_table(["scans", "MiB on disk", "peak private MiB"], rows))
-    print(f"\nSlope from {few} to {many} scans: {slope:.2f} MiB a scan.")
+    print(markdown_table(["scans", "MiB on disk", "peak private MiB (range)"], rows))
+    print(f"\nSlope from {scans[0]} to {scans[-1]} scans: {slope:.2f} MiB a scan.")
 
 
 def write_pair(folder: Path, number: int) -> tuple[Path, Path]:
@@ -332,8 +337,9 @@ def write_pair(folder: Path, number: int) -> tuple[Path, Path]:
 
 def fit_peak(folder: Path, pairs: list[tuple[Path, Path]]) -> float:
     words = [str(word) for pair in pairs for word in ("--pair", *pair)]
-    run = folder / f"run_{len(pairs)}"
+    run = folder / "run"
     command = [sys.executable, "-m", "standalone.command", "fit", *words, "--output", str(run), "--json"]
+    command += ["--overwrite"]
     command += ["--patch-size", "64", "--batch-size", "16", "--patches-per-tile", "1", "--epochs", "1"]
     environment = os.environ | {"BONE_CACHE": str(folder / "cache")}
     answer = subprocess.run(
@@ -413,7 +419,7 @@ def main() -> None:
     if asked.row in (None, "step"):
         step_row(asked.repeats)
     if asked.row in (None, "memory"):
-        memory_row()
+        memory_row(min(asked.repeats, 3))
     if asked.row == "gpu" or (asked.row is None and torch.cuda.is_available()):
         gpu_row(asked.repeats)
 
