@@ -59,8 +59,8 @@ def overlay(
             axis.set_yticks([])
         row[0].set_ylabel(f"slice {z + 1}", fontsize=11)
         row[3].set_xlabel(f"{np.mean(mask != labels):.2%} of the voxels differ", fontsize=10)
-    for axis, title in zip(axes[0], ("scan", "reference", "prediction", "difference"), strict=True):
-        axis.set_title(title, fontsize=13)
+    for axis, heading in zip(axes[0], ("scan", "reference", "prediction", "difference"), strict=True):
+        axis.set_title(heading, fontsize=13)
     told = [
         Patch(
             color=CLASS_COLOURS[int(value) % len(CLASS_COLOURS)],

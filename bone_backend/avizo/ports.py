@@ -121,12 +121,21 @@ class SliderPort(OptionPort):
         return int(self.port.value)
 
 
+def _choices(field: OptionField) -> tuple[Any, ...]:
+    """What can be chosen: first of all nothing, where the option may be left out."""
+    return (None, *field.choices) if field.is_optional else field.choices
+
+
+def _words(field: OptionField) -> list[str]:
+    return [NONE if choice is None else str(choice) for choice in _choices(field)]
+
+
 class BoxPort(OptionPort):
     """A few choices side by side; off and on for a switch."""
 
     def _make(self) -> Any:
         port = self._port("HxPortRadioBox")
-        labels = SWITCH if self.field.kind == "bool" else self.field.choices
+        labels = SWITCH if self.field.kind == "bool" else _words(self.field)
         port.radio_boxes = [
             self.host.item("HxPortRadioBox", "RadioBox", label=str(label)) for label in labels
         ]
@@ -135,7 +144,7 @@ class BoxPort(OptionPort):
 
     @property
     def _values(self) -> tuple[Any, ...]:
-        return (False, True) if self.field.kind == "bool" else self.field.choices
+        return (False, True) if self.field.kind == "bool" else _choices(self.field)
 
     def read(self) -> Any:
         return self._values[int(self.port.selected)]
@@ -146,13 +155,12 @@ class MenuPort(OptionPort):
 
     def _make(self) -> Any:
         port = self._port("HxPortMultiMenu")
-        words = [str(choice) for choice in self.field.choices]
-        port.menus = [self.host.item("HxPortButtonMenu", "Menu", options=words)]
-        port.menus[0].selected = self.field.choices.index(self.field.default)
+        port.menus = [self.host.item("HxPortButtonMenu", "Menu", options=_words(self.field))]
+        port.menus[0].selected = _choices(self.field).index(self.field.default)
         return port
 
     def read(self) -> Any:
-        return self.field.choices[int(self.port.menus[0].selected)]
+        return _choices(self.field)[int(self.port.menus[0].selected)]
 
 
 class TextPort(OptionPort):
