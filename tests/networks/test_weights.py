@@ -246,7 +246,7 @@ def test_tensors_that_are_missing_foreign_or_of_another_shape_are_named(model):
 
 def test_counters_that_old_models_lack_are_not_missed(model):
     old = {name: value for name, value in model.state_dict().items() if "num_batches" not in name}
-    network = build_network(FLAT)
+    network = build_network(FLAT).double()
     initialise(network, FLAT, old, FLAT)
     found = network.state_dict()
     assert all(torch.equal(found[name], value) for name, value in old.items())
