@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from . import metrics
-from .dataset.pool import usable_cores
 from .errors import ScanError
 from .progress import Progress, silent
 from .volumes.array import ArrayVolume
@@ -33,7 +32,7 @@ log = logging.getLogger("bone.comparison")
 
 PIECE_BYTES = 1 << 20  # read at a time from each volume
 LARGEST_DIFFERENCE = 1e-3  # of voxel sizes, relative; more is another geometry, less is rounding in a file
-MOST_THREADS = 4  # read and count; more would wait for memory
+_REPORT_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -184,19 +183,21 @@ def check_geometry(reference: Volume, prediction: Volume) -> None:
 
 
 def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics.Counts:
-    """Count both volumes piece by piece, in a few threads; sums of integers do not depend on their order."""
+    """Count both volumes piece by piece."""
+    counts = metrics.Counts()
     depth, height, width = reference.header.shape
-    counts = [metrics.Counts() for _ in range(min(usable_cores(), MOST_THREADS))]
-    read_together(
-        _turned(reference, prediction),
-        [lambda sides, one=one: one.add(*sides) for one in counts],  # type: ignore[misc]
-        piece_bytes=PIECE_BYTES,
-        look=lambda voxels: progress(voxels // (height * width), depth, "Comparing labels"),
-    )
-    for other in counts[1:]:
-        counts[0].merge(other)
+    reported, voxels = -math.inf, 0
+    pieces = read_together(_turned(reference, prediction), piece_bytes=PIECE_BYTES)
+    with contextlib.closing(pieces):
+        for left, right in pieces:
+            now = time.monotonic()
+            if now - reported > _REPORT_S:
+                progress(voxels // (height * width), depth, "Comparing labels")
+                reported = now
+            counts.add(left, right)
+            voxels += left.size
     progress(depth, depth, "Labels compared")
-    return counts[0]
+    return counts
 
 
 def _turned(*sides: Volume) -> tuple[Volume, ...]:

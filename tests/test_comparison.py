@@ -6,7 +6,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from bone_backend import comparison
 from bone_backend.comparison import compare, compare_job, write_csv
 from bone_backend.errors import Cancelled, OutputError, ScanError
 from bone_backend.progress import Recorder
-from bone_backend.volumes.flat import read_together
 from bone_backend.volumes.volume import ArrayVolume, open_volume, save
 
 REFERENCE = np.array([[[0, 0, 1], [1, 2, 2]], [[0, 0, 0], [0, 0, 0]]], np.uint8)
@@ -173,51 +171,15 @@ def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path):
     assert [item.name for item in tmp_path.iterdir()] == ["scores.csv"]
 
 
-def test_progress_begins_with_none_and_ends_with_all_slices():
+def test_progress_ends_with_all_slices_and_a_stop_is_heeded(monkeypatch):
+    monkeypatch.setattr(comparison, "PIECE_BYTES", 4)
+    monkeypatch.setattr(comparison, "_REPORT_S", 0.0)
     recorder = Recorder()
     compare(*arrays(REFERENCE, PREDICTION), progress=recorder)
-    assert [report.step for report in recorder.reports] == [0, 2]
+    assert [report.step for report in recorder.reports] == [0, 0, 1, 2]
     assert recorder.reports[-1].steps == 2
-
-
-def test_a_stop_ends_all_threads_before_the_next_piece():
-    given = []
-
-    def work(pieces):
-        given.append(pieces)
-        time.sleep(0.3)
-
-    def stopping(voxels):
-        if voxels:
-            raise Cancelled("asked to stop")
-
-    began = time.monotonic()
     with pytest.raises(Cancelled):
-        read_together(arrays(REFERENCE, PREDICTION), [work, work], piece_bytes=1, look=stopping)
-    assert time.monotonic() - began < 2
-    assert 0 < len(given) <= 4
-
-
-def test_every_voxel_is_given_once_in_pieces_of_both_volumes():
-    labels, found = np.arange(5 * 7 * 11).reshape(5, 7, 11), []
-    sides = arrays(labels, labels[::-1].copy())
-    read_together(
-        sides,
-        [lambda pieces: found.append([piece.copy() for piece in pieces])] * 3,
-        piece_bytes=8 * 13,
-        look=lambda _voxels: None,
-    )
-    found.sort(key=lambda pieces: pieces[0][0])
-    assert np.array_equal(np.concatenate([pieces[0] for pieces in found]), labels.ravel())
-    assert np.array_equal(np.concatenate([pieces[1] for pieces in found]), labels[::-1].ravel())
-
-
-def test_a_fault_in_one_thread_is_raised():
-    def fail(_pieces):
-        raise ScanError("slice 3 is lost")
-
-    with pytest.raises(ScanError, match="slice 3 is lost"):
-        read_together(arrays(REFERENCE, PREDICTION), [fail] * 2, piece_bytes=1, look=lambda _voxels: None)
+        compare(*arrays(REFERENCE, PREDICTION), progress=Recorder(stop_after=2))
 
 
 def test_shapes_that_differ_are_refused_with_both_shapes():

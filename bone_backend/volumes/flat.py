@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -19,16 +18,16 @@ from .abstract import Volume
 from .array import ArrayVolume
 from .positional import PositionalVolume, SliceFiles, is_foreign
 
-LOOK_S = 0.1  # between two looks whether to stop
-
 
 class FlatReader(abc.ABC):
     """Voxels of a volume by their number in the order z, y, x. For one thread.
 
     whole_slices: pieces should begin and end with a slice; otherwise slices are decoded several times.
+    from_file: reading takes time in which another thread can work.
     """
 
     whole_slices = False
+    from_file = True
 
     def __init__(self, volume: Volume):
         self.header = volume.header
@@ -57,60 +56,45 @@ def flat_reader(volume: Volume) -> FlatReader:
 
 
 def read_together(
-    volumes: Sequence[Volume],
-    works: Sequence[Callable[[tuple[np.ndarray, ...]], None]],
-    *,
-    piece_bytes: int,
-    look: Callable[[int], None],
-) -> None:
-    """Give each piece of several volumes of one shape, the same voxels of all, to one of the works.
+    volumes: Sequence[Volume], *, piece_bytes: int
+) -> Generator[tuple[np.ndarray, ...], None, None]:
+    """The same voxels of several volumes of one shape, piece after piece.
 
-    works: each is called in a thread of its own with arrays (voxels,), valid until it returns, of pieces that
-    ascend but are not next to each other; which work gets which piece is chance. piece_bytes: of the widest
-    volume; at least a voxel, or a slice where slices must be decoded, which takes several threads already:
-    then the first work gets all. look: called in this thread with the voxels done, ten times a second; what
-    it raises ends the reading.
-    Raises ScanError, naming the file, when a slice is lost, shortened or damaged; what a work raises.
+    piece_bytes: of the widest volume; at least a voxel, or a slice where slices must be decoded.
+    Gives arrays (voxels,), valid until the next piece. Files are read one piece ahead by another thread, with
+    twice the memory; not so where whole slices are decoded. Close the generator when it is left early.
+    Raises ScanError, naming the file, when a slice is lost, shortened or damaged.
     """
-    header = volumes[0].header
+    header, slice_voxels = volumes[0].header, volumes[0].header.shape[1] * volumes[0].header.shape[2]
     step = max(1, piece_bytes // max(volume.header.dtype.itemsize for volume in volumes))
-    readers: list[list[FlatReader]] = []
     with contextlib.ExitStack() as opened:
-        for _ in works:
-            readers.append([flat_reader(volume) for volume in volumes])
-            for reader in readers[-1]:
-                opened.callback(reader.close)
-            if any(reader.whole_slices for reader in readers[-1]):
-                slice_voxels = header.shape[1] * header.shape[2]
-                step = max(1, step // slice_voxels) * slice_voxels
-                break
-        starts, done, is_over = iter(range(0, header.voxels, step)), [0] * len(works), threading.Event()
-        lock = threading.Lock()
+        sets = [[flat_reader(volume) for volume in volumes] for _ in range(2)]
+        for reader in sets[0] + sets[1]:
+            opened.callback(reader.close)
+        if any(reader.whole_slices for reader in sets[0]):
+            step = max(1, step // slice_voxels) * slice_voxels
+        ranges = [(start, min(start + step, header.voxels)) for start in range(0, header.voxels, step)]
+        if any(reader.whole_slices for reader in sets[0]) or not any(reader.from_file for reader in sets[0]):
+            for piece in ranges:
+                yield tuple(reader.read(*piece) for reader in sets[0])
+            return
+        thread = opened.enter_context(ThreadPoolExecutor(1, "bone-read-ahead"))
 
-        def run(number: int) -> None:
-            while not is_over.is_set():
-                with lock:
-                    start = next(starts, None)
-                if start is None:
-                    return
-                stop = min(start + step, header.voxels)
-                works[number](tuple(reader.read(start, stop) for reader in readers[number]))
-                done[number] += stop - start
+        def read(number: int) -> tuple[np.ndarray, ...]:
+            return tuple(reader.read(*ranges[number]) for reader in sets[number % 2])
 
-        pool = opened.enter_context(ThreadPoolExecutor(len(readers), "bone-pieces"))
-        opened.callback(is_over.set)  # before the pool waits for its threads
-        running = {pool.submit(run, number) for number in range(len(readers))}
-        look(0)
-        while running:
-            ended, running = wait(running, timeout=LOOK_S, return_when=FIRST_EXCEPTION)
-            for future in ended:
-                future.result()
-            if running:
-                look(sum(done))
+        coming = thread.submit(read, 0)
+        for number in range(len(ranges)):
+            arrays = coming.result()
+            if number + 1 < len(ranges):
+                coming = thread.submit(read, number + 1)
+            yield arrays
 
 
 class ArrayReader(FlatReader):
     """Of an array in memory: no copy."""
+
+    from_file = False
 
     def __init__(self, volume: ArrayVolume):
         super().__init__(volume)
