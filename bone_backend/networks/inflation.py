@@ -129,11 +129,12 @@ def to_hwd(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Conv3d(nn.Conv3d):
-    """A convolution that is computed in float32 where the CPU's kernel for bf16 is known to be wrong.
+    """A convolution that is computed in float32 where the CPU's kernels for bf16 are wrong.
 
-    One input channel and one slice: it reads memory that nobody wrote (torch 2.15, channels_last_3d, AMD Zen
-    4; seen in PAN's pyramid). One output column of a strided convolution: wrong sums on processors with AMX
-    (pytorch issue 169688; not tried here).
+    Of inputs smaller than the kernel along any axis the gradient of the weights, and with one input channel
+    the output too, is made of memory that nobody wrote (torch 2.15, AMD Zen 4; `benchmarks/bf16_kernels.py`
+    shows it). One output column of a strided convolution is wrong on processors with AMX (pytorch issue
+    169688; not tried here). Such inputs are small, and so is the loss of speed.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ class Conv3d(nn.Conv3d):
             return super().forward(x.to(self.weight.dtype))
 
     def _is_unsafe(self, x: Tensor) -> bool:
-        if self.in_channels == 1 and x.shape[2] == 1:
+        if any(size < taps for size, taps in zip(x.shape[2:], self.kernel_size, strict=True)):
             return True
         reach = self.dilation[2] * (self.kernel_size[2] - 1) + self.stride[2]  # up to here one column
         padding = 0 if isinstance(self.padding, str) else self.padding[2]

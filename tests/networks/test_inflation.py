@@ -256,18 +256,44 @@ def test_a_convolution_of_one_channel_and_one_slice_is_right_in_bf16(size, kerne
 
 
 @pytest.mark.parametrize(
+    ("kernel", "stride", "size"),
+    [(3, 1, (2, 2, 2)), (3, 1, (2, 8, 8)), (3, 2, (1, 1, 1)), (5, 1, (4, 4, 4)), (7, 2, (4, 16, 16))],
+)
+def test_gradients_of_inputs_smaller_than_the_kernel_are_right_in_bf16(kernel, stride, size):
+    convolution = Conv3d(16, 8, kernel, stride=stride, padding=kernel // 2)
+    convolution = convolution.to(memory_format=torch.channels_last_3d)
+    x = torch.randn(4, 16, *size).to(memory_format=torch.channels_last_3d)
+    gradient = torch.randn(convolution(x).shape)
+    convolution(x).backward(gradient)
+    expected = convolution.weight.grad.clone()
+    for _ in range(5):
+        convolution.zero_grad()
+        dirt = [torch.full((2**power,), 3e10) for power in range(4, 16)]
+        del dirt
+        with torch.autocast("cpu", torch.bfloat16):
+            found = convolution(x)
+        found.backward(gradient.to(found.dtype))
+        scale = expected.abs().max().item()
+        torch.testing.assert_close(convolution.weight.grad, expected, rtol=0.02, atol=0.02 * scale)
+
+
+@pytest.mark.parametrize(
     ("width", "stride", "channels", "expected"),
     [
-        (2, 2, 4, torch.float32),  # one output column of a strided convolution
+        (2, 1, 4, torch.float32),  # smaller than the kernel
+        (3, 1, 4, torch.bfloat16),
         (4, 2, 4, torch.bfloat16),
-        (2, 1, 4, torch.bfloat16),
         (8, 1, 1, torch.bfloat16),
     ],
 )
 def test_only_unsafe_convolutions_leave_bf16(width, stride, channels, expected):
     convolution = Conv3d(channels, 2, 3, padding=1, stride=stride)
     with torch.autocast("cpu", torch.bfloat16):
-        assert convolution(torch.randn(1, channels, 2, width, width)).dtype == expected
+        assert convolution(torch.randn(1, channels, 4, width, width)).dtype == expected
+    pointwise = Conv3d(4, 2, 1, stride=2)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert pointwise(torch.randn(1, 4, 4, 4, 2)).dtype == torch.float32  # one output column
+        assert pointwise(torch.randn(1, 4, 4, 4, 4)).dtype == torch.bfloat16
 
 
 def test_3d_pan_learns_with_patches_of_one_feature_voxel():
