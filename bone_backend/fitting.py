@@ -350,10 +350,13 @@ def _measure(options: FitOptions, pairs: list[OpenPair], progress: Progress) -> 
 
 
 def _split(options: FitOptions, pairs: list[OpenPair]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if options.validation_pairs:
-        named = {number - 1 for number in options.validation_pairs}
-        return tuple(i for i in range(len(pairs)) if i not in named), tuple(sorted(named))
     depth = options.tile_depth if options.mode == "3D" else 1
     sizes = [count_tiles(pair.extent, depth) * options.patches_per_tile for pair in pairs]
     subjects = [pair.pair.subject for pair in pairs]
-    return split_scans(sizes, options.train_split, seed=options.seed, subjects=subjects)
+    return split_scans(
+        sizes,
+        options.train_split,
+        seed=options.seed,
+        subjects=subjects,
+        named=options.validation_pairs,
+    )

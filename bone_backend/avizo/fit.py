@@ -183,7 +183,14 @@ class DLFit(Door):
         depth = options.tile_depth if options.mode == "3D" else 1
         sizes = [count_tiles(Extent(*shape), depth) * options.patches_per_tile for shape in shapes_zyx(scans)]
         subjects, _ = subjects_of(self.panel.options["subjects"].read(), len(scans))
-        return sizes, *split_scans(sizes, options.train_split, seed=options.seed, subjects=subjects)
+        found = split_scans(
+            sizes,
+            options.train_split,
+            seed=options.seed,
+            subjects=subjects,
+            named=options.validation_pairs,
+        )
+        return sizes, *found
 
     def _estimate(self) -> str:
         """Which scans train and validate, and how many patches an epoch has; "" while it cannot be said."""

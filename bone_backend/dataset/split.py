@@ -14,19 +14,28 @@ from ..errors import OptionError
 
 
 def split_scans(
-    sizes: Sequence[int], share: float, *, seed: int, subjects: Sequence[str | None] | None = None
+    sizes: Sequence[int],
+    share: float,
+    *,
+    seed: int,
+    subjects: Sequence[str | None] | None = None,
+    named: Sequence[int] = (),
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Indices of the training and the validation scans.
 
     sizes: positive, one a scan. share: asked share of the sum for training, between 0 and 1. subjects: scans
-    of one subject stay together; None means a subject of its own. The sum of the training scans is the
+    of one subject stay together; None means a subject of its own. named: numbers, from 1, of the validation
+    scans where they are chosen; then nothing is dealt out. The sum of the training scans is the
     closest to share * sum(sizes) that whole subjects allow with at least one subject on each side; among
     equals the seed decides.
     Raises OptionError when there are fewer than two subjects.
 
     >>> split_scans([100, 100, 100, 100, 100], 0.8, seed=1)[1]
-    (3,)
+    (4,)
     """
+    if named:
+        chosen_ones = {number - 1 for number in named}
+        return tuple(i for i in range(len(sizes)) if i not in chosen_ones), tuple(sorted(chosen_ones))
     groups = _groups(len(sizes), subjects)
     if len(groups) < 2:
         raise OptionError(

@@ -49,3 +49,7 @@ def test_many_scans_of_different_sizes_come_close():
     sizes = [1000 + 37 * i * i for i in range(40)]
     train, _ = split_scans(sizes, 0.8, seed=1)
     assert sum(sizes[i] for i in train) / sum(sizes) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_scans_that_are_named_validate_whatever_their_sizes():
+    assert split_scans([1, 50, 3], 0.8, seed=1, named=(2, 1)) == ((2,), (0, 1))
