@@ -4,6 +4,7 @@ import doctest
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,6 +16,7 @@ WITH_EXAMPLES = [
 ]
 
 
+@pytest.mark.skipif(np.__version__.startswith("1."), reason="numpy 1 writes its numbers in another way")
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=str)
 def test_examples_give_what_they_say(path):
     module = importlib.import_module(".".join(path.with_suffix("").parts))
