@@ -7,9 +7,7 @@ Out: plain values for the model file and for record.json; nothing here is writte
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,9 +96,7 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
 def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[str, Any]:
     """Everything that it takes to repeat the run, as JSON values. figures: of the monitor."""
     return {
-        "result": {
-            key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()
-        },
+        "result": result.plain(),
         "options": dump(keeper.options),
         "device": str(keeper.training.device),
         "processes": keeper.world.size,

@@ -27,7 +27,7 @@ from .dataset.pairs import OpenPair, open_pairs
 from .dataset.samples import PatchShape, count_tiles
 from .dataset.split import split_scans
 from .dataset.statistics import Statistics
-from .errors import Cancelled, OptionError
+from .errors import Cancelled, HardwareError, OptionError
 from .interpreter import is_plain_python
 from .keeping import FitResult, Keeper
 from .monitor import Monitor
@@ -82,6 +82,11 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
             keeper.resume_if_asked()
             _preflight(options, keeper, progress).log()
             if options.compile:
+                if not is_plain_python(Path(sys.executable or "")):
+                    raise HardwareError(
+                        "compile starts compilers, which would draw licences inside Avizo. Fit with the "
+                        "command bone, or without compile."
+                    )
                 log.info("Compiling the network: the first steps take longer than the figures above say.")
                 compile_network(training.step.network, training.device)
             outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))

@@ -129,6 +129,7 @@ def test_all_end_with_the_host(tmp_path):
     host.kill()
     host.wait()
     wait_for(lambda: are_gone(processes), within_s=15)
+    assert are_gone(processes)
 
 
 # ---- fits

@@ -42,7 +42,7 @@ class Form:
     """A module's panel.
 
     name: of the module's files. command: of the job. host: options that only a host has. without: options
-    that the module fills in itself. lines: name and label of its info ports.
+    that the module fills in itself or does not offer. lines: name and label of its info ports.
     """
 
     name: str
@@ -91,7 +91,7 @@ FIT = Form(
     command="fit",
     options=FitOptions,
     host=FitHostOptions,
-    without=("pairs",),
+    without=("pairs", "compile"),  # compilers are processes, which draw licences inside Avizo
     connections=_pairs(),
     lines=(("missing", "To do"), ("estimate", "Estimate"), ("result", "Result")),
     summary="Fit a network on scans and their masks; the best model goes into the save folder.",
