@@ -76,7 +76,7 @@ def test_without_a_network_it_fails_at_once_and_says_what_to_fetch(monkeypatch):
         ModelFileError, match=r"cannot be fetched \(127\.0\.0\.1: .*smp-hub/senet154\.imagenet"
     ):
         build_network(NetworkSpec("U-Net", "senet154"), weights="imagenet")
-    assert time.monotonic() - start < 5.5
+    assert time.monotonic() - start < 15  # alone on a machine: 1
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
