@@ -189,7 +189,7 @@ def growth_rows(folder: Path, slices: int) -> list[list[str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--slices", type=int, default=24)
+    parser.add_argument("--slices", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     for hidden in ("--candidate", "--source"):

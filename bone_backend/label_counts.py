@@ -16,11 +16,12 @@ from .errors import ScanError
 
 Integers = npt.NDArray[np.int64]
 
-CHUNK = 1 << 18  # voxels at a time: two arrays and their flags stay in the processor's second cache
+CHUNK_BYTES = 1 << 20  # at a time: still in the processor's cache, and few calls that let other threads in
 MOST_VALUES = 1024  # more different labels than a mask has, fewer than a 16-bit scan taken for a mask
 _FEW_VALUES = 5  # up to here comparing with each label is faster than looking labels up in a table
 _RUN_VALUES = 16  # so many of the most frequent labels are looked for eight bytes at a time
-_TOGETHER = CHUNK // 4  # voxels that are compared at a time where eight bytes are not of one label
+_TOGETHER = 1 << 17  # voxels that are compared at a time where eight bytes are not of one label
+_SAMPLE = 64  # the first labels are learnt from every 64th voxel
 
 
 class Counts:
@@ -77,7 +78,7 @@ class Counts:
             op_dtypes=[dtype, dtype],
             casting="same_kind",
             order="K",  # counts do not depend on it
-            buffersize=CHUNK,
+            buffersize=CHUNK_BYTES // dtype.itemsize,
         )
         if reference.size:
             for left, right in pieces:
@@ -91,6 +92,8 @@ class Counts:
         self._table[np.ix_(where, where)] += other._table
 
     def _add_chunk(self, reference: np.ndarray, prediction: np.ndarray) -> None:
+        if not self._values:
+            self._grow(_distinct(reference[::_SAMPLE], prediction[::_SAMPLE]))
         per_word = 8 // reference.itemsize
         cut = reference.size // per_word * per_word
         words = reference[:cut].view(np.uint64), prediction[:cut].view(np.uint64)
@@ -154,7 +157,7 @@ class Counts:
     def _count_rest(self) -> None:
         if self._rest:
             rest, self._rest, self._rest_size = self._rest, [], 0
-            self._add_voxels(*(np.concatenate(side) for side in zip(*rest, strict=True)))
+            self._add_voxels(*(_joined(side) for side in zip(*rest, strict=True)))
 
     def _add_voxels(self, reference: np.ndarray, prediction: np.ndarray) -> None:
         for start in range(0, reference.size, _TOGETHER):
@@ -241,7 +244,16 @@ def _integer(array: np.ndarray, side: str) -> np.ndarray:
 
 def _is_plain(array: np.ndarray) -> bool:
     """Whether an array can be counted as it is: one contiguous row, not too long."""
-    return array.ndim == 1 and 0 < array.size <= CHUNK and array.flags.c_contiguous and array.dtype.isnative
+    return (
+        array.ndim == 1
+        and 0 < array.nbytes <= CHUNK_BYTES
+        and array.flags.c_contiguous
+        and array.dtype.isnative
+    )
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _listed(values: Sequence[int]) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .label_counts import CHUNK, MOST_VALUES, Counts, Integers
+from .label_counts import CHUNK_BYTES, MOST_VALUES, Counts, Integers
 
 __all__ = [
-    "CHUNK",
+    "CHUNK_BYTES",
     "MOST_VALUES",
     "Counts",
     "Integers",

@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix, f1_score, jaccard_score, precision
 
 from bone_backend.errors import ScanError
 from bone_backend.metrics import (
-    CHUNK,
+    CHUNK_BYTES,
     MOST_VALUES,
     Counts,
     counts,
@@ -68,7 +68,7 @@ def test_a_class_present_only_in_the_reference_scores_zero_and_counts_in_the_mea
 @pytest.mark.parametrize("labels", [1, 3, 40])
 def test_counts_equal_scikit_learn_for_every_dtype_and_number_of_labels(dtype, labels):
     labels = min(labels, 2) if dtype == "?" else labels
-    size = CHUNK + 1003  # a second, odd chunk
+    size = CHUNK_BYTES + 1003  # a second, odd chunk
     for run, wrong in ((1, 0.5), (11, 0.02), (5000, 0.0)):
         pair = runs_of_labels(size, labels=labels, run=run, wrong=wrong, dtype=dtype)
         expected = confusion_matrix(*(side.astype("i8") for side in pair), labels=range(labels + 1))
@@ -169,7 +169,7 @@ def test_values_that_are_no_integers_are_refused(bad):
 @pytest.mark.parametrize(
     ("dtype", "value", "seen"), [("i2", -3, "-3"), ("i8", -1, "-1"), ("u8", 2**63, "-9223372036854775808")]
 )
-@pytest.mark.parametrize("size", [1, CHUNK + 5])
+@pytest.mark.parametrize("size", [1, CHUNK_BYTES + 5])
 def test_negative_labels_and_those_beyond_int64_are_refused(dtype, value, seen, size):
     total = Counts([0])
     with pytest.raises(ScanError, match=f"{seen} was found"):  # noqa: PT012  at once or when the result is asked for

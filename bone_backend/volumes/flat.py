@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,8 +21,10 @@ from .positional import PositionalVolume, SliceFiles, is_foreign
 
 
 class FlatReader(abc.ABC):
-    """Voxels of a volume by their number in the order z, y, x. For one thread.
+    """Voxels of a volume by their number in the order z, y, x. For one thread at a time.
 
+    volume: to be read. kept: so many pieces stay valid, the last one and those before it (whole slices: only
+    the last).
     whole_slices: pieces should begin and end with a slice; otherwise slices are decoded several times.
     from_file: reading takes time in which another thread can work.
     """
@@ -29,13 +32,15 @@ class FlatReader(abc.ABC):
     whole_slices = False
     from_file = True
 
-    def __init__(self, volume: Volume):
-        self.header = volume.header
+    def __init__(self, volume: Volume, kept: int = 1):
+        self.header, self.kept = volume.header, kept
         self._slice_voxels = volume.header.shape[1] * volume.header.shape[2]
 
     @abc.abstractmethod
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Voxels start to stop (half-open) as (stop - start,), native byte order; valid until the next read.
+        """Voxels start to stop (half-open) as (stop - start,), native byte order.
+
+        Valid until `kept` more pieces were read.
 
         Raises ScanError, naming the file, when a slice is lost, shortened or damaged.
         """
@@ -44,15 +49,15 @@ class FlatReader(abc.ABC):
         """Give open files back."""
 
 
-def flat_reader(volume: Volume) -> FlatReader:
-    """The fastest reader for a volume."""
+def flat_reader(volume: Volume, kept: int = 1) -> FlatReader:
+    """The fastest reader for a volume. kept: see FlatReader."""
     if isinstance(volume, ArrayVolume) and volume.array.flags.c_contiguous and volume.array.dtype.isnative:
-        return ArrayReader(volume)
+        return ArrayReader(volume, kept)
     if isinstance(volume, PositionalVolume) and not any(
         is_foreign(place.dtype) for place in volume.slices or ()
     ):
-        return InPlaceReader(volume)
-    return SliceReader(volume)
+        return InPlaceReader(volume, kept)
+    return SliceReader(volume, kept)
 
 
 def read_together(
@@ -68,20 +73,20 @@ def read_together(
     header, slice_voxels = volumes[0].header, volumes[0].header.shape[1] * volumes[0].header.shape[2]
     step = max(1, piece_bytes // max(volume.header.dtype.itemsize for volume in volumes))
     with contextlib.ExitStack() as opened:
-        sets = [[flat_reader(volume) for volume in volumes] for _ in range(2)]
-        for reader in sets[0] + sets[1]:
+        readers = [flat_reader(volume, kept=2) for volume in volumes]
+        for reader in readers:
             opened.callback(reader.close)
-        if any(reader.whole_slices for reader in sets[0]):
+        if any(reader.whole_slices for reader in readers):
             step = max(1, step // slice_voxels) * slice_voxels
         ranges = [(start, min(start + step, header.voxels)) for start in range(0, header.voxels, step)]
-        if any(reader.whole_slices for reader in sets[0]) or not any(reader.from_file for reader in sets[0]):
-            for piece in ranges:
-                yield tuple(reader.read(*piece) for reader in sets[0])
-            return
-        thread = opened.enter_context(ThreadPoolExecutor(1, "bone-read-ahead"))
 
         def read(number: int) -> tuple[np.ndarray, ...]:
-            return tuple(reader.read(*ranges[number]) for reader in sets[number % 2])
+            return tuple(reader.read(*ranges[number]) for reader in readers)
+
+        if any(reader.whole_slices for reader in readers) or not any(reader.from_file for reader in readers):
+            yield from map(read, range(len(ranges)))
+            return
+        thread = opened.enter_context(ThreadPoolExecutor(1, "bone-read-ahead"))
 
         coming = thread.submit(read, 0)
         for number in range(len(ranges)):
@@ -96,8 +101,8 @@ class ArrayReader(FlatReader):
 
     from_file = False
 
-    def __init__(self, volume: ArrayVolume):
-        super().__init__(volume)
+    def __init__(self, volume: ArrayVolume, kept: int = 1):
+        super().__init__(volume, kept)
         self._flat = volume.array.reshape(-1)
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -105,19 +110,20 @@ class ArrayReader(FlatReader):
 
 
 class InPlaceReader(FlatReader):
-    """Of voxels that lie uncompressed in files: straight from the file into one buffer that is used again."""
+    """Of voxels that lie uncompressed in files: straight from the file into buffers that are used again."""
 
-    def __init__(self, volume: PositionalVolume):
-        super().__init__(volume)
+    def __init__(self, volume: PositionalVolume, kept: int = 1):
+        super().__init__(volume, kept)
         assert volume.slices is not None
         self._files = SliceFiles(volume.slices)
-        self._buffer = np.empty(0, volume.header.dtype)
+        self._buffers = deque([np.empty(0, volume.header.dtype)] * kept)
         self.close = self._files.close  # type: ignore[method-assign]
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        if len(self._buffer) < stop - start:
-            self._buffer = np.empty(stop - start, self.header.dtype)
-        piece = self._buffer[: stop - start]
+        self._buffers.rotate()
+        if len(self._buffers[0]) < stop - start:
+            self._buffers[0] = np.empty(stop - start, self.header.dtype)
+        piece = self._buffers[0][: stop - start]
         width, buffer = piece.itemsize, memoryview(piece).cast("B")
         done = start
         while done < stop:
@@ -133,8 +139,8 @@ class SliceReader(FlatReader):
 
     whole_slices = True
 
-    def __init__(self, volume: Volume):
-        super().__init__(volume)
+    def __init__(self, volume: Volume, kept: int = 1):
+        super().__init__(volume, kept)
         self._volume = volume
         self._range = (0, 0)
         self._slab = np.empty((0, *volume.header.shape[1:]), volume.header.dtype)
