@@ -7,6 +7,7 @@ Out: plain values for the model file and for record.json; nothing here is writte
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 # Colours of classes that the user gave none, background first (Okabe & Ito 2008, told apart by colour-blind
 # eyes).
 COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+
+
+EXACT = ("count", "mean", "std", "min", "max")  # of the statistics: equal for equal voxels, bit by bit
 
 
 def metadata(keeper: Keeper) -> dict[str, Any]:
@@ -116,22 +120,39 @@ def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[s
         },
         "figures": figures | _pace(keeper),
         "seconds_in_all": keeper.seconds_in_all(),
-        "inputs": [
-            {
-                "name": pair.name,
-                "scan": str(pair.pair.scan),
-                "mask": str(pair.pair.mask),
-                "subject": pair.pair.subject,
-                "shape": pair.header.shape,
-                "dtype": str(pair.header.dtype),
-                "voxel_size_um": pair.header.voxel_size_um,
-                "voxels_per_class": [int(n) for n in keeper.labels.counts[i]],
-                "statistics": keeper.statistics[i].to_dict(),
-            }
-            for i, pair in enumerate(keeper.pairs)
-        ],
+        "inputs": inputs(keeper),
         "scores": keeper.position.history,
     }
+
+
+def inputs(keeper: Keeper) -> list[dict[str, Any]]:
+    """What went in: files, geometry, and exact counts of their voxels, pair by pair, as JSON values."""
+    return [
+        {
+            "name": pair.name,
+            "scan": str(pair.pair.scan),
+            "mask": str(pair.pair.mask),
+            "subject": pair.pair.subject,
+            "shape": list(pair.header.shape),
+            "dtype": str(pair.header.dtype),
+            "voxel_size_um": pair.header.voxel_size_um,
+            "voxels_per_class": [int(n) for n in keeper.labels.counts[i]],
+            "statistics": keeper.statistics[i].to_dict(),
+        }
+        for i, pair in enumerate(keeper.pairs)
+    ]
+
+
+def changed_inputs(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> list[str]:
+    """What is not as it was, in words, for two lists from `inputs`; empty where all voxels count the same."""
+    changed = []
+    for old, new in zip(before, now, strict=True):
+        sides = {
+            "scan": lambda one: [one["shape"], one["dtype"], *(one["statistics"][name] for name in EXACT)],
+            "mask": lambda one: one["voxels_per_class"],
+        }
+        changed += [f"the {side} of {new['name']}" for side, of in sides.items() if of(old) != of(new)]
+    return changed
 
 
 def classes(keeper: Keeper) -> list[dict[str, Any]]:

@@ -214,6 +214,8 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
             spec=spec,
             monitor=monitor,
         )
+        with world.together():
+            keeper.check_inputs()
         told = describe(device, precision)
         keeper.log_start(f"{world.size} processes, the first on {told}" if world.size > 1 else told)
         try:

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from . import metrics
-from .account import classes, metadata, own_metadata, record
+from .account import changed_inputs, classes, inputs, metadata, own_metadata, record
 from .dataset.checks import Labels
 from .dataset.pairs import OpenPair
 from .dataset.statistics import Statistics
-from .errors import OutputError
+from .errors import OutputError, ScanError
 from .monitor import Monitor
 from .networks import model_file
 from .networks.build import NetworkSpec
@@ -29,7 +29,7 @@ from .networks.checkpoint import Position, load_checkpoint, save_checkpoint
 from .networks.complexity import complexity
 from .networks.optimization import learning_rate
 from .options import FitOptions
-from .run_folder import CHECKPOINT, RECORD, SPLIT, RunFolder
+from .run_folder import CHECKPOINT, INPUTS, RECORD, SPLIT, RunFolder
 from .scalars import ScalarLog
 from .training import Training
 
@@ -94,8 +94,20 @@ class Keeper:
         """The network that learns."""
         return self.training.step.network
 
+    def check_inputs(self) -> None:
+        """Raise ScanError where a run that is to be resumed began with other voxels than there are now."""
+        earlier = self.options.resume
+        if earlier is None or not (earlier / INPUTS).is_file():
+            return
+        if changed := changed_inputs(RunFolder(earlier).read_json(INPUTS)["pairs"], inputs(self)):
+            raise ScanError(
+                f"{', '.join(changed)} changed since the run in {earlier} began. A resumed run needs the "
+                "same voxels: put the old files back, or start a new run."
+            )
+
     def log_start(self, device: str) -> None:
-        """Say what this fit is about to do, and write the split."""
+        """Say what this fit is about to do, and write inputs and split."""
+        self.folder.write_json(INPUTS, {"pairs": inputs(self)})
         names = [pair.name for pair in self.pairs]
         split = self.split = {
             "training": [names[i] for i in self.training.training_scans],

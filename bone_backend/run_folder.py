@@ -1,7 +1,8 @@
 """Everything one fit leaves behind, in one folder.
 
 In:  the folder that the user named.
-Out: options.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth, the model files, report.html.
+Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth, the model files,
+report.html.
 Each file appears under its name only when it is whole. A folder with another run is refused, never mixed.
 """
 
@@ -20,9 +21,10 @@ from typing import Any
 from .errors import OutputError
 from .volumes.output import output_fault
 
-OPTIONS, SPLIT, SCORES, RECORD, LOG = "options.json", "split.json", "scores.csv", "record.json", "log.txt"
+OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
+RECORD, LOG = "record.json", "log.txt"
 CHECKPOINT, REPORT = "checkpoint.pth", "report.html"
-_OURS = (OPTIONS, SPLIT, SCORES, RECORD, LOG, CHECKPOINT, REPORT)
+_OURS = (OPTIONS, INPUTS, SPLIT, SCORES, RECORD, LOG, CHECKPOINT, REPORT)
 
 
 class RunFolder:

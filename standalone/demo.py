@@ -2,11 +2,13 @@
 
 In:  nothing (phantom scans are made), or a folder with pairs of scans and masks.
 Out: a folder with the run, the labels and two pictures; the scores.
-It goes through the same jobs as the commands `bone fit`, `bone predict` and `bone iou`.
+It goes through the same jobs as the commands `bone fit`, `bone predict` and `bone iou`. A second run with the
+same scans, options and versions finds what the first one made.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -14,9 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bone_backend import jobs
+from bone_backend.account import versions
 from bone_backend.errors import OptionError, ScanError
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import Part, Progress
+from bone_backend.run_folder import write_text
 from bone_backend.volumes.volume import peek
 
 from . import pictures
@@ -25,6 +29,7 @@ PHANTOM_SHAPE = (48, 160, 160)
 PHANTOM_CLASSES = ("1:bone:#e69f00", "2:pores:#56b4e9")
 # Names of the folders that hold a scan and its mask, one TIFF a slice.
 FOLDERS = (("images", "masks"), ("scan", "mask"))
+MEMORY = "demo.json"  # what was asked for last, and what came of it
 
 
 class Found(NamedTuple):
@@ -38,7 +43,10 @@ class Found(NamedTuple):
 def run(
     output: Path, *, data: Path | None, hold_out: str | None, epochs: int, progress: Progress
 ) -> dict[str, Any]:
-    """Fit on all pairs but one, predict that one, score it. Gives scores, seconds and paths."""
+    """Fit on all pairs but one, predict that one, score it. Gives scores, seconds and paths.
+
+    kept: whether all of it was found from an earlier run.
+    """
     began = time.monotonic()
     if hold_out and not data:
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
@@ -63,6 +71,15 @@ def run(
             "class_names": [] if data else PHANTOM_CLASSES,
         }
     )
+    asked = {
+        "options": dump(fit),
+        "test": [str(test.scan), str(test.mask)],
+        "files": [_state(path) for pair in (*train, test) for path in (pair.scan, pair.mask)],
+        "versions": versions(),
+    }
+    if earlier := _remembered(output, asked):
+        return {**earlier, "kept": True}
+    (output / MEMORY).unlink(missing_ok=True)
     fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
     predict = PredictOptions.parse(
         {
@@ -90,7 +107,7 @@ def run(
         ),
         pictures.curves(output / "curves.png", output / "run" / "scores.csv"),
     ]
-    return {
+    result = {
         "mean_iou": scored["mean_iou"],
         "iou_per_class": {value: found["iou"] for value, found in scored["classes"].items()},
         "seconds": round(time.monotonic() - began, 1),
@@ -101,6 +118,26 @@ def run(
         "pictures": [str(path) for path in drawn],
         "run_folder": fitted["run_folder"],
     }
+    write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
+    return {**result, "kept": False}
+
+
+def _state(path: Path) -> list[Any]:
+    """What a file or the files of a folder look like from outside; another content has another state."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def _remembered(output: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of an earlier run that was asked for the same, if all that it made is still there."""
+    try:
+        earlier = json.loads((output / MEMORY).read_text(encoding="utf-8"))
+        result = earlier["result"]
+        made = [result["model"], result["labels"], *result["pictures"]]
+        is_same = json.loads(json.dumps(asked)) == earlier["asked"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return result if is_same and all(Path(path).exists() for path in made) else None
 
 
 def make_phantoms(folder: Path, progress: Progress) -> list[Found]:

@@ -77,6 +77,8 @@ def _demo(found: dict[str, Any]) -> str:
         f"Model: {found['model']}",
         f"Labels: {found['labels']}",
     ]
+    if found["kept"]:
+        lines.append("All of it is of an earlier run with the same scans, options and versions.")
     return "\n".join(lines)
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from bone_backend.errors import BoneError, Cancelled, FittingError, HardwareError, OutputError
+from bone_backend.errors import BoneError, Cancelled, FittingError, HardwareError, OutputError, ScanError
 from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.networks import model_file
 from bone_backend.options import FitOptions, dump
 from bone_backend.progress import Recorder
-from bone_backend.volumes.volume import save
+from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,6 +148,26 @@ def test_a_run_without_a_checkpoint_starts_again_and_a_strange_folder_is_refused
         fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
     (tmp_path / "run" / "checkpoint.pth").unlink()
     assert fit(FitOptions.parse({"resume": str(tmp_path / "run")})).epochs == 1
+
+
+@pytest.mark.parametrize("side", ["scan", "mask"])
+def test_a_run_is_not_resumed_with_other_voxels(pairs, tmp_path, side):
+    own = [[tmp_path / f"{kind}_{i}" for kind in ("scan", "mask")] for i in range(len(pairs))]
+    for source, target in zip(chain.from_iterable(pairs), chain.from_iterable(own), strict=True):
+        shutil.copytree(source, target)
+    run = tmp_path / "run"
+    fit(options([[str(path) for path in pair] for pair in own], run, epochs=1))
+    before = last_weights(run)
+    place = own[1][("scan", "mask").index(side)]
+    with open_volume(place) as volume:
+        voxels = volume.read(0, volume.header.shape[0])
+    found = np.argwhere(voxels == 1)[0]
+    voxels[tuple(found)] = 2
+    shutil.rmtree(place)
+    save(place, voxels, voxel_size=(20.0, 20.0, 20.0))
+    with pytest.raises(ScanError, match=f"the {side} of .* changed since the run in .*run began"):
+        fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    assert last_weights(run) == before
 
 
 LIVES = """

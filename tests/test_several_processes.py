@@ -185,6 +185,7 @@ def test_the_run_folder_is_that_of_one_process(whole):
     best = f"BONe_best_epoch_{result['best_epoch']}"
     wanted = {
         "options.json",
+        "inputs.json",
         "split.json",
         "scores.csv",
         "log.txt",

@@ -99,7 +99,15 @@ def test_fit_leaves_a_model_and_a_whole_run_folder(fitted):
         == f"small_best_epoch_{found['best_epoch']}_val_jaccard_{found['best_val_iou']:.4f}.pth"
     )
     names = {path.name for path in run.iterdir()}
-    assert {"options.json", "split.json", "scores.csv", "log.txt", "record.json", "checkpoint.pth"} <= names
+    assert {
+        "options.json",
+        "inputs.json",
+        "split.json",
+        "scores.csv",
+        "log.txt",
+        "record.json",
+        "checkpoint.pth",
+    } <= names
     assert not [name for name in names if name.endswith(".part")]
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert record["versions"]["torch"]
