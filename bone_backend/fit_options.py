@@ -18,11 +18,14 @@ from . import catalogue, transform_table
 from .errors import OptionError
 from .option_fields import Options, option
 from .option_types import (
+    DEVICE,
+    PRECISION,
     Device,
     Label,
     LabelMap,
     NamedClass,
     NamedPair,
+    Normalization,
     Precision,
     Share,
     Transforms,
@@ -179,7 +182,7 @@ class FitOptions(Options):
         label="Max. patch overlap",
         help="Largest share of a patch that another patch of the same tile may cover.",
     )
-    normalization: Literal["ZScore", "minMax", "percentiles", "tissue"] = option(
+    normalization: Normalization = option(
         "ZScore",
         group="Network input",
         label="Normalization",
@@ -457,13 +460,7 @@ class FitOptions(Options):
         help="Deterministic kernels too: the same machine and options give the same weights, bit for bit.",
     )
     # --- machine
-    device: Device = option(
-        "auto",
-        group="Machine",
-        label="Device",
-        metavar="auto|cpu|cuda|cuda:N",
-        help="auto takes the GPU when there is one.",
-    )
+    device: Device = DEVICE
     gpus: Annotated[str, Field(pattern=r"^(all|[1-9]\d{0,3})$"), BeforeValidator(_as_text)] = option(
         "1",
         group="Machine",
@@ -474,12 +471,7 @@ class FitOptions(Options):
         "many processes, "
         "to try it out.",
     )
-    precision: Precision = option(
-        "auto",
-        group="Machine",
-        label="Precision",
-        help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
-    )
+    precision: Precision = PRECISION
     compile: bool = option(
         False,
         group="Machine",

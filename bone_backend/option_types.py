@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from . import transform_table
+from .option_fields import option
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -81,5 +82,21 @@ Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
 NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]
 
+Normalization = Literal["ZScore", "minMax", "percentiles", "tissue"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+# Options that several programs have.
+DEVICE = option(
+    "auto",
+    group="Machine",
+    label="Device",
+    metavar="auto|cpu|cuda|cuda:N",
+    help="auto takes the GPU when there is one.",
+)
+PRECISION = option(
+    "auto",
+    group="Machine",
+    label="Precision",
+    help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
+)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from .fit_options import MAY_CHANGE, FitOptions, PreviewOptions
 from .option_fields import Options, option
-from .option_types import Device, Pair, Precision, Share, UserPath
+from .option_types import DEVICE, PRECISION, Device, Normalization, Pair, Precision, Share, UserPath
 
 __all__ = [
     "MAY_CHANGE",
@@ -84,7 +84,7 @@ class PredictOptions(Options):
         label="Confidence threshold",
         help="Voxels whose highest class probability is below this become background.",
     )
-    normalization: Literal["ZScore", "minMax", "percentiles", "tissue"] | None = option(
+    normalization: Normalization | None = option(
         None,
         group="Labels",
         label="Normalization",
@@ -100,19 +100,8 @@ class PredictOptions(Options):
         advanced=True,
         help="Chunks in one step; none: sized to the free memory.",
     )
-    device: Device = option(
-        "auto",
-        group="Machine",
-        label="Device",
-        metavar="auto|cpu|cuda|cuda:N",
-        help="auto takes the GPU when there is one.",
-    )
-    precision: Precision = option(
-        "auto",
-        group="Machine",
-        label="Precision",
-        help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
-    )
+    device: Device = DEVICE
+    precision: Precision = PRECISION
 
 
 class IoUOptions(Options):
