@@ -306,7 +306,9 @@ def phantom_fit(folder: Path, precision: str) -> float:
 def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
     """Private peak of `bone fit` with more and more scans of 24 x 512 x 512 (16 bit) and their masks.
 
-    Two scans are the fewest that a fit takes. The slope is that of the line through all measurements.
+    Two scans are the fewest that a fit takes. Fits of fewer scans take more epochs, so that all make the same
+    number of steps: the first steps of any fit still take a little more memory from one to the next. The
+    slope is that of the line through all measurements.
     """
     rows: list[list[object]] = []
     peaks: dict[int, list[float]] = {}
@@ -314,7 +316,9 @@ def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
         pairs = [write_pair(Path(folder), number) for number in range(max(scans))]
         for _ in range(repeats):
             for count in scans:
-                peaks.setdefault(count, []).append(fit_peak(Path(folder), pairs[:count]))
+                peaks.setdefault(count, []).append(
+                    fit_peak(Path(folder), pairs[:count], epochs=max(scans) // count)
+                )
         for count in scans:
             stored = count * 24 * 512 * 512 * 3 / 2**20
             rows.append([count, f"{stored:.0f}", median_and_range(peaks[count])])
@@ -335,12 +339,13 @@ def write_pair(folder: Path, number: int) -> tuple[Path, Path]:
     return paths
 
 
-def fit_peak(folder: Path, pairs: list[tuple[Path, Path]]) -> float:
+def fit_peak(folder: Path, pairs: list[tuple[Path, Path]], epochs: int) -> float:
     words = [str(word) for pair in pairs for word in ("--pair", *pair)]
     run = folder / "run"
     command = [sys.executable, "-m", "standalone.command", "fit", *words, "--output", str(run), "--json"]
     command += ["--overwrite"]
-    command += ["--patch-size", "64", "--batch-size", "16", "--patches-per-tile", "1", "--epochs", "1"]
+    command += ["--patch-size", "64", "--batch-size", "16", "--patches-per-tile", "1"]
+    command += ["--epochs", str(epochs)]
     environment = os.environ | {"BONE_CACHE": str(folder / "cache")}
     answer = subprocess.run(
         command,

@@ -25,7 +25,7 @@ from .errors import ScanError
 from .progress import Progress, silent
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
-from .volumes.output import output_fault, remove, temporary_path
+from .volumes.output import output_fault, put_in_place, remove, temporary_path
 from .volumes.volume import Volume, open_volume
 
 log = logging.getLogger("bone.comparison")
@@ -148,7 +148,7 @@ def write_csv(path: Path, comparison: Comparison) -> None:
     temporary = temporary_path(path)
     try:
         temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError as fault:
         raise output_fault(path, fault) from fault
     finally:

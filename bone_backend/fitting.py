@@ -12,7 +12,6 @@ import contextlib
 import logging
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,14 +37,14 @@ from .networks.distributed import World, count_processes, join, smallest_share
 from .networks.losses import build_loss
 from .networks.optimization import build_optimizer
 from .networks.replica import seed_apart
-from .networks.step import Step
+from .networks.step import Step, memory_in_words
 from .networks.weights import initialise
 from .options import FitOptions, dump
 from .preflight import Preflight
 from .progress import Part, Progress, silent
 from .ranks import Rank
 from .run_folder import OPTIONS, RunFolder, check_free
-from .training import Timing, Training
+from .training import Training
 
 log = logging.getLogger("bone.fitting")
 
@@ -89,7 +88,8 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
                     )
                 log.info("Compiling the network: the first steps take longer than the figures above say.")
                 compile_network(training.step.network, training.device)
-            outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
+            with memory_in_words(training.device):
+                outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
             keeper.finish(outcome)
             report.write(keeper, progress)
         except Cancelled as stop:
@@ -175,7 +175,8 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
     train, validation = _split(options, pairs)
 
     run = _run_folder(options, world, folder)
-    with run, Monitor() as monitor, determinism(options.reproducible):
+    with run, Monitor(device) as monitor, determinism(options.reproducible):
+        options = options.with_paths(Path.absolute)  # so that the records hold from any current folder
         run.write_json(OPTIONS, dump(options))
         spec = NetworkSpec(
             options.architecture,
@@ -286,9 +287,14 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
         message = f"Epoch {epoch} of {options.epochs}, {doing}"
         progress(position.epoch * per_epoch + batch, options.epochs * per_epoch, message, {**figures, **best})
 
-    while position.epoch < options.epochs:
-        began = time.monotonic()
-        training.timing = Timing()
+    while True:
+        # also before the first, since a run may be resumed after its last epoch
+        if options.early_stopping and position.epoch - position.best_epoch >= options.early_stopping:
+            log.info("Stopped early: no better validation score for %d epochs.", options.early_stopping)
+            return "stopped early"
+        if position.epoch >= options.epochs:
+            return "done"
+        keeper.begin_epoch()
         for done in training.train(
             position.epoch, first=position.batches, report=lambda n, found: tell(n, found, "training")
         ):
@@ -297,11 +303,7 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
         counts, loss = training.validate(
             lambda n, found: tell(training.train_batches + n, found, "validation")
         )
-        keeper.end_epoch(counts, loss, seconds=time.monotonic() - began)
-        if options.early_stopping and position.epoch - position.best_epoch >= options.early_stopping:
-            log.info("Stopped early: no better validation score for %d epochs.", options.early_stopping)
-            return "stopped early"
-    return "done"
+        keeper.end_epoch(counts, loss)
 
 
 def _first_network(spec: NetworkSpec, options: FitOptions) -> torch.nn.Module:
@@ -338,8 +340,22 @@ def _build_step(
         precision=precision,
         accumulate=options.accumulate,
         clip=options.clip_gradient,
+        least=_fewest_patches(options),
         called=called,
     )
+
+
+def _fewest_patches(options: FitOptions) -> int:
+    """Patches that the network needs at once to learn: two where it normalises over one value of each."""
+    faults = catalogue.check(
+        options.architecture,
+        options.backbone,
+        options.mode,
+        patch_size=options.patch_size,
+        patch_depth=options.patch_depth if options.mode == "3D" else None,
+        batch_size=1,
+    )
+    return 2 if faults else 1
 
 
 def _stride(options: FitOptions) -> tuple[tuple[int, int, int], ...] | None:

@@ -7,6 +7,7 @@ The best model is written when it is best, so nothing that happens later can cha
 
 from __future__ import annotations
 
+import glob
 import logging
 import time
 from dataclasses import asdict, dataclass
@@ -31,9 +32,11 @@ from .networks.optimization import learning_rate
 from .options import FitOptions
 from .run_folder import CHECKPOINT, INPUTS, RECORD, SPLIT, RunFolder
 from .scalars import ScalarLog
-from .training import Training
+from .training import Timing, Training
 
 log = logging.getLogger("bone.fitting")
+
+PEAKS = ("peak_ram_gib", "peak_gpu_gib")
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,8 @@ class Keeper:
         self.spec, self.monitor = spec, monitor
         self.position = Position()
         self.complexity = complexity(spec, tuple(training.layout.grey_shape(1)))
-        self._began = self._saved = time.monotonic()
-        self._seconds_before = 0.0
+        self._began = self._saved = self._epoch_began = time.monotonic()
+        self._seconds_before, self._peaks_before = 0.0, dict[str, float]()
         self._result: FitResult | None = None
         self.split: dict[str, Any] = {}
         self._scalars: ScalarLog | None = None
@@ -157,8 +160,18 @@ class Keeper:
         self.position = load_checkpoint(path, network=self.network, step=step, world=self.world)
         if self.world.is_first:
             self.training.counts.matrix += torch.tensor(self.position.counts, device=self.training.device)
-        self._seconds_before = self.position.seconds
+        self._seconds_before, self._peaks_before = self.position.seconds, self.position.peaks
         log.info("Resumed after epoch %d, batch %d.", self.position.epoch, self.position.batches)
+
+        if self.world.is_first:  # a model that was being replaced when the run broke off
+            for path in self.folder.path.glob(f"{glob.escape(self.options.name)}_best_epoch_*.pth"):
+                if path.name != self.position.best_file:
+                    path.unlink(missing_ok=True)
+
+    def begin_epoch(self) -> None:
+        """Count the time of an epoch, or of the rest of one."""
+        self._epoch_began = time.monotonic() - self.position.epoch_seconds
+        self.training.timing = Timing(waiting=self.position.epoch_waiting)
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint when checkpoint_minutes have gone by since the last."""
@@ -167,20 +180,23 @@ class Keeper:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Write where the fit stands, unless gradients are still being gathered."""
-        step = self.training.step
-        if step.has_gathered:
-            return
-        self.position.sums = self._sums()
-        self.position.counts = self.world.sum(self.training.counts.matrix).tolist()
-        self.position.seconds = self.seconds_in_all()
+        """Write where the fit stands."""
+        step, position = self.training.step, self.position
+        position.sums = self._sums()
+        position.counts = self.world.sum(self.training.counts.matrix).tolist()
+        position.seconds = self.seconds_in_all()
+        is_amid = position.batches > 0
+        position.epoch_seconds = time.monotonic() - self._epoch_began if is_amid else 0.0
+        position.epoch_waiting = self.training.timing.waiting if is_amid else 0.0
+        position.peaks = {name: value for name, value in self.figures().items() if name in PEAKS and value}
         path = self.folder.path / CHECKPOINT
-        save_checkpoint(path, network=self.network, step=step, position=self.position, world=self.world)
+        save_checkpoint(path, network=self.network, step=step, position=position, world=self.world)
         self._saved = time.monotonic()
 
-    def end_epoch(self, counts: np.ndarray, validation_loss: float, *, seconds: float) -> None:
+    def end_epoch(self, counts: np.ndarray, validation_loss: float) -> None:
         """Score the epoch, keep the model if it is the best so far, write table and checkpoint."""
         position, step, timing = self.position, self.training.step, self.training.timing
+        seconds = time.monotonic() - self._epoch_began
         rate = learning_rate(self.options, position.epoch + 1 - 1 / self.training.train_batches)
         position.epoch, position.batches = position.epoch + 1, 0
         scores = metrics.iou(counts)
@@ -192,8 +208,8 @@ class Keeper:
             {
                 "epoch": position.epoch,
                 "learning_rate": rate,
-                "train_loss": sums["loss_sum"] / max(sums["patches"], 1.0),
-                "val_loss": validation_loss,
+                "train_loss": sums["loss_sum"] / sums["counted"] if sums["counted"] else None,
+                "val_loss": _number(validation_loss),
                 "train_miou": _number(metrics.mean(metrics.iou(learnt))),
                 "val_miou": score,
                 **{
@@ -215,16 +231,21 @@ class Keeper:
         step.clear()
         self.training.counts.matrix.zero_()
         self.checkpoint()
-        self.folder.write_scores(position.history)
+        try:
+            self.folder.write_scores(position.history)
+        except OutputError as fault:
+            if not isinstance(fault.__cause__, PermissionError):
+                raise
+            log.warning("%s It is written again after the next epoch.", fault)  # Windows: open in Excel
         if self.options.tensorboard and self.world.is_first:
             self._scalars = self._scalars or ScalarLog(self.folder.path, after=position.epoch - 1)
             self._scalars.add(position.history[-1])
         if earlier and earlier != position.best_file and self.world.is_first:
             (self.folder.path / earlier).unlink(missing_ok=True)
         log.info(
-            "Epoch %d: training loss %.4f, validation loss %.4f, validation mIoU %.4f (%s)%s",
+            "Epoch %d: training loss %s, validation loss %.4f, validation mIoU %.4f (%s)%s",
             position.epoch,
-            position.history[-1]["train_loss"],
+            _four_digits(position.history[-1]["train_loss"]),
             validation_loss,
             score,
             ", ".join(f"{c['name']} {s:.4f}" for c, s in zip(classes(self), scores, strict=True)),
@@ -238,7 +259,7 @@ class Keeper:
         """
         if self._result:
             return self._result
-        position, figures = self.position, self.monitor.figures()
+        position, figures = self.position, self.figures()
         if self._scalars:
             self._scalars.close()
         best = self.folder.path / position.best_file if position.best_file else None
@@ -270,6 +291,13 @@ class Keeper:
         )
         return self._result
 
+    def figures(self) -> dict[str, Any]:
+        """Those of the monitor, the peaks of earlier parts of the run included."""
+        figures, before = self.monitor.figures(), self._peaks_before
+        return figures | {
+            name: max(figures.get(name) or 0.0, before[name]) for name in PEAKS if before.get(name)
+        }
+
     def _complete(self, best: Path) -> None:
         """Write the figures of the whole run into the best model; weights and scores stay as they are."""
         header = model_file.read_header(best)
@@ -280,10 +308,9 @@ class Keeper:
         sums = self.training.step.sums()
         if self.world.size == 1:
             return sums
-        loss_sum, patches = self.world.sum(
-            torch.tensor([sums["loss_sum"], sums["patches"]], dtype=torch.float64)
-        ).tolist()
-        return {"loss_sum": loss_sum, "patches": patches, "skipped": sums["skipped"]}
+        names = [name for name in sums if name != "skipped"]
+        summed = self.world.sum(torch.tensor([sums[name] for name in names], dtype=torch.float64)).tolist()
+        return dict(zip(names, summed, strict=True)) | {"skipped": sums["skipped"]}
 
     def seconds_in_all(self) -> float:
         """Since the first start of the run, without the time between a stop and a resumption."""
@@ -300,6 +327,10 @@ class Keeper:
         model_file.save_model(
             self.folder.path / name, state=state or self.network.state_dict(), metadata=published, bone=bone
         )
+
+
+def _four_digits(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"
 
 
 def _number(value: float) -> float | None:

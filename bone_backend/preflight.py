@@ -209,6 +209,7 @@ def _warnings(found: Preflight, training: Training, *, is_too_large: bool) -> li
     options = training.options
     warnings = []
     smaller = "Use a smaller batch_size, patch_size or backbone"
+    is_alone = training.world.size == 1  # several processes cannot take smaller pieces
     if found.ram_gib > found.ram_free_gib:
         warnings.append(
             f"The fit needs about {found.ram_gib:.1f} GiB of RAM, but {found.ram_free_gib:.1f} GiB "
@@ -218,8 +219,9 @@ def _warnings(found: Preflight, training: Training, *, is_too_large: bool) -> li
         if is_too_large or found.gpu_gib > found.gpu_free_gib:
             warnings.append(
                 f"A batch of {options.batch_size} patches needs about {found.gpu_gib:.1f} GiB on the GPU, "
-                f"but {found.gpu_free_gib:.1f} GiB can be had; it will be taken in smaller pieces, "
-                f"which is slower. {smaller}."
+                f"but {found.gpu_free_gib:.1f} GiB can be had"
+                + ("; it will be taken in smaller pieces, which is slower. " if is_alone else ". ")
+                + f"{smaller}."
             )
     elif is_too_large:
         warnings.append(f"A batch of {options.batch_size} patches does not fit into RAM. {smaller}.")

@@ -54,13 +54,14 @@ def measure(training: Training, plan: Plan, *, learn: bool, check: Callable[[], 
     if is_gpu:
         torch.cuda.reset_peak_memory_stats(training.device)
     while True:
-        kept = Kept(training.step.network)
+        kept, seconds = Kept(training.step.network), None
         try:
             with saved_tensors_hooks(kept.take, lambda tensor: tensor):
                 seconds = training.rehearse(some, learn=learn, check=check)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError, HardwareError) as error:
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+        if seconds is None:  # outside of the handler, whose traceback keeps what the attempt has computed
             return _smaller(training, some, learn=learn, check=check)
         read = max(read, seconds[0])
         is_quicker = seconds[1] < 0.9 * compute
@@ -90,7 +91,7 @@ def _smaller(training: Training, some: Plan, *, learn: bool, check: Callable[[],
     before = torch.cuda.memory_allocated(training.device) if training.device.type == "cuda" else 0
     try:
         read, compute = training.rehearse(some.part(0, count), learn=learn, check=check)
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError, HardwareError) as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
         raise HardwareError(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OutputError
-from .volumes.output import output_fault
+from .volumes.output import output_fault, put_in_place
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
 RECORD, LOG = "record.json", "log.txt"
@@ -140,7 +140,7 @@ def write_text(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise output_fault(path, error) from error

@@ -30,7 +30,7 @@ from .networks.device import mixed_precision
 from .networks.distributed import World
 from .networks.optimization import learning_rate, set_rate
 from .networks.scoring import DeviceCounts
-from .networks.step import Step, interruptible
+from .networks.step import Step, interruptible, is_out_of_memory
 from .options import FitOptions
 
 log = logging.getLogger("bone.fitting")
@@ -90,6 +90,7 @@ class Training:
         self.validation_batches = self.loader.count(self.validation_plan)
         self.counts = DeviceCounts(self.num_classes, self.device)
         self.timing = Timing()
+        self._validation_pieces = 1  # more where a whole piece of training did not fit
 
     def plan(self, epoch: int) -> Plan:
         """The training patches of an epoch, which counts from 0."""
@@ -135,7 +136,7 @@ class Training:
         Of several processes each takes its share of every batch; losses and counts are its own.
         Raises FittingError when too many steps had a gradient that is not finite.
         """
-        network, step = self.step.network, self.step
+        network, step, accumulate = self.step.network, self.step, self.options.accumulate
         network.train()
         if first == 0:
             step.clear()
@@ -148,14 +149,13 @@ class Training:
             with self._stoppable(lambda: report(done, figures)):  # noqa: B023 (called within this turn only)
                 # the mean over the processes of what is weighted so is the mean over the whole batch
                 weight = len(batch.plan) * self.world.size / batch.whole
-                step(*self._prepare(batch), seen=self.counts.add, weight=weight)
+                group = min(accumulate, self.train_batches - done // accumulate * accumulate)
+                step(*self._prepare(batch), seen=self.counts.add, weight=weight, group=group)
             done += 1
-            if done == self.train_batches:
-                step.flush()
             if time.monotonic() - looked > LOOK_S or done == self.train_batches:
                 looked = time.monotonic()
                 sums = step.sums()
-                figures = {"loss": sums["loss_sum"] / max(sums["patches"], 1.0)}
+                figures = {"loss": sums["loss_sum"] / max(sums["counted"], 1.0)}
                 self._check_skipped(int(sums["skipped"]), done)
             yield done  # before the report, which may raise: the position then counts this batch
             report(done, figures)
@@ -182,18 +182,11 @@ class Training:
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         for batch in self.loader.batches(plan, first=world.rank.number, step=world.size):
             with self._stoppable(lambda: report(reported, {})):  # noqa: B023 (called within this turn only)
-                patches, target = self._prepare(batch)
-                first = 0
-                for some, wanted in zip(
-                    patches.split(self._piece(patches)), target.split(self._piece(patches)), strict=True
-                ):
-                    with mixed_precision(self.device, self.step.precision):
-                        logits = network(some)
+                for first, logits, wanted in self._answers(*self._prepare(batch)):
                     counts.add(logits, wanted)
                     if seen:
                         seen(batch, first, logits, wanted)
-                    first += len(some)
-                    loss_sum += self.step.loss(logits, wanted).to(torch.float64) * len(some)
+                    loss_sum += self.step.loss(logits, wanted).to(torch.float64) * len(logits)
             reported = min(reported + world.size, total)
             report(reported, {})
         if reported < total:  # no batch was left for this process
@@ -233,7 +226,8 @@ class Training:
         """Put back the network's buffers and mode, and all random states."""
         network, is_cuda = self.step.network, self.device.type == "cuda"
         buffers, was_training = [buffer.clone() for buffer in network.buffers()], network.training
-        random, random_cuda = torch.get_rng_state(), torch.cuda.get_rng_state_all() if is_cuda else []
+        random = torch.get_rng_state()
+        random_cuda = torch.cuda.get_rng_state(self.device) if is_cuda else None
         try:
             yield
         finally:
@@ -242,20 +236,40 @@ class Training:
                     buffer.copy_(before)
             network.train(was_training)
             torch.set_rng_state(random)
-            if is_cuda:
-                torch.cuda.set_rng_state_all(random_cuda)
+            if random_cuda is not None:
+                torch.cuda.set_rng_state(random_cuda, self.device)
 
-    def _piece(self, patches: torch.Tensor) -> int:
-        # as many at once as in training, where each GPU has its share of the batch
-        shares = self.world.size if self.device.type == "cuda" else 1
-        return math.ceil(len(patches) / self.step.pieces / shares)
+    def _answers(
+        self, patches: torch.Tensor, target: torch.Tensor
+    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """What the network says to a batch, in pieces that fit into memory: place of the first, logits,
+        target.
+        """
+        first = 0
+        while first < len(patches):
+            # as many at once as in training, where each GPU has its share of the batch
+            shares = self.world.size if self.device.type == "cuda" else 1
+            piece = math.ceil(len(patches) / max(self.step.pieces * shares, self._validation_pieces))
+            some, logits = patches[first : first + piece], None
+            try:
+                with mixed_precision(self.device, self.step.precision):
+                    logits = self.step.network(some)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if piece == 1 or not is_out_of_memory(error):
+                    raise
+            if logits is None:
+                self._validation_pieces = 2 * math.ceil(len(patches) / piece)
+                log.warning("The memory of %s ran out in validation: smaller pieces.", self.device)
+                continue
+            yield first, logits, target[first : first + piece]
+            first += len(some)
 
     def _prepare(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         grey = batch.grey.to(self.device, non_blocking=True)
         labels = batch.labels.to(self.device, non_blocking=True)
         if self.device.type == "cuda":
             batch.copied = torch.cuda.Event()
-            batch.copied.record()
+            batch.copied.record(torch.cuda.current_stream(self.device))
         patches, target = augmentation.prepare(
             grey, labels, plan=batch.plan, numbers=self.numbers, classes=self.classes
         )
@@ -299,12 +313,16 @@ class Training:
             torch.set_rng_state(random)
             raise
 
-    def _check_skipped(self, skipped: int, done: int) -> None:
-        if skipped > max(10, MOST_SKIPPED * done) or (
-            skipped == done and done >= min(10, self.train_batches)
-        ):
+    def _check_skipped(self, skipped: int, batches: int) -> None:
+        """Raise FittingError where too many steps of the epoch were skipped, of those after `batches`."""
+        accumulate, scaler = self.options.accumulate, self.step.scaler
+        steps = batches // accumulate if batches < self.train_batches else -(-batches // accumulate)
+        are_all = skipped == steps >= min(10, -(-self.train_batches // accumulate))
+        if are_all and scaler.is_enabled():  # the scale of fp16 is found by skipping the first steps
+            are_all = scaler.get_scale() < 1
+        if skipped > max(10, MOST_SKIPPED * steps) or are_all:
             raise FittingError(
-                f"the loss is no longer a number: {skipped} of {done} steps of this epoch had a gradient "
+                f"the loss is no longer a number: {skipped} of {steps} steps of this epoch had a gradient "
                 "that is not finite. "
                 "The best model so far is kept. Try a smaller learning_rate, precision fp32, or "
                 "clip_gradient 1."

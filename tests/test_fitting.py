@@ -217,14 +217,15 @@ def test_a_run_that_is_killed_twenty_times_ends_with_the_same_weights(pairs, tmp
     assert last_weights(tmp_path / "run") == last_weights(tmp_path / "whole")
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(whole, pairs, tmp_path):
+@pytest.mark.parametrize("accumulate", [1, 8])
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(whole, pairs, tmp_path, accumulate):
     header = model_file.read_header(whole[1].model)
     state = model_file.load_state(whole[1].model, header)
     state["segmentation_head.0.bias"] += float("nan")
     metadata = {key: header.metadata[key] for key in model_file.METADATA_KEYS}
     model_file.save_model(tmp_path / "nan.pth", state=state, metadata=metadata, bone=header.bone)
     with pytest.raises(FittingError, match="no longer a number"):
-        fit(options(pairs, tmp_path / "run", weights=str(tmp_path / "nan.pth")))
+        fit(options(pairs, tmp_path / "run", weights=str(tmp_path / "nan.pth"), accumulate=accumulate))
     record = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))
     assert record["result"]["outcome"] == "failed"
 
@@ -233,6 +234,55 @@ def test_early_stopping_ends_a_run_that_does_not_get_better(pairs, tmp_path):
     result = fit(options(pairs, tmp_path / "run", epochs=50, learning_rate=1e-12, early_stopping=2))
     assert result.outcome == "stopped early"
     assert result.epochs < 12
+    again = fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
+    assert (again.outcome, again.epochs) == ("stopped early", result.epochs)
+    longer = fit(FitOptions.parse({"resume": str(tmp_path / "run"), "early_stopping": 3}))
+    assert longer.epochs > result.epochs
+
+
+def test_a_stop_while_gradients_are_gathered_loses_nothing(pairs, tmp_path):
+    chosen = {"epochs": 2, "accumulate": 4, "batch_size": 3, "optimizer": "SGD"}
+
+    class StopAmid(Recorder):
+        def __call__(self, step, steps, message, figures=None, /):
+            super().__call__(step, steps, message, figures)
+            if step == 6 and message.endswith("training"):  # two batches of the second group are gathered
+                raise Cancelled(message)
+
+    fit(options(pairs, tmp_path / "whole", **chosen))
+    with pytest.raises(Cancelled):
+        fit(options(pairs, tmp_path / "run", **chosen), progress=StopAmid())
+    state = torch.load(tmp_path / "run" / "checkpoint.pth", weights_only=True)
+    assert (state["position"]["batches"], state["gathered"]["batches"]) == (6, 2)
+    assert state["position"]["epoch_seconds"] > 0
+    fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
+    assert last_weights(tmp_path / "run") == last_weights(tmp_path / "whole")
+    rows = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))["scores"]
+    assert rows[0]["seconds"] > state["position"]["epoch_seconds"]
+
+
+def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, tmp_path):
+    run = tmp_path / "run"
+    result = fit(options(pairs, run, epochs=1))
+    shutil.copy(result.model, run / "BONe_best_epoch_9_val_jaccard_0.1.pth")
+    longer = fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    assert [path.name for path in run.glob("*_best_epoch_*.pth")] == [longer.model.name]
+
+
+def test_a_table_that_is_open_elsewhere_does_not_end_the_run(pairs, tmp_path, monkeypatch, caplog):
+    from bone_backend import run_folder
+
+    def held(temporary, path):
+        if path.name == "scores.csv" and not (path.parent / "checkpoint.pth.seen").exists():
+            (path.parent / "checkpoint.pth.seen").touch()
+            temporary.unlink()
+            raise PermissionError(13, "Permission denied")
+        temporary.replace(path)
+
+    monkeypatch.setattr(run_folder, "put_in_place", held)
+    fit(options(pairs, tmp_path / "run"))
+    assert "written again after the next epoch" in caplog.text
+    assert len((tmp_path / "run" / "scores.csv").read_text(encoding="utf-8").splitlines()) == 3
 
 
 @pytest.mark.parametrize(

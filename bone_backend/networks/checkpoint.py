@@ -15,12 +15,14 @@ from typing import Any
 import torch
 
 from ..errors import OutputError
-from ..volumes.output import output_fault
+from ..volumes.output import output_fault, put_in_place
 from .distributed import World
 from .replica import random_state, restore_random_state
 from .step import Step
 
 log = logging.getLogger("bone.fitting")
+
+SUMS = ("loss_sum", "counted", "patches", "skipped")
 
 
 @dataclass
@@ -28,12 +30,13 @@ class Position:
     """How far a fit has come. batches: done in this epoch. sums, counts: of this epoch. history: a row for
     each epoch.
 
-    best_counts: confusion counts of the validation in the best epoch, rows reference.
+    best_counts: confusion counts of the validation in the best epoch, rows reference. seconds: of the run.
+    epoch_seconds, epoch_waiting: of the epoch under way. peaks: of memory, GiB.
     """
 
     epoch: int = 0
     batches: int = 0
-    sums: dict[str, float] = field(default_factory=lambda: {"loss_sum": 0.0, "patches": 0.0, "skipped": 0.0})
+    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SUMS, 0.0))
     counts: list[list[int]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
@@ -41,6 +44,9 @@ class Position:
     best_file: str = ""
     best_counts: list[list[int]] = field(default_factory=list)
     seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    epoch_waiting: float = 0.0
+    peaks: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -58,9 +64,10 @@ def save_checkpoint(
         "optimizer": step.optimizer.state_dict(),
         "scaler": step.scaler.state_dict(),
         "pieces": step.pieces,
+        "gathered": step.gathered(),
         "position": asdict(position),
         "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all() if step.device.type == "cuda" and not randoms else [],
+        "random_cuda": torch.cuda.get_rng_state(step.device) if step.device.type == "cuda" else None,
         "randoms": randoms,  # of every process, where there are several
     }
     temporary = path.with_name(f".{path.name}.part")
@@ -69,7 +76,7 @@ def save_checkpoint(
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except (OSError, RuntimeError) as error:  # torch tells of a full disk with a RuntimeError
         temporary.unlink(missing_ok=True)
         fault = error if isinstance(error, OSError) else OSError(28, str(error))
@@ -91,15 +98,21 @@ def load_checkpoint(
         state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state["network"])
         step.optimizer.load_state_dict(state["optimizer"])
-        step.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty after a part in another precision, which needs none
+            step.scaler.load_state_dict(state["scaler"])
         position = Position(**state["position"])
         _restore_random(state, step.device, world)
     except Exception as error:
         raise OutputError(
             f"checkpoint {path} is damaged or of another network: {type(error).__name__}: {error}"
         ) from error
-    step.pieces = int(state["pieces"])
-    step.restore_sums(position.sums if world.is_first else {**position.sums, "loss_sum": 0.0, "patches": 0.0})
+    # several processes must all go back through the network equally often
+    step.pieces = int(state["pieces"]) if world.size == 1 else 1
+    step.restore_gathered(state.get("gathered", {}))
+    own = (
+        position.sums if world.is_first else dict.fromkeys(SUMS, 0.0) | {"skipped": position.sums["skipped"]}
+    )
+    step.restore_sums(own)
     return position
 
 
@@ -118,5 +131,5 @@ def _restore_random(state: dict[str, Any], device: torch.device, world: World) -
         restore_random_state(randoms[world.rank.number], device)
     elif world.is_first:
         torch.set_rng_state(state["random"])
-        if state["random_cuda"] and device.type == "cuda" and world.size == 1:
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        if state["random_cuda"] is not None and device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], device)

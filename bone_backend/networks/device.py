@@ -56,9 +56,9 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
     """
     if name == "auto":
         if device.type == "cuda":
-            return (
-                torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-            )
+            with torch.cuda.device(device):  # it asks the current one
+                has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            return torch.bfloat16 if has_bf16 else torch.float16
         return torch.bfloat16 if cpu_has_bf16() else None
     if name not in DTYPES:
         raise HardwareError(f"precision is {name!r}; use auto, bf16, fp16 or fp32.")

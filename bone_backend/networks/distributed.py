@@ -231,7 +231,9 @@ def join(device: str, *, rank: Rank | None = None) -> Iterator[World]:
     """
     rank = Rank.of_environment() if rank is None else rank
     if rank.of == 1:
-        yield World(rank, choose_device(device))
+        own = choose_device(device)
+        with torch.cuda.device(own) if own.type == "cuda" else contextlib.nullcontext():
+            yield World(rank, own)
         return
     _begin(rank)
     is_sound = False

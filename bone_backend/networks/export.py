@@ -26,7 +26,7 @@ import torch
 from .. import catalogue
 from ..errors import ModelFileError, OptionError, OutputError, PackageError
 from ..progress import Progress, silent
-from ..volumes.output import output_fault, remove, temporary_path
+from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .build import NetworkSpec, build_network
 from .model_file import load_state, read_header
 from .model_header import ModelHeader
@@ -68,7 +68,7 @@ def export_model(
     temporary = temporary_path(out).with_suffix(f".{format}")
     try:
         export = FORMATS[format](header, temporary, progress)
-        temporary.replace(out)
+        put_in_place(temporary, out)
     except OSError as fault:
         raise output_fault(out, fault) from fault
     finally:

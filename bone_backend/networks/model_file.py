@@ -19,7 +19,7 @@ import torch
 
 from ..catalogue import parse_stride
 from ..errors import ModelFileError
-from ..volumes.output import output_fault, remove, temporary_path
+from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .archive import read_parts
 from .model_header import METADATA_KEYS, OWN_KEY, ModelHeader, read_header, strip_prefix
 from .pickle_reader import STORAGES
@@ -79,7 +79,7 @@ def save_model(
             torch.save({"model_state": tensors, "metadata": values}, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except (OSError, RuntimeError) as error:  # torch tells of a full disk with a RuntimeError
         fault = error if isinstance(error, OSError) else OSError(28, str(error))
         raise output_fault(path, fault) from error
@@ -124,7 +124,7 @@ def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
     """SHA-256 over name, dtype, shape and bytes of every tensor, in order of names, axes as in the file."""
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().contiguous()
+        tensor = state[name].detach().cpu().contiguous()
         shape = ",".join(map(str, tensor.shape))
         digest.update(f"{name}:{str(tensor.dtype).removeprefix('torch.')}:{shape}\n".encode())
         digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))

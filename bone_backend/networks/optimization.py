@@ -26,7 +26,12 @@ def build_optimizer(parameters: Iterable[torch.nn.Parameter], options: FitOption
         return torch.optim.Adam(learning, lr=rate, fused=True)
     if options.optimizer == "AdamW":
         return torch.optim.AdamW(learning, lr=rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(learning, lr=rate, momentum=options.momentum, weight_decay=decay, fused=True)
+    optimizer = torch.optim.SGD(learning, lr=rate, momentum=options.momentum, weight_decay=decay, fused=True)
+    if options.momentum:
+        # The same first step as without; but torch makes them unwritten, and so they stay when it is skipped.
+        for parameter in learning:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def learning_rate(options: FitOptions, position: float) -> float:

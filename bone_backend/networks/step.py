@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import torch
 
@@ -19,6 +20,8 @@ from .device import free_bytes, mixed_precision
 
 log = logging.getLogger("bone.fitting")
 
+# How torch, cuBLAS and cuDNN tell of it where they have no class for it.
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "status_alloc_failed")
 # Halvings of a batch before a step is given up.
 MOST_HALVINGS = 3
 
@@ -28,7 +31,8 @@ class Step:
 
     network, loss, optimizer: as built. called: the network as it is called in training, where that is another
     thing (several processes). precision: dtype for autocast, None for float32. accumulate: batches whose
-    gradients make one change of the weights. clip: largest norm of the gradient, None for no limit.
+    gradients make one change of the weights. clip: largest norm of the gradient, None for no limit. least:
+    fewest patches that the network can learn from at once.
     """
 
     def __init__(
@@ -41,32 +45,34 @@ class Step:
         precision: torch.dtype | None,
         accumulate: int = 1,
         clip: float | None = None,
+        least: int = 1,
         called: torch.nn.Module | None = None,
     ):
         self.called = network if called is None else called
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.device, self.precision = device, precision
-        self.accumulate, self.clip = accumulate, clip
+        self.accumulate, self.clip, self.least = accumulate, clip, least
         self.pieces, self._halvings, self._gathered = 1, 0, 0
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.clear()
 
-    @property
-    def has_gathered(self) -> bool:
-        """Whether gradients wait for a change of the weights."""
-        return self._gathered > 0
-
     def clear(self) -> None:
         """Begin new sums, as at the start of an epoch."""
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._skipped = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._counted = torch.zeros((), dtype=torch.float64, device=self.device)
         self.patches = 0
 
     def sums(self) -> dict[str, float]:
-        """Loss sum over patches, patches, and skipped steps since `clear`; waits for the device."""
+        """Sums since `clear`; waits for the device.
+
+        loss_sum: over the patches whose loss is a number. counted: how many these are. patches: all. skipped:
+        steps.
+        """
         return {
             "loss_sum": float(self._loss_sum),
+            "counted": float(self._counted),
             "patches": float(self.patches),
             "skipped": float(self._skipped),
         }
@@ -76,6 +82,7 @@ class Step:
         self.clear()
         self._loss_sum += sums["loss_sum"]
         self._skipped += sums["skipped"]
+        self._counted += sums.get("counted", sums["patches"])
         self.patches = int(sums["patches"])
 
     def __call__(
@@ -85,23 +92,44 @@ class Step:
         *,
         seen: Callable[[torch.Tensor, torch.Tensor], None],
         weight: float = 1.0,
+        group: int | None = None,
     ) -> None:
         """Train on one batch. seen(logits, target) is called with what the network said.
 
-        weight: of this batch's gradient. Raises HardwareError when the memory does not suffice even for an
-        eighth of the batch.
+        weight: of this batch's gradient. group: batches that make this change of the weights, where the last
+        group of an epoch is shorter than `accumulate`. Whatever is raised, the gradients gathered before stay
+        as they were. Raises HardwareError when the memory does not suffice even for an eighth of the batch.
         """
+        gathered = self.gathered()
+        share = weight / (group or self.accumulate)
         while True:
             try:
-                self._add_gradients(patches, target, seen, network=self.called, weight=weight)
+                self._add_gradients(patches, target, seen, network=self.called, share=share)
                 break
-            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            except BaseException as error:
+                self.restore_gathered(gathered)
                 if not is_out_of_memory(error):
                     raise
-                self._halve(len(patches), error)
+            # outside of the handler, whose traceback keeps all that the failed attempt has computed
+            self._halve(len(patches))
         self._gathered += 1
-        if self._gathered >= self.accumulate:
+        if self._gathered >= (group or self.accumulate):
             self.flush()
+
+    def gathered(self) -> dict[str, Any]:
+        """The gradients that wait for a change of the weights, for a checkpoint; empty where none do."""
+        if not self._gathered:
+            return {}
+        gradients = [None if p.grad is None else p.grad.detach().clone() for p in self._parameters]
+        return {"batches": self._gathered, "gradients": gradients}
+
+    def restore_gathered(self, gathered: Mapping[str, Any]) -> None:
+        """Go back to what `gathered` gave; it may be used again."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self._gathered = int(gathered.get("batches", 0))
+        for parameter, gradient in zip(self._parameters, gathered.get("gradients", ()), strict=False):
+            if gradient is not None:
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
 
     def rehearse(self, patches: torch.Tensor, target: torch.Tensor) -> None:
         """Go through a batch as a step does, and forget it: no weight changes, gradients are dropped, sums
@@ -110,13 +138,13 @@ class Step:
         Buffers of the network and random states are the caller's to put back. Raises what torch raises when
         the memory does not suffice.
         """
-        assert not self._gathered
-        kept = self._loss_sum.clone(), self.patches
+        kept, gathered = (self._loss_sum.clone(), self._counted.clone(), self.patches), self.gathered()
+        self._gathered = 0
         try:
-            self._add_gradients(patches, target, lambda _logits, _target: None, network=self.network)
+            self._add_gradients(patches, target, lambda _logits, _target: None, network=self.network, share=1)
         finally:
-            self._loss_sum, self.patches = kept
-            self.optimizer.zero_grad(set_to_none=True)
+            self._loss_sum, self._counted, self.patches = kept
+            self.restore_gathered(gathered)
 
     def flush(self) -> None:
         """Change the weights by the gradients gathered so far, if there are any."""
@@ -158,18 +186,17 @@ class Step:
         seen: Callable[[torch.Tensor, torch.Tensor], None],
         *,
         network: torch.nn.Module,
-        weight: float = 1.0,
+        share: float,
     ) -> None:
         if self._gathered == 0:
             self.optimizer.zero_grad(set_to_none=True)
-        piece = -(-len(patches) // self.pieces)
+        pieces = max(1, min(self.pieces, len(patches) // self.least))
         outputs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
-        for some, wanted in zip(patches.split(piece), target.split(piece), strict=True):
+        for some, wanted in zip(patches.tensor_split(pieces), target.tensor_split(pieces), strict=True):
             with mixed_precision(self.device, self.precision):
                 logits = network(some)
             loss = self.loss(logits, wanted)
-            share = weight * len(some) / len(patches) / self.accumulate
-            self.scaler.scale(loss * share).backward()
+            self.scaler.scale(loss * (share * len(some) / len(patches))).backward()
             outputs.append((logits.detach(), wanted, loss.detach() * len(some)))
         for (
             logits,
@@ -178,34 +205,28 @@ class Step:
         ) in outputs:  # only when the whole batch went through, so that nothing counts twice
             seen(logits, wanted)
             self._loss_sum += torch.nan_to_num(weighted.to(torch.float64), nan=0.0, posinf=0.0, neginf=0.0)
+            self._counted += torch.isfinite(weighted) * len(logits)
         self.patches += len(patches)
 
-    def _halve(self, batch: int, error: BaseException) -> None:
+    def _halve(self, batch: int) -> None:
         """Take the batch in twice as many pieces from now on. Raises HardwareError after three times."""
         if self.called is not self.network:  # the other processes are in the midst of the same step
             raise HardwareError(
                 f"the memory of {self.device} ran out ({free_bytes(self.device) / 2**30:.1f} GiB free). With "
                 "several processes a batch is not taken in smaller pieces by itself: use a smaller "
                 "batch_size, patch_size or backbone."
-            ) from error
-        if self._gathered:
-            raise HardwareError(
-                f"the memory of {self.device} ran out while gradients were gathered over {self.accumulate} "
-                "batches. "
-                "Use a smaller batch_size."
-            ) from error
+            )
         self._halvings += 1
-        self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         free = free_bytes(self.device) / 2**30
-        if self._halvings > MOST_HALVINGS or self.pieces * 2 > batch:
+        if self._halvings > MOST_HALVINGS or self.pieces * 2 * self.least > batch:
             raise HardwareError(
                 f"the memory of {self.device} does not suffice, even for batches of "
                 f"{-(-batch // self.pieces)} patches "
                 f"({free:.1f} GiB free). Use a smaller patch_size, batch_size or backbone, or close other "
                 "programs."
-            ) from error
+            )
         self.pieces *= 2
         log.warning(
             "The memory of %s ran out (%.1f GiB free): every batch is now taken in %d pieces of at most %d "
@@ -220,12 +241,25 @@ class Step:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or in RAM."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
     told = str(error).lower()
-    return (
-        isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        or "can't allocate memory" in told
-        or "not enough memory" in told
-    )
+    return isinstance(error, RuntimeError) and any(words in told for words in OUT_OF_MEMORY)
+
+
+@contextlib.contextmanager
+def memory_in_words(device: torch.device) -> Iterator[None]:
+    """Memory that runs out anywhere within as a HardwareError."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise HardwareError(
+            f"the memory of {device} ran out ({free_bytes(device) / 2**30:.1f} GiB free). Use a smaller "
+            "batch_size, patch_size or backbone, or close other programs. The best model so far and the last "
+            "checkpoint are kept."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from ..errors import ScanError
 from ..progress import Progress, silent
 from .abstract import Volume
 from .lattice import Box
-from .output import output_fault, prepare, remove, sync, temporary_path
+from .output import output_fault, prepare, put_in_place, remove, sync, temporary_path
 
 NUMBERS = {np.dtype(np.uint8): "byte", np.dtype(np.uint16): "ushort"}
 EXTERIOR = "Exterior"  # what Avizo calls label 0
@@ -67,7 +67,7 @@ def write_labels(
                 file.write(memoryview(slab.astype(slab.dtype.newbyteorder("<"), copy=False)).cast("B"))
             file.write(b"\n")
         sync(temporary)
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except OSError as fault:
         raise output_fault(path, fault) from fault
     finally:

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ScanError
 from .abstract import Volume, VolumeWriter
 from .header import Header, SliceLocation, Triple
-from .output import prepare, remove, sync, temporary_path
+from .output import prepare, put_in_place, remove, sync, temporary_path
 from .positional import PositionalVolume
 
 
@@ -157,7 +157,7 @@ class NpyWriter(VolumeWriter):
         self._file.close()
         sync(self._temporary)
         self._write_geometry()
-        self._temporary.replace(self.path)
+        put_in_place(self._temporary, self.path)
 
     def _write_geometry(self) -> None:
         place = _geometry_path(self.path)

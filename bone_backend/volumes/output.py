@@ -11,11 +11,13 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 from ..errors import OutputError
 
 GIB = 2**30
+PATIENCE_S = 5.0
 
 
 def output_fault(path: Path, fault: OSError) -> OutputError:
@@ -57,6 +59,22 @@ def prepare(path: Path, *, overwrite: bool, needed_bytes: int) -> None:
             f"{path}: needs {needed_bytes / GIB:.2f} GiB, but only {free / GIB:.2f} GiB are free there. "
             "Free some space or choose another folder."
         )
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a whole file to its name, replacing what is there. Raises OSError.
+
+    On Windows a virus scanner or a viewer may hold the old file for a moment; that is waited for.
+    """
+    deadline = time.monotonic() + (PATIENCE_S if os.name == "nt" else 0.0)
+    while True:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(0.1)
 
 
 def sync(path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import OutputError
 from .abstract import VolumeWriter
 from .header import Header
-from .output import prepare, remove, sync, temporary_path
+from .output import prepare, put_in_place, remove, sync, temporary_path
 from .tiff_calibration import description, resolution
 from .tiff_decoding import import_tifffile
 from .tiff_folder import is_tiff_name
@@ -92,7 +92,7 @@ class TiffFileWriter(VolumeWriter):
     def _finish(self) -> None:
         (self._file or self._tiff).close()
         sync(self._temporary)
-        self._temporary.replace(self.path)
+        put_in_place(self._temporary, self.path)
 
     def _discard(self) -> None:
         for file in (self._tiff, self._file):
