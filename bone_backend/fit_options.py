@@ -8,11 +8,12 @@ Longer than other files, because it is one list that is read from top to bottom.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
 
 from . import catalogue, transform_table
 from .errors import OptionError
@@ -105,9 +106,8 @@ class FitOptions(Options):
         group="Output",
         label="Resume run folder",
         kind="folder",
-        help="Go on with the run in this folder, with its own options; only epochs, early stopping and the "
-        "machine's options "
-        "may be given anew.",
+        help="Go on with the run in this folder, with its own options; only epochs, early stopping, "
+        "checkpoints, TensorBoard, dry run and the machine's options may be given anew.",
     )
     checkpoint_minutes: Annotated[float, Field(gt=0, le=10_000)] = option(
         10.0,
@@ -494,9 +494,30 @@ class FitOptions(Options):
 
         Those of a run that is to be resumed come from its folder. Raises OptionError.
         """
-        if values.get("resume"):
-            values = _resumed(Path(str(values["resume"])).expanduser(), values)
-        return super().parse(values)
+        if not values.get("resume"):
+            return super().parse(values)
+        values, changes = _resumed(Path(str(values["resume"])).expanduser(), values)
+        try:
+            made = super().parse(values)
+        except OptionError as error:
+            raise OptionError([*error.faults, *changes]) from error
+        if changes:
+            raise OptionError(changes)
+        return made
+
+    def with_paths(self, place: Callable[[Path], Path]) -> Self:
+        """The same options with `place` applied to every path in them.
+
+        Path.absolute gives paths that hold from any current folder.
+        """
+        placed: dict[str, Any] = {name: place(value) for name, value in self if isinstance(value, Path)}
+        placed["pairs"] = tuple(
+            pair.model_copy(update={"scan": place(pair.scan), "mask": place(pair.mask)})
+            for pair in self.pairs
+        )
+        if not self.is_library_weights:
+            placed["weights"] = str(place(Path(self.weights)))
+        return self.model_copy(update=placed)
 
     @property
     def is_library_weights(self) -> bool:
@@ -650,10 +671,12 @@ class FitOptions(Options):
         return []
 
 
-# What may differ from the run that is resumed: nothing that the result depends on but its length.
+# What may differ from the run that is resumed: how long it goes on and on what, never what is fitted. The
+# options of the machine change the result by rounding at most.
 MAY_CHANGE = {
     "resume",
     "gpus",
+    "compile",
     "epochs",
     "early_stopping",
     "device",
@@ -665,30 +688,61 @@ MAY_CHANGE = {
 }
 
 
-def _resumed(folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the run in `folder`, with those of `given` that may change. Raises OptionError."""
+def _resumed(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The values with which the run in `folder` goes on, and a fault for each given one that would change it.
+
+    Values are compared as the options hold them, not as they are written. Those that do not hold at all are
+    left in, to be told with all other faults. Raises OptionError where the folder is none of a run.
+    """
+    stored = _stored(folder)
+    checked: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in MAY_CHANGE or name not in FitOptions.model_fields:
+            kept[name] = value
+            continue
+        try:
+            checked[name] = FitOptions.check_one(name, value)
+        except ValidationError:
+            kept[name] = value
+    before = stored.with_paths(_real)
+    now = stored.model_copy(update=checked).with_paths(_real)
+    changes = [
+        f"{name} cannot be changed when a run is resumed; leave it out."
+        for name in checked
+        if not _is_same(name, getattr(now, name), getattr(before, name))
+        and not (name == "output" and now.output == _real(folder))  # also where the folder was moved
+        and (name, now.overwrite) != ("overwrite", False)
+    ]
+    return {**dict(stored), "output": folder, **kept}, changes
+
+
+def _stored(folder: Path) -> FitOptions:
+    """The options in a run folder; what an older version did not write is at its default."""
     try:
-        stored = json.loads((folder / "options.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        values = {**json.loads((folder / "options.json").read_text(encoding="utf-8")), "resume": None}
+    except (OSError, ValueError, TypeError) as error:
         raise OptionError(
             f"resume {folder} is no run folder: its options.json is missing or damaged."
         ) from error
-    changed = [
-        name
-        for name, value in given.items()
-        if name not in MAY_CHANGE
-        and (name, value) != ("overwrite", False)
-        and json.dumps(value, default=str) != json.dumps(stored.get(name), default=str)
-    ]
-    changed = [
-        name for name in changed if not (name == "output" and Path(str(given[name])).expanduser() == folder)
-    ]
-    if changed:
+    try:
+        return FitOptions.parse(values)
+    except OptionError as error:
         raise OptionError(
-            [f"{name} cannot be changed when a run is resumed; leave it out." for name in changed]
-        )
-    kept = {name: value for name, value in given.items() if name in MAY_CHANGE}
-    return {**stored, **kept, "output": str(folder), "overwrite": False}
+            f"resume {folder}: its options.json does not hold in this version of BONe; go on with the "
+            f"one that began the run. {' '.join(error.faults)}"
+        ) from error
+
+
+def _real(path: Path) -> Path:
+    """One path for one file, however it is named."""
+    return Path(os.path.realpath(path))
+
+
+def _is_same(name: str, one: Any, other: Any) -> bool:
+    if name == "transforms" and one and other:  # tables, whose order means nothing
+        one, other = json.loads(one), json.loads(other)
+    return bool(one == other)
 
 
 class PreviewOptions(FitOptions):

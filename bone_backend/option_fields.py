@@ -128,9 +128,15 @@ class Options(BaseModel):
         for name, info in cls.model_fields.items():
             checked[name] = None if info.is_required() else info.get_default(call_default_factory=True)
             if name in values:
-                whole: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-                checked[name] = TypeAdapter(whole).validate_python(values[name])
+                checked[name] = cls.check_one(name, values[name])
         return cls.model_construct(**checked)
+
+    @classmethod
+    def check_one(cls, name: str, value: Any) -> Any:
+        """The value as the options hold it, by itself. Raises pydantic's ValidationError."""
+        info = cls.model_fields[name]
+        whole: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        return TypeAdapter(whole).validate_python(value)
 
     @classmethod
     def _sentence(cls, name: str, item: Any) -> str:

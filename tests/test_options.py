@@ -1,11 +1,12 @@
 """Options: every fault at once, in words, and everything a renderer needs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from bone_backend.errors import OptionError
-from bone_backend.options import PROGRAMS, FitOptions, PredictOptions, dump
+from bone_backend.options import MAY_CHANGE, PROGRAMS, FitOptions, PredictOptions, PreviewOptions, dump
 
 PAIRS = [["a", "am"], ["b", "bm"]]
 
@@ -102,6 +103,166 @@ def test_a_resumed_run_takes_its_own_options_and_only_harmless_ones_anew(tmp_pat
     assert (resumed.patch_size, resumed.epochs, resumed.pairs) == (64, 5, stored.pairs)
     with pytest.raises(OptionError, match="patch_size cannot be changed"):
         FitOptions.parse({"resume": str(tmp_path), "patch_size": 128})
+
+
+TABLE = {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}
+
+
+def run_folder(folder, **values):
+    """A run folder of which only the options are there, with paths as a fit writes them."""
+    options = FitOptions.parse({"pairs": PAIRS, "output": folder, "epochs": 3} | values)
+    folder.mkdir(exist_ok=True)
+    (folder / "options.json").write_text(json.dumps(dump(options.with_paths(Path.absolute))), "utf-8")
+    return folder
+
+
+def edit(folder, change):
+    """Change the written options by hand."""
+    path = folder / "options.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    change(values)
+    path.write_text(json.dumps(values), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"pairs": PAIRS},
+        {"pairs": [{"scan": "a", "mask": "am"}, {"scan": "../x/b", "mask": "./bm", "subject": None}]},
+        {"output": "run"},
+        {"warm_up_epochs": 1},
+        {"warm_up_epochs": "1"},
+        {"map_labels": ["255:1"]},
+        {"class_names": ["1:bone"]},
+        {"transforms": TABLE},
+        {"transforms": dict(reversed(TABLE.items()))},
+        {"transforms": json.dumps(TABLE, indent=2)},
+        {"weights": "mine.pth", "weights_dir": "downloads"},
+        {"overwrite": True},
+        {"overwrite": False},
+    ],
+)
+def test_a_run_is_resumed_with_the_same_values_however_they_are_written(tmp_path, monkeypatch, same):
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    values = {
+        "warm_up_epochs": 1.0,
+        "map_labels": ["255:1"],
+        "class_names": ["1:bone"],
+        "transforms": TABLE,
+        "weights": "mine.pth",
+        "weights_dir": "downloads",
+        "overwrite": True,
+    }
+    stored = FitOptions.parse({"resume": run_folder(tmp_path / "x" / "run", **values)})
+    assert FitOptions.parse({"resume": "run", "output": "run"} | same).with_paths(Path.absolute) == stored
+
+
+def test_a_resumed_run_is_checked_twice_as_the_command_line_does(tmp_path):
+    """The second time all are given; one that an older version did not write is at its default."""
+    run_folder(tmp_path)
+    edit(tmp_path, lambda values: [values.pop(name) for name in ("scan_weights", "ignore_label", "compile")])
+    once = FitOptions.parse({"resume": str(tmp_path), "epochs": 5})
+    assert (once.scan_weights, once.compile) == ((), False)
+    assert FitOptions.parse(dump(once)) == once
+    with pytest.raises(OptionError, match="scan_weights cannot be changed"):
+        FitOptions.parse({"resume": str(tmp_path), "scan_weights": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"pairs": [["a", "am"], ["b", "other"]]},
+        {"pairs": [["a", "am", "Ada"], ["b", "bm"]]},
+        {"pairs": PAIRS[::-1]},
+        {"output": "elsewhere"},
+        {"warm_up_epochs": 2},
+        {"map_labels": ["255:2"]},
+        {"weights": "imagenet"},
+        {"transforms": {"gamma": 0.4}},
+        {"overwrite": True},
+    ],
+)
+def test_a_resumed_run_is_not_changed(tmp_path, other):
+    run_folder(tmp_path)
+    with pytest.raises(OptionError) as told:
+        FitOptions.parse({"resume": str(tmp_path)} | other)
+    assert told.value.faults == [
+        f"{next(iter(other))} cannot be changed when a run is resumed; leave it out."
+    ]
+
+
+def test_faults_beside_resume_are_told_all_together(tmp_path):
+    run_folder(tmp_path)
+    given = {"epochs": 0, "batchsize": 3, "optimizer": "Adamm", "patch_size": 64, "gpus": "40", "seed": 42}
+    with pytest.raises(OptionError) as told:
+        FitOptions.parse({"resume": str(tmp_path)} | given)
+    text = "\n".join(told.value.faults)
+    assert len(told.value.faults) == 5, text
+    for part in (
+        "epochs is 0",
+        "Did you mean batch_size?",
+        "optimizer is 'Adamm'",
+        "patch_size cannot be changed",
+        "gpus is 40",
+    ):
+        assert part in text
+
+
+def test_a_run_is_found_from_any_current_folder_and_after_it_was_moved(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    stored = FitOptions.parse({"resume": run_folder(tmp_path / "run", weights="mine.pth")})
+    assert stored.pairs[1].mask == tmp_path / "bm"
+    assert stored.weights == str(tmp_path / "mine.pth")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for given in ({}, {"output": "../moved"}, {"output": "../run"}):
+        moved = FitOptions.parse({"resume": "../moved"} | given)
+        assert (moved.pairs, moved.weights) == (stored.pairs, stored.weights)
+        assert moved.output == Path("../moved")
+
+
+def test_weights_of_the_library_are_no_path():
+    options = FitOptions.parse({"pairs": PAIRS, "output": "run", "weights": "imagenet"})
+    assert options.with_paths(Path.absolute).weights == "imagenet"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda values: values.update(tilt=3), "tilt is no option of BONe DLFit"),
+        (lambda values: values.update(loss="Hinge"), "loss is 'Hinge'"),
+        (lambda values: values.clear(), "no pair is given"),
+    ],
+)
+def test_options_of_another_version_are_told_as_those_of_the_run(tmp_path, change, told):
+    edit(run_folder(tmp_path), change)
+    with pytest.raises(OptionError, match="does not hold in this version of BONe; go on with") as fault:
+        FitOptions.parse({"resume": str(tmp_path)})
+    assert told in str(fault.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{", "\xff"])
+def test_a_damaged_run_folder_is_told_in_words(tmp_path, text):
+    (tmp_path / "options.json").write_text(text, encoding="latin-1")
+    with pytest.raises(OptionError, match=r"is no run folder: its options\.json is missing or damaged"):
+        FitOptions.parse({"resume": str(tmp_path)})
+
+
+def test_the_options_of_the_machine_may_be_given_anew(tmp_path):
+    machine = {field.name for field in FitOptions.option_fields() if field.group == "Machine"}
+    assert machine <= MAY_CHANGE
+    run_folder(tmp_path)
+    assert FitOptions.parse({"resume": str(tmp_path), "compile": True}).compile
+    edit(tmp_path, lambda values: values.update(reproducible=True))
+    with pytest.raises(OptionError, match="compile and reproducible are both on"):
+        FitOptions.parse({"resume": str(tmp_path), "compile": True})
+
+
+def test_examples_of_a_run_are_drawn_with_options_of_their_own(tmp_path):
+    options = PreviewOptions.parse({"resume": str(run_folder(tmp_path)), "sheet": "s.png", "examples": 2})
+    assert (options.examples, options.epochs) == (2, 3)
 
 
 @pytest.mark.parametrize("program", list(PROGRAMS))

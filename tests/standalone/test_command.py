@@ -353,6 +353,43 @@ def test_another_run_is_not_overwritten_unless_asked(scans, fitted, capsys):
     assert Path(found["model"]).is_file()
 
 
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_same_configuration_from_anywhere_and_moved(
+    scans, tmp_path, monkeypatch, capsys
+):
+    """As in docs/several_gpus.md: relative names, numbers and lists as a user writes them."""
+    values = {
+        "pairs": [[f"scan_{name}", f"mask_{name}"] for name in ("a", "b")],
+        "output": os.path.relpath(tmp_path / "run", scans),
+        "patch-size": 32,
+        "batch-size": 8,
+        "patches-per-tile": 1,
+        "backbone": "mobilenet_v2",
+        "epochs": 1,
+        "schedule": "constant",
+        "warm-up-epochs": 1,
+        "map-labels": ["2:1"],
+        "transforms": {"gamma": 0.3},
+    }
+    config = tmp_path / "fit.json"
+    config.write_text(json.dumps(values), encoding="utf-8")
+    monkeypatch.chdir(scans)
+    assert bone(capsys, "fit", "--config", config, "--quiet")[::2] == (0, "")
+    again = ("fit", "--config", config, "--epochs", "2", "--json", "--resume", values["output"])
+    status, out, err = bone(capsys, *again)
+    assert (status, json.loads(out)["epochs"]) == (0, 2), err
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    status, out, err = bone(capsys, "fit", "--resume", "moved", "--epochs", "3", "--json")
+    assert (status, json.loads(out)["epochs"]) == (0, 3), err
+    record = json.loads((tmp_path / "moved" / "record.json").read_text(encoding="utf-8"))
+    stored = json.loads((tmp_path / "moved" / "options.json").read_text(encoding="utf-8"))
+    assert record["options"] == stored
+    assert stored["pairs"][0]["scan"] == str(scans / "scan_a")
+    assert stored["output"] == str(tmp_path / "moved")
+
+
 def spoilt_models(folder, good):
     data = Path(good).read_bytes()
     yield "no_model.pth", b"\x89PNG\r\n\x1a\n" + bytes(100)

@@ -1,12 +1,13 @@
 """Flags are made from the options; a configuration file and flags make one set."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
 from bone_backend.errors import OptionError
-from bone_backend.options import PROGRAMS
+from bone_backend.options import PROGRAMS, dump
 from standalone.command import build_parser
 from standalone.flags import gather
 
@@ -119,3 +120,18 @@ def test_none_clears_an_option_that_may_be_empty():
 
 def test_a_choice_is_found_whatever_its_case():
     assert parsed("fit", *PAIRS, "--output", "run", "--normalization", "zscore", "--slices", "5").slices == 5
+
+
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_the_configuration_of_a_run_may_stand_beside_resume(tmp_path, monkeypatch, suffix):
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / f"fit{suffix}"
+    first = parsed("fit", *PAIRS, "--output", "run", "--map-labels", "255:1", "--save-config", str(config))
+    (tmp_path / "run").mkdir()
+    written = json.dumps(dump(first.with_paths(Path.absolute)))
+    (tmp_path / "run" / "options.json").write_text(written, encoding="utf-8")
+    resumed = parsed("fit", "--config", str(config), "--resume", "run", "--epochs", "40")
+    assert (resumed.epochs, resumed.map_labels) == (40, ((255, 1),))
+    assert resumed.pairs[0].scan == tmp_path / "a"
+    with pytest.raises(OptionError, match="seed cannot be changed"):
+        parsed("fit", "--config", str(config), "--resume", "run", "--seed", "1")
