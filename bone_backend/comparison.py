@@ -25,7 +25,7 @@ from .errors import ScanError
 from .progress import Progress, silent
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
-from .volumes.output import output_fault, put_in_place, remove, temporary_path
+from .volumes.output import output_fault, prepare, put_in_place, remove, temporary_path
 from .volumes.volume import Volume, open_volume
 
 log = logging.getLogger("bone.comparison")
@@ -128,6 +128,8 @@ def compare(
 
 def compare_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
     """The command "iou". options: reference and prediction (paths), output (path of a CSV, or None)."""
+    if options.get("output"):
+        prepare(Path(options["output"]), overwrite=True, needed_bytes=0)
     result = compare(
         options["reference"], options["prediction"], progress=progress, labels=options.get("labels")
     )

@@ -447,6 +447,14 @@ class FitOptions(Options):
         applies={"loss": ("Focal Tversky", "Dice + Focal")},
         help="Share of the Focal loss in the sum; the rest goes to the other loss.",
     )
+    class_weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = option(
+        (),
+        metavar="WEIGHT",
+        group="Fitting",
+        label="Class weights",
+        advanced=True,
+        help="One number for each class, background first: how much it counts in the loss. None: 1 for all.",
+    )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = option(
         42,
         group="Fitting",
@@ -565,6 +573,12 @@ class FitOptions(Options):
             if pair.scan == pair.mask:
                 faults.append((("pairs",), f"pair {number} has the same path as scan and mask: {pair.scan}."))
             seen.setdefault(pair.scan, number)
+        if self.class_weights and not any(self.class_weights):
+            faults.append((("class_weights",), "class_weights are all 0; at least one class must count."))
+        old = [value for value, _new in self.map_labels]
+        if twice := sorted({value for value in old if old.count(value) > 1}):
+            told = ", ".join(map(str, twice))
+            faults.append((("map_labels",), f"map_labels names {told} twice; a value becomes one other."))
         values = [item.value for item in self.class_names]
         if len(set(values)) < len(values):
             faults.append((("class_names",), "class_names names a label value twice."))

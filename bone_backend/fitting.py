@@ -75,17 +75,17 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
 
     Raises BoneError in the user's words, and Cancelled, with what was reached as its `result`, after a stop.
     """
+    if options.compile and not is_plain_python(Path(sys.executable or "")):
+        raise HardwareError(
+            "compile starts compilers, which would draw licences inside Avizo. Fit with the command bone, or "
+            "without compile."
+        )
     with _begin(options, progress) as keeper:
         outcome, training = "failed", keeper.training
         try:
             keeper.resume_if_asked()
             _preflight(options, keeper, progress).log()
             if options.compile:
-                if not is_plain_python(Path(sys.executable or "")):
-                    raise HardwareError(
-                        "compile starts compilers, which would draw licences inside Avizo. Fit with the "
-                        "command bone, or without compile."
-                    )
                 log.info("Compiling the network: the first steps take longer than the figures above say.")
                 compile_network(training.step.network, training.device)
             with memory_in_words(training.device):
@@ -171,13 +171,18 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
     pairs, labels = _open(options, patch, world, preparing)
     measuring = Part(progress, first=500, share=500, steps=1000)
     statistics = world.first(lambda: _measure(options, pairs, measuring))
-    normalisations = [normalisation(options.normalization, found) for found in statistics]
+    normalisations = [
+        normalisation(options.normalization, found, name=f"scan {pair.pair.scan}")
+        for pair, found in zip(pairs, statistics, strict=True)
+    ]
+    if options.class_weights and len(options.class_weights) != labels.num_classes:
+        raise OptionError(
+            f"class_weights has {len(options.class_weights)} numbers, but the masks have "
+            f"{labels.num_classes} classes. Give one for each class, background first."
+        )
     train, validation = _split(options, pairs)
 
-    run = _run_folder(options, world, folder)
-    with run, Monitor(device) as monitor, determinism(options.reproducible):
-        options = options.with_paths(Path.absolute)  # so that the records hold from any current folder
-        run.write_json(OPTIONS, dump(options))
+    with Monitor(device) as monitor, determinism(options.reproducible), contextlib.ExitStack() as opened:
         spec = NetworkSpec(
             options.architecture,
             options.backbone,
@@ -189,7 +194,8 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
         layout = PatchLayout(patch, channels=options.in_channels, is_3d=options.mode == "3D")
         torch.manual_seed(options.seed)
         with world.together():
-            network = _first_network(spec, options).to(device)
+            network, starts = _first_network(spec, options)
+            network.to(device)
         network.to(memory_format=torch.channels_last_3d if options.mode == "3D" else torch.channels_last)
         network, called = world.exchanging(network, layout.grey_shape(2))
         seed_apart(options.seed, world.rank)
@@ -204,7 +210,12 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
             scans=(train, validation),
             world=world,
         )
-        _check_batches(options, training)
+        opened.callback(training.loader.close)
+        with world.together():
+            _check_batches(options, training)
+
+        run = _run_folder(options, world, folder)
+        options = options.with_paths(Path.absolute)  # so that the records hold from any current folder
         keeper = Keeper(
             options,
             run,
@@ -217,12 +228,16 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
         )
         with world.together():
             keeper.check_inputs()
+        is_begun, is_new = False, not (options.resume or folder)
+        opened.callback(lambda: run.discard() if is_new and not is_begun and run.is_writer else None)
+        opened.enter_context(run)
+        run.write_json(OPTIONS, dump(options) | {"resume": None})
+        for line in starts:
+            log.info(line)
         told = describe(device, precision)
         keeper.log_start(f"{world.size} processes, the first on {told}" if world.size > 1 else told)
-        try:
-            yield keeper
-        finally:
-            training.loader.close()
+        is_begun = True
+        yield keeper
 
 
 def _open(
@@ -267,6 +282,7 @@ def _check_batches(options: FitOptions, training: Training) -> None:
         options.mode,
         patch_size=options.patch_size,
         patch_depth=options.patch_depth if options.mode == "3D" else None,
+        stride=_stride(options),
         # GPUs normalise over the shares of all
         batch_size=smallest * (size if training.world.device.type == "cuda" else 1),
     )
@@ -306,15 +322,17 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
         keeper.end_epoch(counts, loss)
 
 
-def _first_network(spec: NetworkSpec, options: FitOptions) -> torch.nn.Module:
-    """The network before the first step: random, from ImageNet, or from an own model file."""
+def _first_network(spec: NetworkSpec, options: FitOptions) -> tuple[torch.nn.Module, list[str]]:
+    """The network before the first step: random, from ImageNet, or from an own model file; and what was done
+    with its weights, in words.
+    """
     if options.is_library_weights:
-        return build_network(spec, weights=options.weights, weights_dir=options.weights_dir)
+        return build_network(spec, weights=options.weights, weights_dir=options.weights_dir), []
     header = model_file.read_header(Path(options.weights))
     network = build_network(spec)
-    for told in initialise(network, spec, model_file.load_state(Path(options.weights), header), header.spec):
-        log.info("Weights of %s: %s", Path(options.weights).name, told)
-    return network
+    state = model_file.load_state(Path(options.weights), header)
+    name = Path(options.weights).name
+    return network, [f"Weights of {name}: {told}" for told in initialise(network, spec, state, header.spec)]
 
 
 def _build_step(
@@ -330,6 +348,7 @@ def _build_step(
         beta=options.loss_beta,
         gamma=options.loss_gamma,
         focal_weight=options.focal_weight,
+        class_weights=options.class_weights or None,
         ignore_label=checks.IGNORED,
     )
     return Step(
@@ -353,6 +372,7 @@ def _fewest_patches(options: FitOptions) -> int:
         options.mode,
         patch_size=options.patch_size,
         patch_depth=options.patch_depth if options.mode == "3D" else None,
+        stride=_stride(options),
         batch_size=1,
     )
     return 2 if faults else 1

@@ -8,6 +8,7 @@ Each file appears under its name only when it is whole. A folder with another ru
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -34,7 +35,7 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, is_writer: bool = True):
-        self.path, self.is_writer = path, is_writer
+        self.path, self.is_writer, self._is_made = path, is_writer, False
         self._handler: logging.Handler | None = None
         self._level = logging.NOTSET
 
@@ -46,6 +47,7 @@ class RunFolder:
         """
         check_free(path, overwrite=overwrite)
         folder = cls(path)
+        folder._is_made = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             for old in folder._own_files():
@@ -62,6 +64,14 @@ class RunFolder:
         models = [*self.path.glob("*_best_epoch_*.pth"), *self.path.glob("*_last_epoch_*.pth")]
         events = [*self.path.glob("tensorboard/events.out.tfevents.*")]
         return [path for path in fixed + models + events if path.is_file()]
+
+    def discard(self) -> None:
+        """Leave nothing of a run that could not begin."""
+        for own in self._own_files():
+            own.unlink(missing_ok=True)
+        if self._is_made:
+            with contextlib.suppress(OSError):  # somebody put something there
+                self.path.rmdir()
 
     def __enter__(self) -> RunFolder:
         if not self.is_writer:

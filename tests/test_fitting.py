@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from bone_backend.errors import BoneError, Cancelled, FittingError, HardwareError, OutputError, ScanError
+from bone_backend.errors import (
+    BoneError,
+    Cancelled,
+    FittingError,
+    HardwareError,
+    OptionError,
+    OutputError,
+    ScanError,
+)
 from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.networks import model_file
 from bone_backend.options import FitOptions, dump
@@ -148,6 +156,54 @@ def test_a_run_without_a_checkpoint_starts_again_and_a_strange_folder_is_refused
         fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
     (tmp_path / "run" / "checkpoint.pth").unlink()
     assert fit(FitOptions.parse({"resume": str(tmp_path / "run")})).epochs == 1
+
+
+def test_what_cannot_begin_leaves_no_folder_and_replaces_none(pairs, tmp_path):
+    run = tmp_path / "run"
+    wrong = tmp_path / "wrong.pth"
+    wrong.write_bytes(b"no model")
+    with pytest.raises(BoneError, match="wrong"):
+        fit(options(pairs, run, weights=str(wrong)))
+    assert not run.exists()
+    fit(options(pairs, run, epochs=1))
+    before = last_weights(run)
+    with pytest.raises(BoneError, match="wrong"):
+        fit(options(pairs, run, weights=str(wrong), overwrite=True))
+    assert last_weights(run) == before
+
+
+def test_a_full_disk_at_the_first_file_leaves_no_folder(pairs, tmp_path, monkeypatch):
+    def full(self, name, content):
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("bone_backend.run_folder.RunFolder.write_json", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        fit(options(pairs, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_weights_count_and_must_be_as_many_as_classes(whole, pairs, tmp_path):
+    with pytest.raises(OptionError, match=r"class_weights has 2 numbers, but the masks have 3 classes"):
+        fit(options(pairs, tmp_path / "run", class_weights=[1, 2]))
+    assert not (tmp_path / "run").exists()
+    fit(options(pairs, tmp_path / "same", epochs=1, class_weights=[1, 1, 1]))
+    fit(options(pairs, tmp_path / "bone", epochs=1, class_weights=[0.1, 5, 1]))
+    assert last_weights(tmp_path / "same") != last_weights(tmp_path / "bone")
+
+
+@pytest.mark.slow
+def test_a_custom_stride_lets_thin_patches_fit(pairs, tmp_path):
+    chosen = {
+        "mode": "3D",
+        "tile_depth": 8,
+        "patch_depth": 8,
+        "patches_per_tile": 4,
+        "batch_size": 4,
+        "epochs": 1,
+        "backbone": "resnet18",
+        "stride": "((1,2,2),(1,2,2),(2,2,2),(2,2,2),(2,2,2))",
+    }
+    assert fit(options(pairs, tmp_path / "run", **chosen)).epochs == 1
 
 
 @pytest.mark.parametrize("side", ["scan", "mask"])

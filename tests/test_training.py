@@ -119,6 +119,7 @@ def test_nothing_is_compiled_inside_another_program(pairs, tmp_path, monkeypatch
     monkeypatch.setattr("bone_backend.fitting.is_plain_python", lambda _path: False)
     with pytest.raises(HardwareError, match="draw licences inside Avizo"):
         fit(FitOptions.parse(options(pairs, tmp_path / "run", reproducible=False, compile=True)))
+    assert not (tmp_path / "run").exists()
 
 
 def test_compiled_code_is_not_promised_to_repeat_its_bits(pairs, tmp_path):

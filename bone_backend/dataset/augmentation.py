@@ -10,6 +10,7 @@ of the work.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 
 from .normalisation import Normalisation
 from .samples import Plan
-from .transforms import vary
+from .transforms import to_device, vary
 
 # Code -> (kind, argument); axes count from the end: -1 is x, -2 is y, -3 is z. Quarter turns go from y to x.
 TURNS_2D = (("none", 0), ("flip", -1), ("flip", -2), ("turn", 1), ("turn", 2), ("turn", 3))
@@ -54,9 +55,12 @@ def prepare(grey: torch.Tensor, labels: torch.Tensor, *, plan: Plan, numbers: Nu
     memory with what came in.
     """
     device = grey.device
-    turns = TURNS_3D if grey.ndim == 5 else TURNS_2D
-    grey, labels = (_turned(batch, plan.turn, turns) for batch in (grey, labels))  # small as they are stored
-    scan = torch.from_numpy(plan.scan).to(device)
+    turns = _turns(plan.turn, TURNS_3D if grey.ndim == 5 else TURNS_2D, device)
+    if turns and plan.variation is None:  # all else is alike for every voxel: turn the small stored values
+        grey, labels = grey.clone(), labels.clone()
+        _turn(grey, turns)
+        _turn(labels, turns)
+    scan = to_device(plan.scan, device)
     shape = (-1,) + (1,) * (grey.ndim - 1)
     patches = grey.to(torch.float32, copy=True)
     patches.sub_(numbers.shift[scan].view(shape)).mul_(numbers.scale[scan].view(shape))
@@ -65,33 +69,41 @@ def prepare(grey: torch.Tensor, labels: torch.Tensor, *, plan: Plan, numbers: Nu
         patches.clamp_(numbers.low, numbers.high)
         vary(patches, target, plan.variation, unit=(numbers.high - numbers.low) / 10)
     if (plan.contrast != 1).any() or (plan.brightness != 0).any():
-        patches.mul_(torch.from_numpy(plan.contrast).to(device).view(shape))
-        patches.add_(torch.from_numpy(plan.brightness).to(device).view(shape))
-    return patches.clamp_(numbers.low, numbers.high), target
+        patches.mul_(to_device(plan.contrast, device).view(shape))
+        patches.add_(to_device(plan.brightness, device).view(shape))
+    patches.clamp_(numbers.low, numbers.high)
+    if plan.variation is not None:  # rings lie around the middle of the scan as it was before the turn
+        _turn(patches, turns)
+        _turn(target, turns)
+    return patches, target
 
 
-def _turned(batch: torch.Tensor, codes: np.ndarray, turns) -> torch.Tensor:
-    """Every patch flipped or turned by its code; the batch itself where none is."""
-    if not codes.any():
-        return batch
+def _turns(
+    codes: np.ndarray, table: Sequence[tuple[str, int]], device: torch.device
+) -> list[tuple[str, int, torch.Tensor]]:
+    """Kind and argument of every flip or turn that occurs, and the numbers of its patches."""
+    moved = np.flatnonzero(codes)
+    if len(moved) == 0:
+        return []
+    order = moved[np.argsort(codes[moved], kind="stable")]
+    found, counts = np.unique(codes[moved], return_counts=True)
+    numbers = to_device(order, device).split(counts.tolist())
+    return [(*table[code], some) for code, some in zip(found, numbers, strict=True)]
+
+
+def _turn(batch: torch.Tensor, turns: list[tuple[str, int, torch.Tensor]]) -> None:
+    """Flip or turn patches in place."""
     # torch moves no uint16, and 16 bits are 16 bits
-    source = batch.view(torch.int16) if batch.dtype == torch.uint16 else batch
-    moved = torch.empty_like(source)
-    for code in np.unique(codes):
-        kind, argument = turns[code]
-        chosen = torch.from_numpy(np.flatnonzero(codes == code)).to(batch.device)
-        some = source.index_select(0, chosen)
-        if kind == "flip":
-            some = some.flip(argument)
-        elif kind == "turn":
-            some = torch.rot90(some, argument, (-2, -1))
-        moved.index_copy_(0, chosen, some)
-    return moved.view(batch.dtype)
+    batch = batch.view(torch.int16) if batch.dtype == torch.uint16 else batch
+    for kind, argument, chosen in turns:
+        some = batch.index_select(0, chosen)
+        some = some.flip(argument) if kind == "flip" else torch.rot90(some, argument, (-2, -1))
+        batch.index_copy_(0, chosen, some)
 
 
 def _classes_of(labels: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """classes[labels], int64. On a CPU bytes are looked up as bytes, ten times as fast."""
-    if labels.is_cuda or labels.dtype != torch.uint8:
+    if labels.device.type != "cpu" or labels.dtype != torch.uint8:
         return classes[labels.to(torch.int64)]
     table = classes[:256].numpy()
     if np.array_equal(table, np.arange(len(table))):

@@ -166,9 +166,14 @@ def read_labels(
     wanted = list(range(max(classes, default=0) + 1))
     if [value for value in wanted if value] != [value for value in classes if value]:
         holders = [f"  {name}: {_listing(values)}" for name, values in zip(names, found, strict=True)]
+        told = f"{_listing(mapped)} after --map-labels" if mapping else _listing(everywhere)
+        advice = _suggest(everywhere, ignore_label, mapping=mapping)
+        single = [{mapping.get(value, value) for value in values} - {0, ignore_label} for values in found]
+        if all(len(values) <= 1 for values in single):  # 0/1 and 0/255, perhaps the same bone
+            same = " ".join(f"{value}:1" for value in everywhere if value not in (0, 1, ignore_label))
+            advice = f"If all masks mark the same, use --map-labels {same}; if not: {advice}"
         raise ScanError(
-            f"mask labels are {_listing(everywhere)}; they must run 0, 1, 2 ... without gaps. "
-            f"{_suggest(everywhere, ignore_label)}\n" + "\n".join(holders)
+            f"mask labels are {told}; they must run 0, 1, 2 ... without gaps. {advice}\n" + "\n".join(holders)
         )
     if len(wanted) < 2:
         raise ScanError("the masks hold background only (label 0); at least one voxel must be labelled 1.")
@@ -193,10 +198,20 @@ def _listing(values: Sequence[int] | Mapping[int, int]) -> str:
     )
 
 
-def _suggest(values: Sequence[int] | Mapping[int, int], ignore_label: int | None = None) -> str:
-    """The --map-labels that would make the values 0, 1, 2 ..."""
-    kept = [value for value in sorted(values) if value not in (0, ignore_label)]
-    pairs = [f"{value}:{new}" for new, value in enumerate(kept, start=1) if value != new]
+def _suggest(
+    values: Sequence[int] | Mapping[int, int],
+    ignore_label: int | None = None,
+    *,
+    mapping: Mapping[int, int] | None = None,
+) -> str:
+    """The --map-labels that would make the values 0, 1, 2 ...; mapping: the one that did not."""
+    now = {value: (mapping or {}).get(value, value) for value in values}
+    kept = sorted({new for new in now.values() if new not in (0, ignore_label)})
+    pairs = [
+        f"{value}:{kept.index(new) + 1 if new in kept else new}"
+        for value, new in sorted(now.items())
+        if value != (kept.index(new) + 1 if new in kept else new)
+    ]
     return f"Use --map-labels {' '.join(pairs)}"
 
 

@@ -20,7 +20,7 @@ def bits(seeds: torch.Tensor, count: int, *, stream: int) -> torch.Tensor:
     """64 random bits int64 (patch, count): number i is output i of splitmix64 with a state made of seed and
     stream.
     """
-    state = _mix(seeds + torch.tensor(stream, device=seeds.device) * STEP)
+    state = _mix(seeds + torch.full((), stream, dtype=torch.int64, device=seeds.device) * STEP)
     return _mix(state[:, None] + torch.arange(1, count + 1, device=seeds.device)[None] * STEP)
 
 

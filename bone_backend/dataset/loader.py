@@ -67,12 +67,17 @@ class PatchLayout:
         return (count, z, y, x) if self.is_3d else (count, y, x)
 
 
-def common_dtype(dtypes: Sequence[np.dtype]) -> np.dtype:
-    """The smallest dtype that holds all stored values and that torch knows.
+AS_SIGNED: dict[str, np.dtype] = {"uint32": np.dtype(np.int32), "uint64": np.dtype(np.int64)}
 
-    E.g. uint8 and uint16 share uint16.
+
+def common_dtype(dtypes: Sequence[np.dtype]) -> np.dtype:
+    """The smallest dtype that holds all stored values and that torch can work with.
+
+    E.g. uint8 and uint16 share uint16. uint32 and uint64, which only masks have, are taken as int32 and
+    int64: their labels are at most 65535 (checks.py), and torch can do little with them.
     """
-    shared = np.result_type(*dtypes)
+    known = [AS_SIGNED.get(dtype.name, dtype) for dtype in dtypes]
+    shared = np.result_type(*known)
     return np.dtype(np.float32) if shared == np.float64 else shared
 
 
@@ -194,9 +199,15 @@ def gather(
         pair = pairs[scan]
         if layout.is_3d:
             pair.scan.read_patch(z, y, x, out=grey[i, 0])
-            pair.mask.read_patch(z, y, x, out=labels[i])
+            pair.mask.read_patch(z, y, x, out=_readable(labels[i], pair.mask))
             continue
         last = pair.scan.header.shape[0] - 1
         for c in range(layout.channels):
             pair.scan.read_patch(min(max(z + c - half, 0), last), y, x, out=grey[i, c])
-        pair.mask.read_patch(z, y, x, out=labels[i])
+        pair.mask.read_patch(z, y, x, out=_readable(labels[i], pair.mask))
+
+
+def _readable(out: np.ndarray, mask: PatchSource) -> np.ndarray:
+    """The memory of `out` as the mask can be read into it: a label looks alike in int32 and uint32."""
+    dtype = mask.header.dtype
+    return out if np.can_cast(dtype, out.dtype) else out.view(dtype)

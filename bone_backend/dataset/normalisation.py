@@ -45,7 +45,7 @@ class Normalisation:
 def _z_score(statistics: Statistics) -> Normalisation:
     """Mean 0, population standard deviation 1, clipped to -5..5 (as the published program)."""
     if not statistics.std > 0:
-        raise _uniform("ZScore", statistics.mean)
+        raise _UniformError(statistics.mean)
     return Normalisation("ZScore", shift=statistics.mean, scale=1 / statistics.std, low=-5.0, high=5.0)
 
 
@@ -75,16 +75,17 @@ def _between(
 ) -> Normalisation:
     """The scale that brings `first` to to[0] and `second` to to[1]."""
     if not second > first:
-        raise _uniform(mode, first)
+        raise _UniformError(first)
     scale = (to[1] - to[0]) / (second - first)
     return Normalisation(mode, shift=first - to[0] / scale, scale=scale, low=limits[0], high=limits[1])
 
 
-def _uniform(mode: str, grey: float) -> ScanError:
-    return ScanError(
-        f"The scan's grey values are all {grey:g} or nearly so: {mode} cannot bring them onto a scale. "
-        "Is this the scan, or an empty part of it?"
-    )
+class _UniformError(Exception):
+    """All grey values are the same, or nearly so."""
+
+    def __init__(self, grey: float):
+        super().__init__(grey)
+        self.grey = grey
 
 
 NORMALISATIONS: dict[str, Callable[[Statistics], Normalisation]] = {
@@ -95,11 +96,18 @@ NORMALISATIONS: dict[str, Callable[[Statistics], Normalisation]] = {
 }
 
 
-def normalisation(mode: str, statistics: Statistics) -> Normalisation:
+def normalisation(mode: str, statistics: Statistics, *, name: str = "The scan") -> Normalisation:
     """The normalisation of a scan with these statistics.
 
-    mode: a key of NORMALISATIONS. Raises ScanError where all grey values are the same.
+    mode: a key of NORMALISATIONS. name: of the scan, for the message. Raises ScanError where all grey values
+    are the same.
     """
     if mode not in NORMALISATIONS:
         raise OptionError(f"There is no normalisation {mode!r}; there are {', '.join(NORMALISATIONS)}.")
-    return NORMALISATIONS[mode](statistics)
+    try:
+        return NORMALISATIONS[mode](statistics)
+    except _UniformError as uniform:
+        raise ScanError(
+            f"{name}: all grey values are {uniform.grey:g} or nearly so; {mode} cannot bring them onto a "
+            "scale. Is this the scan, or an empty part of it?"
+        ) from None

@@ -75,12 +75,13 @@ def measure(
 
 
 def _first_tally(header: Header, *, voxels: str, percentiles: Sequence[float]) -> Tally:
+    name = str(header.path or header.name)  # many scans lie in folders of one name
     if header.dtype.kind in "ui" and header.dtype.itemsize <= 2:
-        return IntegerTally(header.name, header.dtype, voxels=voxels, percentiles=percentiles)
+        return IntegerTally(name, header.dtype, voxels=voxels, percentiles=percentiles)
     if header.dtype == np.float32:
-        return FloatTally(header.name, voxels=voxels, percentiles=percentiles)
+        return FloatTally(name, voxels=voxels, percentiles=percentiles)
     raise ScanError(
-        f"{header.name} holds {header.dtype} numbers; a scan is uint8, int8, uint16, int16 or float32. "
+        f"{name} holds {header.dtype} numbers; a scan is uint8, int8, uint16, int16 or float32. "
         "Convert it to one of these."
     )
 

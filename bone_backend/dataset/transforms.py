@@ -36,7 +36,7 @@ def vary(
     is_moved = (records["rotation"] != 0) | (records["scaling"] != 1) | (records["elastic"] != 0)
     if is_moved.any():
         some = np.flatnonzero(is_moved)
-        chosen = torch.from_numpy(some).to(patches.device)
+        chosen = to_device(some, patches.device)
         moved, moved_target = move(patches[chosen], target[chosen], records[some])
         patches.index_copy_(0, chosen, moved)
         target.index_copy_(0, chosen, moved_target)
@@ -45,9 +45,19 @@ def vary(
         some = np.flatnonzero(is_changed)
         for piece in np.array_split(some, max(1, -(-len(some) * patches[0].numel() // PIECE))):
             if len(piece):
-                chosen = torch.from_numpy(piece).to(patches.device)
+                chosen = to_device(piece, patches.device)
                 patches.index_copy_(0, chosen, change(patches[chosen], records[piece], unit))
     return patches, target
+
+
+def to_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The values as a tensor on the device; on a CPU they share memory, and a GPU is not waited for.
+
+    Only a copy from page-locked memory leaves without waiting. torch gives such memory to nobody else before
+    the copy has ended (ATen/core/CachingHostAllocator.h), so nobody has to keep it.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def move(
@@ -94,11 +104,10 @@ def displacement(records: np.ndarray, shape: tuple[int, ...], device: torch.devi
     bases = [spline_basis(n, spacing) for n in shape]
     knots = [basis.shape[1] for basis in bases]
     count = len(shape) * math.prod(knots)
-    seeds = torch.from_numpy(np.ascontiguousarray(records["seed"])).to(device)
-    field = normals(seeds, count, stream=ELASTIC).view(len(records), len(shape), *knots)
+    field = normals(_seeds(records, device), count, stream=ELASTIC).view(len(records), len(shape), *knots)
     for axis, basis in enumerate(bases):
         spread = math.sqrt(float((basis**2).sum(1).mean()))
-        field = torch.tensordot(field, (basis / spread).to(device), dims=([2], [1]))
+        field = torch.tensordot(field, to_device((basis / spread).numpy(), device), dims=([2], [1]))
         assert (
             field.shape[-1] == shape[axis]
         )  # the axis just spread moves to the end, so the next is at 2 again
@@ -203,7 +212,7 @@ def step(patches: torch.Tensor, records: np.ndarray, unit: float) -> torch.Tenso
     axis = 2 if patches.ndim == 5 else 1
     count = patches.shape[axis]
     first = 1 + np.floor(records["step_at"] * (count - 1)) if count > 1 else np.zeros(len(records))
-    is_behind = torch.from_numpy(np.arange(count)[None] >= first[:, None]).to(patches.device)
+    is_behind = to_device(np.arange(count)[None] >= first[:, None], patches.device)
     shape = [1] * patches.ndim
     shape[0], shape[axis] = len(records), count
     gain, shift = (_numbers(v, patches.device) for v in (records["gain"], records["shift"] * unit))
@@ -229,7 +238,7 @@ def _mirrored(size: int, reach: int, device: torch.device) -> torch.Tensor:
 
 
 def _numbers(values: np.ndarray | Sequence[float], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+    return to_device(np.asarray(values, dtype=np.float32), device)
 
 
 def _wide(values: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
@@ -237,4 +246,4 @@ def _wide(values: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
 
 
 def _seeds(records: np.ndarray, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(records["seed"])).to(device)
+    return to_device(records["seed"], device)

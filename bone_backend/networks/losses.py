@@ -149,9 +149,11 @@ def _lovasz_weights(error: Tensor, is_class: Tensor) -> Tensor:
     total = found.sum()
     intersection = total - found.cumsum(0)
     union = total + (~found).cumsum(0)
-    loss = 1 - intersection.to(error.dtype) / union.to(error.dtype)
-    loss[1:] = loss[1:] - loss[:-1].clone()
-    return torch.empty_like(loss).scatter_(0, order, loss)
+    # The differences of 1 - I / U from one voxel to the next, each by itself: those of neighbouring floats
+    # near 1 would be lost in rounding when there are millions of voxels.
+    smaller, larger = intersection.to(error.dtype), union.to(error.dtype)
+    step = torch.where(found, 1 / larger.clamp_min(1), smaller / larger / (larger - 1).clamp_min(1))
+    return torch.empty_like(step).scatter_(0, order, step)
 
 
 Builder = Callable[..., torch.nn.Module]

@@ -28,7 +28,7 @@ def output_fault(path: Path, fault: OSError) -> OutputError:
             free = f"{shutil.disk_usage(path.parent).free / GIB:.1f} GiB"
         return OutputError(
             f"{path}: the disk is full, or your quota or the largest allowed file is reached (free: {free}). "
-            "Free some space or choose another folder; nothing was kept."
+            "Free some space or choose another folder; this was not kept."
         )
     if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(
@@ -56,9 +56,13 @@ def prepare(path: Path, *, overwrite: bool, needed_bytes: int) -> None:
         raise output_fault(path, fault) from fault
     if free < needed_bytes:
         raise OutputError(
-            f"{path}: needs {needed_bytes / GIB:.2f} GiB, but only {free / GIB:.2f} GiB are free there. "
+            f"{path}: needs {_in_words(needed_bytes)}, but only {_in_words(free)} are free there. "
             "Free some space or choose another folder."
         )
+
+
+def _in_words(size: int) -> str:
+    return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.2f} MiB"
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

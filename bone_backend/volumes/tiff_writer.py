@@ -8,6 +8,7 @@ Uncompressed voxels are one block behind a header that tifffile lays out once: w
 from __future__ import annotations
 
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,6 @@ from .header import Header
 from .output import prepare, put_in_place, remove, sync, temporary_path
 from .tiff_calibration import description, resolution
 from .tiff_decoding import import_tifffile
-from .tiff_folder import is_tiff_name
 
 CLASSIC_LIMIT = 2**32 - 2**25  # offsets in a classic TIFF have 32 bits; the rest is for the pages' headers
 COMPRESSIONS = (None, "zlib")
@@ -169,10 +169,11 @@ class TiffFolderWriter(VolumeWriter):
 
 
 def _check_replaceable(path: Path) -> None:
-    """Raise OutputError unless path is a folder of TIFF slices only: other files are not ours to delete."""
+    """Raise OutputError unless path is a folder of slices named as above: others are not ours to delete."""
     if not path.is_dir():
         raise OutputError(f"{path}: is a file. Choose another name for the folder of slices.")
-    other = next((p.name for p in sorted(path.iterdir()) if p.is_dir() or not is_tiff_name(p.name)), None)
+    ours = re.compile(rf"{re.escape(path.name)}_\d+\.tif")
+    other = next((p.name for p in sorted(path.iterdir()) if p.is_dir() or not ours.fullmatch(p.name)), None)
     if other is not None:
         raise OutputError(
             f"{path}: also holds {other}, which BONe did not write. Choose another folder, or empty it."

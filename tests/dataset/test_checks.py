@@ -74,6 +74,23 @@ def test_labels_that_do_not_run_from_zero_are_named_with_the_mapping_that_helps(
     assert all(str(value) in str(told.value) for value in labels)
 
 
+def test_where_a_mapping_was_given_the_advice_begins_from_it():
+    with pytest.raises(ScanError) as told:
+        read_labels([{0: 1, 1: 1, 2: 1}], ["a"], map_labels=[(1, 3)])
+    assert "mask labels are 0, 2, 3 after --map-labels" in str(told.value)
+    assert "Use --map-labels 1:2 2:1" in str(told.value)
+    helped = read_labels([{0: 1, 1: 1, 2: 1}], ["a"], map_labels=[(1, 2), (2, 1)])
+    assert helped.values == (0, 1, 2)
+
+
+def test_masks_of_one_material_with_different_labels_may_mean_the_same():
+    with pytest.raises(ScanError) as told:
+        read_labels([{0: 1, 1: 1}, {0: 1, 255: 1}], ["a", "b"])
+    assert "If all masks mark the same, use --map-labels 255:1; if not: Use --map-labels 255:2" in str(
+        told.value
+    )
+
+
 def test_a_mapping_makes_them_usable():
     found = read_labels([{0: 6, 255: 2}], ["a"], map_labels=[(255, 1)])
     assert found.values == (0, 1)

@@ -1,12 +1,20 @@
 """Batches read ahead: the same for any number of threads, raw values as stored."""
 
+from itertools import combinations_with_replacement
+
 import numpy as np
 import pytest
+import torch
 
+from bone_backend.dataset.augmentation import TURNS_2D, TURNS_3D, Numbers, prepare
 from bone_backend.dataset.loader import Loader, PairSource, PatchLayout, common_dtype
+from bone_backend.dataset.normalisation import Normalisation
 from bone_backend.dataset.samples import PAPER_2D, Extent, PatchShape, draw_plan
+from bone_backend.fitting import fit
+from bone_backend.options import FitOptions
 from bone_backend.volumes.store import open_source
 from bone_backend.volumes.volume import ArrayVolume, open_volume, save
+from mocks.scans import Phantom
 
 
 def pair(rng, shape, dtype, folder):
@@ -122,6 +130,8 @@ def test_slabs_are_read_as_they_are(tmp_path):
         (("uint16", "int16"), "int32"),
         (("uint16", "float32"), "float32"),
         (("uint16", "int16", "float32"), "float32"),
+        (("uint32", "uint8"), "int32"),
+        (("uint64", "int8"), "int64"),
     ],
 )
 def test_mixed_scans_share_the_smallest_dtype_that_holds_all(dtypes, shared):
@@ -154,3 +164,59 @@ def test_a_lost_file_arrives_as_a_fault_and_the_loader_can_be_closed(tmp_path):
         pytest.raises(ScanError, match="scan"),
     ):
         list(loader.batches(plan))
+
+
+MASK_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+
+
+@pytest.mark.parametrize("is_3d", [False, True])
+@pytest.mark.parametrize("dtypes", list(combinations_with_replacement(MASK_DTYPES, 2)), ids="+".join)
+def test_masks_of_any_two_dtypes_are_read_and_turned_with_their_labels(tmp_path, dtypes, is_3d):
+    """From files and from an array, as torch takes them."""
+    rng, pairs = np.random.default_rng(3), []
+    for number, dtype in enumerate(dtypes):
+        high = 127 if "int8" in dtypes else 65535 if np.dtype(dtype).itemsize > 2 else np.iinfo(dtype).max
+        scan = rng.integers(0, 255, (4, 24, 24)).astype(np.uint8)
+        mask = rng.choice([0, 1, high], (4, 24, 24)).astype(dtype)
+        volume = ArrayVolume(mask, name="made")
+        if number == 0:
+            np.save(tmp_path / "mask.npy", mask)
+            volume = open_volume(tmp_path / "mask.npy")
+        sources = [open_source(v, folder=tmp_path) for v in (ArrayVolume(scan, name="made"), volume)]
+        pairs.append((scan, mask, PairSource(*sources)))
+    patch = PatchShape(2, 16, 16) if is_3d else PatchShape(1, 16, 16)
+    plan = epoch(pairs, patch, tile_depth=2 if is_3d else 1)
+    plan.turn[::2] = 1
+    numbers = Numbers.of([Normalisation("ZScore", 0.0, 1.0, -5.0, 5.0)] * 2, torch.device("cpu"))
+    layout = PatchLayout(patch, is_3d=is_3d)
+    for grey, labels, part in read(pairs, plan, layout):
+        _, target = prepare(
+            torch.from_numpy(grey),
+            torch.from_numpy(labels),
+            plan=part,
+            numbers=numbers,
+            classes=torch.arange(65536),
+        )
+        for i, first in enumerate(zip(part.z, part.y, part.x, strict=True)):
+            box = tuple(slice(a, a + n) for a, n in zip(first, patch, strict=True))
+            wanted = torch.from_numpy(pairs[part.scan[i]][1][box].astype(np.int64)).view(target[i].shape)
+            kind, argument = (TURNS_3D if is_3d else TURNS_2D)[part.turn[i]]
+            if kind == "flip":
+                wanted = wanted.flip(argument)
+            elif kind == "turn":
+                wanted = torch.rot90(wanted, argument, (-2, -1))
+            assert torch.equal(target[i], wanted)
+
+
+@pytest.mark.slow
+def test_a_fit_takes_masks_of_unsigned_32_and_64_bits(tmp_path):
+    pairs = []
+    for number, dtype in enumerate(["uint32", "uint64", "int8"]):
+        grey, labels = Phantom(shape=(8, 48, 48), seed=number).slab(0, 8)
+        for kind, array in (("scan", grey), ("mask", labels.astype(dtype))):
+            np.save(tmp_path / f"{kind}_{number}.npy", array)
+        pairs.append(tuple(str(tmp_path / f"{kind}_{number}.npy") for kind in ("scan", "mask")))
+    values = {"patch_size": 32, "patches_per_tile": 1, "batch_size": 8, "epochs": 1, "precision": "fp32"}
+    values |= {"pairs": pairs, "output": str(tmp_path / "run"), "backbone": "mobilenet_v2"}
+    values |= {"train_split": 0.6, "foreground_share": 0.5}
+    assert 0 < fit(FitOptions.parse(values)).best_val_iou <= 1

@@ -75,8 +75,8 @@ def test_the_given_values_are_not_changed():
 @pytest.mark.parametrize("mode", sorted(NORMALISATIONS))
 def test_a_scan_of_one_grey_value_has_no_scale(mode):
     uniform = measure(ArrayVolume(np.full((2, 2, 2), 7, np.uint8)))
-    with pytest.raises(ScanError, match=f"all 7 or nearly so: {mode} cannot"):
-        normalisation(mode, uniform)
+    with pytest.raises(ScanError, match=f"scan a/b: all grey values are 7 or nearly so; {mode} cannot"):
+        normalisation(mode, uniform, name="scan a/b")
 
 
 def test_an_unknown_mode_is_told_with_the_known_ones():

@@ -334,7 +334,7 @@ def test_a_scan_that_is_not_to_be_remembered_leaves_nothing(tmp_path, cache):
 
 def test_faults_of_a_scan_arrive_from_the_worker_in_words(tmp_path, cache):
     np.save(tmp_path / "dark.npy", np.zeros((3, 4, 5), np.uint16))
-    with pytest.raises(ScanError, match="dark: every voxel is 0"):
+    with pytest.raises(ScanError, match=r"dark\.npy: every voxel is 0"):
         worker({"scans": [{"path": str(tmp_path / "dark.npy")}], "processes": 2})
     with pytest.raises(ScanError, match="none"):
         worker({"scans": [{"path": str(tmp_path / "none.npy")}]})

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from segmentation_models_pytorch import losses as library
 
 from bone_backend.errors import OptionError
-from bone_backend.networks.losses import LOSSES, build_loss
+from bone_backend.networks.losses import LOSSES, _lovasz_weights, build_loss
 
 IGNORED = -100
 ALPHA, BETA, GAMMA, FOCAL_WEIGHT = 0.7, 1.25, 2.0, 0.3
@@ -245,3 +245,13 @@ def test_the_gpu_gives_what_the_cpu_gives(name):
     torch.testing.assert_close(
         loss.cuda()(logits.cuda(), target.cuda()).cpu(), expected, rtol=1e-5, atol=1e-6
     )
+
+
+def test_the_slope_of_lovasz_is_exact_for_millions_of_voxels():
+    draw = torch.Generator().manual_seed(3)
+    error, found = torch.rand(2_000_000, generator=draw), torch.rand(2_000_000, generator=draw) < 0.4
+    order = error.argsort(descending=True, stable=True)
+    total, ordered = found.sum(), found[order]
+    loss = 1 - (total - ordered.cumsum(0)).double() / (total + (~ordered).cumsum(0)).double()
+    expected = torch.diff(loss, prepend=torch.zeros(1, dtype=torch.float64))
+    torch.testing.assert_close(_lovasz_weights(error, found)[order].double(), expected, rtol=1e-5, atol=1e-15)

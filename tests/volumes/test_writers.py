@@ -84,6 +84,14 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path):
         create(tmp_path / "folder.tif", HEADER, overwrite=True)
 
 
+def test_slices_of_another_name_are_not_replaced(tmp_path):
+    save(tmp_path / "femur", ARRAY)
+    (tmp_path / "femur").rename(tmp_path / "labels")
+    with pytest.raises(OutputError, match=r"femur_0000\.tif, which BONe did not write"):
+        create(tmp_path / "labels", HEADER, overwrite=True)
+    assert len(list((tmp_path / "labels").iterdir())) == len(ARRAY)
+
+
 def test_slabs_that_do_not_fit_are_refused(tmp_path):
     with pytest.raises(ValueError, match="expected"), create(tmp_path / "a.tif", HEADER) as writer:
         writer.write(ARRAY[:, :3])
