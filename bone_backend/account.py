@@ -130,8 +130,8 @@ def inputs(keeper: Keeper) -> list[dict[str, Any]]:
     return [
         {
             "name": pair.name,
-            "scan": str(pair.pair.scan),
-            "mask": str(pair.pair.mask),
+            "scan": str(pair.pair.scan.absolute()),
+            "mask": str(pair.pair.mask.absolute()),
             "subject": pair.pair.subject,
             "shape": list(pair.header.shape),
             "dtype": str(pair.header.dtype),
