@@ -10,8 +10,8 @@ from typing import Any
 
 
 def result(command: str, found: dict[str, Any]) -> str:
-    """The result of a command as text."""
-    return SHOWN[command](found)
+    """The result of a command as text, lines apart without a character that could steer the terminal."""
+    return "\n".join(_printable(line) for line in SHOWN[command](found).split("\n"))
 
 
 def _fit(found: dict[str, Any]) -> str:
@@ -35,10 +35,15 @@ def _predict(found: dict[str, Any]) -> str:
     shares = ", ".join(
         f"{value}: {number:,} ({number / max(total, 1):.2%})" for value, number in voxels.items()
     )
+    sure = found["confidence"]
+    per_class = ", ".join(f"{value}: {_score(known['mean'])}" for value, known in sure["per_class"].items())
+    uncertain = f"{sure['uncertain_voxels']:,} voxels ({sure['uncertain_share']:.2%})"
     took = f"{_seconds(found['seconds'])} for {found['slices']} slices"
     lines = [
         f"Labels:      {found['output']}",
         f"Voxels:      {shares}",
+        f"Confidence:  mean {_score(sure['mean'])}; per class {per_class}",
+        f"Uncertain:   {uncertain} below the confidence threshold, now background",
         f"Time, RAM:   {took}, peak {found['peak_ram_gib']:.2f} GiB",
     ]
     return "\n".join(lines)
@@ -64,7 +69,9 @@ def _statistics(found: dict[str, Any]) -> str:
 
 def _listing(found: dict[str, Any]) -> str:
     width = max(len(name) for name in found)
-    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_value(value)}" for name, value in found.items())
+    return "\n".join(
+        f"{_value(name.replace('_', ' ')):<{width}}  {_value(value)}" for name, value in found.items()
+    )
 
 
 def _demo(found: dict[str, Any]) -> str:
@@ -95,10 +102,15 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return ", ".join(f"{name}: {_value(inner)}" for name, inner in value.items())
+        return ", ".join(f"{_value(name)}: {_value(inner)}" for name, inner in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_value(inner) for inner in value)
-    return str(value)
+    return _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """Text of a file with U+FFFD for control characters, also those that turn the direction of writing."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _score(value: float | None) -> str:

@@ -125,12 +125,16 @@ def build_2d(spec: NetworkSpec, **settings: Any) -> torch.nn.Module:
     with quiet():
         try:
             return make(encoder_name=spec.backbone, **{**chosen, **settings})
-        except (ValueError, KeyError, RuntimeError, TypeError, NotImplementedError) as error:
+        except (
+            *(ValueError, KeyError, RuntimeError, TypeError, NotImplementedError),
+            AssertionError,  # timm's, without a word, e.g. for a dilated hrnet
+        ) as error:
             if spec.backbone in catalogue.BACKBONES:
                 raise
+            reason = str(error) or "the encoder does not take these settings. Use another one"
             raise OptionError(
                 f"{architecture.title} with {spec.backbone} cannot be built by segmentation_models_pytorch "
-                f"{library.__version__}: {error}{_suggestion(spec.backbone)}"
+                f"{library.__version__}: {reason}{_suggestion(spec.backbone)}"
             ) from error
 
 

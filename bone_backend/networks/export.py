@@ -14,6 +14,7 @@ import importlib
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -30,12 +31,17 @@ from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .build import NetworkSpec, build_network
 from .model_file import load_state, read_header
 from .model_header import ModelHeader
+from .weights import load_weights
 
 log = logging.getLogger("bone.export")
 
 LARGEST_DIFFERENCE = 1e-3  # of logits, relative to the largest one; float32 in another order gives 1e-5
 LARGEST_ONNX_BYTES = 2**31 - 2**24  # a protobuf file ends at 2 GiB
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+#: positions of the deepest features from which on the network computes as it does on large images: PAN halves
+#: them three times more, PSPNet and UPerNet average them over 6 x 6 parts
+DEEP_POSITIONS = {"PAN": 16, "PSPNet": 7, "UPerNet": 7}
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ def export_model(
     if format not in FORMATS:
         raise OptionError(f"format {format!r} is not known. Use one of {', '.join(FORMATS)}.")
     out = Path(out)
+    if out.exists() and Path(path).exists() and out.samefile(path):
+        raise OutputError(f"{out}: is the model file itself. Choose another name for the export.")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: is already there. Choose another name, or allow it with --overwrite.")
     header = read_header(path)
@@ -92,7 +100,7 @@ def export_job(options: dict[str, Any], progress: Progress = silent) -> dict[str
 def _write_safetensors(header: ModelHeader, out: Path, progress: Progress) -> Export:
     (library,) = _packages("safetensors.torch", install="safetensors")
     progress(0, 2, "Writing weights")
-    state = load_state(header.path, header)
+    state = _apart(load_state(header.path, header))
     library.save_file(state, out, metadata={"bone": _card(header, axes="z, y, x")})
     progress(1, 2, "Checking weights")
     again = library.load_file(out)
@@ -107,7 +115,7 @@ def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
     *_, runtime = _packages(*ONNX_PACKAGES, install=" ".join(ONNX_PACKAGES))
     spec = header.spec
     network = build_network(spec).eval()
-    network.load_state_dict(load_state(header.path, header))
+    load_weights(network, header)
     size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     if size > LARGEST_ONNX_BYTES:
         raise ModelFileError(
@@ -115,8 +123,8 @@ def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
             "Export it as safetensors."
         )
     card = _card(header)
-    first, second = _example_sizes(spec)
-    steps = ((None, (first, second)), (_patch_size(header), (_patch_size(header),)))
+    patch = _patch_size(header)
+    steps = ((None, (*_example_sizes(spec), patch)), (patch, (patch,)))
     for number, (fixed, sizes) in enumerate(steps):
         progress(number, 3, "Writing the network" + (f" for {fixed}" if fixed else ""))
         try:
@@ -128,10 +136,9 @@ def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
             raise
         except Exception as error:  # the exporter and the runtime raise many kinds
             if fixed is not None:
-                text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
                 raise ModelFileError(
                     f"{header.path.name}: {spec.architecture} with {spec.backbone} cannot be written as ONNX "
-                    f"by torch {torch.__version__} ({text}). Export it as safetensors."
+                    f"by torch {torch.__version__} ({_first_line(error)}). Export it as safetensors."
                 ) from error
             log.warning("The network cannot be written for any size of input; a fixed one is taken instead.")
     raise AssertionError("unreachable")
@@ -175,13 +182,23 @@ def _difference(
     return difference
 
 
-def _example_sizes(spec: NetworkSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Two sizes ([z,] y, x) that the network takes, no two sides equal."""
+def _example_sizes(spec: NetworkSpec) -> list[tuple[int, ...]]:
+    """Sizes ([z,] y, x) for the check, the first for writing too; no two sides of one are equal.
+
+    The last one is small. Each axis is once so long that the deepest features have `DEEP_POSITIONS`; in 3D,
+    where that takes time, one axis after the other.
+    """
     least = catalogue.minimum_size(spec.architecture, spec.backbone, spec.mode)
     z, y, x = spec.multiples
     low = tuple(-(-least // step) * step for step in (y, x))
+    deep = DEEP_POSITIONS.get(spec.architecture)
     first, second = (low[0] + y, low[1] + 2 * x), (low[0] + 3 * y, low[1] + x)
-    return ((2 * z, *first), (z, *second)) if spec.mode == "3D" else (first, second)
+    if spec.mode != "3D":
+        return [first, second] if deep is None else [(deep * y, (deep + 2) * x), second]
+    small: list[tuple[int, ...]] = [(2 * z, *first), (z, *second)]
+    if deep is None:
+        return small
+    return [(deep * z, 2 * y, 3 * x), (2 * z, deep * y, 3 * x), (3 * z, 2 * y, deep * x), small[1]]
 
 
 def _patch_size(header: ModelHeader) -> tuple[int, ...]:
@@ -214,6 +231,23 @@ def _card(header: ModelHeader, **more: str) -> str:
             **more,
         }
     )
+
+
+def _apart(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors, none sharing its memory with another, which safetensors refuses."""
+    taken: set[int] = set()
+    apart = {}
+    for name, tensor in state.items():
+        place = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if place in taken else tensor
+        taken.add(place)
+    return apart
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, without the colours that the exporter writes for a terminal."""
+    lines = _COLOUR.sub("", str(error)).splitlines()
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def _packages(*names: str, install: str) -> list[Any]:

@@ -1,6 +1,6 @@
 """What a network starts from: ImageNet weights, or a model of one's own.
 
-In:  a NetworkSpec, and a folder with downloaded weights, or the state dict of another model with its spec.
+In:  a NetworkSpec, and a folder with downloaded weights, or a model file or its state dict and spec.
 Out: a network with these weights, and sentences that say what was taken and what was not. Nothing is
 fetched but through segmentation_models_pytorch's own settings, and nothing fails after minutes of retries.
 """
@@ -22,6 +22,8 @@ from torch import Tensor
 from ..errors import ModelFileError
 from .build import NetworkSpec, build_2d, quiet
 from .inflation import inflate_state
+from .model_file import load_state
+from .model_header import ModelHeader
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 PROBE_TIMEOUT_S = 5.0
@@ -95,6 +97,17 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return {str(name): value for name, value in state.items()}
 
 
+def load_weights(network: torch.nn.Module, header: ModelHeader) -> None:
+    """Give the network of a model file its weights. Raises ModelFileError where they do not fit it."""
+    try:
+        network.load_state_dict(load_state(header.path, header))
+    except RuntimeError as error:
+        told = " ".join(str(error).split("\n\t")[1:2])
+        raise ModelFileError(
+            f"{header.path.name} says it is a {_words(header.spec)}, but its weights are not: {told}"
+        ) from error
+
+
 def initialise(
     network: torch.nn.Module, spec: NetworkSpec, source: Mapping[str, Tensor], source_spec: NetworkSpec
 ) -> list[str]:
@@ -109,14 +122,20 @@ def initialise(
     own = network.state_dict()
     state, parts, told = _shared(spec, source, source_spec)
     if spec.in_channels != source_spec.in_channels:
-        state = _fit_channels(state, own, source_spec.in_channels, spec.in_channels)
+        before, after = source_spec.in_channels, spec.in_channels
+        state = _fit_channels(state, own, before, after)
         change = f"from {_channels(source_spec)} to {_channels(spec)}"
-        told.append(f"The first convolution went {change}, its sum kept.")
+        told.append(f"The first convolution went {change}, {_how_fitted(before, after)}.")
     if spec.mode == "3D" and source_spec.mode != "3D":
         state = inflate_state(state, network)
         told.append("Kernels were repeated along z and divided by their depth.")
     elif spec.stride != source_spec.stride:
         told.append("The strides differ: the weights were learned at other depths of the image.")
+    if parts != ("encoder.",) and _upsamples_otherwise(network, spec, source_spec):
+        told.append(
+            f"The model upsamples with align_corners {source_spec.align_corners}, this network with "
+            f"{spec.align_corners}: before the first step its result is not quite the model's."
+        )
     _compare(state, own, parts)
     network.load_state_dict({**own, **state})
     told.append(f"{len(state)} of {len(own)} tensors were taken.")
@@ -255,17 +274,38 @@ def _fit_channels(
 def fit_kernel(kernel: Tensor, channels: int) -> Tensor:
     """A kernel (out, in, ...) for another number of input channels, its sum over them kept.
 
-    One channel is spread evenly; many become one by summation; else they are repeated in turn (as the
-    library does).
+    One channel is spread evenly; many become one by summation. Neighbouring slices keep their distance from
+    the middle one: slices that are new get zeros, the kernels of those that go are added to the outermost
+    ones left (the result is the same where the slices beyond repeat those).
 
     >>> fit_kernel(torch.tensor([[[[6.0]]]]), 3).flatten().tolist()
     [2.0, 2.0, 2.0]
+    >>> fit_kernel(torch.tensor([1.0, 10.0, 100.0]).view(1, 3, 1, 1), 5).flatten().tolist()
+    [0.0, 1.0, 10.0, 100.0, 0.0]
     """
     before = kernel.shape[1]
-    if channels == 1:
-        return kernel.sum(dim=1, keepdim=True)
-    turns = kernel[:, [index % before for index in range(channels)]]
-    return turns * (before / channels)
+    if before == 1:
+        return kernel.repeat_interleave(channels, dim=1) / channels
+    fitted = kernel.new_zeros((kernel.shape[0], channels, *kernel.shape[2:]))
+    shift = (channels - before) // 2  # both odd
+    for index in range(before):
+        fitted[:, min(max(index + shift, 0), channels - 1)] += kernel[:, index]
+    return fitted
+
+
+def _how_fitted(before: int, after: int) -> str:
+    """What `fit_kernel` did, for the log."""
+    if before == 1 or after == 1:
+        return "its sum kept"
+    if before < after:
+        return "the old ones in the middle, zeros for the new ones"
+    return "the outer ones added to the outermost left"
+
+
+def _upsamples_otherwise(network: torch.nn.Module, spec: NetworkSpec, source: NetworkSpec) -> bool:
+    """Whether a 3D network has modules that only upsample, and those of the 3D source do it otherwise."""
+    has_any = any(isinstance(module, torch.nn.Upsample) for module in network.modules())
+    return has_any and source.mode == "3D" and spec.align_corners != source.align_corners
 
 
 def _compare(state: Mapping[str, Tensor], own: Mapping[str, Tensor], parts: tuple[str, ...]) -> None:

@@ -106,6 +106,12 @@ def test_an_encoder_that_timm_does_not_know_is_refused_in_words():
         build_network(NetworkSpec("U-Net", "tu-resnet181"))
 
 
+@pytest.mark.parametrize("architecture", ["DeepLabV3+", "DeepLabV3", "PAN"])
+def test_an_encoder_that_timm_refuses_without_a_word_is_refused_in_words(architecture):
+    with pytest.raises(OptionError, match=r"with tu-hrnet_w18 cannot be built by .* Use another one"):
+        skeleton(NetworkSpec(architecture, "tu-hrnet_w18"))
+
+
 def test_a_skeleton_takes_no_memory():
     network = skeleton(NetworkSpec("U-Net", "mit_b1", "2D"))
     assert {tensor.device.type for tensor in network.state_dict().values()} == {"meta"}

@@ -13,8 +13,8 @@ from bone_backend.errors import ModelFileError, OptionError, OutputError, Packag
 from bone_backend.networks import export
 from bone_backend.networks.build import NetworkSpec, build_network
 from bone_backend.networks.export import export_job, export_model
-from bone_backend.networks.model_file import save_model
-from mocks.model_files import CLASSES
+from bone_backend.networks.model_file import read_header, save_model
+from mocks.model_files import CLASSES, NETWORK, published, small_state
 
 PLAIN = NetworkSpec("U-Net", "resnet18")
 
@@ -115,6 +115,118 @@ def test_a_network_of_one_size_only_is_written_for_its_patch_size_and_says_so(tm
     assert result.fixed_size == (96, 96)
     assert traced[-1] == ((96, 96), False)
     assert (tmp_path / "m.onnx").read_bytes() == b"onnx"
+
+
+def test_a_network_that_is_right_for_small_sizes_only_is_written_for_its_patch_size(tmp_path, monkeypatch):
+    """PAN halves its deepest features, 1/16 of the input, as long as there are two."""
+    spec = NetworkSpec("PAN", "resnet18", mode="3D")
+    saved(tmp_path / "m.pth", spec, patch_size=64, patch_depth=16)
+    checked = []
+
+    def difference(network, spec, size, runtime, out):
+        checked.append(size)
+        if max(size) // 16 >= 16:  # three halvings leave two
+            raise ValueError("differs")
+        return 0.0
+
+    monkeypatch.setattr(export, "_packages", lambda *_, **__: [None, None, None])
+    monkeypatch.setattr(export, "_trace", lambda *_, out, **__: out.write_bytes(b"onnx"))
+    monkeypatch.setattr(export, "_difference", difference)
+    result = export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+    assert result.fixed_size == (16, 64, 64)
+    assert checked[-1] == (16, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("spec", "positions"),
+    [
+        (NetworkSpec("PAN", "resnet18", mode="3D"), 16),
+        (NetworkSpec("PAN", "resnet18"), 16),
+        (NetworkSpec("UPerNet", "resnet18"), 7),
+        (NetworkSpec("PSPNet", "resnet18", mode="2.5D", in_channels=3), 7),
+        (NetworkSpec("U-Net", "resnet18", mode="3D"), 2),
+        (NetworkSpec("Segformer", "mit_b0"), 2),
+    ],
+    ids=lambda value: f"{value.mode} {value.architecture}" if isinstance(value, NetworkSpec) else None,
+)
+def test_a_check_sees_deep_features_with_several_positions_along_each_axis(spec, positions):
+    sizes = export._example_sizes(spec)
+    multiples = spec.multiples[-len(sizes[0]) :]
+    for axis, multiple in enumerate(multiples):
+        assert max(size[axis] for size in sizes) // multiple >= positions
+    assert all(edge % multiple == 0 for size in sizes for edge, multiple in zip(size, multiples, strict=True))
+
+
+def test_an_onnx_network_is_checked_at_the_patch_size_of_the_fit_too(tmp_path, monkeypatch):
+    saved(tmp_path / "m.pth", patch_size=352)
+    checked = []
+    monkeypatch.setattr(export, "_packages", lambda *_, **__: [None, None, None])
+    monkeypatch.setattr(export, "_trace", lambda *_, out, **__: out.write_bytes(b"onnx"))
+    monkeypatch.setattr(export, "_difference", lambda *given: checked.append(given[2]) or 0.0)
+    export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+    assert (352, 352) in checked
+
+
+@pytest.mark.slow
+def test_a_3d_pan_is_written_for_one_size_and_right_there(tmp_path):
+    for package in export.ONNX_PACKAGES:
+        pytest.importorskip(package)
+    import onnxruntime
+
+    network = saved(
+        tmp_path / "m.pth", NetworkSpec("PAN", "resnet18", mode="3D"), patch_size=128, patch_depth=64
+    )
+    result = export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+    assert result.fixed_size == (64, 128, 128)
+    grey = torch.randn(1, 1, 64, 128, 128)
+    with torch.no_grad():
+        expected = network(grey).numpy()
+    (found,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"grey": grey.numpy()})
+    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_network_that_cannot_be_written_is_refused_without_the_exporters_colours(tmp_path, monkeypatch):
+    saved(tmp_path / "m.pth")
+
+    def trace(*_, **__):
+        raise RuntimeError("Failed. \x1b[96mThis is step 3/3\x1b[0m of exporting.\nMore.")
+
+    monkeypatch.setattr(export, "_packages", lambda *_, **__: [None, None, None])
+    monkeypatch.setattr(export, "_trace", trace)
+    with pytest.raises(ModelFileError, match=r"\(Failed\. This is step 3/3 of exporting\.\)"):
+        export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+
+
+def test_a_model_whose_weights_do_not_fit_is_refused_in_words(tmp_path, monkeypatch):
+    state = build_network(PLAIN).state_dict()
+    state["encoder.layer4.1.conv2.weight"] = torch.zeros(1, 2, 3, 3)
+    metadata = {"model_arch": "U-Net", "backbone": "resnet18", "mode": "2D"}
+    save_model(tmp_path / "m.pth", state=state, metadata=metadata, bone={})
+    monkeypatch.setattr(export, "_packages", lambda *_, **__: [None, None, None])
+    with pytest.raises(ModelFileError, match="says it is a 2D U-Net with resnet18, but its weights are not"):
+        export_model(tmp_path / "m.pth", tmp_path / "m.onnx", format="onnx")
+
+
+def test_two_names_for_one_tensor_become_two_tensors_in_safetensors(tmp_path):
+    safetensors = pytest.importorskip("safetensors")
+    state = small_state()
+    state["decoder.twin"] = state["encoder.conv1.weight"]
+    published(tmp_path / "m.pth", state, **NETWORK)
+    export_model(tmp_path / "m.pth", tmp_path / "m.safetensors", format="safetensors")
+    with safetensors.safe_open(tmp_path / "m.safetensors", "pt") as file:
+        assert torch.equal(file.get_tensor("decoder.twin"), state["decoder.twin"])
+        assert torch.equal(file.get_tensor("encoder.conv1.weight"), state["decoder.twin"])
+
+
+@pytest.mark.parametrize("name", ["m.pth", "other/../m.pth", "link.pth"])
+def test_an_export_never_replaces_the_model_itself(tmp_path, name):
+    pytest.importorskip("safetensors")
+    saved(tmp_path / "m.pth")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link.pth").hardlink_to(tmp_path / "m.pth")
+    with pytest.raises(OutputError, match="is the model file itself"):
+        export_model(tmp_path / "m.pth", tmp_path / name, format="safetensors", overwrite=True)
+    assert read_header(tmp_path / "m.pth").architecture == "U-Net"
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):

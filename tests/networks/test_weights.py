@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from bone_backend.errors import ModelFileError
 from bone_backend.networks.build import NetworkSpec, build_network
-from bone_backend.networks.weights import find_weights, fit_kernel, initialise, read_state
+from bone_backend.networks.model_file import read_header, save_model
+from bone_backend.networks.weights import find_weights, fit_kernel, initialise, load_weights, read_state
 
 FLAT = NetworkSpec("U-Net", "resnet18", "2D", 1, 3)
 THICK = replace(FLAT, mode="2.5D", in_channels=3)
@@ -144,7 +145,20 @@ def test_channels_change_with_their_sum_kept():
     kernel = torch.tensor([1.0, 2.0, 6.0]).view(1, 3, 1, 1)
     assert fit_kernel(kernel, 1).flatten().tolist() == [9.0]
     assert fit_kernel(kernel[:, :1], 4).flatten().tolist() == [0.25] * 4
-    assert fit_kernel(kernel, 6).flatten().tolist() == [0.5, 1.0, 3.0] * 2
+
+
+@pytest.mark.parametrize(
+    ("kernel", "fitted"),
+    [
+        ([1.0, 10.0, 100.0], [0.0, 1.0, 10.0, 100.0, 0.0]),
+        ([1.0, 10.0, 100.0], [0.0, 0.0, 0.0, 1.0, 10.0, 100.0, 0.0, 0.0, 0.0]),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], [3.0, 3.0, 9.0]),
+        ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], [6.0, 4.0, 18.0]),
+    ],
+)
+def test_slices_keep_their_distance_from_the_middle_one(kernel, fitted):
+    found = fit_kernel(torch.tensor(kernel).view(1, -1, 1, 1), len(fitted))
+    assert found.flatten().tolist() == fitted
 
 
 def logits(network, patch):
@@ -187,6 +201,57 @@ def test_a_2_5d_model_starts_a_2d_network(model):
     network = build_network(FLAT).double()
     initialise(network, FLAT, thick.state_dict(), THICK)
     torch.testing.assert_close(logits(network, PATCH), logits(model, PATCH))
+
+
+def test_more_slices_start_with_what_the_model_makes_of_the_middle_ones():
+    model, wide = build_network(THICK).double(), replace(THICK, in_channels=7)
+    network = build_network(wide).double()
+    told = initialise(network, wide, model.state_dict(), THICK)
+    patch = torch.randn(1, 7, 64, 64, dtype=torch.float64)
+    torch.testing.assert_close(logits(network, patch), logits(model, patch[:, 2:5]))
+    assert (
+        "The first convolution went from 3 channels to 7 channels, "
+        "the old ones in the middle, zeros for the new ones." in told
+    )
+
+
+def test_fewer_slices_start_with_what_the_model_makes_of_repeated_outer_ones():
+    wide = replace(THICK, in_channels=7)
+    model, network = build_network(wide).double(), build_network(THICK).double()
+    told = initialise(network, THICK, model.state_dict(), wide)
+    patch = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    torch.testing.assert_close(logits(network, patch), logits(model, patch[:, [0, 0, 0, 1, 2, 2, 2]]))
+    assert (
+        "The first convolution went from 7 channels to 3 channels, "
+        "the outer ones added to the outermost left." in told
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "published", "is_told"),
+    [
+        ("FPN", False, True),
+        ("FPN", True, False),
+        ("U-Net", False, False),
+    ],  # this U-Net does not only upsample
+)
+def test_a_published_3d_model_that_upsamples_otherwise_is_told_of(architecture, published, is_told):
+    spec = NetworkSpec(architecture, "resnet18", "3D")
+    source = replace(spec, align_corners=published)
+    network, model = build_network(spec), build_network(source)
+    told = initialise(network, spec, model.state_dict(), source)
+    patch = torch.randn(1, 1, 32, 64, 32)
+    assert is_told == any("upsamples with align_corners False" in line for line in told)
+    assert is_told != torch.equal(logits(network, patch), logits(model, patch))
+
+
+def test_weights_that_do_not_fit_a_model_files_network_are_named(tmp_path):
+    state = build_network(FLAT).state_dict()
+    state["encoder.layer4.1.conv2.weight"] = torch.zeros(1, 2, 3, 3)
+    metadata = {"model_arch": "U-Net", "backbone": "resnet18", "mode": "2D"}
+    save_model(tmp_path / "m.pth", state=state, metadata=metadata, bone={})
+    with pytest.raises(ModelFileError, match=r"says it is a 2D U-Net with resnet18, but .*layer4\.1\.conv2"):
+        load_weights(build_network(FLAT), read_header(tmp_path / "m.pth"))
 
 
 def test_a_2d_model_starts_a_3d_network_that_sees_equal_slices_alike(model):
