@@ -158,6 +158,7 @@ def test_a_run_without_a_checkpoint_starts_again_and_a_strange_folder_is_refused
     assert fit(FitOptions.parse({"resume": str(tmp_path / "run")})).epochs == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_begin_leaves_no_folder_and_replaces_none(pairs, tmp_path):
     run = tmp_path / "run"
     wrong = tmp_path / "wrong.pth"
@@ -182,6 +183,7 @@ def test_a_full_disk_at_the_first_file_leaves_no_folder(pairs, tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_class_weights_count_and_must_be_as_many_as_classes(whole, pairs, tmp_path):
     with pytest.raises(OptionError, match=r"class_weights has 2 numbers, but the masks have 3 classes"):
         fit(options(pairs, tmp_path / "run", class_weights=[1, 2]))
@@ -206,6 +208,7 @@ def test_a_custom_stride_lets_thin_patches_fit(pairs, tmp_path):
     assert fit(options(pairs, tmp_path / "run", **chosen)).epochs == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["scan", "mask"])
 def test_a_run_is_not_resumed_with_other_voxels(pairs, tmp_path, side):
     own = [[tmp_path / f"{kind}_{i}" for kind in ("scan", "mask")] for i in range(len(pairs))]
@@ -296,6 +299,7 @@ def test_early_stopping_ends_a_run_that_does_not_get_better(pairs, tmp_path):
     assert longer.epochs > result.epochs
 
 
+@pytest.mark.slow
 def test_a_stop_while_gradients_are_gathered_loses_nothing(pairs, tmp_path):
     chosen = {"epochs": 2, "accumulate": 4, "batch_size": 3, "optimizer": "SGD"}
 
@@ -317,6 +321,7 @@ def test_a_stop_while_gradients_are_gathered_loses_nothing(pairs, tmp_path):
     assert rows[0]["seconds"] > state["position"]["epoch_seconds"]
 
 
+@pytest.mark.slow
 def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, tmp_path):
     run = tmp_path / "run"
     result = fit(options(pairs, run, epochs=1))
@@ -325,6 +330,7 @@ def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, t
     assert [path.name for path in run.glob("*_best_epoch_*.pth")] == [longer.model.name]
 
 
+@pytest.mark.slow
 def test_a_table_that_is_open_elsewhere_does_not_end_the_run(pairs, tmp_path, monkeypatch, caplog):
     from bone_backend import run_folder
 
