@@ -201,7 +201,7 @@ def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress:
     request = {"scans": [{"path": path}], "voxels": model.bone.get("statistics_voxels", "nonzero")}
     answer = jobs.run_in_worker("statistics", request, progress=progress)
     found = Statistics.from_dict(answer["scans"][0])
-    return normalisation(_normalisation_mode(options, model), found)
+    return normalisation(_normalisation_mode(options, model), found, name=f"scan {options.scan}")
 
 
 def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.nn.Module:
@@ -209,15 +209,9 @@ def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.n
 
     Raises ModelFileError when its weights do not fit its description.
     """
+    model_file.check_weights(model)
     network = build_network(model.spec)
-    try:
-        network.load_state_dict(model_file.load_state(model.path, model))
-    except RuntimeError as error:
-        told = " ".join(str(error).split("\n\t")[1:2])
-        raise ModelFileError(
-            f"{model.path.name} says it is a {model.mode} {model.architecture} with {model.backbone}, "
-            f"but its weights are not: {told}"
-        ) from error
+    network.load_state_dict(model_file.load_state(model.path, model))
     network = network.eval().requires_grad_(False)
     is_3d = model.mode == "3D"
     depth, *edges = model.spec.multiples

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from bone_backend import prediction
 from bone_backend.dataset.normalisation import Normalisation
 from bone_backend.errors import (
     Cancelled,
@@ -30,6 +31,7 @@ from bone_backend.options import PredictOptions
 from bone_backend.prediction import label, predict, predict_job
 from bone_backend.progress import Recorder, silent
 from bone_backend.volumes.volume import Header, Volume, open_volume, peek, save
+from mocks.model_files import NETWORK, published
 
 from .prediction_models import (
     is_clear,
@@ -364,6 +366,18 @@ def test_weights_of_another_network_are_refused(scan, model, tmp_path):
     model_file.save_model(tmp_path / "wrong.pth", state=state, metadata=told, bone={})
     with pytest.raises(ModelFileError, match="says it is a 2D U-Net with resnet18"):
         predict(options(scan, tmp_path / "wrong.pth", tmp_path / "labels"))
+
+
+def test_a_small_file_cannot_make_a_large_network(tmp_path, monkeypatch):
+    path = published(tmp_path / "tiny.pth", **{**NETWORK, "backbone": "resnext101_32x32d"})
+    built: list[object] = []
+    monkeypatch.setattr(prediction, "build_network", built.append)
+    with pytest.raises(
+        ModelFileError, match=r"resnext101_32x32d, but its weights are not: Missing"
+    ) as caught:
+        prediction.load_network(model_file.read_header(path), torch.device("cpu"))
+    assert built == []
+    assert len(str(caught.value)) < 500
 
 
 def test_a_damaged_slice_stops_the_run_by_name_and_leaves_nothing(scan, model, tmp_path):

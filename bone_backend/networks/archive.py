@@ -2,25 +2,31 @@
 
 In:  the open file, written by torch.save: a ZIP archive of one pickle and the tensors' bytes.
 Out: its state as descriptions of tensors, its metadata as plain values; or a ModelFileError.
-Sizes are compared with the size of the file before anything is read. Needs no torch.
+Sizes are compared with the size of the file before anything is read. Python's reader and torch's look for the
+table of contents in different places; a file in which the places differ is refused. Needs no torch.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, BinaryIO
 
 from ..errors import ModelFileError
 from .pickle_reader import PickleReader, TensorFacts
 
-MOST_PICKLE_BYTES = 16 << 20  # the largest network of the catalogue needs 1 MiB
-MOST_DIRECTORY_BYTES = 16 << 20
+MOST_PICKLE_BYTES = 4 << 20  # a UNet++ with timm's efficientnetv2_xl needs 0.3 MiB
+MOST_DIRECTORY_BYTES = 4 << 20
 MOST_ENTRIES = 20_000
 MOST_ITEMS = 200_000  # values in the metadata
+MOST_CHARACTERS = 4 << 20  # of all texts in the metadata, repeated ones counted again
 MOST_DEPTH = 12
+MOST_SHARING = 2  # memory of all tensors, each with values of its own, over bytes in the file
+LONGEST_NAME = 500  # of a tensor
 
 _NUMBERS = {
     "float64": "<d",
@@ -43,42 +49,60 @@ _DAMAGE = (
     struct.error,
     NotImplementedError,
     RecursionError,
+    MemoryError,
     OverflowError,
 )
 
 
-def read_parts(file: BinaryIO, name: str) -> tuple[dict[str, TensorFacts], dict[str, Any]]:
-    """The state (tensor name -> description) and the metadata of a model file.
+@dataclass(frozen=True)
+class Parts:
+    """What a model file holds, but the weights.
 
-    name: how messages call the file. Single numbers that the metadata holds as tensors come as numbers.
+    state: tensor name -> description. metadata: plain values; single numbers that were saved as tensors are
+    numbers. sha256: of the pickle, which is the metadata and the description of every tensor.
+    """
+
+    state: dict[str, TensorFacts]
+    metadata: dict[str, Any]
+    sha256: str
+
+
+def read_parts(file: BinaryIO, name: str, *, for_loading: bool = False) -> Parts:
+    """Everything that a model file says without its weights.
+
+    name: how messages call the file. for_loading: look at the place of every tensor too, since torch reads
+    it next.
     Raises ModelFileError for what is no model file, is damaged, holds code, or claims more than it has.
     """
     try:
-        return _read_parts(file, name)
+        return _read_parts(file, name, for_loading)
     except ModelFileError:
         raise
     except _DAMAGE as error:
-        raise ModelFileError(f"{name} is damaged ({error}). Copy it again from its source.") from error
+        fault = str(error)[:200] or type(error).__name__
+        raise ModelFileError(f"{name} is damaged ({fault}). Copy it again from its source.") from error
 
 
-def _read_parts(file: BinaryIO, name: str) -> tuple[dict[str, TensorFacts], dict[str, Any]]:
+def _read_parts(file: BinaryIO, name: str, for_loading: bool) -> Parts:
     size = file.seek(0, 2)
     file.seek(0)
     _check_kind(file.read(64), name)
     _check_directory(file, size, name)
     with zipfile.ZipFile(file) as archive:
         entries = _check_entries(archive, size, name)
+        for entry in entries.values() if for_loading else ():
+            _check_place(file, entry, name)
         sizes = {key[5:]: entry.file_size for key, entry in entries.items() if key.startswith("data/")}
-        tree = PickleReader(name, sizes).read(archive.read(entries["data.pkl"]))
+        text = archive.read(entries["data.pkl"])
+        tree = PickleReader(name, sizes).read(text)
         if not isinstance(tree, dict) or not {"model_state", "metadata"} <= tree.keys():
             raise ModelFileError(_other_program(name, tree))
         state, metadata = tree["model_state"], tree["metadata"]
         if not isinstance(state, dict) or not isinstance(metadata, dict):
             raise TypeError("model_state and metadata must be dictionaries")
-        for key, facts in state.items():
-            if not isinstance(key, str) or not isinstance(facts, TensorFacts):
-                raise ModelFileError(f"{name}: model_state has {str(key)[:60]!r}, which is no tensor.")
+        _check_state(state, held=sum(sizes.values()), name=name)
 
+        @cache  # the metadata can name one place many times
         def number(facts: TensorFacts) -> int | float:
             form = _NUMBERS[facts.dtype]
             entry = entries[f"data/{facts.storage}"]
@@ -87,7 +111,21 @@ def _read_parts(file: BinaryIO, name: str) -> tuple[dict[str, TensorFacts], dict
             data = archive.read(entry)
             return struct.unpack_from(form, data, facts.offset * struct.calcsize(form))[0]
 
-        return state, _plain(metadata, _Limits(), number)
+        return Parts(state, _plain(metadata, _Limits(), number), hashlib.sha256(text).hexdigest())
+
+
+def _check_state(state: dict[Any, Any], *, held: int, name: str) -> None:
+    """Tensors only; with values of their own they take little more than the bytes that the file holds."""
+    for key, facts in state.items():
+        if not isinstance(key, str) or not isinstance(facts, TensorFacts):
+            raise ModelFileError(f"{name}: model_state has {str(key)[:60]!r}, which is no tensor.")
+        if len(key) > LONGEST_NAME:
+            raise ValueError(f"a tensor with a name of {len(key)} characters")
+    claimed = sum(facts.nbytes for facts in state.values())
+    if claimed > MOST_SHARING * held:
+        raise ModelFileError(
+            f"{name} claims weights of {claimed} bytes, but the file holds {held}. It is not opened."
+        )
 
 
 def _other_program(name: str, tree: Any) -> str:
@@ -120,39 +158,51 @@ def _check_kind(start: bytes, name: str) -> None:
 
 
 def _check_directory(file: BinaryIO, size: int, name: str) -> None:
-    """Look at the size of the archive's table of contents before it is read into memory."""
+    """Refuse a table of contents that is too large, or is not where every reader looks for it.
+
+    torch.save ends a file with: the table, two records of ZIP64 (56 and 20 bytes), the end record (22 bytes).
+    """
     file.seek(max(0, size - 65_600))
     tail = file.read()
     end = tail.rfind(b"PK\x05\x06")
     if end < 0 or len(tail) - end < 22:
         raise ModelFileError(f"{name} is cut off: its end is missing. Copy it again from its source.")
-    entries, length = struct.unpack_from("<HI", tail, end + 10)
-    if tail[end - 20 : end - 16] == b"PK\x06\x07" and end >= 20:  # ZIP64 has the true numbers elsewhere
-        (where,) = struct.unpack_from("<Q", tail, end - 12)
-        file.seek(where)
-        record = file.read(56)
-        if record[:4] != b"PK\x06\x06" or len(record) < 56:
-            raise ModelFileError(f"{name} is damaged: its table of contents is not where it should be.")
-        entries, length = struct.unpack_from("<QQ", record, 32)
+    entries, length, start, comment = struct.unpack_from("<HIIH", tail, end + 10)
+    stop = size - len(tail) + end  # of the table
+    stray = comment or len(tail) - end != 22
+    if tail[max(0, end - 20) :][:4] == b"PK\x06\x07" and end >= 76:  # ZIP64 has the true numbers
+        (record,) = struct.unpack_from("<Q", tail, end - 12)
+        stop -= 76
+        stray = stray or record != stop or tail[end - 76 : end - 72] != b"PK\x06\x06"
+        entries, length, start = struct.unpack_from("<QQQ", tail, end - 44)
     if entries > MOST_ENTRIES or length > MOST_DIRECTORY_BYTES:
         raise ModelFileError(
             f"{name} claims {entries} parts; a model file has at most {MOST_ENTRIES}. It is not opened."
+        )
+    if stray or start + length != stop:
+        raise ModelFileError(
+            f"{name} is damaged: its table of contents is not where it should be. Copy it again from its "
+            "source."
         )
 
 
 def _check_entries(archive: zipfile.ZipFile, size: int, name: str) -> dict[str, zipfile.ZipInfo]:
     """The archive's parts by their name below its folder; none compressed, together no more than the file."""
     entries: dict[str, zipfile.ZipInfo] = {}
-    folders = set()
+    folders, seen = set(), set()
     for entry in archive.infolist():
+        if entry.filename != entry.orig_filename or not entry.filename.isascii():
+            raise ModelFileError(f"{name} has a part with two names ({entry.filename!a:.80}).")
         folder, _, part = entry.filename.partition("/")
         folders.add(folder)
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
             raise ModelFileError(
-                f"{name} is compressed ({entry.filename}), which torch.save never does. It is not opened."
+                f"{name} is compressed ({entry.filename[:80]}), which torch.save never does. "
+                "It is not opened."
             )
-        if part in entries:
-            raise ModelFileError(f"{name} holds {entry.filename} twice. It is not opened.")
+        if part.lower() in seen:  # torch does not tell upper from lower case
+            raise ModelFileError(f"{name} holds {entry.filename[:80]} twice. It is not opened.")
+        seen.add(part.lower())
         entries[part] = entry
     if sum(entry.file_size for entry in entries.values()) > size:
         raise ModelFileError(f"{name} claims more data than the file holds. It is not opened.")
@@ -164,23 +214,54 @@ def _check_entries(archive: zipfile.ZipFile, size: int, name: str) -> dict[str, 
         raise ModelFileError(
             f"{name} has a header of {entries['data.pkl'].file_size >> 20} MiB. It is not opened."
         )
+    if "byteorder" in entries and entries["byteorder"].file_size > 64:
+        raise ValueError("an order of bytes of many bytes")
     if "byteorder" in entries and archive.read(entries["byteorder"]).strip() != b"little":
         raise ModelFileError(f"{name} was written on a big-endian machine, which BONe does not read.")
     return entries
 
 
+def _check_place(file: BinaryIO, entry: zipfile.ZipInfo, name: str) -> None:
+    """What stands before a part's data must be what the table of contents says of it."""
+    file.seek(entry.header_offset)
+    sign, flags, method, packed, unpacked, letters, _ = struct.unpack("<4s2xHH8xIIHH", file.read(30))
+    sizes = {0, 0xFFFFFFFF, entry.file_size}  # torch writes the size behind the data, a large one as ZIP64
+    if (
+        sign != b"PK\x03\x04"
+        or flags & 1  # encrypted
+        or method != zipfile.ZIP_STORED
+        or not {packed, unpacked} <= sizes
+        or file.read(letters) != entry.orig_filename.encode("ascii")
+    ):
+        raise ModelFileError(
+            f"{name} is damaged: {entry.filename[:80]} is not what the table of contents says. Copy it again "
+            "from its source."
+        )
+
+
 @dataclass
 class _Limits:
-    """A list that holds itself, or the same list many times, must not grow without end when it is walked."""
+    """A list that holds itself, or a value many times, must not grow without end when it is walked."""
 
     items: int = 0
+    characters: int = 0
+
+    def count(self, value: Any) -> None:
+        self.items += 1
+        self.characters += len(value) if isinstance(value, str) else 0
+        if self.items > MOST_ITEMS:
+            raise ValueError("values nested without end")
+        if self.characters > MOST_CHARACTERS:
+            raise ValueError(f"texts of more than {MOST_CHARACTERS} characters")
 
 
 def _plain(value: Any, limits: _Limits, number: Callable[[TensorFacts], float], depth: int = 0) -> Any:
-    limits.items += 1
-    if depth > MOST_DEPTH or limits.items > MOST_ITEMS:
+    limits.count(value)
+    if depth > MOST_DEPTH:
         raise ValueError("values nested without end")
     if isinstance(value, dict):
+        for key in value:
+            limits.count(key)
         return {key: _plain(item, limits, number, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(_plain(item, limits, number, depth + 1) for item in value)

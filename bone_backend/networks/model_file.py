@@ -21,15 +21,18 @@ from ..catalogue import parse_stride
 from ..errors import ModelFileError
 from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .archive import read_parts
-from .model_header import METADATA_KEYS, OWN_KEY, ModelHeader, read_header, strip_prefix
+from .build import skeleton
+from .model_header import METADATA_KEYS, OWN_KEY, ModelHeader, read_header, read_metadata, strip_prefix
 from .pickle_reader import STORAGES
 
 __all__ = [
     "METADATA_KEYS",
     "ModelHeader",
+    "check_weights",
     "load_state",
     "model_name",
     "read_header",
+    "read_metadata",
     "save_model",
     "weights_sha256",
 ]
@@ -87,17 +90,38 @@ def save_model(
         remove(temporary)
 
 
+def check_weights(header: ModelHeader) -> None:
+    """Refuse a file whose weights are not those of its network; told from shapes, so before memory is taken.
+
+    A small file can name a large network. Raises ModelFileError.
+    """
+    shapes = {name: _turned(facts.shape) for name, facts in header.tensors.items()}
+    network = skeleton(header.spec)
+    try:
+        with torch.device("meta"):
+            network.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()})
+    except RuntimeError as error:
+        told = " ".join(str(error).split("\n\t")[1:2])
+        raise ModelFileError(
+            f"{header.path.name} says it is a {header.mode} {header.architecture} with {header.backbone}, "
+            f"but its weights are not: {told[:300]}{'...' if len(told) > 300 else ''}"
+        ) from error
+
+
 def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str, torch.Tensor]:
     """The state dict of a model file, on the CPU; names as in the library, kernels ([z,] y, x).
 
     header: of the same file; it is read again, so that what is loaded is what was checked.
-    Raises ModelFileError, also where the weights do not have the recorded SHA-256.
+    Raises ModelFileError, also where the file is not that of the header, or the weights do not have the
+    recorded SHA-256.
     """
     path = Path(path)
     header = header if header is not None else read_header(path)
     try:
         with path.open("rb") as file:
-            facts, _ = read_parts(file, path.name)
+            parts = read_parts(file, path.name, for_loading=True)
+            if parts.sha256 != header.sha256:
+                raise ModelFileError(f"{path.name} was replaced after it was looked at. Start again.")
             file.seek(0)
             loaded = torch.load(file, map_location="cpu", weights_only=True)
         state = dict(loaded["model_state"])
@@ -108,8 +132,8 @@ def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str,
     except Exception as error:  # torch raises many kinds for damaged or unsafe files
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFileError(f"{path.name} could not be loaded: {text}") from error
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if shapes != {name: item.shape for name, item in facts.items()}:
+    held = {name: (_dtype(tensor), tuple(tensor.shape)) for name, tensor in state.items()}
+    if held != {name: (facts.dtype, facts.shape) for name, facts in parts.state.items()}:
         raise ModelFileError(f"{path.name} does not hold what its header says. It is not used.")
     state = {strip_prefix(name): tensor.detach() for name, tensor in state.items()}
     expected = header.bone.get(_SHA256)
@@ -126,7 +150,7 @@ def weights_sha256(state: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         shape = ",".join(map(str, tensor.shape))
-        digest.update(f"{name}:{str(tensor.dtype).removeprefix('torch.')}:{shape}\n".encode())
+        digest.update(f"{name}:{_dtype(tensor)}:{shape}\n".encode())
         digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()
 
@@ -143,6 +167,18 @@ def _to_file(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 def _from_file(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.permute(0, 1, 4, 2, 3).contiguous() if tensor.ndim == 5 else tensor.contiguous()
+
+
+def _turned(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that `_from_file` gives."""
+    if len(shape) != 5:
+        return shape
+    outputs, inputs, y, x, z = shape
+    return (outputs, inputs, z, y, x)
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _plain(name: str, value: Any) -> Any:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 from .. import catalogue
 from ..dataset.normalisation import NORMALISATIONS
 from ..errors import ModelFileError, OptionError
-from .archive import read_parts
+from .archive import Parts, read_parts
 from .pickle_reader import TensorFacts
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ METADATA_KEYS = (
 OWN_KEY = "bone"
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 
+LONGEST_TEXT = 200  # of the names of an architecture, a backbone, a mode
+
+NEEDED = ("model_arch", "backbone")  # without these there is no network
+
 _ASSUMABLE = ("model_arch", "backbone", "mode", "stride", "normalization")
 
 
@@ -49,7 +54,7 @@ class ModelHeader:
     metadata: every published key; None where the file has none and nothing tells. bone: our own key, {} in
     files of other programs. tensors: by name, without "module.", described only, kernels as in the file.
     stride: five (z, y, x) triples, or None. inferred: keys that were read off the tensors or assumed by the
-    caller. size_bytes: of the file.
+    caller. size_bytes: of the file. sha256: of all that the file says but its weights.
     """
 
     path: Path
@@ -64,6 +69,7 @@ class ModelHeader:
     stride: tuple[catalogue.Triple, ...] | None
     inferred: tuple[str, ...]
     size_bytes: int
+    sha256: str
 
     @property
     def spec(self) -> NetworkSpec:
@@ -96,7 +102,7 @@ class ModelHeader:
         """A metadata value that must be there. Raises ModelFileError naming the key."""
         value = self.metadata.get(key)
         if value is None:
-            raise ModelFileError(f"{self.path.name} does not say {key!r}. Give it by hand.")
+            raise ModelFileError(f"{self.path.name} does not say {key!r}, which is needed here.")
         return value
 
 
@@ -107,15 +113,31 @@ def read_header(path: Path | str, *, assume: Mapping[str, Any] | None = None) ->
     Raises ModelFileError, in words, for everything that is not a whole and harmless model file.
     """
     path = Path(path)
+    parts, size = _open(path)
+    return _header(path, parts, assume=dict(assume or {}), size=size)
+
+
+def read_metadata(path: Path | str) -> tuple[dict[str, Any], list[str]]:
+    """What a model file says of itself, and which of its `NEEDED` keys it lacks.
+
+    Every published key is there; None where the file has none and the tensors' shapes do not tell it.
+    Raises ModelFileError for what is no whole and harmless model file.
+    """
+    path = Path(path)
+    parts, _ = _open(path)
+    values, _ = _values(path.name, parts, _tensors(path.name, parts), {})
+    return values, [key for key in NEEDED if values[key] is None]
+
+
+def _open(path: Path) -> tuple[Parts, int]:
+    """What the file holds, and its size in bytes."""
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder; choose the model file (.pth) in it.")
     try:
         with path.open("rb") as file:
-            state, metadata = read_parts(file, path.name)
-            size = file.seek(0, 2)
+            return read_parts(file, path.name), file.seek(0, 2)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
-    return _header(path, state, metadata, assume=dict(assume or {}), size=size)
 
 
 def strip_prefix(name: str) -> str:
@@ -125,22 +147,32 @@ def strip_prefix(name: str) -> str:
     return name
 
 
-def _header(
-    path: Path, state: dict[str, TensorFacts], metadata: dict[str, Any], *, assume: dict[str, Any], size: int
-) -> ModelHeader:
-    tensors = {strip_prefix(name): facts for name, facts in state.items()}
-    if len(tensors) != len(state):
-        raise ModelFileError(
-            f"{path.name} holds tensors twice, with and without 'module.' before their name."
-        )
-    own = metadata.pop(OWN_KEY, None) or {}
+def _tensors(name: str, parts: Parts) -> dict[str, TensorFacts]:
+    tensors = {strip_prefix(key): facts for key, facts in parts.state.items()}
+    if len(tensors) != len(parts.state):
+        raise ModelFileError(f"{name} holds tensors twice, with and without 'module.' before their name.")
+    return tensors
+
+
+def _values(
+    name: str, parts: Parts, tensors: dict[str, TensorFacts], assume: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The metadata without our own key, completed; and the keys that were completed."""
+    metadata = {key: value for key, value in parts.metadata.items() if key != OWN_KEY}
     values: dict[str, Any] = {key: metadata.get(key) for key in METADATA_KEYS} | metadata
-    inferred = _fill(path.name, values, _seen(path.name, tensors), assume)
-    lacking = [key for key in ("model_arch", "backbone") if values[key] is None]
+    return values, _fill(name, values, _seen(name, tensors), assume)
+
+
+def _header(path: Path, parts: Parts, *, assume: dict[str, Any], size: int) -> ModelHeader:
+    own = parts.metadata.get(OWN_KEY) or {}
+    tensors = _tensors(path.name, parts)
+    values, inferred = _values(path.name, parts, tensors, assume)
+    lacking = [key for key in NEEDED if values[key] is None]
     if lacking:
         raise ModelFileError(
-            f"{path.name} does not say {' and '.join(map(repr, lacking))}, and its weights cannot tell. "
-            "Give it by hand."
+            f"{path.name} does not say {' and '.join(map(repr, lacking))}, and its weights cannot tell, so "
+            "BONe cannot use it. Who knows it can add it with torch: file = torch.load(FILE, "
+            f"weights_only=True); file['metadata'][{lacking[0]!r}] = NAME; torch.save(file, NEW_FILE)."
         )
     _check_types(path.name, values, own)
     stride = _stride(path.name, values["stride"])
@@ -157,6 +189,7 @@ def _header(
         stride=stride,
         inferred=tuple(inferred),
         size_bytes=size,
+        sha256=parts.sha256,
     )
     faults = catalogue.check(
         header.architecture,
@@ -166,6 +199,11 @@ def _header(
         slices=header.in_channels,
         stride=stride,
     )
+    if header.mode in ("2D", "3D") and header.in_channels != 1:
+        faults.append(
+            f"mode is {header.mode}, whose networks read 1 channel, but its weights read "
+            f"{header.in_channels}."
+        )
     if faults:
         raise ModelFileError(f"{path.name}: " + " ".join(faults))
     return header
@@ -201,11 +239,11 @@ def _fill(name: str, values: dict[str, Any], seen: dict[str, Any], assume: dict[
         elif key == "mode":
             if (values[key] == "3D") != seen["is_3d"]:
                 raise ModelFileError(
-                    f"{name} contradicts itself: mode is {values[key]!r}, its weights are not."
+                    f"{name} contradicts itself: mode is {short(values[key])}, its weights are not."
                 )
         elif values[key] != value:
             raise ModelFileError(
-                f"{name} contradicts itself: {key} is {values[key]!r}, but its weights have {value!r}."
+                f"{name} contradicts itself: {key} is {short(values[key])}, but its weights have {value!r}."
             )
     return filled
 
@@ -214,13 +252,15 @@ def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
     for key in ("model_arch", "backbone", "mode"):
         if not isinstance(values[key], str):
             raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, a text was expected.")
+        if len(values[key]) > LONGEST_TEXT:
+            raise ModelFileError(f"{name}: {key} is {short(values[key])}, which is too long for a name.")
     for key in ("in_channels", "num_classes"):
         if type(values[key]) is not int:
             raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, not a whole number.")
     mode = values["normalization"]
     if mode is not None and not (isinstance(mode, str) and mode in NORMALISATIONS):
         raise ModelFileError(
-            f"{name}: normalization is {str(mode)[:40]!r}; one of {', '.join(NORMALISATIONS)} was expected."
+            f"{name}: normalization is {short(mode)}; one of {', '.join(NORMALISATIONS)} was expected."
         )
     _check_own(name, own, values["num_classes"])
 

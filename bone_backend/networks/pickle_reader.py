@@ -3,7 +3,8 @@
 In:  the pickle's bytes, and how many bytes of data the archive holds under which name.
 Out: plain values, in which every tensor is only described; or a ModelFileError.
 A machine of our own follows the opcodes that torch.save writes for plain values and tensors, and no others.
-It knows a function by its name and never looks it up. Needs no torch.
+It knows a function by its name and never looks it up. No step costs more than the bytes it takes in the file,
+and no message shows a value that may hold others. Needs no torch.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from ..errors import ModelFileError
 
 MOST_DIMENSIONS = 8
 LONGEST_SIDE = 1 << 40
+LARGEST_KEY = 1 << 31  # larger ones can be chosen to have the same hash, which makes a dictionary slow
+LONGEST_NAME = 200  # of a function
+MOST_STEPS = 500_000  # a UNet++ with timm's efficientnetv2_xl needs 65,000
 
 #: storage classes of torch that a state dict can hold: dtype and bytes for each element
 STORAGES = {
@@ -32,6 +36,9 @@ STORAGES = {
     "ByteStorage": ("uint8", 1),
     "BoolStorage": ("bool", 1),
 }
+
+
+_WIDTHS = dict(STORAGES.values())
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,11 @@ class TensorFacts:
     def elements(self) -> int:
         return prod(self.shape)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes with values of its own."""
+        return self.elements * _WIDTHS[self.dtype]
+
 
 @dataclass(frozen=True)
 class _Call:
@@ -65,9 +77,6 @@ class _Storage:
     elements: int
 
 
-_MARK = object()
-
-
 class PickleReader:
     """Follows the opcodes of a pickle on a stack of its own; knows plain values and tensors only."""
 
@@ -76,11 +85,14 @@ class PickleReader:
         self._name = name
         self._sizes = sizes
         self._stack: list[Any] = []
+        self._marks: list[int] = []  # where in the stack
         self._memo: dict[int, Any] = {}
 
     def read(self, text: bytes) -> Any:
         """The value that the pickle describes. A damaged one raises whatever wrong data raise."""
-        for opcode, argument, _ in pickletools.genops(text):
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(text)):
+            if number > MOST_STEPS:
+                raise ValueError("a header of too many steps")
             if opcode.name == "STOP":
                 return self._stack.pop()
             step = _STEPS.get(opcode.name)
@@ -94,14 +106,17 @@ class PickleReader:
     def push(self, value: Any) -> None:
         self._stack.append(value)
 
+    def mark(self) -> None:
+        self._marks.append(len(self._stack))
+
     def since_mark(self) -> list[Any]:
-        place = len(self._stack) - 1 - self._stack[::-1].index(_MARK)
-        items = self._stack[place + 1 :]
+        place = self._marks.pop()
+        items = self._stack[place:]
         del self._stack[place:]
         return items
 
     def last(self, number: int) -> list[Any]:
-        if len(self._stack) < number:
+        if len(self._stack) - number < (self._marks[-1] if self._marks else 0):
             raise EOFError("the header is incomplete")
         items = self._stack[len(self._stack) - number :]
         del self._stack[len(self._stack) - number :]
@@ -124,9 +139,15 @@ class PickleReader:
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, (str, int, float)):
                 raise TypeError(f"a key of type {type(key).__name__}")
+            if isinstance(key, int) and not -LARGEST_KEY < key < LARGEST_KEY:
+                raise ValueError("a key that is a large number")
             self._stack[-1][key] = value
 
-    def find(self, module: str, attribute: str) -> None:
+    def find(self, module: Any, attribute: Any) -> None:
+        if type(module) is not str or type(attribute) is not str:
+            raise TypeError("a function whose name is no text")
+        if len(module) + len(attribute) > LONGEST_NAME:
+            raise ValueError("a function whose name is too long")
         name = f"{module}.{attribute}"
         known = name in _CALLS or (module in ("torch", "torch.storage") and attribute in STORAGES)
         if not known:
@@ -160,31 +181,37 @@ class PickleReader:
 
 
 def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
-    if not arguments:
-        return {}
-    (pairs,) = arguments
-    result = {}
-    for key, value in pairs:
-        if not isinstance(key, (str, int)):
-            raise TypeError(f"a key of type {type(key).__name__}")
-        result[key] = value
-    return result
+    """An empty one; Python 3 writes the items after it. One list given to many would multiply."""
+    if arguments:
+        raise TypeError("an ordered dictionary of Python 2")
+    return {}
 
 
 def _tensor(arguments: tuple[Any, ...]) -> TensorFacts:
     """What torch._utils._rebuild_tensor_v2 would make; a shape larger than its data is refused."""
     storage, offset, shape, stride = arguments[:4]
-    numbers = (offset, *shape, *stride)
-    if not isinstance(storage, _Storage) or len(shape) != len(stride) or len(shape) > MOST_DIMENSIONS:
+    if not isinstance(storage, _Storage) or type(shape) is not tuple or type(stride) is not tuple:
         raise TypeError("a tensor of unknown form")
-    if any(type(number) is not int or not 0 <= number < LONGEST_SIDE for number in numbers):
+    if len(shape) != len(stride) or len(shape) > MOST_DIMENSIONS:
+        raise TypeError(f"a tensor of {len(shape)} dimensions")
+    numbers = (offset, *shape, *stride)
+    if any(type(number) is not int for number in numbers):
+        raise TypeError("a tensor of a shape that is no numbers")
+    if any(not 0 <= number < LONGEST_SIDE for number in numbers):
         raise ValueError(f"a tensor of shape {shape}")
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     if prod(shape) > storage.elements or (prod(shape) and last >= storage.elements):
-        raise ValueError(f"a tensor of shape {tuple(shape)} with only {storage.elements} values")
+        raise ValueError(f"a tensor of shape {shape} with only {storage.elements} values")
     if not prod(shape) and max(shape) > 1 << 20:
-        raise ValueError(f"an empty tensor of shape {tuple(shape)}")
-    return TensorFacts(storage.dtype, tuple(shape), storage.key, offset)
+        raise ValueError(f"an empty tensor of shape {shape}")
+    return TensorFacts(storage.dtype, shape, storage.key, offset)
+
+
+def _size(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    (sides,) = arguments
+    if type(sides) is not tuple or len(sides) > MOST_DIMENSIONS:
+        raise TypeError("a shape of unknown form")
+    return sides
 
 
 def _parameter(arguments: tuple[Any, ...]) -> TensorFacts:
@@ -197,7 +224,7 @@ _CALLS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
     "collections.OrderedDict": _ordered_dict,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_parameter": _parameter,
-    "torch.Size": lambda arguments: tuple(arguments[0]),
+    "torch.Size": _size,
 }
 
 _VALUES = "BINUNICODE SHORT_BINUNICODE BININT BININT1 BININT2 LONG1 BINFLOAT"
@@ -211,7 +238,7 @@ _STEPS: dict[str, Callable[[PickleReader, Any], None]] = {
     "EMPTY_DICT": lambda reader, argument: reader.push({}),
     "EMPTY_LIST": lambda reader, argument: reader.push([]),
     "EMPTY_TUPLE": lambda reader, argument: reader.push(()),
-    "MARK": lambda reader, argument: reader.push(_MARK),
+    "MARK": lambda reader, argument: reader.mark(),
     "TUPLE": lambda reader, argument: reader.push(tuple(reader.since_mark())),
     "TUPLE1": lambda reader, argument: reader.push(tuple(reader.last(1))),
     "TUPLE2": lambda reader, argument: reader.push(tuple(reader.last(2))),

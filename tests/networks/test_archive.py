@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import struct
+import time
 import zipfile
 from pathlib import Path
 
@@ -233,6 +234,96 @@ def test_entries_that_lie_over_each_other_are_refused(tmp_path, good):
         read_header(tmp_path / "m.pth")
 
 
+def end_of(content: bytes) -> tuple[int, int, int]:
+    """Of a file of zipfile: where its table of contents begins, its length, its entries."""
+    entries, length, start = struct.unpack_from("<HII", content, len(content) - 12)
+    return start, length, entries
+
+
+def test_two_tables_of_contents_are_refused(tmp_path, good):
+    """Python reads the table before the end record, torch the one where the record says; one is checked."""
+    bomb = {"data/0": bytes(50 << 20)}
+    evil = rewrite(good, tmp_path / "evil.pth", bomb, compression=zipfile.ZIP_DEFLATED).read_bytes()
+    harmless = rewrite(good, tmp_path / "harmless.pth", {}).read_bytes()
+    (start, length, entries), (second, other, _) = end_of(evil), end_of(harmless)
+    assert other == length
+    table = bytearray(harmless[second:-22])
+    # Python adds what it finds between the two places to every offset
+    between = length + second
+    place = 0
+    while (place := table.find(b"PK\x01\x02", place)) >= 0:
+        (offset,) = struct.unpack_from("<I", table, place + 42)
+        struct.pack_into("<I", table, place + 42, offset + start + length - between)
+        place += 4
+    record = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, entries, entries, length, start, 0)
+    both = evil[:-22] + harmless[:second] + table + record
+    (tmp_path / "m.pth").write_bytes(both)
+    with zipfile.ZipFile(tmp_path / "m.pth") as file:  # it sees nothing of the bomb
+        assert sum(item.file_size for item in file.infolist()) < 10_000
+    with pytest.raises(ModelFileError, match="table of contents is not where it should be"):
+        read_header(tmp_path / "m.pth")
+
+
+def test_a_zip64_record_elsewhere_than_before_its_pointer_is_refused(tmp_path, good):
+    """Python reads the record before its pointer, torch the one it points to."""
+    content = good.read_bytes()
+    record = content[-98:-42]
+    assert record.startswith(b"PK\x06\x06")
+    pointer = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(content) - 98, 1)
+    (tmp_path / "m.pth").write_bytes(content[:-42] + record + pointer + content[-22:])
+    with pytest.raises(ModelFileError, match="table of contents is not where"):
+        read_header(tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, b"PK\x01\x02"),
+        (6, b"\x01"),
+        (8, b"\x08"),
+        (18, b"\x01\x02"),
+        (22, b"\x01\x02"),
+        (30, b"G"),
+        (26, b"\x01"),
+    ],
+)
+def test_a_part_that_contradicts_the_table_of_contents_is_not_loaded(tmp_path, good, place, value):
+    with zipfile.ZipFile(good) as file:
+        start = next(item.header_offset for item in file.infolist() if item.filename.endswith("data/0"))
+    content = bytearray(good.read_bytes())
+    content[start + place : start + place + len(value)] = value
+    (tmp_path / "m.pth").write_bytes(content)
+    with pytest.raises(ModelFileError, match="data/0 is not what the table of contents says"):
+        load_state(tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize("more", [b"x", b"PK\x05\x06" + bytes(18)])
+def test_something_after_the_end_of_the_archive_is_refused(tmp_path, good, more):
+    (tmp_path / "m.pth").write_bytes(good.read_bytes() + more)
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_header(tmp_path / "m.pth")
+
+
+def test_a_comment_of_the_archive_is_refused(tmp_path, good):
+    """Two readers that search a comment for the end record can find two."""
+    with zipfile.ZipFile(rewrite(good, tmp_path / "m.pth", {}), "a") as file:
+        file.comment = b"hello"
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_header(tmp_path / "m.pth")
+
+
+def test_parts_whose_names_differ_in_case_only_are_refused(tmp_path, good):
+    with pytest.raises(ModelFileError, match=r"DATA\.PKL twice"):
+        read_header(rewrite(good, tmp_path / "m.pth", {"DATA.PKL": b"\x80\x02}."}))
+
+
+def test_a_part_with_another_name_for_python_than_for_torch_is_refused(tmp_path, good):
+    content = rewrite(good, tmp_path / "m.pth", {"data.pkl+": b""}).read_bytes()
+    (tmp_path / "m.pth").write_bytes(content.replace(b"data.pkl+", b"data.pkl\0"))
+    with pytest.raises(ModelFileError, match="two names"):
+        read_header(tmp_path / "m.pth")
+
+
 def test_a_part_that_is_there_twice_is_refused(tmp_path, good):
     with zipfile.ZipFile(good, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr(next(name for name in file.namelist() if name.endswith("data.pkl")), b"\x80\x02}.")
@@ -263,11 +354,106 @@ def test_values_that_hold_themselves_or_multiply_without_end_are_refused(tmp_pat
         read_header(published(tmp_path / "m.pth", **NETWORK, train_dataset=laughs))
 
 
+LAUGHS = b"X\x04\0\0\0evilq\0" + b"".join(
+    b"(" + (b"h" + bytes([level])) * 10 + b"tq" + bytes([level + 1]) for level in range(30)
+)  # 10**30 times "evil", as place 30 of the memo
+STORAGE = b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQ"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAUGHS + b"X\x01\0\0\0a\x93.",  # as the module of a function
+        LAUGHS + b"ctorch._utils\n_rebuild_tensor_v2\n(" + STORAGE + b"K\0h\x1eK\x01\x85tR.",  # as a shape
+        LAUGHS
+        + b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + STORAGE
+        + b"K\0h\x1e\x85K\x01\x85tR.",  # inside one
+        LAUGHS + b"c" + b"x" * (1 << 20) + b"\neval\n.",
+        b"S" + b"x" * (1 << 20) + b"\n.",
+    ],
+)
+def test_no_message_shows_a_value_that_multiplies_without_end(tmp_path, good, text):
+    with pytest.raises(ModelFileError) as caught:
+        read_header(rewrite(good, tmp_path / "m.pth", {"data.pkl": b"\x80\x02" + text}))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("key", ["num_classes", "normalization", "mode", "backbone", "train_dataset"])
+def test_a_long_text_repeated_many_times_is_refused_before_it_is_written_out(tmp_path, key):
+    many = ["x" * 1_000_000] * 1000
+    with pytest.raises(ModelFileError, match="texts of more than") as caught:
+        read_header(published(tmp_path / "m.pth", **{**NETWORK, key: many}))
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("value", ["x" * 1_000_000, ["x" * 1000] * 1000], ids=["text", "list"])
+@pytest.mark.parametrize(
+    "key", ["num_classes", "in_channels", "normalization", "mode", "backbone", "model_arch", "stride"]
+)
+def test_a_long_value_is_shortened_in_the_message(tmp_path, key, value):
+    with pytest.raises(ModelFileError) as caught:
+        read_header(published(tmp_path / "m.pth", **{**NETWORK, key: value}))
+    assert len(str(caught.value)) < 500
+
+
+def test_a_header_takes_no_longer_than_its_bytes(tmp_path, good):
+    """What lies deep in the stack, or is taken from the memo, is not walked through again and again."""
+    size = archive.MOST_PICKLE_BYTES - 100
+    deep = b"N" * (size // 4) + b"(t" * (size * 3 // 8) + b"."
+    sizes = b"(" + b"N" * 200_000 + b"tq\0ctorch\nSize\nq\1" + b"h\1h\0\x85R0" * 40_000 + b"."
+    pairs = (
+        b"](" + b"N\x85" * 100_000 + b"eq\0ccollections\nOrderedDict\nq\1" + b"h\1h\0\x85R0" * 40_000 + b"."
+    )
+    started = time.perf_counter()
+    for text in (deep, sizes, pairs):
+        with pytest.raises(ModelFileError):
+            read_header(rewrite(good, tmp_path / "m.pth", {"data.pkl": b"\x80\x02" + text}))
+    assert time.perf_counter() - started < 30  # 0.6 s; it was hours
+
+
+def test_keys_chosen_to_have_one_hash_are_refused(tmp_path):
+    keys = {number * ((1 << 61) - 1): None for number in range(1, 10)}
+    with pytest.raises(ModelFileError, match="large number"):
+        read_header(published(tmp_path / "m.pth", **NETWORK, peak_vram_GB=keys))
+
+
+def test_views_of_one_storage_that_would_multiply_the_memory_are_refused(tmp_path):
+    large = torch.zeros(200, 500)
+    state = small_state() | {f"decoder.x{number}": large.t() for number in range(10)}
+    with pytest.raises(ModelFileError, match="claims weights of 4000464 bytes, but the file holds 400464"):
+        read_header(published(tmp_path / "m.pth", state, **NETWORK))
+
+
+def test_a_tensor_with_an_endless_name_is_refused(tmp_path):
+    state = small_state() | {"module." * 100 + "x": torch.zeros(1)}
+    with pytest.raises(ModelFileError, match="name of 701 characters"):
+        read_header(published(tmp_path / "m.pth", state, **NETWORK))
+
+
 def test_a_number_in_the_metadata_cannot_make_the_reader_load_a_large_part(tmp_path):
     with pytest.raises(ModelFileError, match="number with the data of many"):
         read_header(published(tmp_path / "m.pth", **NETWORK, best_val_score=torch.zeros(1000)[3]))
     with pytest.raises(ModelFileError, match="TensorFacts"):
         read_header(published(tmp_path / "m.pth", **NETWORK, best_val_score=torch.zeros(1000)))
+
+
+def test_one_number_named_many_times_is_read_once(tmp_path):
+    path = published(tmp_path / "m.pth", **NETWORK, train_dataset=[torch.tensor(0.5)] * 100)
+    single = published(tmp_path / "one.pth", **NETWORK, train_dataset=[torch.tensor(0.5)])
+    read = []
+    for item in (path, single):
+        with item.open("rb") as file:
+            counted = Counting(file)
+            archive.read_parts(counted, item.name)
+            read.append(counted.bytes_read)
+    assert read[0] < read[1] + 1000
+    assert read_header(path).metadata["train_dataset"] == [0.5] * 100
+
+
+def test_a_byte_order_of_many_bytes_is_refused(tmp_path, good):
+    with pytest.raises(ModelFileError, match="order of bytes"):
+        read_header(rewrite(good, tmp_path / "m.pth", {"byteorder": b"little" + bytes(1 << 20)}))
 
 
 def test_the_header_is_read_without_the_weights(tmp_path):

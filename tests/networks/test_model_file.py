@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 
 from bone_backend import catalogue
 from bone_backend.errors import ModelFileError, OutputError
+from bone_backend.information import describe
 from bone_backend.networks.build import NetworkSpec, build_network
 from bone_backend.networks.model_file import (
     METADATA_KEYS,
+    check_weights,
     load_state,
     model_name,
     read_header,
@@ -196,13 +199,39 @@ def test_channels_and_classes_are_found_in_every_family_of_backbones_and_archite
         assert (header.in_channels, header.num_classes) == (5, 7), (title, backbone)
 
 
-def test_a_missing_backbone_is_asked_for_and_can_be_given(tmp_path):
+def test_a_file_without_a_backbone_is_refused_with_a_way_that_mends_it(tmp_path):
     path = published(tmp_path / "old.pth", model_arch="FPN")
-    with pytest.raises(ModelFileError, match="does not say 'backbone'"):
+    with pytest.raises(
+        ModelFileError, match=r"does not say 'backbone'.*file\['metadata'\]\['backbone'\] = NAME"
+    ):
         read_header(path)
+    file = torch.load(path, weights_only=True)
+    file["metadata"]["backbone"] = "resnet34"
+    torch.save(file, tmp_path / "new.pth")
+    assert read_header(tmp_path / "new.pth").backbone == "resnet34"
+
+
+def test_a_missing_backbone_can_be_assumed(tmp_path):
+    path = published(tmp_path / "old.pth", model_arch="FPN")
     header = read_header(path, assume={"backbone": "resnet34"})
     assert header.backbone == "resnet34"
     assert "backbone" in header.inferred
+
+
+def test_info_shows_what_a_file_without_a_backbone_says(tmp_path):
+    path = published(tmp_path / "old.pth", small_state(5, 4), model_arch="FPN", best_epoch=3)
+    card = describe(path)
+    assert card["missing"] == "backbone; BONe cannot use the model without"
+    assert (card["architecture"], card["backbone"], card["mode"]) == ("FPN", None, "2.5D")
+    assert (card["in_channels"], card["num_classes"], card["best_epoch"]) == (5, 4, 3)
+
+
+def test_info_gives_json_also_for_scores_that_are_no_numbers(tmp_path):
+    more = {"best_val_score": float("nan"), "train_dataset": ["a", float("inf")]}
+    card = describe(published(tmp_path / "m.pth", **NETWORK, **more))
+    assert json.loads(json.dumps(card, allow_nan=False))["train_dataset"] == ["a", None]
+    assert card["best_val_score"] is None
+    assert "missing" not in card
 
 
 def test_a_key_that_is_needed_is_asked_for_by_name(tmp_path):
@@ -279,6 +308,7 @@ def test_strided_and_shared_tensors_of_a_file_are_read(tmp_path):
         ({"mode": "4D"}, "mode '4D' is not known"),
         ({"mode": "3D"}, "contradicts itself: mode is '3D'"),
         ({"mode": "2.5D"}, "slices is 1"),
+        ({"mode": "x" * 300}, "too long for a name"),
         ({"num_classes": 3}, "contradicts itself: num_classes is 3, but its weights have 2"),
         ({"in_channels": "one"}, "contradicts itself: in_channels is 'one'"),
         ({"is_3d": True}, "contradicts itself: is_3d"),
@@ -303,6 +333,56 @@ def test_metadata_that_do_not_hold_are_refused_in_words(tmp_path, metadata, mess
     with pytest.raises(ModelFileError, match=message) as caught:
         read_header(path)
     assert "m.pth" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels", "message"),
+    [
+        ("2D", 2, "mode is 2D, whose networks read 1 channel, but its weights read 2"),
+        ("2D", 3, "mode is 2D, whose networks read 1 channel, but its weights read 3"),
+        ("3D", 3, "mode is 3D, whose networks read 1 channel, but its weights read 3"),
+        ("2.5D", 4, "slices is 4"),
+        ("2.5D", 11, "slices is 11"),
+    ],
+)
+def test_channels_that_the_mode_does_not_have_are_refused(tmp_path, mode, channels, message):
+    state = small_state(channels, depth=3 if mode == "3D" else None)
+    with pytest.raises(ModelFileError, match=message):
+        read_header(published(tmp_path / "m.pth", state, **{**NETWORK, "mode": mode}))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        NetworkSpec("U-Net", "resnet18", mode="3D", stride=((1, 2, 2),) + ((2, 2, 2),) * 4),
+        NetworkSpec("Segformer", "mit_b0", mode="2.5D", in_channels=3),
+        NetworkSpec("FPN", "tu-mobilenetv3_small_100"),
+    ],
+    ids=lambda spec: spec.mode,
+)
+def test_weights_are_compared_with_the_network_that_they_are_for(tmp_path, spec):
+    path = tmp_path / "m.pth"
+    metadata = {"model_arch": spec.architecture, "backbone": spec.backbone, "mode": spec.mode}
+    state = dict(build_network(spec).state_dict())
+    save_model(path, state=state, metadata=metadata | {"stride": spec.stride}, bone={})
+    check_weights(read_header(path))
+    del state[next(name for name in state if name.startswith("decoder.") and name.endswith("weight"))]
+    save_model(path, state=state, metadata=metadata | {"stride": spec.stride}, bone={})
+    with pytest.raises(ModelFileError, match=r"its weights are not: Missing .*decoder\."):
+        check_weights(read_header(path))
+
+
+def test_a_file_that_is_replaced_between_header_and_weights_is_refused(tmp_path):
+    """Also where only the metadata differ, e.g. the normalisation."""
+    path = published(tmp_path / "m.pth", **NETWORK)
+    header = read_header(path)
+    assert load_state(path, header)
+    published(path, **{**NETWORK, "normalization": "minMax"})
+    with pytest.raises(ModelFileError, match=r"m\.pth was replaced after it was looked at"):
+        load_state(path, header)
+    published(path, small_state(1, 3), **NETWORK)
+    with pytest.raises(ModelFileError, match="was replaced"):
+        load_state(path, header)
 
 
 PLAIN_VALUES = st.recursive(
