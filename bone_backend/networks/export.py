@@ -29,9 +29,8 @@ from ..errors import ModelFileError, OptionError, OutputError, PackageError
 from ..progress import Progress, silent
 from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .build import NetworkSpec, build_network
-from .model_file import load_state, read_header
+from .model_file import check_weights, load_state, read_header
 from .model_header import ModelHeader
-from .weights import load_weights
 
 log = logging.getLogger("bone.export")
 
@@ -114,8 +113,9 @@ def _write_safetensors(header: ModelHeader, out: Path, progress: Progress) -> Ex
 def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
     *_, runtime = _packages(*ONNX_PACKAGES, install=" ".join(ONNX_PACKAGES))
     spec = header.spec
+    check_weights(header)
     network = build_network(spec).eval()
-    load_weights(network, header)
+    network.load_state_dict(load_state(header.path, header))
     size = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     if size > LARGEST_ONNX_BYTES:
         raise ModelFileError(

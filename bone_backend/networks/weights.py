@@ -22,8 +22,6 @@ from torch import Tensor
 from ..errors import ModelFileError
 from .build import NetworkSpec, build_2d, quiet
 from .inflation import inflate_state
-from .model_file import load_state
-from .model_header import ModelHeader
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 PROBE_TIMEOUT_S = 5.0
@@ -95,17 +93,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ModelFileError(f"{path} holds no plain dictionary of tensors.")
     return {str(name): value for name, value in state.items()}
-
-
-def load_weights(network: torch.nn.Module, header: ModelHeader) -> None:
-    """Give the network of a model file its weights. Raises ModelFileError where they do not fit it."""
-    try:
-        network.load_state_dict(load_state(header.path, header))
-    except RuntimeError as error:
-        told = " ".join(str(error).split("\n\t")[1:2])
-        raise ModelFileError(
-            f"{header.path.name} says it is a {_words(header.spec)}, but its weights are not: {told}"
-        ) from error
 
 
 def initialise(
