@@ -90,7 +90,7 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
             pair.name: found.to_dict() for pair, found in zip(keeper.pairs, keeper.statistics, strict=True)
         },
         "statistics_voxels": keeper.options.statistics_voxels,
-        "options": dump(keeper.options),
+        "options": _options(keeper),
         "scores": position.history[-1] if position.history else {},
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -101,7 +101,7 @@ def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[s
     """Everything that it takes to repeat the run, as JSON values. figures: of the monitor."""
     return {
         "result": result.plain(),
-        "options": dump(keeper.options),
+        "options": _options(keeper),
         "device": str(keeper.training.device),
         "processes": keeper.world.size,
         "device_name": describe(keeper.training.device, keeper.training.step.precision),
@@ -123,6 +123,11 @@ def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[s
         "inputs": inputs(keeper),
         "scores": keeper.position.history,
     }
+
+
+def _options(keeper: Keeper) -> dict[str, Any]:
+    """Those of the run, however often it was resumed."""
+    return dump(keeper.options) | {"resume": None}
 
 
 def inputs(keeper: Keeper) -> list[dict[str, Any]]:

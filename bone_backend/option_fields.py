@@ -8,6 +8,7 @@ Out: `Options`, a frozen pydantic model that tells its fields to the renderers (
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
@@ -151,7 +152,19 @@ class Options(BaseModel):
             for part in item["loc"][1:]
             if not isinstance(part, str) or not part.startswith("function")
         )
+        if kind == "string_pattern_mismatch":
+            told = _pattern_in_words(_describe(name, cls.model_fields[name]).metavar, item)
         return f"{name}{place} is {item['input']!r}: {told[0].lower()}{told[1:]}."
+
+
+def _pattern_in_words(metavar: str | None, item: Any) -> str:
+    """What may be written instead, so that nobody has to read a regular expression."""
+    if metavar:
+        return "write it as " + " or ".join(metavar.rsplit("|", 1)).replace("|", ", ")
+    # Such a pattern says which characters a text is made of; those that do not hold by themselves are told.
+    pattern = item["ctx"]["pattern"]
+    wrong = dict.fromkeys(repr(letter) for letter in item["input"] if not re.search(pattern, letter))
+    return f"these characters cannot stand in it: {' '.join(wrong)}"
 
 
 def _describe(name: str, info: FieldInfo) -> OptionField:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OutputError
-from .volumes.output import output_fault, put_in_place
+from .volumes.output import output_fault, put_in_place, remove
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
 RECORD, LOG = "record.json", "log.txt"
@@ -152,5 +152,5 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         put_in_place(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         raise output_fault(path, error) from error

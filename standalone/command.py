@@ -3,26 +3,30 @@
 In:  words on the command line.
 Out: results on standard output (one JSON object with --json), progress and log on standard error.
 Exit status: 0 done; 1 a fault of the input, told in one message; 130 stopped by the user.
+Little is imported up here: `main` answers a Ctrl-C in words from its first line on, and the other imports
+(options, rich, torch) take seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from bone_backend import __version__, jobs
+from bone_backend import __version__
 from bone_backend.errors import BoneError, Cancelled, OptionError
-from bone_backend.options import PROGRAMS, PreviewOptions, dump
-from bone_backend.ranks import Parted, Rank
 
-from . import show
-from .console import STOPPED, ConsoleProgress
-from .flags import add_flags, gather
+if TYPE_CHECKING:
+    from bone_backend.progress import Progress
 
+STOPPED = 130
 SUMMARIES = {
     "fit": "fit a network on pairs of scan and mask",
     "predict": "label a scan with a fitted model",
@@ -36,14 +40,21 @@ SUMMARIES = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells a wrong word in one message, with exit status 1."""
+    """Tells a wrong word as every other fault is told."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(1, f"{self.prog}: {message}\nSee {self.prog} --help.\n")
+        raise OptionError(message)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands and their flags, those of the programs made from the options."""
+    """All commands and their flags, those of the programs made from the options.
+
+    A wrong word raises OptionError.
+    """
+    from bone_backend.options import PROGRAMS, PreviewOptions
+
+    from .flags import add_flags
+
     parser = _Parser(
         prog="bone", description="BONe labels bone in micro-CT.", epilog="Each command has its own --help."
     )
@@ -79,29 +90,74 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit status."""
-    arguments = build_parser().parse_args(words)
-    rank = Rank.of_environment()  # of several processes, e.g. under torchrun, the first speaks
-    quiet = arguments.quiet or arguments.json or not rank.is_first
+    """Run one command; gives the exit status.
+
+    words: None: those of this process, which is to end after it; once the result is told, Ctrl-C is ignored.
+    """
+    given = list(sys.argv[1:] if words is None else words)
+    before = signal.signal(signal.SIGINT, lambda *_: _end_at_once(given))
     try:
-        with ConsoleProgress(quiet=quiet, verbose=arguments.verbose, rank=rank) as progress:
+        return _run(given)
+    except KeyboardInterrupt:
+        status = _stopped(given, None)
+        if words is None:  # CPython ends with another status where the code of an exec() was interrupted
+            os._exit(status)
+        return status
+    finally:
+        if words is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _run(words: list[str]) -> int:
+    from bone_backend.ranks import Parted, Rank
+
+    from . import show
+    from .console import ConsoleProgress
+
+    rank = Rank.of_environment()  # of several processes, e.g. under torchrun, the first speaks
+    try:
+        arguments = _parse(words)
+        quiet = arguments.quiet or arguments.json or not rank.is_first
+        with ConsoleProgress(
+            quiet=quiet, verbose=arguments.verbose, rank=rank, end=lambda: _end_at_once(words)
+        ) as progress:
             result = _command(arguments)(arguments, progress)
+    except SystemExit:  # after --help and --version
+        return _say("", status=0)
     except Parted:
         return 1
     except Cancelled as stop:
-        return _stopped(arguments, stop.result) if rank.is_first else STOPPED
-    except KeyboardInterrupt:
-        return _stopped(arguments, None)
+        return _stopped(words, stop.result) if rank.is_first else STOPPED
     except BoneError as error:
-        return _failed(arguments, error)
-    if rank.is_first:
-        print(json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result))
-    return 0
+        return _failed(words, error)
+    except OSError as error:
+        return _failed(words, _in_words(error))
+    if not rank.is_first:
+        return 0
+    told = json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result)
+    return _say(f"{told}\n", status=0)
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    try:
+        return build_parser().parse_args(words)
+    except OptionError as error:
+        raise OptionError(f"{error}. See {_name(words)} --help.") from error
+
+
+def _name(words: list[str]) -> str:
+    """`bone fit`, or `bone` where no command was named."""
+    return " ".join(["bone", *[word for word in words if word in SUMMARIES][:1]])
+
+
+def _wants_json(words: list[str]) -> bool:
+    """Also where the words are wrong, so that the parser cannot say; it takes --js too."""
+    return any(len(word) > 2 and "--json".startswith(word) for word in words)
 
 
 def _command(
     arguments: argparse.Namespace,
-) -> Callable[[argparse.Namespace, ConsoleProgress], dict[str, Any]]:
+) -> Callable[[argparse.Namespace, Progress], dict[str, Any]]:
     others = {
         "info": _info,
         "demo": _demo,
@@ -111,31 +167,44 @@ def _command(
     return others.get(arguments.command, _program)
 
 
-def _program(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
+def _program(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from bone_backend import jobs
+    from bone_backend.options import PROGRAMS, dump
+
+    from .flags import gather
+
     options = gather(arguments, PROGRAMS[arguments.command])
     return jobs.run_here(arguments.command, dump(options), progress=progress)
 
 
-def _statistics(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
-    options = dump(gather(arguments, PROGRAMS["statistics"]))
+def _statistics(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from bone_backend import jobs
+    from bone_backend.options import StatisticsOptions, dump
+
+    from .flags import gather
+
+    options = dump(gather(arguments, StatisticsOptions))
     path = str(Path(options["scan"]).absolute())  # the worker runs in a folder of its own
     request = {"scans": [{"path": path}], "voxels": options["voxels"]}
     return jobs.run_in_worker("statistics", request, progress=progress)["scans"][0]
 
 
-def _info(arguments: argparse.Namespace, _progress: ConsoleProgress) -> dict[str, Any]:
+def _info(arguments: argparse.Namespace, _progress: Progress) -> dict[str, Any]:
     from bone_backend import information
 
     return information.describe(arguments.path)
 
 
-def _preview(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
+def _preview(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    from bone_backend.options import PreviewOptions
+
     from . import preview
+    from .flags import gather
 
     return preview.run(gather(arguments, PreviewOptions), progress)
 
 
-def _demo(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str, Any]:
+def _demo(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from . import demo
 
     return demo.run(
@@ -147,24 +216,62 @@ def _demo(arguments: argparse.Namespace, progress: ConsoleProgress) -> dict[str,
     )
 
 
-def _stopped(arguments: argparse.Namespace, result: dict[str, Any] | None) -> int:
+def _stopped(words: list[str], result: dict[str, Any] | None) -> int:
     told = result or {}
-    if arguments.json:
-        print(json.dumps({"stopped": True, **told}, default=str))
-    elif told.get("model"):
-        print(f"Stopped. Best model so far: {told['model']} (epoch {told['best_epoch']})", file=sys.stderr)
+    if _wants_json(words):
+        return _say(json.dumps({"stopped": True, **told}, default=str) + "\n", status=STOPPED)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if told.get("model"):
+        _tell(f"Stopped. Best model so far: {told['model']} (epoch {told['best_epoch']})")
     else:
-        print("Stopped.", file=sys.stderr)
+        _tell("Stopped.")
     return STOPPED
 
 
-def _failed(arguments: argparse.Namespace, error: BoneError) -> int:
-    if arguments.json:
-        print(json.dumps({"error": str(error), "kind": type(error).__name__}))
-    prefix = f"bone {arguments.command}: "
+def _failed(words: list[str], error: BoneError) -> int:
+    prefix = f"{_name(words)}: "
     faults = error.faults if isinstance(error, OptionError) else [str(error)]
-    print("\n".join(prefix + fault for fault in faults), file=sys.stderr)
+    _tell("\n".join(prefix + fault for fault in faults))
+    if _wants_json(words):
+        _say(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n", status=1)
     return 1
+
+
+def _in_words(error: OSError) -> BoneError:
+    """A fault of the system that no other place has put into words, e.g. a folder that may not be entered."""
+    place = f"{error.filename}: " if error.filename is not None else ""
+    return BoneError(f"{place}{error.strerror or error}.")
+
+
+def _say(text: str, *, status: int) -> int:
+    """The last word, on standard output; gives the status, or 1 where nobody can read it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also while the interpreter ends, which may take a second
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed")
+        print(text, end="", flush=True)
+    except OSError as error:
+        _tell(f"bone: the result cannot be written to standard output: {error.strerror or error}.")
+        with contextlib.suppress(OSError, AttributeError):  # or the interpreter tries it once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _tell(text: str) -> None:
+    if sys.stderr is not None:  # print would take standard output
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def _end_at_once(words: list[str]) -> NoReturn:
+    """For a Ctrl-C before the work begins, and for a second one. May come at any moment, even in a print."""
+    is_first = os.environ.get("RANK", "0") == "0"
+    stream, text = (sys.stdout, '{"stopped": true}\n') if _wants_json(words) else (sys.stderr, "Stopped.\n")
+    if stream is not None and is_first:
+        with contextlib.suppress(OSError):
+            os.write(stream.fileno(), text.encode())
+    os._exit(STOPPED)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,20 @@
 
 In:  the calls of a progress; log records of "bone".
 Out: a bar on standard error (plain lines where that is no terminal); standard output belongs to the result
-alone. Ctrl-C is noticed here: the next call of the progress raises Cancelled; a second Ctrl-C ends the
-process at once.
+alone. Ctrl-C is noticed here: before the first call of the progress it raises KeyboardInterrupt, since
+imports take seconds and nothing is written by then; later the next call of the progress raises Cancelled. A
+second Ctrl-C ends the process at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 
 from rich.console import Console
@@ -33,13 +35,23 @@ from bone_backend.ranks import Rank
 
 # Seconds between lines where there is no terminal to draw a bar in.
 LINE_EVERY_S = 30.0
-STOPPED = 130
 
 
 class ConsoleProgress:
-    """A progress on standard error; a context manager that also shows the log and watches for Ctrl-C."""
+    """A progress on standard error; a context manager that also shows the log and watches for Ctrl-C.
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False, rank: Rank | None = None):
+    end: ends the process, for a second Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        *,
+        end: Callable[[], object],
+        quiet: bool = False,
+        verbose: bool = False,
+        rank: Rank | None = None,
+    ):
+        self._end = end
         self._rank = Rank() if rank is None else rank
         self.console = Console(stderr=True, highlight=False)
         self._is_bar = self.console.is_terminal and not quiet
@@ -47,7 +59,8 @@ class ConsoleProgress:
             quiet,
             logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO,
         )
-        self._stop = False
+        self._stop, self._has_begun = False, False
+        self._is_alone = self._rank.of == 1
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._told = time.monotonic()
@@ -86,24 +99,32 @@ class ConsoleProgress:
         logging.getLogger("bone").removeHandler(self._handler)
         for number, before in self._before.items():
             signal.signal(number, before)
+        if self._is_alone and self._stop and not self._has_begun and error is not None:
+            # A library that was being imported may have made another exception of it.
+            raise KeyboardInterrupt from error
 
     def _stops(self) -> tuple[signal.Signals, ...]:
         """Ctrl-C; of several processes also what a cluster sends when a job's time is over."""
-        return (signal.SIGINT,) if self._rank.of == 1 else (signal.SIGINT, signal.SIGTERM)
+        return (signal.SIGINT,) if self._is_alone else (signal.SIGINT, signal.SIGTERM)
 
     def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
         if not self._rank.is_first:
             return  # the first process tells the others at the end of the step
-        if self._stop and self._rank.of > 1:
+        if self._stop and not self._is_alone:
             return  # a cluster may send it to all processes, and torchrun once more
         if self._stop:
-            os._exit(STOPPED)
+            self._end()
         self._stop = True
-        print("Stopping; what was reached is kept. Press Ctrl-C again to end at once.", file=sys.stderr)
+        if self._is_alone and not self._has_begun:
+            raise KeyboardInterrupt
+        text = "Stopping; what was reached is kept. Press Ctrl-C again to end at once.\n"
+        with contextlib.suppress(OSError, AttributeError):  # print fails where it was itself interrupted
+            os.write(sys.stderr.fileno(), text.encode())
 
     def __call__(
         self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
     ) -> None:
+        self._has_begun = True
         if self._stop:
             raise Cancelled(message)
         shown = "  ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in (figures or {}).items())

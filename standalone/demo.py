@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from bone_backend import jobs
 from bone_backend.account import versions
-from bone_backend.errors import OptionError, ScanError
+from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import Part, Progress
 from bone_backend.run_folder import write_text
@@ -50,6 +50,10 @@ def run(
     began = time.monotonic()
     if hold_out and not data:
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"output {output} is a file; name a folder.")
+    any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
+    _fit_options(any_pairs, output, epochs=epochs, edge=64, classes=())  # a fault is told before drawing
     pairs = (
         find_pairs(data)
         if data
@@ -57,20 +61,7 @@ def run(
     )
     train, test = choose(pairs, hold_out)
     edge = min(min(peek(pair.scan).shape[1:]) for pair in train)
-    fit = FitOptions.parse(
-        {
-            "pairs": [(pair.scan, pair.mask) for pair in train],
-            "output": output / "run",
-            "name": "demo",
-            "overwrite": True,
-            "patch_size": max(32, min(64, edge // 32 * 32)),
-            "batch_size": 16,
-            "epochs": epochs,
-            "train_split": 0.7,
-            "max_patch_overlap": 0.5,  # the scans of a demonstration have little room
-            "class_names": [] if data else PHANTOM_CLASSES,
-        }
-    )
+    fit = _fit_options(train, output, epochs=epochs, edge=edge, classes=() if data else PHANTOM_CLASSES)
     asked = {
         "options": dump(fit),
         "test": [str(test.scan), str(test.mask)],
@@ -120,6 +111,26 @@ def run(
     }
     write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
     return {**result, "kept": False}
+
+
+def _fit_options(
+    train: list[Found], output: Path, *, epochs: int, edge: int, classes: tuple[str, ...]
+) -> FitOptions:
+    """edge: of the smallest slice, px."""
+    return FitOptions.parse(
+        {
+            "pairs": [(pair.scan, pair.mask) for pair in train],
+            "output": output / "run",
+            "name": "demo",
+            "overwrite": True,
+            "patch_size": max(32, min(64, edge // 32 * 32)),
+            "batch_size": 16,
+            "epochs": epochs,
+            "train_split": 0.7,
+            "max_patch_overlap": 0.5,  # the scans of a demonstration have little room
+            "class_names": classes,
+        }
+    )
 
 
 def _state(path: Path) -> list[Any]:

@@ -18,6 +18,7 @@ import yaml
 from bone_backend.errors import OptionError
 from bone_backend.option_fields import OptionField, Options
 from bone_backend.options import dump
+from bone_backend.run_folder import write_text
 
 
 def add_flags(parser: argparse.ArgumentParser, options: type[Options]) -> None:
@@ -115,10 +116,10 @@ def gather(words: argparse.Namespace, options: type[Options]) -> Options:
     """The checked options: configuration file first, flags over it. Raises OptionError with all faults."""
     known = {field.name: field for field in options.option_fields()}
     values = read_config(words.config) if words.config else {}
-    for name, value in vars(words).items():
-        if name in known:
-            values[name] = _plain(known[name], value)
-    made = options.parse(values)
+    values |= {name: value for name, value in vars(words).items() if name in known}
+    made = options.parse(
+        {name: _plain(known[name], value) if name in known else value for name, value in values.items()}
+    )
     if words.save_config:
         write_config(words.save_config, made)
     return made
@@ -155,7 +156,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def write_config(path: Path, options: Options) -> None:
-    """Write the options as JSON or YAML, whole or not at all."""
+    """Write the options as JSON or YAML, whole or not at all. Raises OutputError."""
     values = dump(options)
     suffix = path.suffix.lower()
     if suffix not in (".json", ".yaml", ".yml"):
@@ -163,6 +164,4 @@ def write_config(path: Path, options: Options) -> None:
     text = (
         json.dumps(values, indent=2) + "\n" if suffix == ".json" else yaml.safe_dump(values, sort_keys=False)
     )
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..errors import OutputError
-from ..volumes.output import output_fault, put_in_place
+from ..volumes.output import output_fault, put_in_place, remove
 from .distributed import World
 from .replica import random_state, restore_random_state
 from .step import Step
@@ -78,7 +78,7 @@ def save_checkpoint(
             os.fsync(file.fileno())
         put_in_place(temporary, path)
     except (OSError, RuntimeError) as error:  # torch tells of a full disk with a RuntimeError
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
         fault = error if isinstance(error, OSError) else OSError(28, str(error))
         raise output_fault(path, fault) from error
 

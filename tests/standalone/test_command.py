@@ -144,6 +144,15 @@ def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, ca
     }
 
 
+def test_predict_tells_its_confidence_in_words(scans, fitted, tmp_path, capsys):
+    words = ("predict", scans / "scan_b", "--model", fitted[1]["model"], "--confidence-threshold", "0.999")
+    found = json.loads(bone(capsys, *words, "--output", tmp_path / "one", "--json")[1])["confidence"]
+    out = bone(capsys, *words, "--output", tmp_path / "two", "--quiet")[1]
+    assert found["uncertain_voxels"] > 0
+    assert f"mean {found['mean']:.4f}" in out
+    assert f"{found['uncertain_voxels']:,} voxels ({found['uncertain_share']:.2%})" in out
+
+
 def test_iou_scores_two_label_volumes(scans, capsys):
     status, out, _ = bone(capsys, "iou", scans / "mask_a", scans / "mask_b", "--json")
     assert status == 0
@@ -447,6 +456,62 @@ def test_with_json_a_fault_is_one_object_too(capsys):
     assert "no_such" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["fit", "--nonsense"], "--nonsense. See bone fit --help."),
+        (["demo", "--epochs", "x"], "argument --epochs: invalid int value: 'x'. See bone demo --help."),
+        (["fitt"], "See bone --help."),
+        (["--js"], "COMMAND. See bone --help."),
+    ],
+)
+def test_with_json_a_wrong_word_is_one_object_too(capsys, words, told):
+    status, out, err = bone(capsys, *words, *([] if "--js" in words else ["--json"]))
+    assert status == 1
+    found = json.loads(out)
+    assert found["kind"] == "OptionError"
+    assert found["error"].endswith(told)
+    assert err.endswith(f"{told}\n")
+
+
+LONG = "x" * 300  # longer than any file system takes
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", LONG],
+        ["iou", LONG, LONG],
+        ["iou", "mask_a", "mask_a", "--output", f"{LONG}.csv"],
+        ["iou", "mask_a", "mask_a", "--save-config", f"{LONG}.json"],
+        ["iou", "mask_a", "mask_a", "--save-config", "none/c.json"],
+        ["iou", "mask_a", "mask_a", "--config", LONG + ".json"],
+        ["predict", "scan_a", "--model", LONG, "--output", "out"],
+        ["demo", "--output", LONG],
+    ],
+)
+def test_what_the_system_refuses_is_one_message(scans, words, monkeypatch, capsys):
+    monkeypatch.chdir(scans)
+    before = set(scans.iterdir())
+    status, out, err = bone(capsys, *words, "--json")
+    assert status == 1
+    assert json.loads(out)["error"] in err
+    assert len(err.splitlines()) == 1
+    assert "too long" in err or "No such file" in err
+    assert set(scans.iterdir()) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.parametrize("words", ["info mask_a --json", "info mask_a", "info none --json", "fit --help"])
+@pytest.mark.parametrize("place", [">/dev/full", ">&-"])
+def test_a_result_that_nobody_can_read_is_told_with_status_one(scans, words, place):
+    command = f'PYTHONPATH="{ROOT}" "{sys.executable}" -m standalone.command {words} {place}'
+    done = subprocess.run(command, shell=True, cwd=scans, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "bone: the result cannot be written to standard output: " in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_gpu_that_is_not_there_is_never_replaced(scans, fitted, tmp_path, capsys):
     import torch
 
@@ -467,8 +532,66 @@ def test_a_gpu_that_is_not_there_is_never_replaced(scans, fitted, tmp_path, caps
     assert "cuda" in message
 
 
+NO_SIGINT = pytest.mark.skipif(os.name == "nt", reason="sends SIGINT, which Windows has not")
+
+# Runs `bone` and presses Ctrl-C when a module is about to be imported, once or twice.
+INTERRUPTED = """
+import os, signal, sys
+
+name, times = sys.argv[1], int(sys.argv[2])
+
+class Interrupter:
+    def find_spec(self, module, path=None, target=None):
+        global times
+        while module == name and times:
+            times -= 1
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except KeyboardInterrupt:
+                if not times:
+                    raise
+
+sys.meta_path.insert(0, Interrupter())
+sys.argv[1:] = sys.argv[3:]
+from standalone.command import main
+sys.exit(main())
+"""
+
+
+@NO_SIGINT
+@pytest.mark.parametrize("times", ["1", "2"])
+@pytest.mark.parametrize("module", ["pydantic", "rich.console", "bone_backend.jobs", "numpy", "torch"])
+def test_ctrl_c_while_bone_starts_is_answered_at_once(module, times):
+    words = ["fit", "--pair", "a", "am", "--pair", "b", "bm", "--output", "no_such_folder", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module, times, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "")
+    assert json.loads(done.stdout) == {"stopped": True}
+
+
+@NO_SIGINT
+def test_ctrl_c_after_the_last_word_changes_nothing(scans):
+    code = "import os, sys; from standalone.command import main; status = main(); os.kill(os.getpid(), 2)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit(status)", "info", scans / "mask_a", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["shape"] == [8, 48, 40]
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT, which Windows has not")
+@NO_SIGINT
 def test_ctrl_c_stops_within_two_seconds_and_keeps_the_best_model(scans, tmp_path):
     words = pair_words((scans / "scan_a", scans / "mask_a"), (scans / "scan_b", scans / "mask_b"))
     run = tmp_path / "run"

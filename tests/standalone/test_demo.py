@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bone_backend.errors import OptionError, ScanError
+from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 from standalone import demo
@@ -69,18 +69,21 @@ def test_what_changed_or_is_gone_is_done_again(tmp_path, capsys):
         ({"data": "two"}, ScanError, "holds 2 pairs; the demo needs three"),
         ({"data": "three", "hold_out": "tibia"}, OptionError, "the folder has femur_0, femur_1, femur_2"),
         ({"hold_out": "femur_0"}, OptionError, "give --data DIR too"),
+        ({"epochs": 0}, OptionError, "epochs is 0"),
+        ({"output": "file"}, OutputError, "is a file; name a folder"),
     ],
 )
 def test_wrong_folders_and_names_are_told(tmp_path, arguments, fault, words):
     for name, number in (("two", 2), ("three", 3)):
         own_pairs(tmp_path / name, number)
+    (tmp_path / "file").touch()
     data = tmp_path / arguments["data"] if "data" in arguments else None
     with pytest.raises(fault, match=words):
         demo.run(
-            tmp_path / "demo",
+            tmp_path / arguments.get("output", "demo"),
             data=data,
             hold_out=arguments.get("hold_out"),
-            epochs=1,
+            epochs=arguments.get("epochs", 1),
             progress=lambda *_: None,
         )
     assert not (tmp_path / "demo").exists()

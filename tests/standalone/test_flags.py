@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bone_backend.errors import OptionError
+from bone_backend.errors import OptionError, OutputError
 from bone_backend.options import PROGRAMS, dump
 from standalone.command import build_parser
 from standalone.flags import gather
@@ -120,6 +120,40 @@ def test_none_clears_an_option_that_may_be_empty():
 
 def test_a_choice_is_found_whatever_its_case():
     assert parsed("fit", *PAIRS, "--output", "run", "--normalization", "zscore", "--slices", "5").slices == 5
+
+
+def test_a_configuration_file_takes_what_a_flag_takes(tmp_path):
+    path = tmp_path / "fit.yaml"
+    path.write_text("early_stopping: none\nloss: jaccard\nmode: 2.5d\nslices: '5'\n", encoding="utf-8")
+    options = parsed("fit", *PAIRS, "--output", "run", "--config", str(path))
+    assert (options.early_stopping, options.loss, options.mode, options.slices) == (
+        None,
+        "Jaccard",
+        "2.5D",
+        5,
+    )
+
+
+def test_a_configuration_that_cannot_be_saved_is_told_and_leaves_nothing(tmp_path):
+    (tmp_path / "c.json").mkdir()
+    with pytest.raises(OutputError, match=r"c\.json: cannot be written"):
+        parsed("fit", *PAIRS, "--output", "run", "--save-config", str(tmp_path / "c.json"))
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--device", "tpu"], "device is 'tpu': write it as auto, cpu, cuda or cuda:N."),
+        (["--gpus", "x"], "gpus is 'x': write it as N or all."),
+        (["--name", "a/b?c/"], "name is 'a/b?c/': these characters cannot stand in it: '/' '?'."),
+        (["--class-names", "1:b:red"], "class_names[0][colour] is 'red': write it as VALUE:NAME[:#rrggbb]."),
+    ],
+)
+def test_what_has_to_be_of_a_form_is_told_without_a_regular_expression(words, told):
+    with pytest.raises(OptionError) as fault:
+        parsed("fit", *PAIRS, "--output", "run", *words)
+    assert fault.value.faults == [told]
 
 
 @pytest.mark.parametrize("suffix", [".json", ".yaml"])
