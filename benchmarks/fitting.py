@@ -306,9 +306,10 @@ def phantom_fit(folder: Path, precision: str) -> float:
 def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
     """Private peak of `bone fit` with more and more scans of 24 x 512 x 512 (16 bit) and their masks.
 
-    Two scans are the fewest that a fit takes. Fits of fewer scans take more epochs, so that all make the same
-    number of steps: the first steps of any fit still take a little more memory from one to the next. The
-    slope is that of the line through all measurements.
+    Two scans are the fewest that a fit takes. Fits of few scans take more epochs, since the first steps of
+    any fit take a little more memory from one to the next. All batches have 16 patches: batches of an epoch
+    are equal, so where its patches were no multiple of 16 they would be smaller. The slope is that of the
+    line through all measurements.
     """
     rows: list[list[object]] = []
     peaks: dict[int, list[float]] = {}
@@ -317,7 +318,7 @@ def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
         for _ in range(repeats):
             for count in scans:
                 peaks.setdefault(count, []).append(
-                    fit_peak(Path(folder), pairs[:count], epochs=max(scans) // count)
+                    fit_peak(Path(folder), pairs[:count], epochs=max(1, 16 // count))
                 )
         for count in scans:
             stored = count * 24 * 512 * 512 * 3 / 2**20
@@ -344,7 +345,7 @@ def fit_peak(folder: Path, pairs: list[tuple[Path, Path]], epochs: int) -> float
     run = folder / "run"
     command = [sys.executable, "-m", "standalone.command", "fit", *words, "--output", str(run), "--json"]
     command += ["--overwrite"]
-    command += ["--patch-size", "64", "--batch-size", "16", "--patches-per-tile", "1"]
+    command += ["--patch-size", "64", "--batch-size", "16", "--patches-per-tile", "2"]
     command += ["--epochs", str(epochs)]
     environment = os.environ | {"BONE_CACHE": str(folder / "cache")}
     answer = subprocess.run(
