@@ -182,12 +182,14 @@ class ChunkPredictor:
                 slab[z - group.tiles[0] :][:seen, y : y + layout.y.size, x : x + layout.x.size]
                 for z, (y, x) in some
             ]
+            probabilities = None
             try:
                 probabilities = self.probabilities(chunks)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._halve(number, error)
+            if probabilities is None:  # outside of the handler, whose traceback keeps what was computed
+                self._halve(number)
                 continue
             for (z, corner), chunk in zip(some, probabilities, strict=True):
                 merger.add(z, corner, chunk)
@@ -205,7 +207,7 @@ class ChunkPredictor:
             logits = self.network(batch)
         return logits.to(torch.float32, memory_format=torch.contiguous_format).softmax(dim=1)
 
-    def _halve(self, tried: int, error: BaseException) -> None:
+    def _halve(self, tried: int) -> None:
         if self.is_cuda:
             torch.cuda.empty_cache()
         free_gib = free_bytes(self.device) / 2**30
@@ -213,7 +215,7 @@ class ChunkPredictor:
             raise HardwareError(
                 f"the memory of {self.device} does not suffice for a single chunk ({free_gib:.1f} GiB free). "
                 "Use a smaller chunk_size, or close other programs."
-            ) from error
+            )
         self.batch_size = tried // 2
         log.warning(
             "The memory of %s ran out at batches of %d chunks (%.1f GiB free); going on with %d.",
