@@ -37,6 +37,8 @@ NOTHING_COLLECTED = 5  # pytest's exit status
 # slow, without those of what never runs inside Avizo.
 AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks", "tests/test_avizo.py")
 NEVER_IN_AVIZO = ("tests/standalone", "tests/install", "tests/benchmarks")
+# Tests of the app that run on the other side, so that both sides take as long.
+MOVED = ("tests/networks",)
 
 
 @dataclass(frozen=True)
@@ -190,9 +192,8 @@ def avizo(options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     """All tests in the app's environment, beside them the Avizo side's; 1 when one failed or none ran."""
-    app_side = [
-        Suite("the app's environment", make_app(options, with_tests=True), options.rest, bool(options.rest))
-    ]
+    app = make_app(options, with_tests=True)
+    app_side = [Suite("the app's environment", app, options.rest, bool(options.rest))]
     make_worker(options)
     if options.without_avizo:
         return verdict(run_suites(app_side))
@@ -202,10 +203,13 @@ def test(options: argparse.Namespace) -> int:
     os.environ.setdefault(
         "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2))
     )  # half of the cores each
+    if not options.rest:  # the Avizo side is ready first, and takes a part of the other's tests
+        app_side = [Suite("the app's environment", app, [f"--ignore={path}" for path in MOVED])]
+        avizo_side.append(Suite("the app's environment, networks", app, list(MOVED)))
     with tempfile.TemporaryFile() as words, ThreadPoolExecutor(1) as beside:
         other = beside.submit(run_suites, avizo_side, words)
         outcomes = run_suites(app_side)
-        print("\n== The Avizo side ran meanwhile; waiting for its end", flush=True)
+        print("\n== The other side ran meanwhile; waiting for its end", flush=True)
         outcomes += other.result()
         words.seek(0)
         print(words.read().decode("utf-8", "replace"), flush=True)

@@ -55,7 +55,17 @@ def suites(monkeypatch):
 @pytest.mark.parametrize("flags", [[], ["--in-turn"]])
 def test_both_sides_are_tested_and_succeed(suites, flags):
     assert bootstrap.main(["test", *flags]) == 0
-    assert sorted(python for python, _ in suites[0]) == ["app", "avizo", "avizo"]
+    assert {python for python, _ in suites[0]} == {"app", "avizo"}
+
+
+def test_every_test_of_the_app_runs_once_on_either_side(suites, monkeypatch):
+    monkeypatch.setattr(bootstrap.os, "cpu_count", lambda: 2)
+    assert bootstrap.main(["test"]) == 0
+    moved = [arguments for python, arguments in suites[0] if python == "app"]
+    left_out = {word.removeprefix("--ignore=") for words in moved for word in words if "--ignore=" in word}
+    taken = {word for words in moved for word in words if not word.startswith("-")}
+    assert left_out == taken == set(bootstrap.MOVED)
+    assert all((bootstrap.CHECKOUT / path).is_dir() for path in taken)
 
 
 def test_what_the_avizo_side_said_is_shown_in_the_end(monkeypatch, suites, capfd):
