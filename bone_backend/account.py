@@ -7,8 +7,9 @@ Out: plain values for the model file and for record.json; nothing here is writte
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
             pair.name: found.to_dict() for pair, found in zip(keeper.pairs, keeper.statistics, strict=True)
         },
         "statistics_voxels": keeper.options.statistics_voxels,
-        "options": _options(keeper),
+        "options": _options(keeper, place=lambda path: Path(*path.parts[-2:])),  # it will be passed on
         "scores": position.history[-1] if position.history else {},
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -125,9 +126,9 @@ def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[s
     }
 
 
-def _options(keeper: Keeper) -> dict[str, Any]:
-    """Those of the run, however often it was resumed."""
-    return dump(keeper.options) | {"resume": None}
+def _options(keeper: Keeper, place: Callable[[Path], Path] = Path.absolute) -> dict[str, Any]:
+    """Those of the run, however often it was resumed. place: what is told of a path."""
+    return dump(keeper.options.with_paths(place)) | {"resume": None}
 
 
 def inputs(keeper: Keeper) -> list[dict[str, Any]]:

@@ -111,6 +111,9 @@ def test_the_model_file_has_the_published_keys_with_the_values_of_this_run(whole
     bone = model_file.read_header(result.model).bone
     assert [c["value"] for c in bone["classes"]] == [0, 1, 2]
     assert bone["scores"]["epoch"] == result.best_epoch
+    assert not any(
+        Path(path).is_absolute() for pair in bone["options"]["pairs"] for path in (pair["scan"], pair["mask"])
+    )
 
 
 def test_two_runs_and_other_thread_counts_end_with_the_same_weights(whole, pairs, tmp_path):
