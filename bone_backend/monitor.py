@@ -3,7 +3,7 @@
 In:  the time between `with Monitor()` and its end, and the device that computes.
 Out: peaks and means as plain figures.
 RAM is what the process holds for itself (not the files it has mapped). A thread samples, and rests 300 times
-as long as it worked, so it costs less than 0.4 % of a core. GPU figures are missing where none can be read.
+as long as it worked, 2 s at most, so it costs less than 0.4 % of a core. GPU figures are missing where none can be read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 REST = 300  # times the time spent on sampling
+LONGEST_REST_S = 2.0  # a virtual machine may count as spent what its host took away
 GRANT_S = (
     0.005  # of sampling before rests are counted, so that a slow first sample does not blind the monitor
 )
@@ -107,7 +108,7 @@ class Monitor:
         while not self._stopped.wait(wait_s):
             self._sample()
             owed_s = REST * (time.thread_time() - GRANT_S) - (time.perf_counter() - begun)
-            wait_s = max(self.interval_s, owed_s)
+            wait_s = max(self.interval_s, min(owed_s, LONGEST_REST_S))
 
     def _sample(self) -> None:
         ram = private_bytes()
