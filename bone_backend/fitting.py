@@ -276,16 +276,8 @@ def _check_batches(options: FitOptions, training: Training) -> None:
             "processes, "
             f"{size}. Use a larger batch_size, or fewer gpus."
         )
-    faults = catalogue.check(
-        options.architecture,
-        options.backbone,
-        options.mode,
-        patch_size=options.patch_size,
-        patch_depth=options.patch_depth if options.mode == "3D" else None,
-        stride=_stride(options),
-        # GPUs normalise over the shares of all
-        batch_size=smallest * (size if training.world.device.type == "cuda" else 1),
-    )
+    # GPUs normalise over the shares of all
+    faults = _batch_faults(options, smallest * (size if training.world.device.type == "cuda" else 1))
     if faults:
         told = f"an epoch has {len(training.plan(0))} patches in {training.train_batches} batches"
         told += f", each shared by {size} processes" if size > 1 else ""
@@ -359,23 +351,22 @@ def _build_step(
         precision=precision,
         accumulate=options.accumulate,
         clip=options.clip_gradient,
-        least=_fewest_patches(options),
+        least=2 if _batch_faults(options, 1) else 1,
         called=called,
     )
 
 
-def _fewest_patches(options: FitOptions) -> int:
-    """Patches that the network needs at once to learn: two where it normalises over one value of each."""
-    faults = catalogue.check(
+def _batch_faults(options: FitOptions, batch_size: int) -> list[str]:
+    """Why the network cannot learn from so many patches at once; empty where it can."""
+    return catalogue.check(
         options.architecture,
         options.backbone,
         options.mode,
         patch_size=options.patch_size,
         patch_depth=options.patch_depth if options.mode == "3D" else None,
         stride=_stride(options),
-        batch_size=1,
+        batch_size=batch_size,
     )
-    return 2 if faults else 1
 
 
 def _stride(options: FitOptions) -> tuple[tuple[int, int, int], ...] | None:

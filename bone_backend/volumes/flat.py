@@ -23,8 +23,6 @@ from .positional import PositionalVolume, SliceFiles, is_foreign
 class FlatReader(abc.ABC):
     """Voxels of a volume by their number in the order z, y, x. For one thread at a time.
 
-    volume: to be read. kept: so many pieces stay valid, the last one and those before it (whole slices: only
-    the last).
     whole_slices: pieces should begin and end with a slice; otherwise slices are decoded several times.
     from_file: reading takes time in which another thread can work.
     """
@@ -32,15 +30,15 @@ class FlatReader(abc.ABC):
     whole_slices = False
     from_file = True
 
-    def __init__(self, volume: Volume, kept: int = 1):
-        self.header, self.kept = volume.header, kept
+    def __init__(self, volume: Volume):
+        self.header = volume.header
         self._slice_voxels = volume.header.shape[1] * volume.header.shape[2]
 
     @abc.abstractmethod
     def read(self, start: int, stop: int) -> np.ndarray:
         """Voxels start to stop (half-open) as (stop - start,), native byte order.
 
-        Valid until `kept` more pieces were read.
+        Valid until the next piece is read; from files in place until `kept` more were.
 
         Raises ScanError, naming the file, when a slice is lost, shortened or damaged.
         """
@@ -50,14 +48,14 @@ class FlatReader(abc.ABC):
 
 
 def flat_reader(volume: Volume, kept: int = 1) -> FlatReader:
-    """The fastest reader for a volume. kept: see FlatReader."""
+    """The fastest reader for a volume. kept: so many pieces stay valid where files are read in place."""
     if isinstance(volume, ArrayVolume) and volume.array.flags.c_contiguous and volume.array.dtype.isnative:
-        return ArrayReader(volume, kept)
+        return ArrayReader(volume)
     if isinstance(volume, PositionalVolume) and not any(
         is_foreign(place.dtype) for place in volume.slices or ()
     ):
         return InPlaceReader(volume, kept)
-    return SliceReader(volume, kept)
+    return SliceReader(volume)
 
 
 def read_together(
@@ -101,8 +99,8 @@ class ArrayReader(FlatReader):
 
     from_file = False
 
-    def __init__(self, volume: ArrayVolume, kept: int = 1):
-        super().__init__(volume, kept)
+    def __init__(self, volume: ArrayVolume):
+        super().__init__(volume)
         self._flat = volume.array.reshape(-1)
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -112,8 +110,8 @@ class ArrayReader(FlatReader):
 class InPlaceReader(FlatReader):
     """Of voxels that lie uncompressed in files: straight from the file into buffers that are used again."""
 
-    def __init__(self, volume: PositionalVolume, kept: int = 1):
-        super().__init__(volume, kept)
+    def __init__(self, volume: PositionalVolume, kept: int):
+        super().__init__(volume)
         assert volume.slices is not None
         self._files = SliceFiles(volume.slices)
         self._buffers = deque([np.empty(0, volume.header.dtype)] * kept)
@@ -139,8 +137,8 @@ class SliceReader(FlatReader):
 
     whole_slices = True
 
-    def __init__(self, volume: Volume, kept: int = 1):
-        super().__init__(volume, kept)
+    def __init__(self, volume: Volume):
+        super().__init__(volume)
         self._volume = volume
         self._range = (0, 0)
         self._slab = np.empty((0, *volume.header.shape[1:]), volume.header.dtype)
