@@ -96,6 +96,9 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
             outcome, stop.result = "stopped", keeper.finish("stopped").plain()
             report.write(keeper)
             raise
+        except BaseException as fault:
+            keeper.folder.note_fault(fault)
+            raise
         finally:
             if outcome == "failed":
                 keeper.finish(outcome)
@@ -290,9 +293,9 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
     position = keeper.position
 
     def tell(batch: int, figures: Mapping[str, float], doing: str) -> None:
-        epoch = position.epoch + 1
+        epoch, share = position.epoch + 1, batch / per_epoch
         best = {"best_val_iou": position.best_score} if position.best_epoch else {}
-        message = f"Epoch {epoch} of {options.epochs}, {doing}"
+        message = f"Epoch {epoch} of {options.epochs}, {doing} {100 * share:.0f} %"
         progress(position.epoch * per_epoch + batch, options.epochs * per_epoch, message, {**figures, **best})
 
     while True:

@@ -286,9 +286,7 @@ class Keeper:
             outcome=outcome,
         )
         self.folder.write_json(RECORD, record(self, self._result, figures))
-        log.info(
-            "The fit is %s after %d epochs; best epoch %d.", outcome, position.epoch, position.best_epoch
-        )
+        log.info("%s", _ending(outcome, position))
         return self._result
 
     def figures(self) -> dict[str, Any]:
@@ -327,6 +325,16 @@ class Keeper:
         model_file.save_model(
             self.folder.path / name, state=state or self.network.state_dict(), metadata=published, bone=bone
         )
+
+
+ENDINGS = {"done": "is done", "stopped": "was stopped", "stopped early": "stopped early", "failed": "failed"}
+
+
+def _ending(outcome: str, position: Position) -> str:
+    """How the fit ended, in a sentence."""
+    after = "1 epoch" if position.epoch == 1 else f"{position.epoch} epochs"
+    best = f"the best was epoch {position.best_epoch}" if position.best_epoch else "there is no model yet"
+    return f"The fit {ENDINGS[outcome]} after {after}; {best}."
 
 
 def _four_digits(value: float | None) -> str:

@@ -15,11 +15,12 @@ import json
 import logging
 import os
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import OutputError
+from .errors import BoneError, OutputError
 from .volumes.output import output_fault, put_in_place, remove
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
@@ -93,6 +94,16 @@ class RunFolder:
             logging.getLogger("bone").removeHandler(self._handler)
             logging.getLogger("bone").setLevel(self._level)
             self._handler.close()
+
+    def note_fault(self, fault: BaseException) -> None:
+        """Write into the log alone why the run ends: a fault in the user's words, anything else as it came."""
+        if self._handler is None:
+            return
+        is_ours = not isinstance(fault, BoneError)
+        told = traceback.format_exception(fault) if is_ours else [str(fault)]
+        text = "".join(told).rstrip("\n")
+        record = logging.LogRecord("bone", logging.ERROR, __file__, 0, "%s", (text,), None)
+        self._handler.handle(record)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one record, whole or not at all."""

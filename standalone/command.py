@@ -2,9 +2,10 @@
 
 In:  words on the command line.
 Out: results on standard output (one JSON object with --json), progress and log on standard error.
-Exit status: 0 done; 1 a fault of the input, told in one message; 130 stopped by the user.
-Little is imported up here: `main` answers a Ctrl-C in words from its first line on, and the other imports
-(options, rich, torch) take seconds.
+Exit status: 0 done; 1 a fault of the input, told in one message; 70 a fault of BONe, told with its traceback;
+130 stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP).
+Little is imported up here: `main` says that it is there and answers a Ctrl-C in words from its first line on; the
+other imports (options, rich, torch) take seconds.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from bone_backend.progress import Progress
 
 STOPPED = 130
+OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
+SLOW = ("fit", "predict", "export", "demo", "preview-augmentation")  # these load torch, which takes seconds
 SUMMARIES = {
     "fit": "fit a network on pairs of scan and mask",
     "predict": "label a scan with a fitted model",
@@ -95,6 +101,7 @@ def main(words: Sequence[str] | None = None) -> int:
     words: None: those of this process, which is to end after it; once the result is told, Ctrl-C is ignored.
     """
     given = list(sys.argv[1:] if words is None else words)
+    _greet(given)
     before = signal.signal(signal.SIGINT, lambda *_: _end_at_once(given))
     try:
         return _run(given)
@@ -117,25 +124,45 @@ def _run(words: list[str]) -> int:
     rank = Rank.of_environment()  # of several processes, e.g. under torchrun, the first speaks
     try:
         arguments = _parse(words)
-        quiet = arguments.quiet or arguments.json or not rank.is_first
-        with ConsoleProgress(
-            quiet=quiet, verbose=arguments.verbose, rank=rank, end=lambda: _end_at_once(words)
-        ) as progress:
-            result = _command(arguments)(arguments, progress)
     except SystemExit:  # after --help and --version
         return _say("", status=0)
+    except BoneError as error:
+        return _failed(words, error)
+    quiet = arguments.quiet or arguments.json or not rank.is_first
+    console = ConsoleProgress(
+        quiet=quiet, verbose=arguments.verbose, rank=rank, end=lambda: _end_at_once(words)
+    )
+    try:
+        with console as progress:
+            result = _command(arguments)(arguments, progress)
     except Parted:
         return 1
     except Cancelled as stop:
-        return _stopped(words, stop.result) if rank.is_first else STOPPED
+        return _stopped(words, stop.result, console.stop_signal) if rank.is_first else STOPPED
+    except KeyboardInterrupt:
+        if console.stop_signal in (None, signal.SIGINT):
+            raise
+        return _stopped(words, None, console.stop_signal)
     except BoneError as error:
         return _failed(words, error)
     except OSError as error:
         return _failed(words, _in_words(error))
+    except Exception as error:
+        return _our_fault(words, error)
     if not rank.is_first:
         return 0
     told = json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result)
     return _say(f"{told}\n", status=0)
+
+
+def _greet(words: list[str]) -> None:
+    """Something to see at once, where a command will load for seconds."""
+    is_first = os.environ.get("RANK", "0") == "0"
+    is_silent = {"--quiet", "--help", "--help-all", "-h"} & set(words) or _wants_json(words)
+    if not words or words[0] not in SLOW or is_silent or not is_first or sys.stderr is None:
+        return
+    stamp = "" if sys.stderr.isatty() else time.strftime("%Y-%m-%dT%H:%M:%S ")
+    _tell(f"{stamp}BONe {__version__}, {words[0]}")
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
@@ -169,11 +196,13 @@ def _command(
 
 def _program(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from bone_backend import jobs
+    from bone_backend.early import check_inputs
     from bone_backend.options import PROGRAMS, dump
 
     from .flags import gather
 
     options = gather(arguments, PROGRAMS[arguments.command])
+    check_inputs(options)
     return jobs.run_here(arguments.command, dump(options), progress=progress)
 
 
@@ -216,25 +245,41 @@ def _demo(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     )
 
 
-def _stopped(words: list[str], result: dict[str, Any] | None) -> int:
-    told = result or {}
+def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None = None) -> int:
+    """number: the signal that asked for it."""
+    told, status = result or {}, 128 + (number or signal.SIGINT)
     if _wants_json(words):
-        return _say(json.dumps({"stopped": True, **told}, default=str) + "\n", status=STOPPED)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _say(json.dumps({"stopped": True, **told}, default=str) + "\n", status=status)
+    _ignore_stops()
     if told.get("model"):
         _tell(f"Stopped. Best model so far: {told['model']} (epoch {told['best_epoch']})")
     else:
         _tell("Stopped.")
-    return STOPPED
+    if told.get("run_folder"):
+        _tell(f"Go on with: bone fit --resume {shlex.quote(str(told['run_folder']))}")
+    return status
 
 
 def _failed(words: list[str], error: BoneError) -> int:
     prefix = f"{_name(words)}: "
-    faults = error.faults if isinstance(error, OptionError) else [str(error)]
+    faults = error.faults if isinstance(error, OptionError) else str(error).split("\n")
     _tell("\n".join(prefix + fault for fault in faults))
     if _wants_json(words):
         _say(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n", status=1)
     return 1
+
+
+def _our_fault(words: list[str], error: Exception) -> int:
+    """What nobody foresaw: not the user's fault, and not to be told as one."""
+    text = f"{type(error).__name__}: {error}"
+    _tell("".join(traceback.format_exception(error)).rstrip("\n"))
+    _tell(
+        f"{_name(words)}: this is a fault of BONe {__version__}, not of your scans: {text}\n"
+        "Please report it, with the lines above and the command. What was written before is kept."
+    )
+    if _wants_json(words):
+        _say(json.dumps({"error": text, "kind": "fault of BONe"}) + "\n", status=OUR_FAULT)
+    return OUR_FAULT
 
 
 def _in_words(error: OSError) -> BoneError:
@@ -245,7 +290,7 @@ def _in_words(error: OSError) -> BoneError:
 
 def _say(text: str, *, status: int) -> int:
     """The last word, on standard output; gives the status, or 1 where nobody can read it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also while the interpreter ends, which may take a second
+    _ignore_stops()  # also while the interpreter ends, which may take a second
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed")
@@ -258,10 +303,19 @@ def _say(text: str, *, status: int) -> int:
     return status
 
 
+def _ignore_stops() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
 def _tell(text: str) -> None:
     if sys.stderr is not None:  # print would take standard output
-        with contextlib.suppress(OSError):
+        try:
             print(text, file=sys.stderr, flush=True)
+        except OSError:
+            with contextlib.suppress(OSError):  # or the interpreter tries it once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _end_at_once(words: list[str]) -> NoReturn:
