@@ -175,7 +175,9 @@ class ConsoleProgress:
 
         console = Console(file=cast(TextIO, self._stream), highlight=False, soft_wrap=False)
         if not self._quiet:
-            self._live = Live(console=console, transient=True, refresh_per_second=4, get_renderable=self._lines)
+            self._live = Live(
+                console=console, transient=True, refresh_per_second=4, get_renderable=self._lines
+            )
             self._live.start()
         return Lines(console)
 
@@ -218,10 +220,14 @@ class ConsoleProgress:
         self.stop_signal = int(number)
         if self._is_alone and not self._has_begun:
             raise KeyboardInterrupt
-        again = " Press Ctrl-C again to end at once." if number == signal.SIGINT else ""
-        text = f"Stopping; what was reached is kept.{again}\n"
+        text = "Stopping; what was reached is kept"
+        if number == signal.SIGINT:
+            text += " (Ctrl-C again ends at once)"
+        if self._live:  # what is written under its hands would be drawn over
+            self._state = (*self._state[:2], text, {})
+            return
         with contextlib.suppress(OSError, AttributeError):  # print fails where it was itself interrupted
-            os.write(sys.stderr.fileno(), text.encode())
+            os.write(sys.stderr.fileno(), f"{text}.\n".encode())
 
     def __call__(
         self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /

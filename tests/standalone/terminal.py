@@ -37,10 +37,12 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._began = time.monotonic()
         self.first_sign_s: float | None = None
-        self.widest = 0
+        self.raw = b""  # everything that was ever drawn
         self._master, slave = pty.openpty()
         self.resize(columns, rows)
-        surroundings = {name: value for name, value in os.environ.items() if name not in ("CI", "COLUMNS", "LINES")}
+        surroundings = {
+            name: value for name, value in os.environ.items() if name not in ("CI", "COLUMNS", "LINES")
+        }
         surroundings |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-c", OWN, *map(str, words)],
@@ -79,7 +81,9 @@ class Terminal:
 
     def lines(self) -> list[str]:
         """Everything shown so far, as it stands on the screen and above it."""
-        history = ["".join(line[x].data for x in range(self.columns)).rstrip() for line in self._screen.history.top]
+        history = [
+            "".join(line[x].data for x in range(self.columns)).rstrip() for line in self._screen.history.top
+        ]
         return [*history, *(line.rstrip() for line in self._screen.display)]
 
     def text(self) -> str:
@@ -98,6 +102,7 @@ class Terminal:
                     return self.process.wait(30)
                 if self.first_sign_s is None:
                     self.first_sign_s = time.monotonic() - self._began
+                self.raw += part
                 self._stream.feed(part)
             if until(self.text()):
                 return None
