@@ -96,7 +96,7 @@ class RunFolder:
             self._handler.close()
 
     def note_fault(self, fault: BaseException) -> None:
-        """Write into the log alone why the run ends: a fault in the user's words, anything else as it came."""
+        """Write into the log alone why the run ends: a BoneError in its words, others with traceback."""
         if self._handler is None:
             return
         is_ours = not isinstance(fault, BoneError)

@@ -4,8 +4,8 @@ In:  words on the command line.
 Out: results on standard output (one JSON object with --json), progress and log on standard error.
 Exit status: 0 done; 1 a fault of the input, told in one message; 70 a fault of BONe, told with its traceback;
 130 stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP).
-Little is imported up here: `main` says that it is there and answers a Ctrl-C in words from its first line on; the
-other imports (options, rich, torch) take seconds.
+Little is imported up here: `main` says that it is there and answers a Ctrl-C in words from its first line
+on; the other imports (options, rich, torch) take seconds.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """What the command line shows: how far the work is and how long it will take, log lines, one result.
 
 In:  the calls of a progress; log records of "bone".
-Out: in a terminal two lines at its lower edge, redrawn; elsewhere one plain line every half minute, as long as it
-needs to be. All on standard error; standard output belongs to the result alone.
+Out: in a terminal two lines at its lower edge, redrawn; elsewhere one plain line every half minute, as long
+as it needs to be. All on standard error; standard output belongs to the result alone.
 A stream that closes (an ssh connection drops, `| head` ends) silences the console and never the work.
-Stop requests are noticed here: Ctrl-C, and SIGTERM or SIGHUP, which a cluster, `docker stop` or a closed window
-send. Before the first call of the progress they raise KeyboardInterrupt, since imports take seconds and nothing
-is written by then; later the next call of the progress raises Cancelled. A second Ctrl-C ends the process at once.
+Stop requests are noticed here: Ctrl-C, and SIGTERM or SIGHUP, which a cluster, `docker stop` or a closed
+window send. Before the first call of the progress they raise KeyboardInterrupt, since imports take seconds
+and nothing is written by then; later the next call of the progress raises Cancelled. A second Ctrl-C ends the
+process at once.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from bone_backend.errors import Cancelled
 from bone_backend.ranks import Rank
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
     from rich.live import Live
 
 # Seconds between lines where there is no terminal to draw in.

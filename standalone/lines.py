@@ -1,9 +1,9 @@
-"""What a terminal shows of work under way: log lines, and below them two lines that are drawn again and again.
+"""What a terminal shows of work under way: log lines, and below them two lines that are redrawn.
 
 In:  log records; a message, the share done, figures and times.
 Out: things that rich draws. It is imported only where there is a terminal, since rich takes a while.
-Nothing is wider than the terminal: a long log line goes on under its own beginning, of the two lines what does
-not fit is left out from the least important on.
+Nothing is wider than the terminal: a long log line goes on under its own beginning, of the two lines what
+does not fit is left out from the least important on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The picture of a fit in a terminal that stands in the README: python -m tests.standalone.pictures SCANS [PNG]
+"""Draw a fit in a terminal for the README: python -m tests.standalone.pictures SCANS [PNG]
 
 In:  a folder of real scans as in the tests (mouse_femur, tooth), and where the picture goes.
-Out: docs/pictures/terminal.png: what a terminal of 80 columns shows in the third epoch of a fit, letter by letter.
+Out: docs/pictures/terminal.png: what a terminal of 80 columns shows in the third epoch of a fit.
 """
 
 from __future__ import annotations

@@ -23,7 +23,10 @@ import pyte
 
 ROOT = Path(__file__).resolve().parents[2]
 # Makes the pseudo-terminal the one that Ctrl-C and a hang-up come from, as a shell's window is.
-OWN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+OWN = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 BONE = [sys.executable, "-m", "standalone.command"]
 CTRL_C = "\x03"
 
@@ -90,7 +93,7 @@ class Terminal:
         return "\n".join(self.lines()).rstrip()
 
     def wait(self, until: Callable[[str], bool] = lambda _: False, *, timeout_s: float = 240) -> int | None:
-        """Read until the screen shows what is waited for (gives None), or the command ends (its exit status)."""
+        """Read until the screen shows what is waited for (None) or the command ends (its exit status)."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if select.select([self._master], [], [], 0.1)[0]:

@@ -1,4 +1,4 @@
-"""Every command as a person starts it: in a terminal, with its output elsewhere, stopped, resized, cut off."""
+"""Every command as a person starts it: in a terminal, piped, stopped, resized, cut off."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -181,15 +182,15 @@ def test_a_prediction_that_is_asked_to_stop_leaves_nothing(scans, model, tmp_pat
 @pytest.mark.slow
 def test_a_window_that_closes_is_no_reason_to_end_under_nohup(scans, model, tmp_path):
     log = tmp_path / "log"
-    quoted = " ".join(f"'{word}'" for word in predict_words(scans, model, tmp_path / "labels"))
-    with Terminal(
-        ["/bin/bash", "-c", f"echo begun; exec nohup {quoted} > '{log}' 2>&1 < /dev/null"]
-    ) as terminal:
-        terminal.wait(
-            lambda shown: "begun" in shown and log.is_file() and "BONe" in log.read_text(encoding="utf-8")
-        )
-        terminal.hang_up()
-        assert terminal.process.wait(240) == 0, log.read_text(encoding="utf-8")
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with log.open("w", encoding="utf-8") as out:
+        words = ["nohup", *map(str, predict_words(scans, model, tmp_path / "labels"))]
+        command = subprocess.Popen(words, env=surroundings, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    while "Labelling" not in log.read_text(encoding="utf-8"):
+        assert command.poll() is None, log.read_text(encoding="utf-8")
+        time.sleep(0.1)
+    command.send_signal(signal.SIGHUP)
+    assert command.wait(240) == 0, log.read_text(encoding="utf-8")
     assert (tmp_path / "labels").is_dir()
 
 
