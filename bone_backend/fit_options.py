@@ -47,6 +47,7 @@ class FitOptions(Options):
         metavar="SCAN MASK [SUBJECT]",
         group="Data",
         label="Scan and mask pairs",
+        often=True,
         help="A scan and its mask: TIFF folders or multi-page TIFF files. Give it once for each pair. A "
         "third word names "
         "the subject (animal or person); scans of one subject are never split between training and "
@@ -57,6 +58,7 @@ class FitOptions(Options):
         metavar="OLD:NEW",
         group="Data",
         label="Map labels",
+        often=True,
         help="Change label values of the masks while reading, e.g. 255:1. Values that are not named stay.",
     )
     class_names: tuple[NamedClass, ...] = option(
@@ -64,6 +66,7 @@ class FitOptions(Options):
         metavar="VALUE:NAME[:#rrggbb]",
         group="Data",
         label="Class names",
+        often=True,
         help="Names and colours of the label values, e.g. 1:bone 2:pores.",
     )
     ignore_label: Label | None = option(
@@ -85,6 +88,7 @@ class FitOptions(Options):
         metavar="NUMBER",
         group="Data",
         label="Validation pairs",
+        often=True,
         help="Numbers of the pairs to validate on, counted from 1 in the order in which the pairs are given; "
         "all others train. Name scans like those that you will label. None: train_split decides.",
     )
@@ -92,6 +96,7 @@ class FitOptions(Options):
     output: UserPath = option(
         group="Output",
         label="Save folder",
+        often=True,
         kind="folder",
         help="Run folder: everything that this fit leaves behind.",
     )
@@ -99,12 +104,13 @@ class FitOptions(Options):
         "BONe", group="Output", label="Model filename", help="The model file's name begins with this."
     )
     overwrite: bool = option(
-        False, group="Output", label="Overwrite", help="Replace another run in the output folder."
+        False, group="Output", label="Overwrite", often=True, help="Replace another run in the output folder."
     )
     resume: UserPath | None = option(
         None,
         group="Output",
         label="Resume run folder",
+        often=True,
         kind="folder",
         help="Go on with the run in this folder, with its own options; only epochs, early stopping, "
         "checkpoints, TensorBoard, dry run and the machine's options may be given anew.",
@@ -128,6 +134,7 @@ class FitOptions(Options):
         False,
         group="Output",
         label="Dry run",
+        often=True,
         help="Check everything, measure one step, tell time, RAM, GPU memory and disk that the fit will "
         "take, and stop. "
         "Nothing is written to the save folder.",
@@ -137,6 +144,7 @@ class FitOptions(Options):
         "2D",
         group="Network input",
         label="Fitting mode",
+        often=True,
         help="2D: one slice. 2.5D: neighbouring slices as channels, the centre one is labelled. 3D: slabs.",
     )
     slices: Literal[3, 5, 7, 9] = option(
@@ -167,6 +175,7 @@ class FitOptions(Options):
         256,
         group="Network input",
         label="Patch size",
+        often=True,
         unit="px",
         help="Edge of the square patches; a multiple of what the network needs (mostly 32).",
     )
@@ -312,6 +321,7 @@ class FitOptions(Options):
         "resnet18",
         group="Network",
         label="Backbone",
+        often=True,
         choices=tuple(catalogue.BACKBONES),
         help="Encoder of the network.",
     )
@@ -341,10 +351,10 @@ class FitOptions(Options):
     )
     # --- fitting
     epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
-        25, group="Fitting", label="Number of epochs", help="Passes over all tiles."
+        25, group="Fitting", label="Number of epochs", often=True, help="Passes over all tiles."
     )
     batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
-        32, group="Fitting", label="Batch size", unit="patches", help="Patches in one step."
+        32, group="Fitting", label="Batch size", often=True, unit="patches", help="Patches in one step."
     )
     learning_rate: Annotated[float, Field(gt=0, le=10)] = option(
         0.001, group="Fitting", label="Learning rate", help="At the start; the cosine schedule ends at 1e-6."
@@ -402,7 +412,7 @@ class FitOptions(Options):
         advanced=True,
         help="Batches whose gradients make one change of the weights.",
     )
-    clip_gradient: Annotated[float, Field(gt=0)] | None = option(
+    clip_gradient: Annotated[float, Field(gt=0, le=1_000_000)] | None = option(
         None,
         group="Fitting",
         label="Clip gradient",
@@ -779,6 +789,7 @@ class PreviewOptions(FitOptions):
         Path("augmentation.png"),
         group="Preview",
         label="Sheet",
+        often=True,
         kind="save",
         metavar="FILE.png",
         help="The picture that is written.",
@@ -787,6 +798,7 @@ class PreviewOptions(FitOptions):
         3,
         group="Preview",
         label="Examples",
+        often=True,
         unit="patches",
         help="Patches shown, taken from the pairs in turn.",
     )
@@ -794,6 +806,7 @@ class PreviewOptions(FitOptions):
         5,
         group="Preview",
         label="Variants",
+        often=True,
         help="How often each patch is shown as training would change it.",
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import logging
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class FitResult:
     train_scans: tuple[str, ...]
     validation_scans: tuple[str, ...]
     outcome: str  # "done", "stopped", "stopped early" or "failed"
+    class_names: dict[int, str] = field(default_factory=dict)  # by label value
 
     def plain(self) -> dict[str, Any]:
         """As JSON values, paths as text."""
@@ -284,6 +285,7 @@ class Keeper:
             train_scans=tuple(names[i] for i in self.training.training_scans),
             validation_scans=tuple(names[i] for i in self.training.validation_scans),
             outcome=outcome,
+            class_names={item["value"]: item["name"] for item in classes(self)},
         )
         self.folder.write_json(RECORD, record(self, self._result, figures))
         log.info("%s", _ending(outcome, position))

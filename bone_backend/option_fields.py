@@ -33,6 +33,7 @@ def option(
     choices: tuple[str, ...] = (),
     applies: Mapping[str, tuple[Any, ...]] | None = None,
     advanced: bool = False,
+    often: bool = False,
     positional: bool = False,
     flag: str | None = None,
     metavar: str | None = None,
@@ -41,8 +42,8 @@ def option(
 
     group, label: where forms put it and what they call it. unit: of the number. kind: what it holds, found
     from its type if not given. choices: values offered (others may be accepted). applies: {other option:
-    values} for which it means something. advanced: hidden until asked for. positional: a word on the command
-    line instead of a flag.
+    values} for which it means something. advanced: hidden until asked for. often: among the dozen that most
+    people need, which the first page of help shows. positional: a word on the command line instead of a flag.
     """
     extra: dict[str, Any] = {
         "group": group,
@@ -52,6 +53,7 @@ def option(
         "choices": choices,
         "applies": dict(applies or {}),
         "advanced": advanced,
+        "often": often,
         "positional": positional,
         "flag": flag,
         "metavar": metavar,
@@ -73,14 +75,33 @@ class OptionField:
     unit: str
     choices: tuple[Any, ...]
     is_closed: bool  # no value but the choices
-    low: float | None
+    low: float | None  # of each item, where it is a list
     high: float | None
+    is_above: bool  # low itself is refused
+    is_below: bool  # high itself is refused
+    lengths: tuple[int, int] | None  # of a text, in characters
     is_optional: bool  # None is allowed
     applies: dict[str, tuple[Any, ...]]
     advanced: bool
+    often: bool
     positional: bool
     flag: str
     metavar: str | None
+
+    @property
+    def limits(self) -> str:
+        """What a number may be, in words, e.g. "above 0, up to 10000"; "" where there is no limit."""
+        if self.lengths:
+            return "{} to {} characters".format(*self.lengths)
+        low, high = (None if limit is None else _number(limit) for limit in (self.low, self.high))
+        if low is not None and high is not None and not self.is_above and not self.is_below:
+            told = f"{low} to {high}"
+        else:
+            told = ", ".join(
+                [f"above {low}" if self.is_above else f"{low} or more"] * (low is not None)
+                + [f"{'below' if self.is_below else 'up to'} {high}"] * (high is not None)
+            )
+        return f"each {told}" if told and self.kind == "list" else told
 
     def is_applicable(self, values: Mapping[str, Any]) -> bool:
         """Whether it means something beside these values of the other options."""
@@ -170,12 +191,9 @@ def _pattern_in_words(metavar: str | None, item: Any) -> str:
 def _describe(name: str, info: FieldInfo) -> OptionField:
     extra: dict[str, Any] = dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
     annotation, is_optional, metadata = _core(info)
-    low = next(
-        (m.ge if hasattr(m, "ge") else m.gt for m in metadata if hasattr(m, "ge") or hasattr(m, "gt")), None
-    )
-    high = next(
-        (m.le if hasattr(m, "le") else m.lt for m in metadata if hasattr(m, "le") or hasattr(m, "lt")), None
-    )
+    limits = _limits(metadata)
+    if get_origin(annotation) is tuple:
+        limits = _limits(_inside(get_args(annotation)[0])[2])
     is_closed = get_origin(annotation) is Literal
     choices = get_args(annotation) if is_closed else extra["choices"]
     required = info.is_required()
@@ -190,11 +208,15 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         unit=extra["unit"],
         choices=tuple(choices),
         is_closed=is_closed,
-        low=low,
-        high=high,
+        low=limits.get("ge", limits.get("gt")),
+        high=limits.get("le", limits.get("lt")),
+        is_above="gt" in limits,
+        is_below="lt" in limits,
+        lengths=(limits["min_length"], limits["max_length"]) if "max_length" in limits else None,
         is_optional=is_optional,
         applies=extra["applies"],
         advanced=extra["advanced"],
+        often=extra["often"],
         positional=extra["positional"],
         flag=extra["flag"] or "--" + name.replace("_", "-"),
         metavar=extra["metavar"],
@@ -203,8 +225,13 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
 
 def _core(info: FieldInfo) -> tuple[Any, bool, list[Any]]:
     """The type without Annotated and None, whether None was allowed, and the limits found on the way."""
-    annotation: Any = info.annotation
-    metadata, is_optional = list(info.metadata), False
+    annotation, is_optional, metadata = _inside(info.annotation)
+    return annotation, is_optional, [*info.metadata, *metadata]
+
+
+def _inside(annotation: Any) -> tuple[Any, bool, list[Any]]:
+    metadata: list[Any] = []
+    is_optional = False
     while True:
         arguments = get_args(annotation)
         if hasattr(annotation, "__metadata__"):
@@ -216,6 +243,16 @@ def _core(info: FieldInfo) -> tuple[Any, bool, list[Any]]:
             annotation = next(a for a in arguments if a is not type(None))
         else:
             return annotation, is_optional, metadata
+
+
+def _limits(metadata: list[Any]) -> dict[str, Any]:
+    """Those that are set: ge, gt, le, lt, min_length, max_length."""
+    names = ("ge", "gt", "le", "lt", "min_length", "max_length")
+    return {name: getattr(item, name) for item in metadata for name in names if hasattr(item, name)}
+
+
+def _number(value: float) -> str:
+    return f"{int(value)}" if value == int(value) else f"{value:g}"
 
 
 def _kind(annotation: Any, choices: tuple[Any, ...]) -> Kind:

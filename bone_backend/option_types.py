@@ -91,6 +91,7 @@ DEVICE = option(
     "auto",
     group="Machine",
     label="Device",
+    often=True,
     metavar="auto|cpu|cuda|cuda:N",
     help="auto takes the GPU when there is one.",
 )

@@ -52,11 +52,14 @@ class PredictOptions(Options):
         help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a "
         "slice.",
     )
-    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace existing labels.")
+    overwrite: bool = option(
+        False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
+    )
     chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
         512,
         group="Chunks",
         label="Chunk size",
+        often=True,
         unit="px",
         help="Edge of the square windows that a slice is cut into.",
     )
@@ -82,6 +85,7 @@ class PredictOptions(Options):
         0.5,
         group="Labels",
         label="Confidence threshold",
+        often=True,
         help="Voxels whose highest class probability is below this become background.",
     )
     normalization: Normalization | None = option(

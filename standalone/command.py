@@ -30,6 +30,8 @@ from bone_backend.errors import BoneError, Cancelled, OptionError
 if TYPE_CHECKING:
     from bone_backend.progress import Progress
 
+    from .parser import Parser
+
 STOPPED = 130
 OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
 SLOW = ("fit", "predict", "export", "demo", "preview-augmentation")  # these load torch, which takes seconds
@@ -40,59 +42,77 @@ SUMMARIES = {
     "statistics": "grey-value statistics of a scan",
     "export": "write a model for other software (ONNX, safetensors), checked against it",
     "preview-augmentation": "draw examples of what the options of a fit do to patches",
-    "info": "what a scan, mask or model file is",
+    "info": "what a scan, mask, model file or run folder is",
     "demo": "fit, predict and score on phantom scans (or your own), with pictures",
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a wrong word as every other fault is told."""
-
-    def error(self, message: str) -> NoReturn:
-        raise OptionError(message)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and their flags, those of the programs made from the options.
+def build_parser() -> Parser:
+    """All commands; the flags of one are made from its options when it is named.
 
     A wrong word raises OptionError.
     """
-    from bone_backend.options import PROGRAMS, PreviewOptions
+    from .parser import Parser
 
-    from .flags import add_flags
-
-    parser = _Parser(
-        prog="bone", description="BONe labels bone in micro-CT.", epilog="Each command has its own --help."
-    )
+    parser = Parser(prog="bone", summaries=SUMMARIES)
     parser.add_argument("--version", action="version", version=f"BONe {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", parser_class=Parser)
+    others: dict[str, Parser] = {}
     for name, summary in SUMMARIES.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name in PROGRAMS:
-            add_flags(command, PROGRAMS[name])
-        elif name == "preview-augmentation":
-            add_flags(command, PreviewOptions)
-        elif name == "info":
-            command.add_argument(
-                "path", type=Path, metavar="PATH", help="TIFF folder or file, or a .pth model file."
-            )
-        else:
-            command.add_argument(
-                "--data", type=Path, help="Folder with your own pairs instead of phantom scans."
-            )
-            command.add_argument(
-                "--hold-out", metavar="NAME", help="With --data: the scan that is predicted and not fitted."
-            )
-            command.add_argument(
-                "--output", type=Path, default=Path("demo"), help="Folder for everything [default demo]."
-            )
-            command.add_argument("--epochs", type=int, default=4, help="Passes over the scans [default 4].")
-        command.add_argument(
-            "--json", action="store_true", help="Print one JSON object and nothing else on standard output."
+        others[name] = commands.add_parser(
+            name,
+            prog=f"bone {name}",
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            fill=lambda command, name=name: _fill(command, name),
+            others=others,
         )
-        command.add_argument("--quiet", action="store_true", help="Show warnings and the result only.")
-        command.add_argument("--verbose", action="store_true", help="Show everything that is logged.")
     return parser
+
+
+def _fill(parser: Parser, name: str) -> None:
+    """Add the options of one command."""
+    from .pages import Entry
+
+    if name == "info":
+        told = "A scan, a mask, a model file or a run folder."
+        parser.add(Entry("Data", "PATH", told, often=True), "path", type=Path, metavar="PATH")
+    elif name == "demo":
+        _fill_demo(parser)
+    else:
+        from bone_backend.options import PROGRAMS, PreviewOptions
+
+        from .flags import add_flags
+
+        add_flags(parser, PROGRAMS.get(name, PreviewOptions))
+    for flag, text in (
+        ("--json", "Print one JSON object and nothing else on standard output."),
+        ("--quiet", "Show warnings and the result only."),
+        ("--verbose", "Show everything that is logged."),
+    ):
+        parser.add(Entry("What is shown", flag, text), flag, action="store_true")
+
+
+def _fill_demo(parser: Parser) -> None:
+    from .pages import Entry
+
+    parser.add(
+        Entry("Data", "--data FOLDER", "Folder with your own pairs instead of phantom scans."),
+        "--data",
+        type=Path,
+    )
+    parser.add(
+        Entry("Data", "--hold-out NAME", "With --data: the scan that is predicted and not fitted."),
+        "--hold-out",
+    )
+    parser.add(
+        Entry("Output", "--output FOLDER", "Folder for everything. (default demo)"),
+        "--output",
+        type=Path,
+        default=Path("demo"),
+    )
+    parser.add(
+        Entry("Fitting", "--epochs N", "Passes over the scans. (default 4)"), "--epochs", type=int, default=4
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -166,10 +186,7 @@ def _greet(words: list[str]) -> None:
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
-    try:
-        return build_parser().parse_args(words)
-    except OptionError as error:
-        raise OptionError(f"{error}. See {_name(words)} --help.") from error
+    return build_parser().parse_args(words)
 
 
 def _name(words: list[str]) -> str:

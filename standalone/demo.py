@@ -86,6 +86,7 @@ def run(
         {"reference": test.mask, "prediction": output / "labels", "output": output / "scores.csv"}
     )
     scored = jobs.run_here("iou", dump(compare), progress=Part(progress, first=97, share=3, steps=100))
+    names = {int(value): name for value, name in fitted["class_names"].items()}
     drawn = [
         pictures.overlay(
             output / "overlay.png",
@@ -94,13 +95,14 @@ def run(
             prediction=output / "labels",
             scores=scored,
             title=test.name,
-            names={} if data else {1: "bone", 2: "pores"},
+            names=names,
         ),
-        pictures.curves(output / "curves.png", output / "run" / "scores.csv"),
+        pictures.curves(output / "curves.png", output / "run" / "scores.csv", names=names),
     ]
     result = {
         "mean_iou": scored["mean_iou"],
         "iou_per_class": {value: found["iou"] for value, found in scored["classes"].items()},
+        "class_names": {str(value): name for value, name in names.items()},
         "seconds": round(time.monotonic() - began, 1),
         "fitted_on": [pair.name for pair in train],
         "predicted": test.name,

@@ -79,8 +79,8 @@ def overlay(
     return _save(figure, path)
 
 
-def curves(path: Path, table: Path) -> Path:
-    """Loss, and IoU of every class, over the epochs."""
+def curves(path: Path, table: Path, *, names: dict[int, str]) -> Path:
+    """Loss, and IoU of every class, over the epochs. names: of the classes, by label value."""
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     epochs = [int(row["epoch"]) for row in rows]
@@ -93,11 +93,10 @@ def curves(path: Path, table: Path) -> Path:
             epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4
         )
     left.set(xlabel="epoch", ylabel="loss")
-    names = [column for column in rows[0] if column.startswith("val_iou_")]
-    for column in names:
+    for column in (column for column in rows[0] if column.startswith("val_iou_")):
         value = int(column.removeprefix("val_iou_"))
         colour = "#999999" if value == 0 else CLASS_COLOURS[value % len(CLASS_COLOURS)]
-        label = "background" if value == 0 else f"class {value}"
+        label = names.get(value, "background" if value == 0 else f"class {value}")
         right.plot(
             epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4
         )

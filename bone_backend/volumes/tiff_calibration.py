@@ -183,3 +183,14 @@ def _rational(name: str, size: float) -> tuple[int, int]:
     if simple.numerator <= _LARGEST:
         part = 1 / simple
     return part.numerator, part.denominator
+
+
+def calibration_source(tif: Any) -> str:
+    """Which part of an open tifffile.TiffFile `read_calibration` takes the voxel size from, in words."""
+    if tif.is_ome and tif.ome_metadata:
+        return "OME metadata"
+    notes: Mapping[str, Any] = tif.imagej_metadata or {}
+    if not notes and tif.is_shaped and tif.shaped_metadata:
+        notes = tif.shaped_metadata[0]
+    is_noted = "unit" in notes or "spacing" in notes or tif.is_imagej
+    return "ImageJ's description" if is_noted else "resolution tags"

@@ -27,6 +27,7 @@ from bone_backend.networks.model_file import (
     weights_sha256,
 )
 from mocks.model_files import CLASSES, NETWORK, published, small_state
+from standalone import show
 
 # --- there and back
 
@@ -232,6 +233,44 @@ def test_info_gives_json_also_for_scores_that_are_no_numbers(tmp_path):
     assert json.loads(json.dumps(card, allow_nan=False))["train_dataset"] == ["a", None]
     assert card["best_val_score"] is None
     assert "missing" not in card
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ["it would write the labels 0 to 1 for 0, 255"]),
+        ({"normalization": "tissue"}, ["normalization tissue", "labels 0 to 1"]),
+        ({"model_arch": "UPerNet", "normalization": "minMax"}, ["labels 0 to 1"]),
+    ],
+)
+def test_info_says_what_keeps_the_published_program_from_using_a_model(tmp_path, change, told):
+    options = {"loss": "Dice", "epochs": 3, "map_labels": [[7, 255]], "batch_size": 32, "momentum": 0.5}
+    own = {
+        "classes": CLASSES,
+        "options": options,
+        "voxel_size_um": [(30.0, 20.0, 20.0), (30.0, 20.0, 20.0), None],
+        "scores": {"val_miou": 0.8, "val_iou_0": 0.9, "val_iou_255": 0.7, "val_iou_x": "?"},
+    }
+    save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK | change, bone=own)
+    card = describe(tmp_path / "m.pth")
+    assert len(card["published_program"]) == len(told)
+    assert all(part in fault for part, fault in zip(told, card["published_program"], strict=True))
+    assert card["trained_voxel_sizes_um"] == [[30.0, 20.0, 20.0]]
+    assert card["val_iou_per_class"] == {"0": 0.9, "255": 0.7}
+    # without what is at its default, and what means nothing beside Adam
+    assert card["other_options"] == {"loss": "Dice", "map_labels": [[7, 255]]}
+    text = show.result("info", card)
+    assert "255 bone" in text
+    assert "#e69f00" in text
+
+
+def test_info_of_a_model_with_plain_labels_can_be_used_by_the_published_program(tmp_path):
+    assert describe(published(tmp_path / "m.pth", **NETWORK))["published_program"] == []
+    classes = [{"value": value, "name": f"class {value}"} for value in (0, 1)]
+    save_model(tmp_path / "o.pth", state=small_state(), metadata=NETWORK, bone={"classes": classes})
+    card = describe(tmp_path / "o.pth")
+    assert card["published_program"] == []
+    assert "can use it" in show.result("info", card)
 
 
 def test_a_key_that_is_needed_is_asked_for_by_name(tmp_path):

@@ -459,10 +459,10 @@ def test_with_json_a_fault_is_one_object_too(capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["fit", "--nonsense"], "--nonsense. See bone fit --help."),
-        (["demo", "--epochs", "x"], "argument --epochs: invalid int value: 'x'. See bone demo --help."),
-        (["fitt"], "See bone --help."),
-        (["--js"], "COMMAND. See bone --help."),
+        (["fit", "--nonsense"], "there is no option --nonsense. See bone fit --help."),
+        (["demo", "--epochs", "x"], "--epochs is 'x': write a whole number. See bone demo --help."),
+        (["fitt"], "fitt is no command. Did you mean fit? See bone --help."),
+        (["--js"], "preview-augmentation, info, demo. See bone --help."),
     ],
 )
 def test_with_json_a_wrong_word_is_one_object_too(capsys, words, told):

@@ -19,17 +19,6 @@ def parsed(*words):
     return gather(arguments, PROGRAMS[arguments.command])
 
 
-@pytest.mark.parametrize("program", ["fit", "predict", "iou", "statistics"])
-def test_every_option_is_a_flag_with_its_help(program, capsys):
-    with pytest.raises(SystemExit) as end:
-        build_parser().parse_args([program, "--help"])
-    assert end.value.code == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    for field in PROGRAMS[program].option_fields():
-        assert (field.name.upper() if field.positional else field.flag) in shown
-        assert " ".join(field.help.split())[:25] in shown
-
-
 def test_the_issues_command_lines_are_understood():
     options = parsed(
         "fit",
