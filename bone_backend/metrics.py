@@ -68,10 +68,7 @@ def regrouped(
     new = sorted({value for value in (*rows, *columns) if value is not None})
     table = np.zeros((len(new), len(new)), np.int64)
     kept = [[i for i, value in enumerate(side) if value is not None] for side in (rows, columns)]
-    places = [
-        [new.index(side[i]) for i in some]
-        for side, some in zip((rows, columns), kept, strict=True)  # type: ignore[arg-type]
-    ]
+    places = [[new.index(value) for value in side if value is not None] for side in (rows, columns)]
     np.add.at(table, np.ix_(*places), np.asarray(counts)[np.ix_(*kept)])
     present = np.flatnonzero(table.sum(axis=0) + table.sum(axis=1))
     return table[np.ix_(present, present)], tuple(new[i] for i in present)

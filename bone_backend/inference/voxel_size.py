@@ -20,8 +20,8 @@ TOLERANCE = 1.25
 def advice(model_sizes: Any, scan_size: Triple | None, *, mode: str) -> str:
     """What to say before a scan is labelled.
 
-    model_sizes: `voxel_size_um` of a model file, one (z, y, x) or None for each scan of the fit; whatever else
-    stands there is passed over. scan_size: um. mode: "2D", "2.5D" or "3D".
+    model_sizes: `voxel_size_um` of a model file, one (z, y, x) or None for each scan of the fit; whatever
+    else stands there is passed over. scan_size: um. mode: "2D", "2.5D" or "3D".
 
     >>> advice([(10, 10, 10), None], (20, 20, 20), mode="2D")
     'the model was fitted on voxels of 10 um, this scan has 20 um; resample it if the labels are poor.'
