@@ -432,7 +432,7 @@ def test_a_validation_without_bone_is_told_and_does_not_choose_the_network_that_
     choices = [float(found) for found in re.findall(r"(0\.\d{4}) for the choice of the best", log)]
     assert len(choices) == 2
     assert result.best_epoch == 1 + choices.index(max(choices))
-    rows = list(csv.DictReader((tmp_path / "run" / "scores.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((tmp_path / "run" / "scores.csv").read_text(encoding="utf-8").splitlines()))
     assert result.best_val_iou == float(rows[result.best_epoch - 1]["val_miou"])  # published as ever
 
 

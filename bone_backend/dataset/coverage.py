@@ -58,13 +58,13 @@ def check_split(
     is_judged = held_classes(labels, validation)
     if only := _classes(labels, is_judged & ~is_trained, classes):
         warnings.append(
-            f"Only the validation scans ({told['validation']}) hold {only}; it is never trained, so it will "
-            "not be found. Let scans train that hold every class: --validation-pairs names the others."
+            f"Only the validation scans ({told['validation']}) hold {only}: what is never trained is not "
+            "found. Let scans that hold every class train: --validation-pairs names the others."
         )
     if lacking := _classes(labels, is_trained & ~is_judged, classes):
         warnings.append(
-            f"No validation scan ({told['validation']}) holds {lacking}: validation cannot tell how well it "
-            "is found. Instead, the best epoch is chosen with its IoU in training. Name validation scans "
+            f"No validation scan ({told['validation']}) holds {lacking}, so validation cannot tell how well "
+            "that is found; the best epoch is chosen with the IoU in training instead. Name validation scans "
             "that hold every class: --validation-pairs."
         )
     return warnings

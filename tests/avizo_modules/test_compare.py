@@ -131,8 +131,9 @@ def test_a_table_that_cannot_be_written_is_one_message(tmp_path):
 
 
 def of_values(session, arrays):
+    """As images of whole numbers: Avizo may renumber a label field that has gaps."""
     return [
-        session.label_field(np.asarray(array, np.uint8), name=name, voxel_size=VOXEL)
+        session.scalar_field(np.asarray(array, np.uint8), name=name, voxel_size=VOXEL)
         for name, array in zip(("reference", "prediction"), arrays, strict=True)
     ]
 
@@ -163,7 +164,8 @@ def test_a_model_file_gives_the_mapping_and_the_names_of_the_classes(tmp_path):
     model = published(tmp_path / "m.pth", **NETWORK, bone=told)
     session = Session()
     module = connected(session, of_values(session, (BONE * 255, BONE)))
-    session.pick(module.ports.model, tmp_path / "nowhere.pth")
+    module.ports.model.filenames = str(tmp_path / "nowhere.pth")
+    module.fire()
     assert "nowhere.pth, which is no file." in module.ports.missing.text
     session.pick(module.ports.model, model)
     session.press(module.ports.apply)

@@ -19,23 +19,23 @@ def test_a_split_in_which_both_sides_hold_every_class_needs_no_word():
 
 def test_a_class_that_validation_lacks_is_named_with_its_scans():
     [warning] = told([{0: 5, 1: 5}, {0: 9}], (0,), (1,), classes={1: "bone"})
-    assert warning.startswith("No validation scan (b) holds class 1 (bone): ")
+    assert warning.startswith("No validation scan (b) holds class 1 (bone), so validation cannot tell")
     assert "--validation-pairs" in warning
 
 
 def test_two_classes_that_validation_lacks_are_one_sentence():
     [warning] = told([{0: 5, 1: 5, 2: 5}, {0: 9}], (0,), (1,))
-    assert "holds classes 1, 2: " in warning
+    assert "holds classes 1, 2, so " in warning
 
 
 def test_a_class_that_only_validation_holds_is_named():
     [warning] = told([{0: 5, 1: 5}, {0: 9, 1: 1, 2: 3}], (0,), (1,), classes={2: "pores"})
-    assert warning.startswith("Only the validation scans (b) hold class 2 (pores); it is never trained")
+    assert warning.startswith("Only the validation scans (b) hold class 2 (pores): what is never trained")
 
 
 def test_background_that_nobody_annotated_in_validation_is_a_class_too():
     [warning] = told([{0: 5, 1: 5}, {1: 9, 255: 4}], (0,), (1,))
-    assert "holds class 0 (background): " in warning
+    assert "holds class 0 (background), so " in warning
 
 
 def test_one_scan_of_several_in_which_nothing_counts_is_named():
