@@ -51,6 +51,8 @@ STEPS = {
     ),
     "iou": (
         "Connect the <b>Reference</b> mask and the <b>Prediction</b>: two label fields of one lattice.",
+        "Where the fit mapped labels or ignored one, choose its <b>Model file</b>, or say the same under "
+        "<b>Map labels</b> and <b>Ignore label</b>. The model file names the classes too.",
         "Press <b>Apply</b>. The panel and the console show IoU and Dice of every label, and their means.",
         "Choose a file as <b>Table</b> to have the scores as CSV too.",
     ),

@@ -32,6 +32,7 @@ from .option_types import (
     Transforms,
     UserPath,
     _as_text,
+    map_faults,
 )
 
 
@@ -585,10 +586,7 @@ class FitOptions(Options):
             seen.setdefault(pair.scan, number)
         if self.class_weights and not any(self.class_weights):
             faults.append((("class_weights",), "class_weights are all 0; at least one class must count."))
-        old = [value for value, _new in self.map_labels]
-        if twice := sorted({value for value in old if old.count(value) > 1}):
-            told = ", ".join(map(str, twice))
-            faults.append((("map_labels",), f"map_labels names {told} twice; a value becomes one other."))
+        faults += map_faults(self.map_labels)
         values = [item.value for item in self.class_names]
         if len(set(values)) < len(values):
             faults.append((("class_names",), "class_names names a label value twice."))

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from . import catalogue, jobs, metrics, preflight, report, scalars
-from .dataset import checks
+from .dataset import checks, coverage
 from .dataset.loader import PatchLayout
 from .dataset.normalisation import normalisation
 from .dataset.pairs import OpenPair, open_pairs
@@ -144,7 +144,14 @@ def _preflight(options: FitOptions, keeper: Keeper, progress: Progress) -> Prefl
     epochs = max(options.epochs - done, 0)
     with keeper.world.together():
         check()
-        return preflight.estimate(training, names=names, folder=options.output, epochs=epochs, check=check)
+        return preflight.estimate(
+            training,
+            names=names,
+            folder=options.output,
+            epochs=epochs,
+            check=check,
+            concerns=keeper.concerns,
+        )
 
 
 @contextlib.contextmanager
@@ -172,6 +179,14 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
     )
     preparing = Part(progress, first=0, share=500, steps=1000)
     pairs, labels = _open(options, patch, world, preparing)
+    train, validation = _split(options, pairs)
+    concerns = coverage.check_split(
+        labels,
+        [pair.name for pair in pairs],
+        training=coverage.taught(train, options.scan_weights),
+        validation=validation,
+        classes={item.value: item.name for item in options.class_names},
+    )
     measuring = Part(progress, first=500, share=500, steps=1000)
     statistics = world.first(lambda: _measure(options, pairs, measuring))
     normalisations = [
@@ -183,7 +198,6 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
             f"class_weights has {len(options.class_weights)} numbers, but the masks have "
             f"{labels.num_classes} classes. Give one for each class, background first."
         )
-    train, validation = _split(options, pairs)
 
     with Monitor(device) as monitor, determinism(options.reproducible), contextlib.ExitStack() as opened:
         spec = NetworkSpec(
@@ -228,6 +242,7 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
             statistics=statistics,
             spec=spec,
             monitor=monitor,
+            concerns=concerns,
         )
         with world.together():
             keeper.check_inputs()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 
 from . import metrics
 from .account import changed_inputs, classes, inputs, metadata, own_metadata, record
+from .dataset import coverage
 from .dataset.checks import Labels
 from .dataset.pairs import OpenPair
 from .dataset.statistics import Statistics
@@ -80,10 +82,15 @@ class Keeper:
         statistics: list[Statistics],
         spec: NetworkSpec,
         monitor: Monitor,
+        concerns: Sequence[str] = (),
     ):
         self.options, self.folder, self.training = options, folder, training
         self.pairs, self.labels, self.statistics = pairs, labels, statistics
         self.spec, self.monitor = spec, monitor
+        self.concerns = tuple(concerns)  # about the split, in words
+        self._is_trained = coverage.held_classes(
+            labels, coverage.taught(training.training_scans, options.scan_weights)
+        )
         self.position = Position()
         self.complexity = complexity(spec, tuple(training.layout.grey_shape(1)))
         self._began = self._saved = self._epoch_began = time.monotonic()
@@ -203,6 +210,10 @@ class Keeper:
         scores = metrics.iou(counts)
         score = _number(metrics.mean(scores)) or 0.0
         sums, learnt = self._sums(), self.world.sum(self.training.counts.matrix).cpu().numpy()
+        choice = _number(metrics.choice(counts, learnt, self._is_trained)) or 0.0
+        if position.epoch == 1:
+            for concern in coverage.check_seen(counts, self.labels, self.training.validation_scans):
+                log.warning("%s", concern)
         if self.world.size > 1:
             self.world.check_same(model_file.weights_sha256(self.network.state_dict()), what="weights")
         position.history.append(
@@ -224,8 +235,8 @@ class Keeper:
             }
         )
         earlier = position.best_file
-        if score > position.best_score:
-            position.best_epoch, position.best_score = position.epoch, score
+        if choice > position.best_choice:
+            position.best_epoch, position.best_score, position.best_choice = position.epoch, score, choice
             position.best_counts = counts.tolist()
             position.best_file = model_file.model_name(self.options.name, epoch=position.epoch, score=score)
             self._save_model(position.best_file)
@@ -244,12 +255,13 @@ class Keeper:
         if earlier and earlier != position.best_file and self.world.is_first:
             (self.folder.path / earlier).unlink(missing_ok=True)
         log.info(
-            "Epoch %d: training loss %s, validation loss %.4f, validation mIoU %.4f (%s)%s",
+            "Epoch %d: training loss %s, validation loss %.4f, validation mIoU %.4f (%s)%s%s",
             position.epoch,
             _four_digits(position.history[-1]["train_loss"]),
             validation_loss,
             score,
             ", ".join(f"{c['name']} {s:.4f}" for c, s in zip(classes(self), scores, strict=True)),
+            "" if choice == score else f", {choice:.4f} for the choice of the best",
             ", best so far" if position.best_epoch == position.epoch else "",
         )
 

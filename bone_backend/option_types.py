@@ -6,6 +6,7 @@ Out: checked values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -58,6 +59,15 @@ def _as_text(value: object) -> object:
 UserPath = Annotated[Path, AfterValidator(_whole)]
 Label = Annotated[int, Field(ge=0, le=65535)]
 LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
+
+
+def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[tuple[tuple[str, ...], str]]:
+    """A value that is to become two others, as `cross_faults` tells it."""
+    old = [value for value, _new in map_labels]
+    if twice := sorted({value for value in old if old.count(value) > 1}):
+        told = ", ".join(map(str, twice))
+        return [(("map_labels",), f"map_labels names {told} twice; a value becomes one other.")]
+    return []
 
 
 class ClassName(BaseModel):

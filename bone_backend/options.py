@@ -13,7 +13,19 @@ from pydantic import Field
 
 from .fit_options import MAY_CHANGE, FitOptions, PreviewOptions
 from .option_fields import Options, option
-from .option_types import DEVICE, PRECISION, Device, Normalization, Pair, Precision, Share, UserPath
+from .option_types import (
+    DEVICE,
+    PRECISION,
+    Device,
+    Label,
+    LabelMap,
+    Normalization,
+    Pair,
+    Precision,
+    Share,
+    UserPath,
+    map_faults,
+)
 
 __all__ = [
     "MAY_CHANGE",
@@ -123,9 +135,35 @@ class IoUOptions(Options):
         positional=True,
         help="Predicted labels of the same geometry.",
     )
+    map_labels: tuple[LabelMap, ...] = option(
+        (),
+        metavar="OLD:NEW",
+        group="Data",
+        label="Map labels",
+        help="Change label values of the reference as the fit did, e.g. 255:1; of the prediction too where "
+        "it holds the old values. None: what the record of the labels or the model says.",
+    )
+    ignore_label: Label | None = option(
+        None,
+        group="Data",
+        label="Ignore label",
+        help="Voxels with this mask value are not counted (not annotated). None: what the record of the "
+        "labels or the model says.",
+    )
+    model: UserPath | None = option(
+        None,
+        group="Data",
+        label="Model file",
+        kind="file",
+        help="The .pth file that made the labels: mapped labels, ignore label and class names are taken from "
+        "it. None: from the record beside the labels, where there is one.",
+    )
     output: UserPath | None = option(
         None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."
     )
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        return map_faults(self.map_labels)
 
 
 class StatisticsOptions(Options):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -404,3 +406,40 @@ def test_own_weights_start_a_new_fit(whole, pairs, tmp_path):
     assert str(whole[1].model.name) in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
     with pytest.raises(BoneError, match="nothing_here"):
         fit(options(pairs, tmp_path / "other", weights="nothing_here.pth"))
+
+
+@pytest.fixture
+def unlike(pairs, tmp_path):
+    """A pair with three classes, one with background only, one that nobody annotated."""
+    scan, mask = pairs[0]
+    with open_volume(mask) as volume:
+        labels = volume.read(0, volume.header.shape[0])
+    made = [(scan, mask)]
+    for name, value in (("empty", 0), ("unannotated", 255)):
+        shutil.copytree(scan, tmp_path / f"scan_{name}")
+        save(tmp_path / f"mask_{name}", np.full_like(labels, value), voxel_size=(20.0, 20.0, 20.0))
+        made.append((str(tmp_path / f"scan_{name}"), str(tmp_path / f"mask_{name}")))
+    return made
+
+
+def test_a_validation_without_bone_is_told_and_does_not_choose_the_network_that_finds_least(unlike, tmp_path):
+    chosen = options(unlike[:2], tmp_path / "run", validation_pairs=[2], class_names=["1:bone"])
+    told = rehearse(chosen).warnings[0]
+    assert told.startswith("No validation scan (scan_empty) holds classes 1 (bone), 2")
+    result = fit(chosen)
+    log = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
+    assert told in log
+    choices = [float(found) for found in re.findall(r"(0\.\d{4}) for the choice of the best", log)]
+    assert len(choices) == 2
+    assert result.best_epoch == 1 + choices.index(max(choices))
+    rows = list(csv.DictReader((tmp_path / "run" / "scores.csv").read_text(encoding="utf-8").splitlines()))
+    assert result.best_val_iou == float(rows[result.best_epoch - 1]["val_miou"])  # published as ever
+
+
+def test_a_split_of_which_nothing_can_come_is_refused_before_the_work(unlike, tmp_path):
+    ignoring = {"ignore_label": 255, "validation_pairs": [2]}
+    with pytest.raises(ScanError, match=r"no voxel of the validation scans \(scan_unannotated\) counts"):
+        fit(options([unlike[0], unlike[2]], tmp_path / "run", **ignoring))
+    with pytest.raises(ScanError, match=r"the training scans \(scan_empty\) hold nothing but background"):
+        fit(options([unlike[1], unlike[0]], tmp_path / "run", **ignoring))
+    assert not (tmp_path / "run").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from bone_backend import prediction
+from bone_backend.comparison import compare
 from bone_backend.dataset.normalisation import Normalisation
 from bone_backend.errors import (
     Cancelled,
@@ -410,3 +412,33 @@ def test_clear_labels_of_a_gpu_equal_those_of_the_plain_loop(scan, model, tmp_pa
     clear = is_clear(expected, margin=0.2)
     assert (read(tmp_path / "gpu") != plain_labels(expected))[clear].mean() < 0.05
     assert result.peak_gpu_gib > 0
+
+
+def test_labels_have_a_record_of_what_made_them_by_which_they_are_scored(tmp_path, scan):
+    fitted = {"map_labels": [[255, 1]], "ignore_label": 7}
+    names = [{"value": value, "name": name} for value, name in enumerate(("background", "bone", "pores"))]
+    told = {"options": fitted, "classes": names, "voxel_size_um": [(8.0, 4.0, 5.0)]}
+    model = make_model(tmp_path / "mapped.pth", bone=told)
+    result = predict(options(scan, model, tmp_path / "labels"))
+    record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
+    assert record["model"]["file"] == "mapped.pth"
+    assert record["result"]["voxels"] == result.voxels
+    assert record["shape"] == [3, 100, 84]
+    assert not any(Path(record["options"][name]).is_absolute() for name in ("scan", "model", "output"))
+    labels = read(tmp_path / "labels")
+    save(tmp_path / "mask.tif", np.where(labels == 1, 255, labels).astype(np.uint8))
+    scored = compare(tmp_path / "mask.tif", tmp_path / "labels")
+    assert (scored.mean_iou, scored.warnings) == (1, ())
+    assert scored.meaning.names[1] == "bone"
+    assert result.warnings == (
+        "scan: the model was fitted on voxels of 4 x 5 um (y, x), this scan has 2 x 2.5 um (y, x); resample "
+        "it if the labels are poor.",
+    )
+
+
+def test_the_record_of_labels_that_are_replaced_is_replaced_with_them(tmp_path, scan, model):
+    other = make_model(tmp_path / "other.pth", bone={"options": {"map_labels": [[9, 1]]}})
+    predict(options(scan, other, tmp_path / "labels"))
+    predict(options(scan, model, tmp_path / "labels", overwrite=True))
+    record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
+    assert (record["model"]["file"], record["map_labels"]) == ("plain.pth", [])

@@ -59,8 +59,16 @@ class IoU(Door):
         self._forget()
         fields = [self.panel.connections[name].source() for name in ("reference", "prediction")]
         volumes = [volume_of(array_of(field), box_of(field), name=str(field.name)) for field in fields]
-        result = compare(volumes[0], volumes[1], progress=progress)
-        output = self._parse().output
+        options = self._parse()
+        result = compare(
+            volumes[0],
+            volumes[1],
+            progress=progress,
+            map_labels=options.map_labels or None,
+            ignore_label=options.ignore_label,
+            model=options.model,
+        )
+        output = options.output
         if output is not None:
             write_csv(output, result)
         return {**result.to_dict(), "table": None if output is None else str(output)}
@@ -69,17 +77,23 @@ class IoU(Door):
         if outcome.is_stopped or outcome.result is None:
             return "Stopped; nothing was written."
         result = outcome.result
-        lines = [f"label {value}: {_scores(score)}" for value, score in result["classes"].items()]
+        titles = {value: _title(value, result["names"]) for value in result["classes"]}
+        lines = [
+            f"{titles[value][0].lower()}{titles[value][1:]}: {_scores(score)}"
+            for value, score in result["classes"].items()
+        ]
         self.panel.tell("mean", f"IoU {_number(result['mean_iou'])}, Dice {_number(result['mean_dice'])}")
         print(f"{self.form.title}: mean {self.panel.lines['mean'].text}")
         print("\n".join(f"{self.form.title}: {line}" for line in lines))
         for number, (value, score) in enumerate(list(result["classes"].items())[:MOST_CLASS_LINES]):
-            self.panel.lines[f"class{number}"].label = f"Label {value}"
+            self.panel.lines[f"class{number}"].label = titles[value]
             self.panel.tell(f"class{number}", _scores(score))
         more = len(lines) - MOST_CLASS_LINES
         told = f"{result['voxels']:,} voxels in {result['seconds']:.2f} s"
+        told += f"; {result['ignored_voxels']:,} of them ignored" if result["ignored_voxels"] else ""
         told += f"; {more} more labels in the console" if more > 0 else ""
-        return told + (f"; table: {result['table']}" if result["table"] else "")
+        told += f"; table: {result['table']}" if result["table"] else ""
+        return "\n".join([told, *result["warnings"]])
 
     def _forget(self) -> None:
         """Hide the scores of other fields."""
@@ -92,7 +106,18 @@ class IoU(Door):
         checked = IoUOptions.parse({**values, "reference": "reference", "prediction": "prediction"})
         if checked.output is not None and checked.output.is_dir():
             raise OptionError(f"output is {checked.output}, which is a folder. Name a file.")
+        if checked.model is not None and not checked.model.is_file():
+            raise OptionError(f"model is {checked.model}, which is no file. Choose the .pth file of a fit.")
         return checked
+
+
+def _title(value: str, names: dict[str, str]) -> str:
+    """What a label's line is called.
+
+    >>> _title("1", {"1": "bone"}), _title("2", {})
+    ('Label 1, bone', 'Label 2')
+    """
+    return f"Label {value}, {names[value]}" if value in names else f"Label {value}"
 
 
 def _scores(score: dict[str, Any]) -> str:

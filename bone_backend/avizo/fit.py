@@ -7,30 +7,38 @@ Fields are written to disk before the fit and removed after it; a resumed run fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import catalogue
-from ..dataset import checks
+from ..dataset import checks, coverage
 from ..dataset.samples import Extent, PatchShape, count_tiles
 from ..dataset.split import split_scans
-from ..errors import BoneError, OptionError
+from ..errors import BoneError, OptionError, ScanError
 from ..options import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
 from ..run_folder import check_free
+from ..volumes.lattice import volume_of
 from .door import Door
 from .fields import Facts, pair_faults, pair_notes, pair_numbers, shapes_zyx, subjects_of
 from .forms import FIT, MOST_PAIRS
+from .host import array_of
 from .running import HostProgress, Outcome
 from .spill import Spill, spilling
 
 FEWEST_PAIRS = 2
+COUNTED_BYTES = 32 * 2**20  # masks up to here are looked at as soon as they are connected
 
 
 class DLFit(Door):
     """The module BONe DLFit."""
 
     form = FIT
+
+    def __init__(self, module: Any, names: Mapping[str, Any]):
+        self._counted: dict[int, tuple[Facts, dict[int, int]]] = {}  # voxels per label value of the masks
+        super().__init__(module, names)
 
     def show(self) -> None:
         super().show()
@@ -146,16 +154,14 @@ class DLFit(Door):
             )
             masks.append(path)
             found.append(counts)
+            facts = self.facts[f"mask{number}"]
+            if facts is not None:
+                self._counted[number] = facts, counts
         values = (
             FitOptions.parse(self._values(self._named_pairs())) if not self._resumed() else self._resumed()
         )
         assert values is not None
-        checks.read_labels(
-            found,
-            [str(path) for path in masks],
-            map_labels=values.map_labels,
-            ignore_label=values.ignore_label,
-        )
+        self._check_split(values, found, [str(path) for path in masks])
         subjects, _ = subjects_of(self.panel.options["subjects"].read(), len(numbers))
         pairs = []
         for place, number in enumerate(numbers):
@@ -163,6 +169,38 @@ class DLFit(Door):
             scan, _ = spill.write(sources[f"scan{number}"], 2 * number - 1, unit=unit, progress=part)
             pairs.append({"scan": str(scan), "mask": str(masks[place]), "subject": subjects[place]})
         return pairs
+
+    def _check_split(self, options: FitOptions, found: list[dict[int, int]], masks: list[str]) -> list[str]:
+        """What to say of labels and split before a fit. Raises ScanError where nothing would come of it."""
+        labels = checks.read_labels(
+            found, masks, map_labels=options.map_labels, ignore_label=options.ignore_label
+        )
+        _, training, validation = self._split(options)
+        return coverage.check_split(
+            labels,
+            [scan.name for _, scan, _ in self._pairs()],
+            training=coverage.taught(training, options.scan_weights),
+            validation=validation,
+            classes={item.value: item.name for item in options.class_names},
+        )
+
+    def _concerns(self, options: FitOptions) -> list[str]:
+        """The same for the panel; nothing while a large mask was not counted yet, which Apply does."""
+        sources = self.panel.sources()
+        found = []
+        for number, _, mask in self._pairs():
+            known, counts = self._counted.get(number, (None, {}))
+            if known is not mask:
+                if mask.nbytes > COUNTED_BYTES:
+                    return []
+                field = sources[f"mask{number}"]
+                counts = checks.count_labels(volume_of(array_of(field), mask.box, name=mask.name))
+                self._counted[number] = mask, counts
+            found.append(counts)
+        try:
+            return self._check_split(options, found, [mask.name for _, _, mask in self._pairs()])
+        except ScanError as error:
+            return str(error).split("\n")
 
     def _size_faults(self, options: FitOptions) -> list[str]:
         """Scans that are smaller than a patch."""
@@ -207,6 +245,7 @@ class DLFit(Door):
             f"Validation on {sum(sizes[i] for i in validation):,} patches from {_names(scans, validation)}",
             f"{self.panel.options['dry_run'].field.label} tells time, RAM and disk.",
             *pair_notes(self.facts),
+            *self._concerns(options),
         ]
         return "\n".join(told)
 

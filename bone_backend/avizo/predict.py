@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..dataset.checks import SCAN_DTYPES
 from ..errors import BoneError, OptionError
+from ..inference import voxel_size
 from ..inference.labels import ClassMap
 from ..options import PredictOptions, dump
 from ..volumes.amira_mesh import write_labels
-from ..volumes.lattice import read_xyz
+from ..volumes.header import Header
+from ..volumes.lattice import geometry_of, read_xyz
 from ..volumes.volume import open_volume
 from .door import Door
+from .fields import shapes_zyx
 from .forms import PREDICT
 from .labels import class_names, load_labels, renumbered, show_labels
 from .running import HostProgress, Outcome
@@ -40,7 +43,8 @@ class DLPred(Door):
     def show(self) -> None:
         header = self._header()
         self.panel.show({"mode": header.mode} if header else {})
-        self.panel.tell("card", _card(header) if header else "")
+        card = [_card(header), self._size_advice(header)] if header else []
+        self.panel.tell("card", "\n".join(line for line in card if line))
 
     def faults(self) -> list[str]:
         faults = self.option_faults()
@@ -94,7 +98,17 @@ class DLPred(Door):
         confidence = result["confidence"].get("mean")
         sure = f", mean confidence {confidence:.3f}" if confidence is not None else ""
         told = f"{result['slices']} slices in {result['seconds']:.1f} s on {result['device']}"
-        return f"{result['field']}: {told}{sure}"
+        return "\n".join([f"{result['field']}: {told}{sure}", *result.get("warnings", [])])
+
+    def _size_advice(self, header: ModelHeader) -> str:
+        """Whether the connected scan has voxels of another size than the model's scans."""
+        scan = self.facts["scan"]
+        if scan is None:
+            return ""
+        unit, scale = self.unit()
+        size, _ = geometry_of(scan.shape, scan.box, scale=scale)
+        known = Header(scan.name, shapes_zyx([scan])[0], scan.dtype, size, unit).voxel_size_um
+        return voxel_size.advice(header.bone.get("voxel_size_um"), known, mode=header.mode)
 
     def _parse(self, scan: Path, output: Path) -> PredictOptions:
         header = self._header(told=False)

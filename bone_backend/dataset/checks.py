@@ -179,14 +179,23 @@ def read_labels(
         raise ScanError("the masks hold background only (label 0); at least one voxel must be labelled 1.")
     table = np.full(max(everywhere) + 1, IGNORED, dtype=np.int64)
     for value in everywhere:
-        new = mapping.get(value, value)
-        table[value] = IGNORED if ignore_label in (value, new) else new
+        table[value] = class_of(value, mapping, ignore_label)
     counts = np.zeros((len(found), len(wanted)), dtype=np.int64)
     for row, values in zip(counts, found, strict=True):
         for value, amount in values.items():
             if table[value] != IGNORED:
                 row[table[value]] += amount
     return Labels(tuple(wanted), table, counts)
+
+
+def class_of(value: int, mapping: Mapping[int, int], ignore_label: int | None) -> int:
+    """What a mask's value is after mapping: a class, or `IGNORED`.
+
+    >>> [class_of(value, {255: 1}, 254) for value in (0, 255, 254)]
+    [0, 1, -100]
+    """
+    new = mapping.get(value, value)
+    return IGNORED if ignore_label in (value, new) else new
 
 
 def _listing(values: Sequence[int] | Mapping[int, int]) -> str:

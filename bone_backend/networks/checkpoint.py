@@ -30,8 +30,9 @@ class Position:
     """How far a fit has come. batches: done in this epoch. sums, counts: of this epoch. history: a row for
     each epoch.
 
-    best_counts: confusion counts of the validation in the best epoch, rows reference. seconds: of the run.
-    epoch_seconds, epoch_waiting: of the epoch under way. peaks: of memory, GiB.
+    best_score: validation mIoU of the best epoch. best_choice: its score in the choice of the best
+    (metrics.choice). best_counts: confusion counts of the validation in the best epoch, rows reference.
+    seconds: of the run. epoch_seconds, epoch_waiting: of the epoch under way. peaks: of memory, GiB.
     """
 
     epoch: int = 0
@@ -41,12 +42,17 @@ class Position:
     history: list[dict[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
     best_score: float = -1.0
+    best_choice: float = -1.0
     best_file: str = ""
     best_counts: list[list[int]] = field(default_factory=list)
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     epoch_waiting: float = 0.0
     peaks: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.best_epoch and self.best_choice < 0:  # from a version that chose by the validation mIoU
+            self.best_choice = self.best_score
 
 
 def save_checkpoint(

@@ -128,3 +128,55 @@ def test_a_table_that_cannot_be_written_is_one_message(tmp_path):
     module.ports.output.filenames = str(tmp_path)
     module.fire()
     assert f"Table is {tmp_path}, which is a folder. Name a file." in module.ports.missing.text
+
+
+def of_values(session, arrays):
+    """As images of whole numbers: Avizo may renumber a label field that has gaps."""
+    return [
+        session.scalar_field(np.asarray(array, np.uint8), name=name, voxel_size=VOXEL)
+        for name, array in zip(("reference", "prediction"), arrays, strict=True)
+    ]
+
+
+BONE = np.random.default_rng(5).integers(0, 2, (9, 8, 7))
+
+
+@ALL
+def test_mapped_and_ignored_labels_are_scored_as_in_the_fit(behaviour):
+    session = Session(behaviour)
+    mask = np.where(np.arange(7) < 2, 254, BONE * 255)
+    module = connected(session, of_values(session, (mask, BONE)))
+    session.type(module.ports.mapLabels, "255:1")
+    session.type(module.ports.ignoreLabel, "254")
+    session.press(module.ports.apply)
+    assert module.ports.mean.text == "IoU 1.0000, Dice 1.0000"
+    assert not module.ports.class2.visible
+    assert "504 voxels in" in module.ports.result.text
+    assert "144 of them ignored" in module.ports.result.text
+    assert session.messages == []
+
+
+def test_a_model_file_gives_the_mapping_and_the_names_of_the_classes(tmp_path):
+    from mocks.model_files import NETWORK, published
+
+    classes = [{"value": 0, "name": "background"}, {"value": 1, "name": "bone"}]
+    told = {"options": {"map_labels": [[255, 1]]}, "classes": classes}
+    model = published(tmp_path / "m.pth", **NETWORK, bone=told)
+    session = Session()
+    module = connected(session, of_values(session, (BONE * 255, BONE)))
+    module.ports.model.filenames = str(tmp_path / "nowhere.pth")
+    module.fire()
+    assert "nowhere.pth, which is no file." in module.ports.missing.text
+    session.pick(module.ports.model, model)
+    session.press(module.ports.apply)
+    assert module.ports.mean.text == "IoU 1.0000, Dice 1.0000"
+    assert module.ports.class1.label == "Label 1, bone"
+    assert "map_labels 255:1: taken from the model file m.pth." in session.console
+
+
+def test_masks_that_share_no_label_get_a_word_in_the_panel():
+    session = Session()
+    module = connected(session, of_values(session, (BONE * 255, BONE)))
+    session.press(module.ports.apply)
+    assert "no label in common but background" in module.ports.result.text
+    assert "use Map labels 255:1." in module.ports.result.text

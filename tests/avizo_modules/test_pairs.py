@@ -5,7 +5,7 @@ import pytest
 
 from mocks.avizo import BEHAVIOURS, Session
 
-from .steps import VOXEL, add_pair, connect_pairs, open_module, projects_objects, settle
+from .steps import ORIGIN, VOXEL, add_pair, connect_pairs, open_module, projects_objects, settle
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 
@@ -62,6 +62,28 @@ def test_everything_in_order_is_told_with_an_estimate(behaviour, tmp_path):
     session.type(module.ports.subjects, "a, a, b")
     assert "from tibia1, tibia2" in module.ports.estimate.text
     assert session.warnings == []
+
+
+def test_a_split_that_cannot_judge_or_teach_is_told_with_the_estimate(tmp_path):
+    session = Session()
+    module = open_module(session, "BONe_DLFit")
+    scans = [add_pair(session, n)[0] for n in (1, 2)]
+    labels = [np.zeros((48, 40, 6), np.uint8) for _ in scans]
+    labels[0][10:30, 8:28] = 1
+    masks = [
+        session.label_field(array, name=f"mask{n}", voxel_size=VOXEL, origin=ORIGIN)
+        for n, array in enumerate(labels, start=1)
+    ]
+    connect_pairs(session, module, zip(scans, masks, strict=True))
+    settle(session, module, tmp_path / "run")
+    session.type(module.ports.validationPairs, "2")
+    assert "No validation scan (tibia2) holds class 1" in module.ports.estimate.text
+    session.type(module.ports.validationPairs, "1")
+    assert "training scans (tibia2) hold nothing but background" in module.ports.estimate.text
+    session.press(module.ports.apply)
+    [message] = session.messages
+    assert "training scans (tibia2) hold nothing but background" in message.text
+    assert not (tmp_path / "run").exists()
 
 
 @ALL

@@ -266,3 +266,16 @@ def test_the_unit_is_avizos_or_the_users_or_unknown(unit, chosen, expected, mode
     header = volume_of(scan.get_array(), scan.bounding_box, name="x", unit=found, scale=factor).header
     size = header.voxel_size_um
     assert (None if size is None else pytest.approx(size[2])) == expected
+
+
+def test_a_scan_of_another_voxel_size_is_told_before_and_after(tmp_path):
+    sizes = [(50.0, 60.0, 40.0)]  # z, y, x in um, twice that of the scan in its plane
+    model = make_model(tmp_path / "coarse.pth", bone={"classes": CLASSES, "voxel_size_um": sizes})
+    session = Session(next(b for b in BEHAVIOURS.values() if b.unit == "mm"))
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    told = "the model was fitted on voxels of 60 x 40 um (y, x), this scan has 30 x 20 um (y, x)"
+    assert told in module.ports.card.text
+    session.press(module.ports.apply)
+    assert told in module.ports.result.text
+    assert session.messages == []
