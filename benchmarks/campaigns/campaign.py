@@ -2,7 +2,8 @@
 
 In:  the words of the command line; what became of each trial.
 Out: a markdown table by kind of trial; an exit status: 1 if anything was lost.
-Each trial draws from a generator made of the seed and its number, so that any of them can be made again alone.
+Each trial draws from a generator made of the seed and its number, so that any of them can be made again
+alone.
 """
 
 from __future__ import annotations

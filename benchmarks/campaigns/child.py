@@ -33,7 +33,8 @@ class Ending:
     """kind: DONE; REFUSED: a BoneError, its words in `text`; FAULT: another exception, or a crash; KILLED: by
     the campaign; SLOW, GREEDY: over a limit.
 
-    value: what the work gave, JSON. said: what it wrote to its output. grown_mib: peak of memory above the start's.
+    value: what the work gave, JSON. said: what it wrote to its output. grown_mib: peak of memory above the
+    start's.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Child:
     """A forked child at work.
 
     processor_s: seconds of the processor, None: any. grown_mib: memory that it may take beyond what it has.
+    is_command: the work is an exec; then status 1 stands for a BoneError.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Child:
         *,
         processor_s: float | None = None,
         grown_mib: float | None = None,
+        is_command: bool = False,
     ):
-        self._limits = processor_s, grown_mib
+        self._limits, self._is_command = (processor_s, grown_mib), is_command
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed in end)
         self._pipe, told = os.pipe()
         self.began = time.monotonic()
@@ -75,6 +78,7 @@ class Child:
                 os.dup2(self._said.fileno(), stream)
             before = _peak_mib(reset=True)
             self._limit()
+            os.set_inheritable(told, self._is_command)  # so that the pipe closes when the command ends
             answer = _answer(work)
             answer["grown_mib"] = _peak_mib() - before
             with os.fdopen(told, "wb") as file:
@@ -93,7 +97,7 @@ class Child:
             most = _address_space() + int((2 * grown_mib + 1024) * 2**20)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
-    def kill_group(self) -> None:
+    def _end_group(self) -> None:
         """End whatever the child left running."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -126,7 +130,7 @@ class Child:
                     break
                 answer += part
         _, status, used = os.wait4(self.pid, 0)
-        self.kill_group()
+        self._end_group()
         with self._said as file:
             file.seek(0)
             said = file.read().decode(errors="replace")
@@ -137,6 +141,8 @@ class Child:
         kind, text = FAULT, f"It ended with {_exit_in_words(code)}. {said[-1000:]}"
         if found:
             kind, text = found["kind"], found["text"]
+        elif self._is_command and code in (0, 1) and not is_slow:
+            kind, text = (DONE, "") if code == 0 else (REFUSED, said)
         elif is_slow or code == -signal.SIGXCPU:
             kind, text = SLOW, f"No answer after {seconds:.1f} s of the processor."
         elif killed and code == -signal.SIGKILL:

@@ -10,13 +10,33 @@ import random
 import re
 from collections.abc import Callable
 
-INTERESTING = (0, 1, 2, 3, 7, 8, 16, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
+INTERESTING = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    16,
+    127,
+    128,
+    255,
+    256,
+    32767,
+    32768,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+)
 #: values of options and records that people and attackers write
 STRANGE = (
-    "null", "true", "-1", "0", "1e999", "-1e400", "NaN", "1" * 5000, "1e-320", '""', '"x"', "[]", "{}", "[[]]",
-    '"\\u0000"', '"../precious/model.pth"', '"/"', '"' + "x" * 5000 + '"', "[" * 2000 + "]" * 2000,
-    '{"a": ' * 500 + "1" + "}" * 500, "[1, 2, 3]", '{"a": 1}', "3.5", '"\\ud800"', "9" * 20, "1_0", "0x10", "[null]",
-    '"..\\\\..\\\\model.pth"', '"~"', '"~nobody/x"', "1.0", "-0.0", "99999999999", '"0"', '"true"', "''",
+    "null", "true", "-1", "0", "1e999", "-1e400", "NaN", "1" * 5000, "1e-320", '""', '"x"', "[]", "{}",
+    "[[]]", '"\\u0000"', '"../precious/model.pth"', '"/"', '"' + "x" * 5000 + '"', "[" * 2000 + "]" * 2000,
+    '{"a": ' * 500 + "1" + "}" * 500, "[1, 2, 3]", '{"a": 1}', "3.5", '"\\ud800"', "9" * 20, "1_0", "0x10",
+    "[null]", '"..\\\\..\\\\model.pth"', '"~"', '"~nobody/x"', "1.0", "-0.0", "99999999999", '"0"',
+    '"true"', "''",
 )  # fmt: skip
 #: what only YAML has
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -25,7 +45,8 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 YAML_STRANGE = (
     "&x [*x]", "!!python/object/apply:os.system ['true']", "!!binary aGVsbG8=", "2026-01-01", "!!set {a, b}",
-    "? [1]\n: 2", "!!timestamp x", "<<: {epochs: 3}", "1:30:00", "0o17", "!nothing x", "*nothing", ".inf", "yes",
+    "? [1]\n: 2", "!!timestamp x", "<<: {epochs: 3}", "1:30:00", "0o17", "!nothing x", "*nothing", ".inf",
+    "yes",
 )  # fmt: skip
 
 

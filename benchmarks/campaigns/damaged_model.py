@@ -6,12 +6,12 @@ Out: paths of whole files; the path of a damaged one.
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import pickletools
 import random
 import struct
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,9 @@ def change_archive(source: Path, target: Path, rng: random.Random) -> Path:
     """Fields of the archive's own records: places, lengths, checksums, names, flags."""
     made = bytearray(source.read_bytes())
     for _ in range(rng.choice((1, 1, 2))):
-        mark = rng.choice((b"PK\x03\x04", b"PK\x01\x02", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"))
+        mark = rng.choice(
+            (b"PK\x03\x04", b"PK\x01\x02", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07")
+        )
         places = [i for i in range(len(made) - 4) if made[i : i + 4] == mark]
         if not places:
             continue
@@ -70,7 +72,7 @@ def change_pickle(source: Path, target: Path, rng: random.Random) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         places = [place for _, _, place in pickletools.genops(text)] + [len(text)]
-    parts = [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    parts = [text[a:b] for a, b in itertools.pairwise(places)]
     evil = EVIL.replace(b"MARK", str(target.parent / "ran").encode())
     for _ in range(rng.choice((1, 1, 2, 3))):
         at = rng.randrange(len(parts))
@@ -86,7 +88,12 @@ def change_pickle(source: Path, target: Path, rng: random.Random) -> Path:
         elif way == 4:
             parts[at] = change_bytes(parts[at], rng)
         elif way == 5:
-            parts.insert(at, rng.choice((evil, b"0", b"2", b"}", b"(", b"t", b"R", b"Q", b"h\x00", b"u", b"J\xff\xff\xff\x7f")))
+            parts.insert(
+                at,
+                rng.choice(
+                    (evil, b"0", b"2", b"}", b"(", b"t", b"R", b"Q", b"h\x00", b"u", b"J\xff\xff\xff\x7f")
+                ),
+            )
         else:
             number = rng.choice(INTERESTING)
             parts[at] = b"J" + struct.pack("<i", min(number, 2**31 - 1))
@@ -95,10 +102,11 @@ def change_pickle(source: Path, target: Path, rng: random.Random) -> Path:
 
 
 STRANGE: tuple[Any, ...] = (
-    None, True, -1, 0, 2**40, 10**400, float("nan"), float("inf"), "", "x", "2D", "U-Net", "../x", "\0", "x" * 9999,
-    [], [[]], {}, {"a": 1}, {1: 2}, (1, 2), b"bytes", [None], ["a"] * 999, {"value": 0}, [{"value": -1}], "\ud800",
-    [{"value": 0, "name": 5}], [{"value": 10**20, "name": "bone"}], 1e308, -0.0, [1.5], "resnet18", "3D", "ZScore",
-    torch.tensor(1.0), torch.zeros(3), {"a": {"b": {"c": [1]}}}, complex(1, 2), 3 + 2**63, (((1, 1, 1),) * 5),
+    None, True, -1, 0, 2**40, 10**400, float("nan"), float("inf"), "", "x", "2D", "U-Net", "../x", "\0",
+    "x" * 9999, [], [[]], {}, {"a": 1}, {1: 2}, (1, 2), b"bytes", [None], ["a"] * 999, {"value": 0},
+    [{"value": -1}], "\ud800", [{"value": 0, "name": 5}], [{"value": 10**20, "name": "bone"}], 1e308, -0.0,
+    [1.5], "resnet18", "3D", "ZScore", torch.tensor(1.0), torch.zeros(3), {"a": {"b": {"c": [1]}}},
+    complex(1, 2), 3 + 2**63, (((1, 1, 1),) * 5),
 )  # fmt: skip
 
 
@@ -130,10 +138,11 @@ def change_tensors(source: Path, target: Path, rng: random.Random) -> Path:
         tensor = state[name].to_dense()
         state[name] = rng.choice(
             (
-                tensor.double(), tensor.to(torch.float16), tensor.reshape(-1), tensor[..., None], tensor.new_zeros(0),
-                tensor.new_zeros(1).expand(2**33), torch.zeros(1, dtype=torch.int64), tensor.to(torch.complex64),
-                torch.zeros((1,) * 30), tensor.flatten()[:1], torch.full_like(tensor, 7), torch.tensor(0.0), None, 3.0,
-                tensor.to_sparse(), torch.zeros(0, 2**40), torch.nn.Parameter(torch.zeros(2)), [tensor],
+                tensor.double(), tensor.to(torch.float16), tensor.reshape(-1), tensor[..., None],
+                tensor.new_zeros(0), tensor.new_zeros(1).expand(2**33), torch.zeros(1, dtype=torch.int64),
+                tensor.to(torch.complex64), torch.zeros((1,) * 30), tensor.flatten()[:1],
+                torch.full_like(tensor, 7), torch.tensor(0.0), None, 3.0, tensor.to_sparse(),
+                torch.zeros(0, 2**40), torch.nn.Parameter(torch.zeros(2)), [tensor],
             )
         )  # fmt: skip
         if rng.random() < 0.3:
@@ -145,7 +154,9 @@ def change_tensors(source: Path, target: Path, rng: random.Random) -> Path:
 def change_sizes(source: Path, target: Path, rng: random.Random) -> Path:
     """Numbers in the pickle: shapes, strides, offsets and lengths of storages."""
     text = header_of(source)
-    numbers = [(op, arg, place) for op, arg, place in pickletools.genops(text) if op.name.startswith("BININT")]
+    numbers = [
+        (op, arg, place) for op, arg, place in pickletools.genops(text) if op.name.startswith("BININT")
+    ]
     _, value, place = rng.choice(numbers)
     width = {b"K": 2, b"M": 3, b"J": 5}[text[place : place + 1]]
     wanted = rng.choice((value + 1, value - 1, value * 2, *INTERESTING))

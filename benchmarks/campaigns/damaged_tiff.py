@@ -18,17 +18,36 @@ import tifffile
 from .damage import INTERESTING, change_bytes
 
 #: bytes of one value of each type
-WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+WIDTHS = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
 #: tags that change what the voxels are, for which a random one is exchanged or put in
 TAGS = (
-    254, 255, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 280, 281, 282, 283, 284, 296, 305, 317,
-    320, 322, 323, 324, 325, 330, 338, 339, 340, 341, 347, 530, 32997, 33550, 34735, 50838, 50839, 65000,
+    254, 255, 256, 257, 258, 259, 262, 266, 270, 273, 274, 277, 278, 279, 280, 281, 282, 283, 284, 296,
+    305, 317, 320, 322, 323, 324, 325, 330, 338, 339, 340, 341, 347, 530, 32997, 33550, 34735, 50838,
+    50839, 65000,
 )  # fmt: skip
 COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34712, 34925, 34926, 34927, 50000, 50001, 50002, 65000)
 DESCRIPTIONS = (
     b"ImageJ=1.53t\nimages=4\nslices=4\nloop=false\n", b"ImageJ=1.53t\nimages=99\nchannels=2\n",
     b"ImageJ=1.53t\nimages=9999999999\n", b'{"shape": [3, 24, 32]}', b'{"shape": [-1, 99999999]}', b"<OME>",
-    b"ImageJ=\nimages=-3\nspacing=1,5\nunit=\\u00B5m\nmin=x", b"<?xml version='1.0'?><OME></OME>", b"\xff\xfe\0",
+    b"ImageJ=\nimages=-3\nspacing=1,5\nunit=\\u00B5m\nmin=x", b"<?xml version='1.0'?><OME></OME>",
+    b"\xff\xfe\0",
 )  # fmt: skip
 
 
@@ -145,7 +164,7 @@ def _number(made: bytearray, found: Anatomy, rng: random.Random, now: int = 0) -
 
 
 def _change_value(made: bytearray, found: Anatomy, rng: random.Random) -> None:
-    """A tag has another value, where the value stands in the tag itself (or its offset, where it does not)."""
+    """A tag has another value, where the value stands in the tag (or its offset, where it does not)."""
     entry = rng.choice(found.entries)
     value = _number(made, found, rng, entry.value)
     if entry.tag == 259:
@@ -210,7 +229,7 @@ def _change_words(made: bytearray, found: Anatomy, rng: random.Random) -> None:
     digits = [place for place in range(start, end) if 48 <= made[place] <= 57]
     for _ in range(rng.randint(1, 3)):
         place = rng.choice(digits) if digits and rng.random() < 0.7 else rng.randrange(start, end)
-        made[place] = rng.choice(b"0123456789-.,eE\0xZCT\n\"<>") if rng.random() < 0.9 else rng.randrange(256)
+        made[place] = rng.choice(b'0123456789-.,eE\0xZCT\n"<>') if rng.random() < 0.9 else rng.randrange(256)
     return None
 
 

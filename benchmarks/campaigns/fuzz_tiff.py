@@ -1,10 +1,10 @@
 """Damaged TIFF files: each is read as tifffile reads it, or refused in words, in bounded time and memory.
 
 In:  --count, --minutes, --seed, --seconds, --mib. Run as: python -m benchmarks.campaigns.fuzz_tiff
-Out: a table by make of file. Lost is a file that ends in anything but a BoneError, takes longer or more memory
-than allowed, or is read as other voxels than tifffile's.
-About 15 ms a file. Voxels of which 0 is white are meant inverted, and rows that are stored from below or from the
-right are meant turned: tifffile gives them as they are stored, so that is done here.
+Out: a table by make of file. Lost is a file that ends in anything but a BoneError, takes longer or more
+memory than allowed, or is read as other voxels than tifffile's.
+About 15 ms a file. Voxels of which 0 is white are meant inverted, and rows that are stored from below or
+from the right are meant turned: tifffile gives them as they are stored, so that is done here.
 """
 
 from __future__ import annotations
