@@ -237,7 +237,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add_quick(parser)
     given = parser.parse_args(words)
     if given.quick:
-        given.slices, given.size, given.repeats = 2, 640, 1
+        given.slices, given.size, given.repeats = 2, CHUNK, 1
     if given.candidate:
         work = CANDIDATES[given.candidate][1](given.data, file_name(given.candidate))
         measure(work, watch_memory=given.watch_memory)
@@ -253,17 +253,11 @@ def main(words: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         make_data(folder, slices=given.slices, size=given.size, model=given.model, is_quick=given.quick)
-        common = ["--data", str(folder)]
-        samples = alternate(
-            "benchmarks.prediction", names, arguments=common, repeats=given.repeats, is_quick=given.quick
-        )
-        watched = alternate(
-            "benchmarks.prediction",
-            names,
-            arguments=[*common, "--watch-memory"],
-            repeats=1,
-            is_quick=given.quick,
-        )
+        common, once = ["--data", str(folder)], {"repeats": 1, "is_quick": given.quick}
+        watched = alternate("benchmarks.prediction", names, arguments=[*common, "--watch-memory"], **once)
+        samples = watched
+        if not given.quick:
+            samples = alternate("benchmarks.prediction", names, arguments=common, repeats=given.repeats)
         ours = median(sample.seconds for sample in samples[OURS]) / given.slices
         rows = [
             row_of(name, samples[name], watched[name], slices=given.slices, ours=ours, folder=folder)
