@@ -20,14 +20,15 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from . import child, damaged_tiff
 from .campaign import Campaign, parser
 
-#: orientation -> axes (y is 1, x is 2) to be flipped; 5 to 8 lie on their side, which a scan never does
-FLIPPED = {2: (2,), 3: (1, 2), 4: (1,)}
+#: orientation -> axes (y, x) to be flipped; 5 to 8 lie on their side, which a scan never does
+FLIPPED = {2: (1,), 3: (0, 1), 4: (0,)}
 
 
 def read(path: Path) -> str:
@@ -47,27 +48,48 @@ def meant(path: Path) -> list[str]:
     import tifffile
 
     if path.is_dir():
-        stack = [_first(tifffile.TiffFile(file)) for file in sorted(path.iterdir())]
+        stack = []
+        for file in sorted(path.iterdir()):
+            with tifffile.TiffFile(file) as tif:
+                stack.append(_as_meant(tif.pages[0].asarray(), tif.pages[0]))
         return [_hash(np.stack(stack))]
     with tifffile.TiffFile(path) as tif:
         arrays = [tif.series[0].asarray()]
         if len(tif.series) > 1 and all(len(one.pages) == 1 for one in tif.series):
             arrays = [np.stack([one.asarray() for one in tif.series])]
         arrays = [array.reshape(-1, *array.shape[-2:]) for array in arrays if array.ndim >= 2]
-        return [_hash(_as_meant(array, tif.pages[0])) for array in arrays]
+        pages = list(tif.pages)
+        return [
+            _hash(
+                np.stack(
+                    [
+                        _as_meant(a, pages[z] if len(pages) == len(array) else pages[0])
+                        for z, a in enumerate(array)
+                    ]
+                )
+            )
+            for array in arrays
+        ]
 
 
-def _first(tif) -> np.ndarray:
-    with tif:
-        return _as_meant(tif.pages[0].asarray()[None], tif.pages[0])[0]
+def _as_meant(plane: np.ndarray, page: Any) -> np.ndarray:
+    """A slice with black as 0, the first row above."""
+    colour, turn = page.tags.get(262), page.tags.get(274)
+    if (
+        colour is not None
+        and colour.value == 0
+        and plane.dtype.kind in "bu"
+        and not _is_as_stored(plane, page)
+    ):
+        plane = ~plane if plane.dtype.kind == "b" else np.iinfo(plane.dtype).max - plane
+    return np.flip(plane, FLIPPED.get(turn.value if turn else 1, ()))
 
 
-def _as_meant(array: np.ndarray, page) -> np.ndarray:
-    """Black as 0, the first row above."""
-    if page.keyframe.photometric == 0 and array.dtype.kind in "bu":
-        array = ~array if array.dtype.kind == "b" else np.iinfo(array.dtype).max - array
-    tag = page.tags.get(274)
-    return np.flip(array, FLIPPED.get(tag.value if tag else 1, ()))
+def _is_as_stored(plane: np.ndarray, page: Any) -> bool:
+    """tifffile writes bool arrays, and ImageJ 8-bit images shown inverted, so that 0 is still the value 0."""
+    if plane.dtype.kind == "b":
+        return str(page.software).startswith("tifffile")
+    return plane.dtype.itemsize == 1 and page.parent.pages[0].description.startswith("ImageJ=")
 
 
 def _digest(shape: Sequence[int], dtype: np.dtype):
