@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.sidebyside import add_quick
+
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 2**20
 CANDIDATES = ("files", "module, view", "module, copy")
@@ -85,9 +87,13 @@ def measure(candidate: str, pairs: int, shape: tuple[int, int, int], folder: Pat
     return {"before": began / MIB, "held": (held - began) / MIB, "peak": peak / MIB}
 
 
-def run_apart(candidate: str, pairs: int, shape: tuple[int, int, int]) -> dict[str, float]:
+def run_apart(
+    candidate: str, pairs: int, shape: tuple[int, int, int], *, is_quick: bool = False
+) -> dict[str, float]:
     """The same in a process of its own, which begins with clean memory."""
     with tempfile.TemporaryDirectory() as folder:
+        if is_quick:
+            return measure(candidate, pairs, shape, Path(folder))
         (Path(folder) / "tmp").mkdir()
         environment = {
             **os.environ,
@@ -123,7 +129,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shape", type=int, nargs=3, default=[8, 1024, 1024], metavar=("Z", "Y", "X"))
     parser.add_argument("--candidate", choices=CANDIDATES, help="measure one, in this process")
     parser.add_argument("--folder", type=Path)
+    add_quick(parser)
     chosen = parser.parse_args(arguments)
+    if chosen.quick:
+        chosen.pairs, chosen.shape = [2], [8, 96, 96]
     shape = (chosen.shape[0], chosen.shape[1], chosen.shape[2])
     if chosen.candidate:
         print(json.dumps(measure(chosen.candidate, chosen.pairs[0], shape, chosen.folder)))
@@ -137,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     print("|---:|---:|---|---:|---:|---:|")
     for pairs in chosen.pairs:
         for candidate in CANDIDATES:
-            found = run_apart(candidate, pairs, shape)
+            found = run_apart(candidate, pairs, shape, is_quick=chosen.quick)
             fields = 0.0 if candidate == "files" else pairs * one
             rest = found["peak"] - fields
             print(

@@ -9,11 +9,12 @@ Wrong ones are made of memory that nobody wrote, so they differ from run to run,
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from benchmarks.sidebyside import machine, markdown_table
+from benchmarks.sidebyside import add_quick, machine, markdown_table
 from bone_backend.networks.inflation import Conv3d
 
 KERNELS = ((1, 1), (1, 2), (3, 1), (3, 2), (5, 1), (7, 2))  # and strides
@@ -44,15 +45,20 @@ def error(kind: type[nn.Conv3d], channels: tuple[int, int], kernel: int, stride:
     return worst
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+    add_quick(parser)
+    asked = parser.parse_args(words)
+    # quick: where torch computes rightly, since elsewhere it may crash
+    kernels, sizes, repeats = (
+        ((KERNELS[0],), SIZES[-1:], 1) if asked.quick else (KERNELS, SIZES, asked.repeats)
+    )
     rows = []
-    for kernel, stride in KERNELS:
-        for size in SIZES:
+    for kernel, stride in kernels:
+        for size in sizes:
             wrong = [
                 sum(
                     max(error(kind, pair, kernel, stride, size) for _ in range(repeats)) > 0.1

@@ -10,9 +10,10 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.sidebyside import machine, markdown_table
+from benchmarks.sidebyside import add_quick, machine, markdown_table
 from bone_backend import catalogue
 from bone_backend.fitting import fit, rescore
 from bone_backend.options import FitOptions, PredictOptions
@@ -98,13 +99,16 @@ def run_all(folder: Path, modes: tuple[str, ...], only: str | None = None) -> tu
     return rows, agree
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--mode", choices=catalogue.MODES)
     parser.add_argument("--architecture")
-    asked = parser.parse_args()
+    add_quick(parser)
+    asked = parser.parse_args(words)
+    if asked.quick:
+        asked.mode, asked.architecture = "2D", "Linknet"
     with tempfile.TemporaryDirectory() as folder:
         rows, agree = run_all(
             Path(folder), (asked.mode,) if asked.mode else catalogue.MODES, asked.architecture

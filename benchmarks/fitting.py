@@ -4,27 +4,33 @@ In:  --row loader | memory | step | gpu (default: all that this machine can run)
 benchmarks.fitting
 Out: tables. Peers (benchmarks/requirements.txt) are measured in the same run where they are installed.
 The data are made: slices of 1152 x 1152 px, 16-bit scans and 8-bit masks, as uncompressed TIFF folders in the
-page cache.
+page cache. Peers that are not installed have a row that says so.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from benchmarks.sidebyside import ROOT, alternate, machine, markdown_table, measure, median_and_range
+from benchmarks.sidebyside import (
+    add_quick,
+    alternate,
+    bone,
+    installed,
+    machine,
+    markdown_table,
+    measure,
+    median_and_range,
+    missing_rows,
+)
 
 SIDE, SLICES, PATCH = 1152, 32, 256
 SEED = 7
@@ -103,7 +109,7 @@ def bone_loader(folder: Path, *, finished: bool, patches: int = 2048, batch: int
     return run()
 
 
-def monai_loader(folder: Path, *, cached: bool) -> float:
+def monai_loader(folder: Path, *, cached: bool, seconds: float = 4) -> float:
     """MONAI's usual chain on slices: load, crop four patches, flip, turn, shift, scale; one thread."""
     from monai.data import CacheDataset, Dataset
     from monai.transforms import (
@@ -145,19 +151,19 @@ def monai_loader(folder: Path, *, cached: bool) -> float:
     for index in range(4):
         data[index]
     began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < 4:
+    while time.perf_counter() - began < seconds:
         count += len(data[count // 4 % len(files)])
     return count / (time.perf_counter() - began)
 
 
-def tifffile_loader(folder: Path) -> float:
+def tifffile_loader(folder: Path, *, seconds: float = 4) -> float:
     """Slices decoded by tifffile, four crops of each, no changes; one thread."""
     import tifffile
 
     scans, masks = sorted((folder / "scan").iterdir()), sorted((folder / "mask").iterdir())
     rng = np.random.default_rng(SEED)
     began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < 4:
+    while time.perf_counter() - began < seconds:
         index = count // 4 % len(scans)
         images = [tifffile.imread(scans[index]), tifffile.imread(masks[index])]
         for _ in range(4):
@@ -217,32 +223,57 @@ def training_step(*, as_bone: bool, device: str = "cpu", batch: int = 8, steps: 
     return batch * steps / (time.perf_counter() - began)
 
 
-CANDIDATES: dict[str, Callable[[Path], Any]] = {
-    "BONe, raw batches": lambda folder: bone_loader(folder, finished=False),
-    "BONe, finished on the CPU": lambda folder: bone_loader(folder, finished=True),
-    "MONAI Dataset": lambda folder: monai_loader(folder, cached=False),
-    "MONAI CacheDataset": lambda folder: monai_loader(folder, cached=True),
-    "tifffile, slice by slice": tifffile_loader,
-    "BONe step": lambda _folder: training_step(as_bone=True),
-    "plain fp32 loop": lambda _folder: training_step(as_bone=False),
+#: name -> what is measured in a folder, less of it where it is to be quick
+CANDIDATES: dict[str, Callable[[Path, bool], Any]] = {
+    "BONe, raw batches": lambda folder, is_quick: bone_loader(
+        folder, finished=False, patches=64 if is_quick else 2048
+    ),
+    "BONe, finished on the CPU": lambda folder, is_quick: bone_loader(
+        folder, finished=True, patches=64 if is_quick else 2048
+    ),
+    "MONAI Dataset": lambda folder, is_quick: monai_loader(
+        folder, cached=False, seconds=0.1 if is_quick else 4
+    ),
+    "MONAI CacheDataset": lambda folder, is_quick: monai_loader(
+        folder, cached=True, seconds=0.1 if is_quick else 4
+    ),
+    "tifffile, slice by slice": lambda folder, is_quick: tifffile_loader(
+        folder, seconds=0.1 if is_quick else 4
+    ),
+    "BONe step": lambda _folder, is_quick: training_step(as_bone=True, **(SMALL if is_quick else {})),
+    "plain fp32 loop": lambda _folder, is_quick: training_step(as_bone=False, **(SMALL if is_quick else {})),
+}
+SMALL = {"batch": 2, "steps": 1}
+
+
+LOADERS = {
+    "BONe, raw batches": "torch",
+    "BONe, finished on the CPU": "torch",
+    "tifffile, slice by slice": "tifffile",
+    "MONAI Dataset": "monai",
+    "MONAI CacheDataset": "monai",
 }
 
 
-def loader_row(repeats: int) -> None:
-    names = ["BONe, raw batches", "BONe, finished on the CPU", "tifffile, slice by slice"]
-    if importlib.util.find_spec("monai"):
-        names += ["MONAI Dataset", "MONAI CacheDataset"]
+def loader_row(repeats: int, *, is_quick: bool = False) -> None:
+    names = installed(LOADERS)
     with tempfile.TemporaryDirectory() as folder:
         write_slices(Path(folder))
         gate_loader(Path(folder))
         samples = alternate(
-            "benchmarks.fitting", names, arguments=["--data", folder], repeats=repeats, threads=1
+            "benchmarks.fitting",
+            names,
+            arguments=["--data", folder],
+            repeats=repeats,
+            threads=1,
+            is_quick=is_quick,
         )
     rates = {name: [sample.result for sample in found] for name, found in samples.items()}
     base = median(rates.get("MONAI Dataset") or rates["tifffile, slice by slice"])
     rows = [[n, median_and_range(r), f"{median(r) / base:.1f}"] for n, r in rates.items()]
     against = "MONAI Dataset" if "MONAI Dataset" in rates else "tifffile"
     print("\n**F1: training patches per second, one thread (256 px, scan and mask)**\n")
+    rows += missing_rows(LOADERS, 2)
     print(markdown_table(["loader", "patches/s", f"x {against}"], rows))
 
 
@@ -262,21 +293,24 @@ def gate_loader(folder: Path) -> None:
             assert np.array_equal(labels[i], mask.read(int(z), int(z) + 1)[0][box])
 
 
-def step_row(repeats: int) -> None:
+def step_row(repeats: int, *, is_quick: bool = False) -> None:
     names = ["plain fp32 loop", "BONe step"]
-    samples = alternate("benchmarks.fitting", names, repeats=repeats)
+    samples = alternate("benchmarks.fitting", names, repeats=repeats, is_quick=is_quick)
     rates = {name: [sample.result for sample in found] for name, found in samples.items()}
     base = median(rates[names[0]])
     rows = [[name, median_and_range(rates[name]), f"{median(rates[name]) / base:.2f}"] for name in names]
     print("\n**F3: training on this CPU (U-Net, resnet18, 256 px, batches of 8)**\n")
     print(markdown_table(["step", "patches/s", "x plain"], rows))
     with tempfile.TemporaryDirectory() as folder:
-        scores = {precision: phantom_fit(Path(folder), precision) for precision in ("fp32", "auto")}
+        scores = {
+            precision: phantom_fit(Path(folder), precision, epochs=1 if is_quick else 6)
+            for precision in ("fp32", "auto")
+        }
     print("\nQuality gate, validation mIoU on phantoms with one seed: ", end="")
     print(f"fp32 {scores['fp32']:.4f}, as BONe chooses {scores['auto']:.4f}.")
 
 
-def phantom_fit(folder: Path, precision: str) -> float:
+def phantom_fit(folder: Path, precision: str, *, epochs: int = 6) -> float:
     from bone_backend.fitting import fit
     from bone_backend.options import FitOptions
     from mocks.scans import Phantom, write
@@ -292,7 +326,7 @@ def phantom_fit(folder: Path, precision: str) -> float:
         "output": folder / precision,
         "patch_size": 64,
         "batch_size": 16,
-        "epochs": 6,
+        "epochs": epochs,
         "precision": precision,
     }
     found = fit(FitOptions.parse(chosen))
@@ -303,7 +337,7 @@ def phantom_fit(folder: Path, precision: str) -> float:
 # --- F2: memory of a fit
 
 
-def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
+def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40), *, is_quick: bool = False) -> None:
     """Private peak of `bone fit` with more and more scans of 24 x 512 x 512 (16 bit) and their masks.
 
     Two scans are the fewest that a fit takes. Fits of few scans take more epochs, since the first steps of
@@ -318,7 +352,12 @@ def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40)) -> None:
         for _ in range(repeats):
             for count in scans:
                 peaks.setdefault(count, []).append(
-                    fit_peak(Path(folder), pairs[:count], epochs=max(1, 16 // count))
+                    fit_peak(
+                        Path(folder),
+                        pairs[:count],
+                        epochs=1 if is_quick else max(1, 16 // count),
+                        is_quick=is_quick,
+                    )
                 )
         for count in scans:
             stored = count * 24 * 512 * 512 * 3 / 2**20
@@ -340,24 +379,17 @@ def write_pair(folder: Path, number: int) -> tuple[Path, Path]:
     return paths
 
 
-def fit_peak(folder: Path, pairs: list[tuple[Path, Path]], epochs: int) -> float:
+def fit_peak(folder: Path, pairs: list[tuple[Path, Path]], *, epochs: int, is_quick: bool) -> float:
     words = [str(word) for pair in pairs for word in ("--pair", *pair)]
-    run = folder / "run"
-    command = [sys.executable, "-m", "standalone.command", "fit", *words, "--output", str(run), "--json"]
-    command += ["--overwrite"]
-    command += ["--patch-size", "64", "--batch-size", "16", "--patches-per-tile", "2"]
-    command += ["--epochs", str(epochs)]
-    environment = os.environ | {"BONE_CACHE": str(folder / "cache")}
-    answer = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
+    settings = ["--patch-size", 64, "--batch-size", 16, "--patches-per-tile", 2, "--epochs", epochs]
+    found = bone(
+        "fit",
+        *words,
+        *("--output", folder / "run", "--overwrite", *settings),
+        environment={"BONE_CACHE": str(folder / "cache")},
+        is_quick=is_quick,
     )
-    return json.loads(answer.stdout)["peak_ram_gib"] * 1024
+    return found["peak_ram_gib"] * 1024
 
 
 # --- F4: one GPU
@@ -402,7 +434,7 @@ def gpu_fit(folder: Path) -> dict[str, Any]:
     return {name: float(last[name]) for name in ("patches_per_s", "waiting_share")}
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     import torch
 
     parser = argparse.ArgumentParser(
@@ -412,22 +444,26 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--candidate", choices=list(CANDIDATES), help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, default=Path(), help=argparse.SUPPRESS)
-    asked = parser.parse_args()
+    add_quick(parser)
+    asked = parser.parse_args(words)
     if asked.candidate:
-        measure(lambda: CANDIDATES[asked.candidate](asked.data))
+        measure(lambda: CANDIDATES[asked.candidate](asked.data, asked.quick))
         return
-    packages = ["torch", "numpy", "segmentation_models_pytorch"] + (
-        ["monai"] if importlib.util.find_spec("monai") else []
+    repeats, scans = asked.repeats, (2, 4, 16, 40)
+    if asked.quick:
+        repeats, scans = 1, (2, 3)
+    packages = installed(
+        {"torch": "torch", "segmentation_models_pytorch": "segmentation_models_pytorch", "monai": "monai"}
     )
-    print(machine(*packages))
+    print(machine("numpy", *packages))
     if asked.row in (None, "loader"):
-        loader_row(asked.repeats)
+        loader_row(repeats, is_quick=asked.quick)
     if asked.row in (None, "step"):
-        step_row(asked.repeats)
+        step_row(repeats, is_quick=asked.quick)
     if asked.row in (None, "memory"):
-        memory_row(min(asked.repeats, 3))
-    if asked.row == "gpu" or (asked.row is None and torch.cuda.is_available()):
-        gpu_row(asked.repeats)
+        memory_row(min(repeats, 3), scans, is_quick=asked.quick)
+    if asked.row == "gpu" or (asked.row is None and torch.cuda.is_available() and not asked.quick):
+        gpu_row(repeats)
 
 
 if __name__ == "__main__":

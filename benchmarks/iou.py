@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,7 +20,16 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from benchmarks.sidebyside import alternate, machine, markdown_table, measure, median_and_range
+from benchmarks.sidebyside import (
+    add_quick,
+    alternate,
+    installed,
+    machine,
+    markdown_table,
+    measure,
+    median_and_range,
+    missing_rows,
+)
 
 SIZE, CLASSES = 1152, 3
 REFERENCE, PREDICTION = "reference", "prediction"
@@ -28,7 +37,7 @@ Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 Answer = list[list[int]]  # intersections, unions
 
 
-def write_data(folder: Path, slices: int) -> None:
+def write_data(folder: Path, slices: int, size: int) -> None:
     """A phantom mask, and the same with a one-voxel shift in 40 % of its blocks, as TIFF folders and .npy.
 
     Two slices of each are in a folder of their own.
@@ -36,9 +45,9 @@ def write_data(folder: Path, slices: int) -> None:
     from bone_backend.volumes.volume import save
     from mocks.scans import Phantom
 
-    phantom = Phantom(shape=(slices, SIZE, SIZE), seed=1)
+    phantom = Phantom(shape=(slices, size, size), seed=1)
     reference = np.concatenate([labels for _, labels in phantom.slabs()])
-    blocks = np.random.default_rng(0).random((slices, SIZE // 32, SIZE // 32)) < 0.4
+    blocks = np.random.default_rng(0).random((slices, size // 32, size // 32)) < 0.4
     moved = np.repeat(np.repeat(blocks, 32, axis=1), 32, axis=2)[:, 1:]
     prediction = reference.copy()
     prediction[:, 1:][moved] = reference[:, :-1][moved]
@@ -108,6 +117,13 @@ def bone_iou(reference: Any, prediction: Any) -> Answer:
     return from_table(compare(reference, prediction).confusion)
 
 
+PACKAGES = {
+    "torchmetrics": "torchmetrics",
+    "torchmetrics, slice by slice": "torchmetrics",
+    "torchmetrics, slice by slice, unvalidated": "torchmetrics",
+    "scikit-learn": "sklearn",
+    "numpy": "numpy",
+}
 # name -> (function, whether it gets the volumes slice by slice)
 PEERS: dict[str, tuple[Callable[[Pairs], Answer], bool]] = {
     "torchmetrics": (torchmetrics_iou, False),
@@ -147,12 +163,20 @@ def measure_candidate(candidate: str, source: str, folder: Path, *, watch_memory
     measure(work_of(candidate, source, folder / "data"), watch_memory=watch_memory)
 
 
-def rows_of(source: str, folder: Path, *, voxels: int, repeats: int, clock: str) -> list[list[str]]:
-    names = [*PEERS, OURS]
+def rows_of(
+    source: str, folder: Path, *, voxels: int, repeats: int, clock: str, is_quick: bool
+) -> list[list[str]]:
+    names = [*installed(PACKAGES), OURS]
     common = ["--source", source, "--data", str(folder)]
     threads = 1 if clock == "cpu" else None
     samples = alternate(
-        "benchmarks.iou", names, arguments=common, first=["--watch-memory"], repeats=repeats, threads=threads
+        "benchmarks.iou",
+        names,
+        arguments=common,
+        first=["--watch-memory"],
+        repeats=repeats,
+        threads=threads,
+        is_quick=is_quick,
     )
     expected = samples[OURS][0].result
     times = {}
@@ -169,10 +193,10 @@ def rows_of(source: str, folder: Path, *, voxels: int, repeats: int, clock: str)
             f"{median(times[name]) / median(times[OURS]):.1f}",
         ]
         for name in names
-    ]
+    ] + [[source, *row] for row in missing_rows(PACKAGES, 3)]
 
 
-def growth_rows(folder: Path, slices: int) -> list[list[str]]:
+def growth_rows(folder: Path, slices: int, *, is_quick: bool) -> list[list[str]]:
     """Memory and time of BONe on the same slices once and several times."""
     rows = []
     for times in (1, 4, 16):
@@ -181,13 +205,13 @@ def growth_rows(folder: Path, slices: int) -> list[list[str]]:
         (longer.parent / "small").symlink_to(folder / "small", target_is_directory=True)
         common = ["--source", "TIFF", "--data", str(longer.parent)]
         (sample,) = alternate(
-            "benchmarks.iou", [OURS], arguments=common, first=["--watch-memory"], repeats=1
+            "benchmarks.iou", [OURS], arguments=common, first=["--watch-memory"], repeats=1, is_quick=is_quick
         )[OURS]
         rows.append([str(times * slices), f"{sample.peak_mib:.1f}", f"{sample.seconds:.3f}"])
     return rows
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slices", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=5)
@@ -196,23 +220,35 @@ def main() -> None:
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--watch-memory", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    add_quick(parser)
+    given = parser.parse_args(words)
     if given.candidate:
         measure_candidate(given.candidate, given.source, given.data, watch_memory=given.watch_memory)
         return
-    print(machine("numpy", "torch", "torchmetrics", "scikit-learn", "tifffile"))
+    size = SIZE
+    if given.quick:
+        given.slices, given.repeats, size = 8, 1, 96
+    names = {"torchmetrics": "torchmetrics", "scikit-learn": "sklearn"}
+    print(machine("numpy", "torch", *installed(names), "tifffile"))
     clock = "seconds" if given.clock == "wall" else "processor seconds of one thread"
     print(
-        f"{given.slices} slices of {SIZE} x {SIZE} uint8, {CLASSES} classes, {given.repeats} repeats; "
+        f"{given.slices} slices of {size} x {size} uint8, {CLASSES} classes, {given.repeats} repeats; "
         f"{clock}\n"
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_data(folder, given.slices)
-        voxels = given.slices * SIZE**2
+        write_data(folder, given.slices, size)
+        voxels = given.slices * size**2
         rows = []
         for source in ("RAM", "TIFF"):
-            rows += rows_of(source, folder, voxels=voxels, repeats=given.repeats, clock=given.clock)
+            rows += rows_of(
+                source,
+                folder,
+                voxels=voxels,
+                repeats=given.repeats,
+                clock=given.clock,
+                is_quick=given.quick,
+            )
         header = [
             "from",
             "by",
@@ -223,7 +259,8 @@ def main() -> None:
         print(markdown_table(header, rows), end="\n\n")
         print(
             markdown_table(
-                ["slices (TIFF)", "peak MiB of BONe", "seconds"], growth_rows(folder, given.slices)
+                ["slices (TIFF)", "peak MiB of BONe", "seconds"],
+                growth_rows(folder, given.slices, is_quick=given.quick),
             )
         )
 

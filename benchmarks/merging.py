@@ -3,20 +3,28 @@
 In:  nothing, or --slices and --repeats. Run as: python -m benchmarks.merging
 Out: a table: milliseconds per slice (median of the repeats, range), ratio, CPU time, agreement.
 Chunks are cut from one known probability field by each candidate's own layout, so merging must give back the
-labels of that field. Peers that are not installed are left out (benchmarks/requirements.txt).
+labels of that field. Peers: benchmarks/requirements.txt.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import numpy as np
 import torch
 
-from benchmarks.sidebyside import alternate, machine, markdown_table, measure, median_and_range
+from benchmarks.sidebyside import (
+    add_quick,
+    alternate,
+    installed,
+    machine,
+    markdown_table,
+    measure,
+    median_and_range,
+    missing_rows,
+)
 
 SIZE, CHUNK, OVERLAP, CLASSES, THRESHOLD = 1152, 512, 0.25, 3, 0.5
 Work = Callable[[], np.ndarray]  # labels (y, x) of one slice
@@ -131,21 +139,28 @@ def merge_slices(candidate: str, slices: int) -> None:
     measure(all_slices)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slices", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--candidate", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    add_quick(parser)
+    given = parser.parse_args(words)
+    if given.quick:
+        given.slices = given.repeats = 1
     if given.candidate:
         merge_slices(given.candidate, given.slices)
         return
-    names = [name for name in CANDIDATES if importlib.util.find_spec(PACKAGES[name])]
+    names = installed(PACKAGES)
     print(machine("numpy", *(PACKAGES[name] for name in names)))
     print(f"{SIZE} x {SIZE}, {CLASSES} classes, chunks of {CHUNK}, overlap {OVERLAP:.0%}")
     print(f"{torch.get_num_threads()} threads, {given.repeats} repeats of {given.slices} slices", end="\n\n")
     samples = alternate(
-        "benchmarks.merging", names, arguments=["--slices", str(given.slices)], repeats=given.repeats
+        "benchmarks.merging",
+        names,
+        arguments=["--slices", str(given.slices)],
+        repeats=given.repeats,
+        is_quick=given.quick,
     )
     ours = median(sample.seconds for sample in samples["BONe"])
     rows = [
@@ -165,7 +180,7 @@ def main() -> None:
         "CPU ms per slice",
         "labels as in the field",
     ]
-    print(markdown_table(header, rows))
+    print(markdown_table(header, rows + missing_rows(PACKAGES, 4)))
 
 
 if __name__ == "__main__":

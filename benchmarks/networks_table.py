@@ -3,18 +3,21 @@
 In:  the catalogue and the installed segmentation_models_pytorch.
 Out: docs/networks.md: what works, what does not and why, parameters and multiply-adds.
 Run as `python -m benchmarks.networks_table` after changing the catalogue; takes some minutes.
+--quick prints the page for one backbone and writes nothing.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import segmentation_models_pytorch as library
 import timm
 import torch
 
+from benchmarks.sidebyside import add_quick
 from bone_backend import catalogue
 from bone_backend.networks.build import NetworkSpec
 from bone_backend.networks.complexity import Complexity, complexity
@@ -24,11 +27,11 @@ EDGE, DEPTH, SLICES, CLASSES = 256, 32, 3, 2
 Numbers = dict[tuple[str, str, str], Complexity | None]
 
 
-def measure() -> Numbers:
+def measure(backbones: Sequence[str]) -> Numbers:
     """Complexity of every (architecture, backbone, mode); None where the catalogue refuses it."""
     found: Numbers = {}
-    for number, backbone in enumerate(catalogue.BACKBONES, start=1):
-        print(f"{number}/{len(catalogue.BACKBONES)} {backbone}", file=sys.stderr, flush=True)
+    for number, backbone in enumerate(backbones, start=1):
+        print(f"{number}/{len(backbones)} {backbone}", file=sys.stderr, flush=True)
         for mode in catalogue.MODES:
             for title in catalogue.architecture_choices(mode):
                 found[title, backbone, mode] = _measure_one(title, backbone, mode)
@@ -127,7 +130,7 @@ def _table(numbers: Numbers, mode: str) -> str:
     cell: Callable[[Complexity | None], str] = lambda c: (  # noqa: E731
         "–" if c is None else f"{c.parameters / 1e6:.1f} / {c.multiply_adds / 1e9:.1f}"
     )
-    for backbone in catalogue.BACKBONES:
+    for backbone in dict.fromkeys(backbone for _, backbone, _ in numbers):
         cells = " | ".join(cell(numbers[title, backbone, mode]) for title in titles)
         rows.append(f"| {backbone} | {cells} |")
     return "\n".join(rows)
@@ -158,6 +161,17 @@ def _notes() -> str:
     return "\n".join(["## Notes", "", *(f"- {note}" for note in notes)])
 
 
-if __name__ == "__main__":
-    PAGE.write_text(page(measure()), encoding="utf-8")
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_quick(parser)
+    if parser.parse_args(words).quick:
+        print(page(measure(["mobilenet_v2"])))
+        return
+    PAGE.write_text(page(measure(list(catalogue.BACKBONES))), encoding="utf-8")
     print(PAGE)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,12 +18,13 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.sidebyside import ROOT, machine, markdown_table
+from benchmarks.sidebyside import ROOT, add_quick, machine, markdown_table
 from bone_backend import jobs, prediction
 from bone_backend.dataset.normalisation import Normalisation, normalisation
 from bone_backend.dataset.statistics import Statistics, measure
@@ -134,7 +135,7 @@ def measured(
     return found
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -143,7 +144,10 @@ def main() -> None:
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--patches", type=int, default=8, help="Patches per tile.")
-    asked = parser.parse_args()
+    add_quick(parser)
+    asked = parser.parse_args(words)
+    if asked.quick:
+        asked.modes, asked.epochs, asked.patches = ["ZScore"], 1, 1
     if not asked.data.is_dir():
         sys.exit(f"The real scans are not here: {asked.data}")
     logging.getLogger("bone").setLevel(logging.WARNING)

@@ -5,16 +5,15 @@ Out: a table: seconds per slice (median of the repeats, range), ratio, peak priv
 All read the same TIFF folder and write TIFF slices; loading the network and counting the statistics come
 before the clock. All cut chunks of 512 with an overlap of 25 %, but nnU-Net, which has its default of 50 %.
 Quality gate: the mean IoU against the phantom's mask must be within 0.001 of the float32 labels. Without
---model a U-Net with resnet18 is fitted on phantoms first, which takes some minutes. Peers that are not
-installed are left out (benchmarks/requirements.txt).
+--model a U-Net with resnet18 is fitted on phantoms first, which takes some minutes. Peers:
+benchmarks/requirements.txt.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -23,7 +22,16 @@ import numpy as np
 import tifffile
 import torch
 
-from benchmarks.sidebyside import alternate, machine, markdown_table, measure, median_and_range
+from benchmarks.sidebyside import (
+    add_quick,
+    alternate,
+    installed,
+    machine,
+    markdown_table,
+    measure,
+    median_and_range,
+    missing_rows,
+)
 from bone_backend.comparison import compare
 from bone_backend.networks import model_file
 from bone_backend.networks.build import build_network
@@ -38,7 +46,7 @@ SCAN, MASK, MODEL = "scan", "mask", "model.pth"
 Probabilities = Callable[[torch.Tensor], torch.Tensor]  # float32 (1, 1, y, x) -> (class, y, x)
 
 
-def make_data(folder: Path, *, slices: int, size: int, model: Path | None) -> None:
+def make_data(folder: Path, *, slices: int, size: int, model: Path | None, is_quick: bool = False) -> None:
     """A phantom scan of 16 bits with its mask, and a model that knows phantoms."""
     (folder / SCAN).parent.mkdir(parents=True, exist_ok=True)
     write_phantom(Phantom(shape=(max(slices, 8), size, size), seed=5, bits=16), folder, slices)
@@ -52,7 +60,8 @@ def make_data(folder: Path, *, slices: int, size: int, model: Path | None) -> No
         place = folder / f"phantom{seed}"
         write_phantom(Phantom(shape=(24, 192, 192), seed=seed, bits=16), place, 24)
         pairs.append((place / SCAN, place / MASK))
-    options = {"pairs": pairs, "output": folder / "run", "name": "phantom", "epochs": 8, "train_split": 0.5}
+    options = {"pairs": pairs, "output": folder / "run", "name": "phantom", "train_split": 0.5}
+    options |= {"epochs": 1, "patches_per_tile": 1} if is_quick else {"epochs": 8}
     result = fit(FitOptions.parse({**options, "patch_size": 96, "batch_size": 8}))
     if result.model is None:
         raise SystemExit("the fit gave no model")
@@ -108,7 +117,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
 def slice_by_slice(folder: Path, name: str, probabilities: Probabilities) -> Callable[[], None]:
     """What a user of another library writes around it: read, normalise, predict, take classes, write."""
     model = model_file.read_header(folder / MODEL)
-    numbers = measure_scan(folder / SCAN, model, progress=silent)
+    numbers = measure_scan(options_of(folder, name), model, progress=silent)
 
     def work() -> None:
         (folder / name).mkdir(exist_ok=True)
@@ -216,7 +225,7 @@ def file_name(candidate: str) -> str:
     return "labels " + candidate.replace(",", "")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for option, default in (("--slices", 4), ("--size", 1152), ("--repeats", 5)):
         parser.add_argument(option, type=int, default=default)
@@ -225,30 +234,35 @@ def main() -> None:
     parser.add_argument("--candidate", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--watch-memory", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    add_quick(parser)
+    given = parser.parse_args(words)
+    if given.quick:
+        given.slices, given.size, given.repeats = 2, CHUNK, 1
     if given.candidate:
         work = CANDIDATES[given.candidate][1](given.data, file_name(given.candidate))
         measure(work, watch_memory=given.watch_memory)
         return
     wanted = [n for n in CANDIDATES if given.only is None or n in (*given.only, REFERENCE, OURS)]
-    names = [name for name in wanted if importlib.util.find_spec(CANDIDATES[name][0])]
-    packages = dict.fromkeys(CANDIDATES[name][0] for name in names)
-    print(machine("numpy", *packages))
+    packages = {name: CANDIDATES[name][0] for name in wanted}
+    names = installed(packages)
+    print(machine("numpy", *dict.fromkeys(packages[name] for name in names)))
     print(
         f"{given.slices} slices of {given.size} x {given.size} uint16, {torch.get_num_threads()} threads",
         end="\n\n",
     )
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        make_data(folder, slices=given.slices, size=given.size, model=given.model)
-        common = ["--data", str(folder)]
-        samples = alternate("benchmarks.prediction", names, arguments=common, repeats=given.repeats)
-        watched = alternate("benchmarks.prediction", names, arguments=[*common, "--watch-memory"], repeats=1)
+        make_data(folder, slices=given.slices, size=given.size, model=given.model, is_quick=given.quick)
+        common, once = ["--data", str(folder)], {"repeats": 1, "is_quick": given.quick}
+        watched = alternate("benchmarks.prediction", names, arguments=[*common, "--watch-memory"], **once)
+        samples = watched
+        if not given.quick:
+            samples = alternate("benchmarks.prediction", names, arguments=common, repeats=given.repeats)
         ours = median(sample.seconds for sample in samples[OURS]) / given.slices
         rows = [
             row_of(name, samples[name], watched[name], slices=given.slices, ours=ours, folder=folder)
             for name in names
-        ]
+        ] + missing_rows(packages, 6)
     header = ["by", "seconds per slice (range)", "times BONe's", "CPU seconds", "peak MiB above network"]
     print(markdown_table([*header, "mean IoU (against float32)", "voxels unlike float32"], rows))
 

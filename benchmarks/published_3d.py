@@ -5,17 +5,21 @@ In:  segmentation_models_pytorch_3d in a folder of its own, since it asks for an
          pretrainedmodels munch six
 Out: for each network the largest difference of logits over the largest logit, and the share of equal labels.
 Run as `python -m benchmarks.published_3d FOLDER`. Networks are made and computed there by a second Python.
+--quick compares one network.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks.sidebyside import add_quick
 from bone_backend.networks.build import NetworkSpec, build_network
 from bone_backend.networks.inflation import from_hwd
 
@@ -86,14 +90,26 @@ def compare(title: str, backbone: str, stride: tuple[tuple[int, ...], ...] | Non
     return f"| {title} | {backbone} | {'flat' if stride else '2'} | {difference:.1e} | {equal:.6f} |"
 
 
-def main(folder: str) -> None:
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="Where segmentation_models_pytorch_3d is installed.")
+    add_quick(parser)
+    asked = parser.parse_args(words)
+    folder = str(asked.folder.absolute())
     print("| architecture | backbone | stride | difference | equal labels |\n|---|---|---|---|---|")
-    for title in CLASSES:
+    if not (asked.folder / "segmentation_models_pytorch_3d").is_dir():
+        print("| segmentation_models_pytorch_3d | not installed | | | |")
+        return
+    for title in ["Linknet"] if asked.quick else CLASSES:
         print(compare(title, "resnet18", None, folder), flush=True)
+    if asked.quick:
+        return
     for backbone in BACKBONES:
         print(compare("U-Net", backbone, None, folder), flush=True)
     print(compare("U-Net", "resnet18", FLAT, folder), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -11,15 +11,13 @@ the other.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks.sidebyside import ROOT, machine, markdown_table
+from benchmarks.sidebyside import ROOT, add_quick, bone, machine, markdown_table
 from bone_backend.dataset.statistics import measure
 from bone_backend.volumes.volume import open_volume, save
 
@@ -42,12 +40,6 @@ FIT_TRABECULAR = [
 ]
 
 
-def bone(*words: Any) -> dict[str, Any]:
-    """The command, in a process of its own; its JSON."""
-    command = [sys.executable, "-m", "standalone.command", *map(str, words), "--json"]
-    return json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout)
-
-
 def otsu_iou(scan: Path, mask: Path) -> float:
     """IoU of bone (label 1) and the threshold of Otsu's method over all voxels."""
     with open_volume(scan) as grey, open_volume(mask) as labels:
@@ -66,29 +58,35 @@ def trial(
     test: tuple[Path, Path],
     fitting: list[str],
     predicting: list[str],
+    is_quick: bool = False,
 ) -> list[str]:
     run, labels = folder / f"run_{name}", folder / f"labels_{name}"
     words = [word for pair in pairs for word in ("--pair", *pair)]
-    fitted = bone("fit", *words, "--output", run, "--name", "real", *fitting)
-    predicted = bone("predict", test[0], "--model", fitted["model"], "--output", labels, *predicting)
-    scores = bone("iou", test[1], labels)
+    less = ["--epochs", "1", "--patches-per-tile", "1"] if is_quick else []
+    fitted = bone("fit", *words, "--output", run, "--name", "real", *fitting, *less, is_quick=is_quick)
+    words = [test[0], "--model", fitted["model"], "--output", labels, *predicting]
+    predicted = bone("predict", *words, is_quick=is_quick)
+    scores = bone("iou", test[1], labels, is_quick=is_quick)
     seconds = fitted["seconds"] + predicted["seconds"]
     peak = max(fitted["peak_ram_gib"], predicted["peak_ram_gib"])
-    bone_iou = scores["classes"]["1"]["iou"]
+    bone_iou = scores["classes"]["1"]["iou"] or 0.0
     return [name, f"{otsu_iou(*test):.3f}", f"{bone_iou:.3f}", f"{seconds:.0f}", f"{peak:.2f}"]
 
 
-def skulls(folder: Path, data: Path) -> list[list[str]]:
+def skulls(folder: Path, data: Path, *, is_quick: bool = False) -> list[list[str]]:
     def pair(name: str) -> tuple[Path, Path]:
         return data / name / f"{name}_image.tif", data / name / f"{name}_mask.tif"
 
     names = [f"mouse_skull_{strain}" for strain in SKULLS]
     pairs = [*map(pair, names), pair("mouse_femur")]
     test = pair("mouse_skull_cast")
-    return [trial(folder, "mouse skull", pairs=pairs, test=test, fitting=FIT, predicting=PREDICT)]
+    found = trial(
+        folder, "mouse skull", pairs=pairs, test=test, fitting=FIT, predicting=PREDICT, is_quick=is_quick
+    )
+    return [found]
 
 
-def trabecular(folder: Path, data: Path) -> list[list[str]]:
+def trabecular(folder: Path, data: Path, *, is_quick: bool = False) -> list[list[str]]:
     """Two parts of one biopsy; five slices between them are used by neither."""
     parts = {}
     for name, (z0, z1) in {"first": (0, 90), "second": (95, 140)}.items():
@@ -103,8 +101,18 @@ def trabecular(folder: Path, data: Path) -> list[list[str]]:
     for test, source in (("second", "first"), ("first", "second")):
         halves = halve(folder, source, parts[source])
         name = f"trabecular, {test} part"
-        found = trial(folder, name, pairs=halves, test=parts[test], fitting=FIT_TRABECULAR, predicting=[])
+        found = trial(
+            folder,
+            name,
+            pairs=halves,
+            test=parts[test],
+            fitting=FIT_TRABECULAR,
+            predicting=[],
+            is_quick=is_quick,
+        )
         rows.append(found)
+        if is_quick:
+            break
     return rows
 
 
@@ -124,14 +132,15 @@ def halve(folder: Path, name: str, pair: tuple[Path, Path]) -> list[tuple[Path, 
 TRIALS = {"skulls": skulls, "trabecular": trabecular}
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--trial", choices=list(TRIALS))
     parser.add_argument("--keep", type=Path, help="Keep runs and labels in this folder.")
-    asked = parser.parse_args()
+    add_quick(parser)
+    asked = parser.parse_args(words)
     if not asked.data.is_dir():
         sys.exit(f"The real scans are not here: {asked.data}")
     folder = asked.keep or Path(tempfile.mkdtemp())
@@ -139,7 +148,7 @@ def main() -> None:
         rows = [
             row
             for name in ([asked.trial] if asked.trial else TRIALS)
-            for row in TRIALS[name](folder, asked.data.resolve())
+            for row in TRIALS[name](folder, asked.data.resolve(), is_quick=asked.quick)
         ]
     finally:
         if not asked.keep:

@@ -3,11 +3,17 @@
 In:  a benchmark module that can measure one candidate, named on its command line.
 Out: samples (seconds, memory, result) of every candidate; rows of a markdown table with medians and ranges.
 A fresh process gives a clean peak of memory; alternating spreads the machine's moods over all candidates.
+--quick, which every benchmark takes, measures small sizes once and in this process: whether all of it runs.
+Its figures mean nothing. Peers that are not installed have a row that says so.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import importlib.metadata
+import importlib.util
+import io
 import json
 import os
 import platform
@@ -15,7 +21,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -36,6 +42,26 @@ class Sample:
     cpu_seconds: float
     peak_mib: float | None
     result: Any
+
+
+def add_quick(parser: argparse.ArgumentParser) -> None:
+    """The word that every benchmark takes."""
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="Small, once and in this process: does it run? The figures mean nothing.",
+    )
+
+
+def installed(packages: Mapping[str, str]) -> list[str]:
+    """Of candidates and the package that each needs, the candidates that can be measured."""
+    return [name for name, package in packages.items() if importlib.util.find_spec(package)]
+
+
+def missing_rows(packages: Mapping[str, str], columns: int) -> list[list[str]]:
+    """A row for every candidate whose package is not installed, with so many columns after the name."""
+    there = installed(packages)
+    return [[name, "not installed", *[""] * (columns - 1)] for name in packages if name not in there]
 
 
 def measure(work: Callable[[], Any], *, watch_memory: bool = False) -> Sample:
@@ -64,32 +90,63 @@ def alternate(
     first: Sequence[str] = (),
     repeats: int = 5,
     threads: int | None = None,
+    is_quick: bool = False,
 ) -> dict[str, list[Sample]]:
     """Measure every candidate `repeats` times: forwards, backwards, forwards ...
 
     Starts `python -m module --candidate NAME ARGUMENTS`; that process must call `measure` once.
     first: further arguments of every candidate's first measurement, e.g. to watch its memory.
     threads: of every candidate's numeric libraries; None: as they come.
+    is_quick: in this process, by the module's main(words).
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = os.environ | ({} if threads is None else dict.fromkeys(names, str(threads)))
     samples: dict[str, list[Sample]] = {name: [] for name in candidates}
     for repeat in range(repeats):
         for name in candidates if repeat % 2 == 0 else reversed(candidates):
-            command = [
-                sys.executable,
-                "-m",
-                module,
-                "--candidate",
-                name,
-                *arguments,
-                *(() if repeat else first),
-            ]
-            answer = subprocess.run(
-                command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
-            )
-            samples[name].append(Sample(**json.loads(answer.stdout.splitlines()[-1])))
+            words = ["--candidate", name, *arguments, *(() if repeat else first)]
+            if is_quick:
+                answer = printed(
+                    lambda words=words: importlib.import_module(module).main([*words, "--quick"])
+                )
+            else:
+                command = [sys.executable, "-m", module, *words]
+                answer = subprocess.run(
+                    command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
+                ).stdout
+            samples[name].append(Sample(**json.loads(answer.splitlines()[-1])))
     return samples
+
+
+def printed(work: Callable[[], Any]) -> str:
+    """What the work writes to standard output."""
+    with contextlib.redirect_stdout(io.StringIO()) as stream:
+        work()
+    return stream.getvalue()
+
+
+def bone(
+    *words: object, environment: Mapping[str, str] | None = None, is_quick: bool = False
+) -> dict[str, Any]:
+    """The command `bone`, in a process of its own; its JSON.
+
+    environment: beside this process's. is_quick: in this process, where the environment must hold already.
+    """
+    if is_quick:
+        from standalone.command import main
+
+        return json.loads(printed(lambda: main([*map(str, words), "--json"])))
+    command = [sys.executable, "-m", "standalone.command", *map(str, words), "--json"]
+    return json.loads(
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+    )
 
 
 def median_and_range(values: Sequence[float], digits: int = 3) -> str:

@@ -9,6 +9,7 @@ the whole job from a file, from the start of a process to the answer. Every resu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -16,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
+from benchmarks.sidebyside import add_quick
 from bone_backend.dataset.statistics import measure
 from bone_backend.jobs import run_in_worker
 from bone_backend.volumes.array import ArrayVolume
@@ -30,12 +33,12 @@ SIZE = 1152
 DTYPES = ("uint8", "uint16", "int16", "float32")
 
 
-def write_scan(path: Path, slices: int, dtype: str) -> None:
+def write_scan(path: Path, slices: int, dtype: str, size: int) -> None:
     """A round specimen with two materials and noise in a field of zeros, as masked scans are."""
     random = np.random.default_rng(0)
-    y, x = np.mgrid[:SIZE, :SIZE] / SIZE - 0.5
+    y, x = np.mgrid[:size, :size] / size - 0.5
     inside, bone = x**2 + y**2 < 0.2, x**2 + y**2 < 0.03
-    scan = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (slices, SIZE, SIZE))
+    scan = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (slices, size, size))
     for z in range(slices):
         grey = np.where(bone, 180.0, 90.0) + random.normal(0, 15, inside.shape)
         scan[z] = np.where(inside, grey.clip(1, 255) * (1 if dtype == "uint8" else 100), 0)
@@ -104,12 +107,12 @@ def in_own_process(name: str, path: Path) -> dict[str, object]:
     return json.loads(answer.stdout)
 
 
-def compare(path: Path, dtype: str, *, voxels: int, repeats: int) -> None:
+def compare(path: Path, dtype: str, *, voxels: int, repeats: int, is_quick: bool) -> None:
     runs: dict[str, list[dict]] = {name: [] for name in CANDIDATES}
     for repeat in range(repeats):
         names = list(CANDIDATES) if repeat % 2 == 0 else list(CANDIDATES)[::-1]
         for name in names:
-            runs[name].append(in_own_process(name, path))
+            runs[name].append(measure_candidate(name, path) if is_quick else in_own_process(name, path))
     expected = runs["numpy"][0]["found"]
     for name, answers in runs.items():
         if any(answer["found"] != answers[0]["found"] for answer in answers):
@@ -125,28 +128,45 @@ def compare(path: Path, dtype: str, *, voxels: int, repeats: int) -> None:
         print(f"| {dtype} | {name} | {rate} | {memory} | {base / median(seconds):.1f} |", flush=True)
 
 
-def main() -> None:
+@contextlib.contextmanager
+def own_cache(folder: Path) -> Iterator[None]:
+    """Another cache than the user's, in this process and those that it starts."""
+    before = os.environ.get("BONE_CACHE")
+    os.environ["BONE_CACHE"] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop("BONE_CACHE")
+        if before is not None:
+            os.environ["BONE_CACHE"] = before
+
+
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--slices", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--dtypes", nargs="*", default=list(DTYPES))
     parser.add_argument("--candidate", help=argparse.SUPPRESS)
     parser.add_argument("--scan", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    add_quick(parser)
+    arguments = parser.parse_args(words)
+    size = SIZE
+    if arguments.quick:
+        arguments.slices, arguments.repeats, arguments.dtypes, size = 4, 1, ["uint16"], 96
     if arguments.candidate:
         print(json.dumps(measure_candidate(arguments.candidate, arguments.scan)))
         return
     machine = f"{os.cpu_count()} cores, {platform.machine()}"
     print(f"Python {platform.python_version()}, numpy {np.__version__}, {machine}")
-    print(f"{arguments.slices} slices of {SIZE} x {SIZE}, {arguments.repeats} repeats\n")
+    print(f"{arguments.slices} slices of {size} x {size}, {arguments.repeats} repeats\n")
     print("| voxels are | by | million voxels per second (range) | MiB above the scan | times numpy |")
     print("|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["BONE_CACHE"] = str(Path(folder) / "cache")
+    with tempfile.TemporaryDirectory() as folder, own_cache(Path(folder) / "cache"):
         for dtype in arguments.dtypes:
             path = Path(folder) / f"{dtype}.npy"
-            write_scan(path, arguments.slices, dtype)
-            compare(path, dtype, voxels=arguments.slices * SIZE**2, repeats=arguments.repeats)
+            write_scan(path, arguments.slices, dtype, size)
+            voxels = arguments.slices * size**2
+            compare(path, dtype, voxels=voxels, repeats=arguments.repeats, is_quick=arguments.quick)
             path.unlink()
 
 

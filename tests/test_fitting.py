@@ -7,8 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 
@@ -27,12 +25,10 @@ from bone_backend.errors import (
 )
 from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.networks import model_file
-from bone_backend.options import FitOptions, dump
+from bone_backend.options import FitOptions
 from bone_backend.progress import Recorder
 from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def options(pairs, output, **changes):
@@ -232,53 +228,6 @@ def test_a_run_is_not_resumed_with_other_voxels(pairs, tmp_path, side):
     with pytest.raises(ScanError, match=f"the {side} of .* changed since the run in .*run began"):
         fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
     assert last_weights(run) == before
-
-
-LIVES = """
-import json, os, random, signal, sys, time
-from pathlib import Path
-from bone_backend.fitting import fit
-from bone_backend.options import FitOptions
-
-values = json.loads(sys.argv[1])
-run, rng, kills = Path(values["output"]), random.Random(1), 0
-checkpoint = run / "checkpoint.pth"
-
-def written():
-    return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-
-while True:
-    child = os.fork()
-    if child == 0:
-        fit(FitOptions.parse({"resume": str(run)} if (run / "options.json").exists() else values))
-        os._exit(0)
-    last, steps = written(), rng.randrange(3)
-    while steps and os.waitpid(child, os.WNOHANG) == (0, 0):
-        time.sleep(0.002)
-        if written() != last:
-            last, steps = written(), steps - 1
-    if kills == int(sys.argv[2]):
-        break
-    time.sleep(rng.uniform(0, 0.3) if steps == 0 else 0)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    kills += 1
-print(kills, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="forks and sends SIGKILL, which Windows has not")
-def test_a_run_that_is_killed_twenty_times_ends_with_the_same_weights(pairs, tmp_path):
-    """At random moments: before the first step, between two, while a checkpoint is written."""
-    changes = {"epochs": 3, "batch_size": 2, "checkpoint_minutes": 1e-6}
-    fit(options(pairs, tmp_path / "whole", **changes))
-    values = dump(options(pairs, tmp_path / "run", **changes))
-    words = [sys.executable, "-c", LIVES, json.dumps(values), "20"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["20", "0"], done.stderr
-    assert best_weights(tmp_path / "run") == best_weights(tmp_path / "whole")
-    assert last_weights(tmp_path / "run") == last_weights(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("accumulate", [1, 8])

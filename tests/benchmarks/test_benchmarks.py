@@ -1,0 +1,163 @@
+"""Every benchmark runs to its end in a shortened form, with the peers that are installed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import sidebyside
+from bone_backend.volumes.volume import save
+from mocks.scans import Phantom
+
+FOLDER = Path(sidebyside.__file__).parent
+NO_BENCHMARKS = ("sidebyside",)  # what the others share
+
+
+def run(name, capsys, *words):
+    """What a shortened benchmark prints."""
+    importlib.import_module(f"benchmarks.{name}").main(["--quick", *words])
+    return capsys.readouterr().out
+
+
+def rows(printed):
+    """The rows of all tables, cells without blanks."""
+    lines = [line for line in printed.splitlines() if line.startswith("|") and "---" not in line]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_benchmark_stands_here():
+    text = Path(__file__).read_text(encoding="utf-8")
+    names = {path.stem for path in FOLDER.glob("*.py")} - set(NO_BENCHMARKS)
+    assert names == {name for name in names if f'run("{name}"' in text}
+
+
+@pytest.fixture(autouse=True)
+def own_worker(monkeypatch):
+    """The worker's Python is this one, which has all that the tests need."""
+    monkeypatch.setenv("BONE_WORKER_PYTHON", sys.executable)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Phantoms under the names and in the layout of the real scans, which are not shipped."""
+    folder = tmp_path_factory.mktemp("data")
+    names = [
+        "mouse_skull_c57bl6",
+        "mouse_skull_balb",
+        "mouse_skull_dba2",
+        "mouse_skull_cast",
+        "mouse_femur",
+        "tooth",
+    ]
+    for seed, name in enumerate(names):
+        for kind, array in zip(("image", "mask"), Phantom(shape=(8, 64, 64), seed=seed).whole(), strict=True):
+            (folder / name).mkdir(exist_ok=True)
+            save(folder / name / f"{name}_{kind}.tif", array)
+    for kind, array in zip(("images", "masks"), Phantom(shape=(8, 64, 64), seed=9).whole(), strict=True):
+        save(folder / "lhdl_trab_a" / kind, np.tile(array, (18, 1, 1))[:140])
+    return folder
+
+
+def test_iou_has_a_row_for_every_peer_and_each_counts_alike(capsys):
+    found = rows(run("iou", capsys))
+    peers = [row[1] for row in found if row[0] in ("RAM", "TIFF")]
+    assert peers.count("BONe") == peers.count("numpy") == peers.count("torchmetrics") == 2
+    assert [row[0] for row in found[-3:]] == ["8", "32", "128"]  # slices, whose memory is compared
+
+
+def test_merging_gives_back_the_labels_of_the_field(capsys):
+    found = {row[0]: row[-1] for row in rows(run("merging", capsys))[1:]}
+    assert set(found) == {"empatches", "tiler", "MONAI", "BONe"}
+    assert float(found["BONe"]) == 1.0
+    assert float(found["empatches"]) > 0.999
+
+
+def test_prediction_with_empatches_finds_the_same_labels(capsys):
+    found = {
+        row[0]: row for row in rows(run("prediction", capsys, "--only", "empatches, plain loop", "MONAI"))[1:]
+    }
+    assert set(found) == {"empatches, plain loop", "MONAI", "BONe, fp32", "BONe"}
+    assert float(found["empatches, plain loop"][-1].rstrip("%")) < 1
+
+
+def test_statistics_are_those_of_numpy(capsys):
+    names = [row[1] for row in rows(run("statistics", capsys))[1:]]
+    assert names == ["numpy", "BONe, one process", "BONe, worker, from file", "BONe, worker, second time"]
+
+
+@pytest.mark.parametrize("row", ["loader", "step", "memory"])
+def test_fitting_is_measured(row, capsys):
+    found = rows(run("fitting", capsys, "--row", row))
+    wanted = {"loader": "tifffile, slice by slice", "step": "BONe step", "memory": "2"}
+    assert wanted[row] in [cells[0] for cells in found]
+
+
+def test_peers_that_are_not_there_are_told_as_such(capsys):
+    found = {row[0]: row[1] for row in rows(run("fitting", capsys, "--row", "loader"))}
+    is_there = importlib.util.find_spec("monai") is not None
+    assert (found["MONAI Dataset"] != "not installed") == is_there
+    assert sidebyside.missing_rows({"a": "numpy", "b": "no_such_package"}, 3) == [
+        ["b", "not installed", "", ""]
+    ]
+
+
+def test_one_architecture_is_fitted_and_scores_as_its_table_says(capsys):
+    (found,) = rows(run("every_network", capsys))[1:]
+    assert found[:2] == ["Linknet", "2D"]
+    assert found[3] == found[4]
+
+
+def test_memory_in_avizo_is_measured_three_ways(capsys):
+    found = rows(run("avizo_memory", capsys))[1:]
+    assert [row[2] for row in found] == ["files", "module, view", "module, copy"]
+
+
+def test_convolutions_are_right_where_torch_is(capsys):
+    assert rows(run("bf16_kernels", capsys))[1:] == [["none"] * 4]
+
+
+def test_the_page_of_networks_is_made_for_one_backbone(capsys):
+    printed = run("networks_table", capsys)
+    assert re.search(r"\| mobilenet_v2 \| 6\.6 / ", printed)
+    assert "| resnet18 |" not in printed
+
+
+def test_the_phantom_is_fitted_and_scored(capsys):
+    assert [row[0] for row in rows(run("phantom", capsys))[1:]] == [
+        "validation",
+        "test, seed 10",
+        "test, seed 11",
+    ]
+
+
+def test_real_scans_are_fitted_and_predicted(capsys, data):
+    found = [row[0] for row in rows(run("real_scans", capsys, "--data", str(data)))[1:]]
+    assert found == ["mouse skull", "trabecular, second part"]
+
+
+def test_normalisations_are_compared_on_other_scans(capsys, data):
+    found = [row[0] for row in rows(run("normalisation", capsys, "--data", str(data)))[1:]]
+    assert found == ["ZScore", "ZScore, tissue when predicting"]
+
+
+def test_published_3d_networks_are_told_as_not_installed(capsys, tmp_path):
+    assert "not installed" in run("published_3d", capsys, str(tmp_path))
+
+
+def test_a_candidate_is_measured_in_a_process_of_its_own(tmp_path):
+    from benchmarks import iou
+
+    iou.write_data(tmp_path, 8, 64)
+    words = ["--source", "RAM", "--data", str(tmp_path)]
+    (sample,) = sidebyside.alternate("benchmarks.iou", ["numpy"], arguments=words, repeats=1)["numpy"]
+    reference, prediction = (
+        np.load(tmp_path / "data" / f"{name}.npy") for name in ("reference", "prediction")
+    )
+    both = [int(((reference == value) & (prediction == value)).sum()) for value in range(3)]
+    assert sample.result[0] == both
