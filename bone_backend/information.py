@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ScanError
+from .run_files import OPTIONS, found, model_of
 from .volumes.volume import peek
 
 
@@ -19,11 +20,20 @@ def describe(path: Path) -> dict[str, Any]:
 
     Numbers that JSON does not have (nan, inf) are None.
     """
-    path = Path(path).expanduser()
+    path = _named(Path(path).expanduser())
     if not path.exists():
         raise ScanError(f"{path} does not exist.")
     facts = _model(path) if path.suffix.lower() in (".pth", ".pt") else _volume(path)
     return {key: _finite(value) for key, value in facts.items()}
+
+
+def _named(path: Path) -> Path:
+    """The file meant by a pattern or, where a folder is a run's, its best model."""
+    try:
+        is_run = (path / OPTIONS).is_file() or "_best_epoch_" in path.name
+        return model_of(path) if is_run else found(path)
+    except ValueError as error:
+        raise ScanError(f"{path}: {error}.") from error
 
 
 def _finite(value: Any) -> Any:

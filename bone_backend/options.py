@@ -13,7 +13,19 @@ from pydantic import Field
 
 from .fit_options import MAY_CHANGE, FitOptions, PreviewOptions
 from .option_fields import Options, option
-from .option_types import DEVICE, PRECISION, Device, Normalization, Pair, Precision, Share, UserPath
+from .option_types import (
+    DEVICE,
+    PRECISION,
+    Device,
+    InputPath,
+    ModelPath,
+    Normalization,
+    Pair,
+    Precision,
+    Share,
+    UserPath,
+)
+from .outputs import ending_fault
 
 __all__ = [
     "MAY_CHANGE",
@@ -37,14 +49,19 @@ class PredictOptions(Options):
 
     title: ClassVar[str] = "BONe DLPred"
 
-    scan: UserPath = option(
+    scan: InputPath = option(
         group="Data",
         label="Scan",
         kind="volume",
         positional=True,
         help="The scan to label: TIFF folder or multi-page TIFF.",
     )
-    model: UserPath = option(group="Data", label="Model file", kind="file", help="The .pth file of a fit.")
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
+    )
     output: UserPath = option(
         group="Data",
         label="Labels",
@@ -103,16 +120,25 @@ class PredictOptions(Options):
     device: Device = DEVICE
     precision: Precision = PRECISION
 
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        fault = ending_fault(
+            self.output,
+            what="labels are",
+            written=(".tif", ".tiff", ".npy"),
+            or_folder="as a folder of TIFF slices (a name without ending)",
+        )
+        return [(("output",), fault)] if fault else []
+
 
 class IoUOptions(Options):
     """BONe IoU: score predicted labels against a reference mask."""
 
     title: ClassVar[str] = "BONe IoU"
 
-    reference: UserPath = option(
+    reference: InputPath = option(
         group="Data", label="Reference", kind="volume", positional=True, help="Reference mask."
     )
-    prediction: UserPath = option(
+    prediction: InputPath = option(
         group="Data",
         label="Prediction",
         kind="volume",
@@ -122,6 +148,11 @@ class IoUOptions(Options):
     output: UserPath | None = option(
         None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."
     )
+    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing table.")
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        fault = ending_fault(self.output, what="the table is", written=(".csv",))
+        return [(("output",), fault)] if fault else []
 
 
 class StatisticsOptions(Options):
@@ -129,7 +160,7 @@ class StatisticsOptions(Options):
 
     title: ClassVar[str] = "BONe statistics"
 
-    scan: UserPath = option(
+    scan: InputPath = option(
         group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF."
     )
     voxels: Literal["nonzero", "all"] = option(
@@ -142,8 +173,12 @@ class ExportOptions(Options):
 
     title: ClassVar[str] = "BONe export"
 
-    model: UserPath = option(
-        group="Data", label="Model file", kind="file", positional=True, help="The .pth file of a fit."
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        positional=True,
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
     )
     output: UserPath = option(group="Data", label="Export", kind="save", help="The file to write.")
     format: Literal["onnx", "safetensors"] = option(
@@ -154,6 +189,11 @@ class ExportOptions(Options):
         help="onnx: network and weights, for onnxruntime and others. safetensors: weights only.",
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing file.")
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        written = (f".{self.format}",)
+        fault = ending_fault(self.output, what=f"with --to {self.format} the model is", written=written)
+        return [(("output", "format"), fault)] if fault else []
 
 
 class HostOptions(Options):
