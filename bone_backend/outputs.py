@@ -98,7 +98,8 @@ def ending_fault(
     if ending in written or (or_folder and ending not in ENDINGS):
         return ""
     told = "".join(path.suffixes[-2:]) if ending in (".gz", ".bz2", ".xz", ".zst") else path.suffix
-    ways = [f"as a file ending in {' or '.join(written)}"] if written else []
+    endings = " or ".join(", ".join(written).rsplit(", ", 1))
+    ways = [f"as a file ending in {endings}"] if written else []
     ways += [or_folder] if or_folder else []
     seen = f"not as {told}" if told else "its name has no ending"
     return f"{name} is {path}; {what} written {', or '.join(ways)}, {seen}."
