@@ -110,6 +110,7 @@ def rehearse(options: FitOptions, *, progress: Progress = silent) -> Preflight:
 
     Nothing stays but statistics and conversions of the scans in the cache, which the fit then finds.
     """
+    options.check_paths()
     with (
         tempfile.TemporaryDirectory(prefix=f"bone-dry-run-{this_process().mark}-") as folder,
         _begin(options, progress, folder=Path(folder)) as keeper,
@@ -168,17 +169,14 @@ def _claimed(
     run = RunFolder(folder or options.output, is_writer=world.is_first)
     with contextlib.ExitStack() as held:
         with world.together():
-            if world.is_first:
+            if world.is_first and folder is None:
                 options.check_paths()
-                if folder is None:
-                    is_resumed = options.resume is not None
-                    held.enter_context(
-                        run.claimed(
-                            overwrite=options.overwrite,
-                            resume=is_resumed,
-                            look=lambda: progress(0, 1, "Waiting for the folder"),
-                        )
-                    )
+                claim = run.claimed(
+                    overwrite=options.overwrite,
+                    resume=options.resume is not None,
+                    look=lambda: progress(0, 1, "Waiting for the folder"),
+                )
+                held.enter_context(claim)
         yield run
 
 

@@ -36,7 +36,9 @@ def check_output(path: Path, *, inputs: Sequence[Named] = (), overwrite: bool, n
     """
     check_apart(path, inputs, name=name)
     if os.path.lexists(path) and not overwrite:
-        raise OutputError(f"{path}: is already there. Choose another name, or allow it with --overwrite.")
+        raise OutputError(
+            f"{name} {path}: is already there. Choose another name, or allow it with --overwrite."
+        )
 
 
 def check_apart(path: Path, inputs: Sequence[Named], *, name: str = "output") -> None:
@@ -60,6 +62,9 @@ def check_apart(path: Path, inputs: Sequence[Named], *, name: str = "output") ->
             _is_same(file, real) or real in file.parents for file in _linked(place, real)
         ):
             raise OutputError(f"{name} {path}: belongs to {word}, {other}. Choose another name.")
+    inside = next((folder for folder in Path(path).parents if os.path.lexists(folder)), None)
+    if inside is not None and not os.path.isdir(inside):  # noqa: PTH112 (never raises)
+        raise OutputError(f"{name} {path}: cannot be made, since {inside} is a file. Choose another name.")
 
 
 def _is_same(one: Path, other: Path) -> bool:
