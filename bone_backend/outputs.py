@@ -9,9 +9,11 @@ Standard library only, so that a door can ask before torch is loaded.
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from . import locks
 from .errors import OutputError
 
 Named = tuple[str, Path]  # what it is, in words: ("the scan", ...)
@@ -35,10 +37,27 @@ def check_output(path: Path, *, inputs: Sequence[Named] = (), overwrite: bool, n
     and folders are the same where the system says so, whatever the case of their names.
     """
     check_apart(path, inputs, name=name)
+    if maker := locks.holder(lock_of(path)):
+        raise OutputError(in_work(path, maker.doing, str(maker)))
     if os.path.lexists(path) and not overwrite:
         raise OutputError(
             f"{name} {path}: is already there. Choose another name, or allow it with --overwrite."
         )
+
+
+def lock_of(path: Path) -> Path:
+    """The lock that is held while a file or folder is made."""
+    return path.with_name(f".{short(path.name)}.bone-lock")
+
+
+def in_work(path: Path, doing: str, who: str) -> str:
+    """What is told where somebody else makes it."""
+    return f"{path}: {doing} is writing this just now ({who}). Wait for its end, or choose another name."
+
+
+def short(name: str) -> str:
+    """A name that leaves room for more; file systems mostly end at 255 bytes."""
+    return name if len(os.fsencode(name)) <= 190 else f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
 
 
 def check_apart(path: Path, inputs: Sequence[Named], *, name: str = "output") -> None:

@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -22,6 +21,7 @@ from typing import IO
 from .. import locks
 from ..errors import OutputError
 from ..makers import MARK, Maker, this_process
+from ..outputs import in_work, lock_of, short
 
 GIB = 2**30
 PATIENCE_S = 5.0
@@ -46,12 +46,7 @@ def output_fault(path: Path, fault: OSError) -> OutputError:
 
 def temporary_path(path: Path, *, ending: str = "part") -> Path:
     """A hidden name of its own in the folder of `path`, which says who made it."""
-    return path.with_name(f".{_short(path.name)}.{this_process().mark}-{secrets.token_hex(2)}.{ending}")
-
-
-def _short(name: str) -> str:
-    """A name that leaves room for more; file systems mostly end at 255 bytes."""
-    return name if len(os.fsencode(name)) <= 190 else f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
+    return path.with_name(f".{short(path.name)}.{this_process().mark}-{secrets.token_hex(2)}.{ending}")
 
 
 @contextlib.contextmanager
@@ -80,15 +75,14 @@ def claim(path: Path, *, doing: str, look: Callable[[], None] = lambda: None) ->
     doing: "a prediction" ... Raises OutputError while somebody else makes it. A folder that was made and
     stays empty is removed again.
     """
-    lock = path.with_name(f".{_short(path.name)}.bone-lock")
 
     def refusal(other: str, who: str) -> str:
-        return f"{path}: {other} is writing this just now ({who}). Wait for its end, or choose another name."
+        return in_work(path, other, who)
 
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(made_folder(path.parent))
-            stack.enter_context(locks.held(lock, doing=doing, refusal=refusal, look=look))
+            stack.enter_context(locks.held(lock_of(path), doing=doing, refusal=refusal, look=look))
         except OSError as fault:
             raise output_fault(path, fault) from fault
         remove_left_over(path.parent, name=path.name)
@@ -114,7 +108,7 @@ def remove_left_over(folder: Path, *, name: str | None = None, older_than_s: flo
     name: of the result, None for all. Of other machines nothing is known but the age. A result that was moved
     away in the moment of the kill is put back.
     """
-    begin = r"\.(?P<name>.+)" if name is None else rf"\.(?P<name>{re.escape(_short(name))})"
+    begin = r"\.(?P<name>.+)" if name is None else rf"\.(?P<name>{re.escape(short(name))})"
     ours = re.compile(rf"{begin}\.{MARK}-[0-9a-f]{{4}}\.(?P<ending>part|old)")
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

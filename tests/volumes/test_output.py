@@ -15,6 +15,7 @@ import pytest
 
 from bone_backend.errors import OutputError
 from bone_backend.makers import Maker, this_process
+from bone_backend.outputs import check_output
 from bone_backend.run_folder import write_text
 from bone_backend.volumes.amira_mesh import write_labels
 from bone_backend.volumes.array import ArrayVolume
@@ -58,6 +59,8 @@ def test_what_a_killed_prediction_left_is_removed_by_the_next(tmp_path, name):
     told = rf"a prediction is writing this just now \(process {process.pid} on"
     with pytest.raises(OutputError, match=told), claim(path, doing="a prediction"):
         pass
+    with pytest.raises(OutputError, match=told):
+        check_output(path, overwrite=True)
     remove_left_over(path.parent)  # while it lives, nothing is touched
     assert len([found for found in contents(path.parent) if found.endswith(".part")]) == 1
     process.kill()
