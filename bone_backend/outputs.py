@@ -121,6 +121,8 @@ def ending_fault(
     ending = path.suffix.lower()
     if ending in written or (or_folder and ending not in ENDINGS):
         return ""
+    if not or_folder and os.path.isdir(path):  # noqa: PTH112 (never raises)
+        return f"{name} is {path}, which is a folder. Name a file ending in {' or '.join(written)}."
     told = "".join(path.suffixes[-2:]) if ending in (".gz", ".bz2", ".xz", ".zst") else path.suffix
     endings = " or ".join(", ".join(written).rsplit(", ", 1))
     ways = [f"as a file ending in {endings}"] if written else []

@@ -93,8 +93,6 @@ class IoU(Door):
     def _parse(self) -> IoUOptions:
         values = self.panel.values(IoUOptions)
         checked = IoUOptions.parse({**values, "reference": "reference", "prediction": "prediction"})
-        if checked.output is not None and checked.output.is_dir():
-            raise OptionError(f"output is {checked.output}, which is a folder. Name a file.")
         if checked.output is not None:
             check_output(checked.output, overwrite=checked.overwrite)
         return checked

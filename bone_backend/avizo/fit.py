@@ -64,7 +64,7 @@ class DLFit(Door):
             except OptionError as error:
                 faults += error.faults
         try:
-            options.check_paths()
+            options.model_copy(update={"pairs": ()}).check_paths()  # which are fields here, not files
         except BoneError as error:
             faults.append(str(error))
         return faults
