@@ -27,10 +27,11 @@ from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
 from .label_judgement import ScanWatch
 from .label_meaning import LabelMeaning
+from .outputs import check_output
 from .progress import Progress, silent
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
-from .volumes.output import output_fault, prepare, put_in_place, remove, temporary_path
+from .volumes.output import prepare, whole_file
 from .volumes.volume import Volume, open_volume
 
 log = logging.getLogger("bone.comparison")
@@ -209,7 +210,10 @@ def _unknown(meaning: LabelMeaning, values: tuple[int, ...]) -> list[str]:
 def compare_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
     """The command "iou". options: those of IoUOptions, and labels, the values to score (or None)."""
     if options.get("output"):
-        prepare(Path(options["output"]), overwrite=True, needed_bytes=0)
+        output, overwrite = Path(options["output"]), bool(options.get("overwrite"))
+        sides = [(f"the {side}", Path(options[side])) for side in ("reference", "prediction")]
+        check_output(output, inputs=sides, overwrite=overwrite)
+        prepare(output, overwrite=overwrite, needed_bytes=0)
     result = compare(
         options["reference"],
         options["prediction"],
@@ -233,14 +237,8 @@ def write_csv(path: Path, comparison: Comparison) -> None:
     for value, score in comparison.classes.items():
         table.writerow([value, *(_number(item) for item in asdict(score).values())])
     table.writerow(["mean", _number(comparison.mean_iou), _number(comparison.mean_dice), "", "", ""])
-    temporary = temporary_path(path)
-    try:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
-        put_in_place(temporary, path)
-    except OSError as fault:
-        raise output_fault(path, fault) from fault
-    finally:
-        remove(temporary)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
 
 
 def check_geometry(reference: Volume, prediction: Volume) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from . import catalogue, transform_table
 from .errors import OptionError
@@ -34,6 +34,17 @@ from .option_types import (
     _as_text,
     map_faults,
 )
+from .outputs import Named, check_apart, check_output, ending_fault
+from .run_files import check_free, check_quiet, check_resumable, model_of
+
+
+def _weights(name: str) -> str:
+    """A set of the library as it is; else the path of a model file."""
+    return name if name in _library_weights() else str(model_of(Path(name).expanduser()))
+
+
+def _library_weights() -> set[str]:
+    return {"random", "imagenet", *(name for names in catalogue.OTHER_WEIGHTS.values() for name in names)}
 
 
 class FitOptions(Options):
@@ -123,6 +134,14 @@ class FitOptions(Options):
         unit="min",
         advanced=True,
         help="A run can go on from its last checkpoint; one is written after each epoch too.",
+    )
+    keep_checkpoint: bool = option(
+        False,
+        group="Output",
+        label="Keep checkpoint",
+        advanced=True,
+        help="Keep checkpoint.pth, three times as large as a model, when the fit is finished, so that it can "
+        "go on with more epochs later. A fit that was stopped or failed keeps it anyway.",
     )
     tensorboard: bool = option(
         False,
@@ -335,12 +354,13 @@ class FitOptions(Options):
         help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. "
         "'((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
     )
-    weights: str = option(
+    weights: Annotated[str, AfterValidator(_weights)] = option(
         "random",
         group="Network",
         label="Weights",
         metavar="random|imagenet|FILE.pth",
-        help="Start from random numbers, from ImageNet, or from a model file of your own.",
+        help="Start from random numbers, from ImageNet, or from a model file of your own (or the best of a "
+        "run folder).",
     )
     weights_dir: UserPath | None = option(
         None,
@@ -538,11 +558,24 @@ class FitOptions(Options):
             placed["weights"] = str(place(Path(self.weights)))
         return self.model_copy(update=placed)
 
+    def inputs(self) -> list[Named]:
+        found: list[Named] = []
+        for number, pair in enumerate(self.pairs, start=1):
+            found += [(f"the scan of pair {number}", pair.scan), (f"the mask of pair {number}", pair.mask)]
+        return found if self.is_library_weights else [*found, ("the first weights", Path(self.weights))]
+
+    def check_paths(self) -> None:
+        if self.resume:
+            check_quiet(self.resume)
+            check_resumable(self.resume)
+            return
+        check_apart(self.output, self.inputs())
+        check_free(self.output, overwrite=self.overwrite)
+
     @property
     def is_library_weights(self) -> bool:
         """Whether the first weights are random or a set of the library ("imagenet", "imagenet+5k" ...)."""
-        sets = {name for names in catalogue.OTHER_WEIGHTS.values() for name in names}
-        return self.weights in {"random", "imagenet", *sets}
+        return self.weights in _library_weights()
 
     @property
     def in_channels(self) -> int:
@@ -563,6 +596,10 @@ class FitOptions(Options):
 
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults: list[tuple[tuple[str, ...], str]] = []
+        folder = "as a folder (a name without ending)"
+        fault = ending_fault(self.output, what="a run is", written=(), or_folder=folder)
+        if fault and not os.path.isdir(self.output):  # noqa: PTH112 (never raises)
+            faults.append((("output",), fault))
         if len(self.pairs) < 2:
             told = "no pair is given" if not self.pairs else "only one pair is given"
             faults.append(
@@ -705,6 +742,7 @@ MAY_CHANGE = {
     "precision",
     "loader_threads",
     "checkpoint_minutes",
+    "keep_checkpoint",
     "tensorboard",
     "dry_run",
 }
@@ -783,6 +821,7 @@ class PreviewOptions(FitOptions):
         kind="folder",
         help="Of the fit; nothing is written there now.",
     )
+    overwrite: bool = option(False, group="Output", label="Overwrite", help="Replace an existing picture.")
     sheet: UserPath = option(
         Path("augmentation.png"),
         group="Preview",
@@ -807,6 +846,9 @@ class PreviewOptions(FitOptions):
         often=True,
         help="How often each patch is shown as training would change it.",
     )
+
+    def check_paths(self) -> None:
+        check_output(self.sheet, inputs=self.inputs(), overwrite=self.overwrite, name="sheet")
 
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults = [(names, fault) for names, fault in super().cross_faults() if "only one pair" not in fault]

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import model_facts, run_facts, volume_facts
 from .errors import ScanError
+from .run_files import found, model_of
 from .volumes.tiff_folder import is_tiff_name
 
 READS = (
@@ -52,7 +53,7 @@ def describe(path: Path) -> dict[str, Any]:
 
     Numbers that JSON does not have (nan, inf) are None.
     """
-    path = Path(path).expanduser()
+    path = _named(Path(path).expanduser())
     if not path.exists():
         raise ScanError(f"{path} does not exist.")
     return {key: _finite(value) for key, value in _facts(path).items()}
@@ -104,6 +105,14 @@ def _folder(path: Path) -> dict[str, Any]:
 def _unknown(path: Path, what: str, advice: str) -> dict[str, Any]:
     known = {"kind": "unknown", "path": str(path), "what": what, "advice": advice, "reads": READS}
     return known | ({} if path.is_dir() else {"bytes_on_disk": path.stat().st_size})
+
+
+def _named(path: Path) -> Path:
+    """The file meant by a pattern: of the best models of a run, the best."""
+    try:
+        return model_of(path) if "_best_epoch_" in path.name else found(path)
+    except ValueError as error:
+        raise ScanError(f"{path}: {error}.") from error
 
 
 def _finite(value: Any) -> Any:

@@ -7,22 +7,28 @@ The whole agreement is docs/job_folder.md. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import OutputError
+from .makers import Maker, this_process
 from .progress import Progress
 
 PROTOCOL = 1
 REPEAT_S = 0.2  # a silent worker's last report is told again this often, so that a stop is noticed meanwhile
 LOG_LINES = 15
 ARRAY_MARK = "array:"
+PREFIX = "bone-job-"
+TEMPORARY = (PREFIX, "bone-dry-run-", "bone-rescore-")  # all that stands in the system's temporary folder
+WORKER = "worker.mark"
 
 LOG = logging.getLogger("bone.worker")
 
@@ -60,6 +66,40 @@ def _with_array_paths(value: Any, folder: Path) -> Any:
     if isinstance(value, (list, tuple)):
         return [_with_array_paths(inner, folder) for inner in value]
     return value
+
+
+def make_folder() -> Path:
+    """A new job folder; those that killed hosts have left behind are removed first."""
+    folder = Path(tempfile.gettempdir())
+    remove_left_over(folder)
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{this_process().mark}-", dir=folder))
+
+
+def note_worker(folder: Path, pid: int) -> None:
+    """Write down which process works in the folder, for `remove_left_over`."""
+    with contextlib.suppress(OSError):
+        (folder / WORKER).write_text(Maker.of_pid(pid).mark, encoding="ascii")
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove folders of this machine whose maker and worker have both ended, and that nobody wants kept."""
+    for job in [place for prefix in TEMPORARY for place in folder.glob(f"{prefix}*")]:
+        host = Maker.of_mark(job.name)
+        if host is None or not host.has_ended:
+            continue
+        try:
+            worker = Maker.of_mark((job / WORKER).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            worker = None  # the host was killed before it started one
+        if (worker is None or worker.has_ended) and not _is_kept(job):
+            shutil.rmtree(job, ignore_errors=True)
+
+
+def _is_kept(job: Path) -> bool:
+    try:
+        return bool(json.loads((job / "job.json").read_text(encoding="utf-8")).get("keep_folder"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def write_arrays(folder: Path, arrays: Mapping[str, Any], progress: Progress) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,18 @@ from typing import Any
 from . import errors
 from .errors import BoneError, Cancelled, OptionError, WorkerError
 from .interpreter import INSTALL_COMMAND, check_worker_python, find_worker_python, worker_environment
-from .job_folder import LOG, PROTOCOL, Events, log_tail, read_answer, remove, write_arrays, write_job
+from .job_folder import (
+    LOG,
+    PROTOCOL,
+    Events,
+    log_tail,
+    make_folder,
+    note_worker,
+    read_answer,
+    remove,
+    write_arrays,
+    write_job,
+)
 from .process_tree import end_tree, start_apart, words_for_exit
 from .progress import Progress, silent
 
@@ -80,7 +90,7 @@ def run_in_worker(
     interpreter = find_worker_python() if python is None else python
     if patience_s is None:
         patience_s = PATIENCE_S.get(command, DEFAULT_PATIENCE_S)
-    job = Path(tempfile.mkdtemp(prefix="bone-job-"))
+    job = make_folder()
     try:
         write_job(
             job,
@@ -133,12 +143,14 @@ def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
         raise WorkerError(f"The worker's script {script} is missing. Install BONe again.")
     with (folder / "worker.log").open("wb") as log:
         try:
-            return start_apart(
+            process = start_apart(
                 [str(interpreter), "-I", "-X", "utf8", str(script), str(folder)],
                 folder=folder,
                 environment=worker_environment(os.environ),
                 log=log,
             )
+            note_worker(folder, process.pid)
+            return process
         except OSError as fault:
             raise WorkerError(
                 f"The worker's Python {interpreter} cannot be started ({fault.strerror or fault}). "

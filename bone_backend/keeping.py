@@ -281,7 +281,7 @@ class Keeper:
         ):  # quickly: the checkpoint is the last state; after a fault the last good one stays
             self.checkpoint()
         elif outcome != "failed" and best and self.world.is_first:
-            self._save_model(f"{self.options.name}_last_epoch_{position.epoch}.pth")
+            self._save_model(self._last_name())
             self._complete(best)
         names = [pair.name for pair in self.pairs]
         row = position.history[position.best_epoch - 1] if position.best_epoch else {}
@@ -302,6 +302,13 @@ class Keeper:
         self.folder.write_json(RECORD, record(self, self._result, figures))
         log.info("%s", _ending(outcome, position))
         return self._result
+
+    def tidy(self) -> None:
+        """Remove what a finished fit does not need any more; a stopped or failed one keeps all."""
+        self.folder.finish(keep_checkpoint=self.options.keep_checkpoint, last=self._last_name())
+
+    def _last_name(self) -> str:
+        return f"{self.options.name}_last_epoch_{self.position.epoch}.pth"
 
     def figures(self) -> dict[str, Any]:
         """Those of the monitor, the peaks of earlier parts of the run included."""

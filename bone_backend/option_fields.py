@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .errors import OptionError
+from .outputs import Named, check_output
 
 Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
 
@@ -103,6 +105,11 @@ class OptionField:
             )
         return f"each {told}" if told and self.kind == "list" else told
 
+    @property
+    def is_output(self) -> bool:
+        """Whether the program writes there."""
+        return self.kind == "save" or self.name == "output"
+
     def is_applicable(self, values: Mapping[str, Any]) -> bool:
         """Whether it means something beside these values of the other options."""
         return all(values.get(other) in allowed for other, allowed in self.applies.items())
@@ -142,6 +149,20 @@ class Options(BaseModel):
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
         """Faults that lie between options: the names involved and the sentence."""
         return []
+
+    def inputs(self) -> list[Named]:
+        """What the program reads: what it is, in words, and its path."""
+        fields = [field for field in self.option_fields() if field.kind in ("volume", "file")]
+        found = [(f"the {field.label.lower()}", getattr(self, field.name)) for field in fields]
+        return [(word, path) for word, path in found if isinstance(path, Path)]
+
+    def check_paths(self) -> None:
+        """Raise OutputError where an output may not be written; before any work, and without torch."""
+        for field in self.option_fields():
+            path = getattr(self, field.name)
+            if field.kind == "save" and path is not None:
+                overwrite = bool(getattr(self, "overwrite", False))
+                check_output(path, inputs=self.inputs(), overwrite=overwrite, name=field.name)
 
     @classmethod
     def _with_gaps(cls, values: Mapping[str, Any]) -> Self:

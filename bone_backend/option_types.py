@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from . import transform_table
 from .option_fields import option
+from .run_files import found, model_of
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -21,6 +22,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 def _whole(path: Path) -> Path:
     return path.expanduser()
+
+
+def _input(path: Path) -> Path:
+    return found(path.expanduser())
+
+
+def _model(path: Path) -> Path:
+    return model_of(path.expanduser())
 
 
 def _parse_map(value: object) -> object:
@@ -57,6 +66,8 @@ def _as_text(value: object) -> object:
 
 
 UserPath = Annotated[Path, AfterValidator(_whole)]
+InputPath = Annotated[Path, AfterValidator(_input)]  # may be a pattern
+ModelPath = Annotated[Path, AfterValidator(_model)]  # may be a pattern, or a run folder
 Label = Annotated[int, Field(ge=0, le=65535)]
 LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
 
@@ -83,8 +94,8 @@ class Pair(BaseModel):
     """A scan, its mask, and the animal or person it comes from (one subject can have several scans)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    scan: UserPath
-    mask: UserPath
+    scan: InputPath
+    mask: InputPath
     subject: str | None = None
 
 

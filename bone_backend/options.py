@@ -17,8 +17,10 @@ from .option_types import (
     DEVICE,
     PRECISION,
     Device,
+    InputPath,
     Label,
     LabelMap,
+    ModelPath,
     Normalization,
     Pair,
     Precision,
@@ -26,6 +28,7 @@ from .option_types import (
     UserPath,
     map_faults,
 )
+from .outputs import ending_fault
 
 __all__ = [
     "MAY_CHANGE",
@@ -49,14 +52,19 @@ class PredictOptions(Options):
 
     title: ClassVar[str] = "BONe DLPred"
 
-    scan: UserPath = option(
+    scan: InputPath = option(
         group="Data",
         label="Scan",
         kind="volume",
         positional=True,
         help="The scan to label: TIFF folder or multi-page TIFF.",
     )
-    model: UserPath = option(group="Data", label="Model file", kind="file", help="The .pth file of a fit.")
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
+    )
     output: UserPath = option(
         group="Data",
         label="Labels",
@@ -119,16 +127,25 @@ class PredictOptions(Options):
     device: Device = DEVICE
     precision: Precision = PRECISION
 
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        fault = ending_fault(
+            self.output,
+            what="labels are",
+            written=(".tif", ".tiff", ".npy"),
+            or_folder="as a folder of TIFF slices (a name without ending)",
+        )
+        return [(("output",), fault)] if fault else []
+
 
 class IoUOptions(Options):
     """BONe IoU: score predicted labels against a reference mask."""
 
     title: ClassVar[str] = "BONe IoU"
 
-    reference: UserPath = option(
+    reference: InputPath = option(
         group="Data", label="Reference", kind="volume", positional=True, help="Reference mask."
     )
-    prediction: UserPath = option(
+    prediction: InputPath = option(
         group="Data",
         label="Prediction",
         kind="volume",
@@ -150,20 +167,22 @@ class IoUOptions(Options):
         help="Voxels with this mask value are not counted (not annotated). None: what the record of the "
         "labels or the model says.",
     )
-    model: UserPath | None = option(
+    model: ModelPath | None = option(
         None,
         group="Data",
         label="Model file",
         kind="file",
-        help="The .pth file that made the labels: mapped labels, ignore label and class names are taken from "
+        help="The .pth file that made the labels, or its run folder: mapped labels, ignore label and class names are taken from "
         "it. None: from the record beside the labels, where there is one.",
     )
     output: UserPath | None = option(
         None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."
     )
+    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing table.")
 
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        return map_faults(self.map_labels)
+        fault = ending_fault(self.output, what="the table is", written=(".csv",))
+        return [(("output",), fault)] * bool(fault) + map_faults(self.map_labels)
 
 
 class StatisticsOptions(Options):
@@ -171,7 +190,7 @@ class StatisticsOptions(Options):
 
     title: ClassVar[str] = "BONe statistics"
 
-    scan: UserPath = option(
+    scan: InputPath = option(
         group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF."
     )
     voxels: Literal["nonzero", "all"] = option(
@@ -184,8 +203,12 @@ class ExportOptions(Options):
 
     title: ClassVar[str] = "BONe export"
 
-    model: UserPath = option(
-        group="Data", label="Model file", kind="file", positional=True, help="The .pth file of a fit."
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        positional=True,
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
     )
     output: UserPath = option(group="Data", label="Export", kind="save", help="The file to write.")
     format: Literal["onnx", "safetensors"] = option(
@@ -196,6 +219,11 @@ class ExportOptions(Options):
         help="onnx: network and weights, for onnxruntime and others. safetensors: weights only.",
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing file.")
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        written = (f".{self.format}",)
+        fault = ending_fault(self.output, what=f"with --to {self.format} the model is", written=written)
+        return [(("output", "format"), fault)] if fault else []
 
 
 class HostOptions(Options):

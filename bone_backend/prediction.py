@@ -25,7 +25,7 @@ from .account import versions
 from .dataset.checks import SCAN_DTYPES
 from .dataset.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .dataset.statistics import Statistics
-from .errors import HardwareError, ModelFileError, OptionError, OutputError, ScanError
+from .errors import HardwareError, ModelFileError, OptionError, ScanError
 from .inference import streaming, voxel_size
 from .inference.labels import ClassMap, Confidence
 from .inference.merging import Merger
@@ -39,6 +39,7 @@ from .networks.folding import fold_batch_norm
 from .networks.step import interruptible
 from .options import PredictOptions, dump
 from .progress import Part, Progress, silent
+from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
 from .volumes.volume import Header, Volume, VolumeWriter, create, open_volume
 
@@ -88,12 +89,14 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     the work starts where that is possible; Cancelled when a stop was asked for, which leaves nothing behind.
     """
     started = time.perf_counter()
+    options.check_paths()
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     model = model_file.read_header(options.model)
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 
-    with Monitor(device) as monitor, open_volume(options.scan) as scan:
+    claimed = claim(options.output, doing="a prediction", look=lambda: progress(0, 100, "Waiting"))
+    with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
         check(options, scan, model)
         chunks = cut(options, scan.header.shape, model)
         header = replace(scan.header, name=options.output.stem, dtype=class_map.dtype)
@@ -139,7 +142,7 @@ def predict_job(options: dict[str, Any], progress: Progress = silent) -> dict[st
 def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) -> None:
     """Refuse what cannot end well, before any work.
 
-    Raises ScanError, ModelFileError, OptionError or OutputError.
+    Raises ScanError, ModelFileError or OptionError.
     """
     if scan.header.dtype.name not in SCAN_DTYPES:
         allowed = ", ".join(SCAN_DTYPES)
@@ -147,11 +150,6 @@ def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) 
             f"{options.scan}: its voxels are {scan.header.dtype}; BONe takes {allowed}. Convert it."
         )
     _normalisation_mode(options, model)
-    for name, other in (("scan", options.scan), ("model file", options.model)):
-        if _holds(options.output, other):
-            raise OutputError(
-                f"output is {options.output}, which is or holds the {name}. Choose another name."
-            )
 
 
 def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.ModelHeader) -> Layout:
@@ -367,9 +365,3 @@ def _check_numbers(merger: Merger, predictor: ChunkPredictor) -> None:
         "The network gives no numbers (NaN). Either the scan holds voxels that are no numbers, or the model "
         "file is damaged. Look at the scan's statistics, or try another model."
     )
-
-
-def _holds(output: Path, other: Path) -> bool:
-    """Whether replacing `output` would take `other` away."""
-    output, other = output.resolve(), other.resolve()
-    return output == other or output in other.parents

@@ -19,8 +19,10 @@ from bone_backend import jobs
 from bone_backend.account import versions
 from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
+from bone_backend.outputs import check_apart
 from bone_backend.progress import Part, Progress
 from bone_backend.run_folder import write_text
+from bone_backend.volumes.output import made_folder
 from bone_backend.volumes.volume import peek
 
 from . import pictures
@@ -50,8 +52,7 @@ def run(
     began = time.monotonic()
     if hold_out and not data:
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"output {output} is a file; name a folder.")
+    _check_free(output)
     any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
     _fit_options(any_pairs, output, epochs=epochs, edge=64, classes=())  # a fault is told before drawing
     pairs = (
@@ -60,6 +61,9 @@ def run(
         else make_phantoms(output / "phantoms", Part(progress, first=0, share=5, steps=100))
     )
     train, test = choose(pairs, hold_out)
+    if data:
+        sides = [(f"the {side} of {p.name}", getattr(p, side)) for p in pairs for side in ("scan", "mask")]
+        check_apart(output, sides)
     edge = min(min(peek(pair.scan).shape[1:]) for pair in train)
     fit = _fit_options(train, output, epochs=epochs, edge=edge, classes=() if data else PHANTOM_CLASSES)
     asked = {
@@ -70,7 +74,8 @@ def run(
     }
     if earlier := _remembered(output, asked):
         return {**earlier, "kept": True}
-    (output / MEMORY).unlink(missing_ok=True)
+    with made_folder(output):
+        write_text(output / MEMORY, json.dumps({"asked": asked, "result": None}, indent=2) + "\n")
     fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
     predict = PredictOptions.parse(
         {
@@ -83,7 +88,12 @@ def run(
     )
     labelled = jobs.run_here("predict", dump(predict), progress=Part(progress, first=85, share=12, steps=100))
     compare = IoUOptions.parse(
-        {"reference": test.mask, "prediction": output / "labels", "output": output / "scores.csv"}
+        {
+            "reference": test.mask,
+            "prediction": output / "labels",
+            "output": output / "scores.csv",
+            "overwrite": True,
+        }
     )
     scored = jobs.run_here("iou", dump(compare), progress=Part(progress, first=97, share=3, steps=100))
     names = {int(value): name for value, name in fitted["class_names"].items()}
@@ -133,6 +143,18 @@ def _fit_options(
             "class_names": classes,
         }
     )
+
+
+def _check_free(output: Path) -> None:
+    """Raise OutputError where the folder holds anything but an earlier demonstration."""
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"output {output} is a file; name a folder.")
+    present = sorted(item.name for item in output.iterdir()) if output.exists() else []
+    if present and present != ["phantoms"] and not (output / MEMORY).exists():
+        raise OutputError(
+            f"output folder {output} is not empty and holds no demonstration (it has {present[0]}). Name a "
+            "new folder."
+        )
 
 
 def _state(path: Path) -> list[Any]:

@@ -19,6 +19,8 @@ import yaml
 from bone_backend.errors import OptionError
 from bone_backend.option_fields import OptionField, Options
 from bone_backend.options import dump
+from bone_backend.outputs import check_apart, check_output, ending_fault
+from bone_backend.ranks import Rank
 from bone_backend.run_folder import write_text
 
 from .pages import Entry
@@ -41,12 +43,18 @@ def add_flags(parser: Parser, options: type[Options]) -> None:
         Entry(
             "Configuration",
             "--save-config FILE",
-            "Write the options as used to a JSON or YAML file and go on.",
+            "Write the options as used to a JSON or YAML file and go on; replaces none without --overwrite.",
             more="A switch that a file has on is put off with --no-, e.g. --no-overwrite.",
         ),
         "--save-config",
         type=Path,
     )
+    if "overwrite" not in options.model_fields:
+        parser.add(
+            Entry("Configuration", "--overwrite", "Replace an existing file of --save-config."),
+            "--overwrite",
+            action="store_true",
+        )
 
 
 def _add_flag(parser: Parser, field: OptionField, fields: dict[str, OptionField]) -> None:
@@ -145,9 +153,24 @@ def gather(words: argparse.Namespace, options: type[Options]) -> Options:
     made = options.parse(
         {name: _plain(known[name], value) if name in known else value for name, value in values.items()}
     )
-    if words.save_config:
-        write_config(words.save_config, made)
+    if Rank.of_environment().is_first:  # the first makes folders, which others then would find
+        made.check_paths()
+        if words.save_config:
+            check_config_place(words, made)
+            write_config(words.save_config, made)
     return made
+
+
+def check_config_place(words: argparse.Namespace, options: Options) -> None:
+    """Raise OutputError where the options may not be saved, OptionError for an ending that is not written."""
+    path = words.save_config
+    fault = ending_fault(path, what="options are", written=(".json", ".yaml", ".yml"), name="save-config")
+    if fault:
+        raise OptionError(fault)
+    inputs = options.inputs() + ([("the configuration", words.config)] if words.config else [])
+    check_output(path, inputs=inputs, overwrite=bool(vars(words).get("overwrite")), name="save-config")
+    others = [getattr(options, field.name) for field in options.option_fields() if field.is_output]
+    check_apart(path, [("the output", other) for other in others if other is not None], name="save-config")
 
 
 def _plain(field: OptionField, value: Any) -> Any:
@@ -183,10 +206,6 @@ def read_config(path: Path) -> dict[str, Any]:
 def write_config(path: Path, options: Options) -> None:
     """Write the options as JSON or YAML, whole or not at all. Raises OutputError."""
     values = dump(options)
-    suffix = path.suffix.lower()
-    if suffix not in (".json", ".yaml", ".yml"):
-        raise OptionError(f"save-config {path} must end in .json, .yaml or .yml.")
-    text = (
-        json.dumps(values, indent=2) + "\n" if suffix == ".json" else yaml.safe_dump(values, sort_keys=False)
-    )
+    is_json = path.suffix.lower() == ".json"
+    text = json.dumps(values, indent=2) + "\n" if is_json else yaml.safe_dump(values, sort_keys=False)
     write_text(path, text)

@@ -18,9 +18,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
-from bone_backend.errors import OutputError
 from bone_backend.options import PreviewOptions
 from bone_backend.progress import Progress
+from bone_backend.volumes.output import output_fault, whole_file
 
 from .pictures import CLASS_COLOURS
 
@@ -30,6 +30,7 @@ MOST_COLUMNS = 8
 
 def run(options: PreviewOptions, progress: Progress) -> dict[str, Any]:
     """Make the examples and draw them; gives the path and what is on the sheet."""
+    options.check_paths()
     from bone_backend import preview  # torch is imported only when it is used
 
     rows = preview.make_rows(options, examples=options.examples, variants=options.variants, progress=progress)
@@ -119,14 +120,12 @@ def _outline(axis: Any, classes: np.ndarray) -> None:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, dpi=110, format="png")
-        temporary.replace(path)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=110, format="png")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise output_fault(path, error) from error
     finally:
         plt.close(figure)
     return path

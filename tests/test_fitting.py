@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import shutil
 from itertools import chain
@@ -43,6 +42,7 @@ def options(pairs, output, **changes):
         "precision": "fp32",
         "train_split": 0.6,
         "reproducible": True,
+        "keep_checkpoint": True,
     }
     return FitOptions.parse(values | changes)
 
@@ -155,7 +155,8 @@ def test_a_run_without_a_checkpoint_starts_again_and_a_strange_folder_is_refused
     (tmp_path / "run" / "checkpoint.pth").write_bytes(b"broken")
     with pytest.raises(OutputError, match="damaged"):
         fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
-    (tmp_path / "run" / "checkpoint.pth").unlink()
+    for name in ("checkpoint.pth", "record.json"):  # as after a kill in the first epoch
+        (tmp_path / "run" / name).unlink()
     assert fit(FitOptions.parse({"resume": str(tmp_path / "run")})).epochs == 1
 
 
@@ -280,8 +281,21 @@ def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, t
     run = tmp_path / "run"
     result = fit(options(pairs, run, epochs=1))
     shutil.copy(result.model, run / "BONe_best_epoch_9_val_jaccard_0.1.pth")
-    longer = fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    longer = fit(FitOptions.parse({"resume": str(run), "epochs": 2, "keep_checkpoint": False}))
     assert [path.name for path in run.glob("*_best_epoch_*.pth")] == [longer.model.name]
+    assert sorted(path.name for path in run.iterdir()) == [
+        longer.model.name,
+        "BONe_last_epoch_2.pth",  # that of the first part has gone, and so has the checkpoint
+        "inputs.json",
+        "log.txt",
+        "options.json",
+        "record.json",
+        "report.html",
+        "scores.csv",
+        "split.json",
+    ]
+    with pytest.raises(OutputError, match=r"is finished \(2 epochs\).*--keep-checkpoint"):
+        fit(FitOptions.parse({"resume": str(run), "epochs": 3}))
 
 
 @pytest.mark.slow

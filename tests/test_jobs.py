@@ -24,7 +24,9 @@ from bone_backend.errors import (
     ScanError,
     WorkerError,
 )
+from bone_backend.job_folder import PREFIX, WORKER, remove_left_over
 from bone_backend.jobs import COMMANDS, run_here, run_in_worker
+from bone_backend.makers import Maker, this_process
 from bone_backend.progress import Recorder
 from mocks.pythons import python_of_version
 
@@ -352,3 +354,33 @@ def test_processes_of_a_killed_worker_end_too(tmp_path):
 def test_every_bone_error_can_come_back_from_the_worker():
     for kind in BoneError.__subclasses__():
         assert kind("in words").args == ("in words",)
+
+
+def test_job_folders_of_killed_hosts_are_removed_once_their_workers_have_ended(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    dead = Maker.of_pid(ended.pid)
+    ended.wait()
+    alive = this_process()
+
+    def make(name: str, worker: Maker | None, job: str = "{}") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "job.json").write_text(job, encoding="utf-8")
+        if worker:
+            (folder / WORKER).write_text(worker.mark, encoding="ascii")
+        return folder
+
+    gone = [
+        make(f"{PREFIX}{dead.mark}-a", dead),
+        make(f"{PREFIX}{dead.mark}-b", None),
+        make(f"bone-dry-run-{dead.mark}-c", None),
+    ]
+    stays = [
+        make(f"{PREFIX}{dead.mark}-d", alive),  # it saves what it has, then removes the folder itself
+        make(f"{PREFIX}{alive.mark}-e", dead),
+        make(f"{PREFIX}{dead.mark}-f", dead, '{"keep_folder": true}'),
+        make(f"{PREFIX}old-name", dead),
+    ]
+    remove_left_over(tmp_path)
+    assert [path for path in gone if path.exists()] == []
+    assert [path for path in stays if not path.exists()] == []

@@ -331,8 +331,12 @@ def test_the_user_can_say_what_an_older_model_file_does_not(scan, tmp_path):
 
 
 def test_labels_never_replace_the_scan_or_the_model(scan, model, tmp_path):
-    for output in (scan, tmp_path, model):
-        with pytest.raises(OutputError, match="which is or holds the"):
+    for output, told in (
+        (scan, "is the scan itself"),
+        (scan / "labels", "inside the scan"),
+        (tmp_path, "hold"),
+    ):
+        with pytest.raises(OutputError, match=told):
             predict(options(scan, model, output, overwrite=True))
     assert peek(scan).shape == (3, 100, 84)
 

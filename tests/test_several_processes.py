@@ -150,6 +150,7 @@ def options(pairs, output, **changes):
         "device": "cpu",
         "gpus": "2",
         "checkpoint_minutes": 0.001,
+        "keep_checkpoint": True,
     }
     return dump(FitOptions.parse(values | changes))
 

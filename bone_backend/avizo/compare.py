@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..comparison import compare, write_csv
-from ..errors import OptionError
+from ..errors import OptionError, OutputError
 from ..options import IoUOptions
+from ..outputs import check_output
 from ..volumes.lattice import volume_of
 from .door import Door
 from .fields import size_faults
@@ -47,6 +48,8 @@ class IoU(Door):
             self._parse()
         except OptionError as error:
             faults += error.faults
+        except OutputError as error:
+            faults.append(str(error))
         return faults
 
     def show(self) -> None:
@@ -104,8 +107,8 @@ class IoU(Door):
     def _parse(self) -> IoUOptions:
         values = self.panel.values(IoUOptions)
         checked = IoUOptions.parse({**values, "reference": "reference", "prediction": "prediction"})
-        if checked.output is not None and checked.output.is_dir():
-            raise OptionError(f"output is {checked.output}, which is a folder. Name a file.")
+        if checked.output is not None:
+            check_output(checked.output, overwrite=checked.overwrite)
         if checked.model is not None and not checked.model.is_file():
             raise OptionError(f"model is {checked.model}, which is no file. Choose the .pth file of a fit.")
         return checked

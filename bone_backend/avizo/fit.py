@@ -18,7 +18,6 @@ from ..dataset.split import split_scans
 from ..errors import BoneError, OptionError, ScanError
 from ..options import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
-from ..run_folder import check_free
 from ..volumes.lattice import volume_of
 from .door import Door
 from .fields import Facts, pair_faults, pair_notes, pair_numbers, shapes_zyx, subjects_of
@@ -72,11 +71,10 @@ class DLFit(Door):
                 self._split(options)
             except OptionError as error:
                 faults += error.faults
-        if resumed is None:
-            try:
-                check_free(options.output, overwrite=options.overwrite)
-            except BoneError as error:
-                faults.append(str(error))
+        try:
+            options.model_copy(update={"pairs": ()}).check_paths()  # which are fields here, not files
+        except BoneError as error:
+            faults.append(str(error))
         return faults
 
     def work(self, progress: HostProgress) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.checks import SCAN_DTYPES
-from ..errors import BoneError, OptionError
+from ..errors import BoneError, OptionError, OutputError
 from ..inference import voxel_size
 from ..inference.labels import ClassMap
 from ..options import PredictOptions, dump
+from ..outputs import ENDINGS, check_output
+from ..run_files import model_of
 from ..volumes.amira_mesh import write_labels
 from ..volumes.header import Header
 from ..volumes.lattice import geometry_of, read_xyz
@@ -122,8 +124,8 @@ class DLPred(Door):
         name = self.panel.options["model"].read()
         if not name:
             return None
-        path = Path(name).expanduser()
         try:
+            path = self._model(name)
             mark = (str(path), path.stat().st_mtime_ns if path.exists() else 0)
             if mark not in self._headers:
                 self._headers = {mark: read_header(path)}
@@ -132,6 +134,13 @@ class DLPred(Door):
             if told:
                 raise
             return None
+
+    @staticmethod
+    def _model(name: str) -> Path:
+        try:
+            return model_of(Path(name).expanduser())
+        except ValueError as error:
+            raise OptionError(f"model is {name}: {error}.") from error
 
     def _mesh(self) -> Path | None:
         name = self.panel.options["amira_mesh"].read()
@@ -142,9 +151,19 @@ class DLPred(Door):
 
     def _mesh_faults(self) -> list[str]:
         mesh = self._mesh()
-        if mesh is None or not mesh.exists() or self.panel.options["overwrite"].read():
+        if mesh is None:
             return []
-        return [f"{mesh} is already there. Choose another name, or switch Overwrite on."]
+        named = Path(str(self.panel.options["amira_mesh"].read()))
+        if named.suffix.lower() in ENDINGS - {".am"}:
+            return [f"amira_mesh is {named}; labels are saved as AmiraMesh. Give a name that ends in .am."]
+        header = self._header(told=False)
+        try:
+            inputs = [("the model file", header.path)] if header else []
+            is_new = bool(self.panel.options["overwrite"].read())
+            check_output(mesh, inputs=inputs, overwrite=is_new, name="amira_mesh")
+        except OutputError as error:
+            return [str(error)]
+        return []
 
 
 def _classes(header: ModelHeader) -> list[dict[str, Any]]:

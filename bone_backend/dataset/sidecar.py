@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..errors import OutputError
+from ..volumes.output import remove_left_over, whole_file
 from ..volumes.store import cache_folder
 
 VERSION = 1  # goes up when the numbers of an unchanged scan would change
@@ -61,15 +61,10 @@ def write(mark: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
     place = _place(mark)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=place.parent, prefix=place.stem, suffix=".part")
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump({"fingerprint": mark, "statistics": statistics}, file, indent=1)
-            Path(name).replace(place)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as fault:
+        remove_left_over(place.parent)
+        with whole_file(place) as file:
+            file.write(json.dumps({"fingerprint": mark, "statistics": statistics}, indent=1).encode())
+    except (OSError, OutputError) as fault:
         LOG.info("the statistics are not kept for next time: %s", fault)
 
 

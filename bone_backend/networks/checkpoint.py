@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..errors import OutputError
-from ..volumes.output import output_fault, put_in_place, remove
+from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .distributed import World
 from .replica import random_state, restore_random_state
 from .step import Step
@@ -76,7 +76,7 @@ def save_checkpoint(
         "random_cuda": torch.cuda.get_rng_state(step.device) if step.device.type == "cuda" else None,
         "randoms": randoms,  # of every process, where there are several
     }
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = temporary_path(path)
     try:
         with temporary.open("wb") as file:
             torch.save(state, file)

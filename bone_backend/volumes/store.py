@@ -24,6 +24,7 @@ from ..progress import Progress, silent
 from .abstract import Volume
 from .array import ArrayVolume, NpyWriter, open_npy
 from .header import Header
+from .output import remove_left_over
 from .positional import SliceFiles
 
 _LEFT_OVER_S = 24 * 3600.0  # a half-written conversion of this age belongs to a run that was killed
@@ -190,6 +191,7 @@ def _note_use(path: Path) -> None:
 
 def _tidy(folder: Path) -> None:
     """Delete conversions that a killed run left half-written, and those that have long been unused."""
+    remove_left_over(folder, older_than_s=_LEFT_OVER_S)
     digits = "[0-9a-f]" * 32  # the names that `fingerprint` gives, and no file of anybody else
     for pattern, age in ((".*.npy.*.part", _LEFT_OVER_S), (f"{digits}.npy", _UNUSED_S)):
         for path in folder.glob(pattern):

@@ -127,7 +127,7 @@ def test_a_table_that_cannot_be_written_is_one_message(tmp_path):
     assert "scores.csv: cannot be written" in message.text
     module.ports.output.filenames = str(tmp_path)
     module.fire()
-    assert f"Table is {tmp_path}, which is a folder. Name a file." in module.ports.missing.text
+    assert f"Table is {tmp_path}, which is a folder. Name a file ending in .csv." in module.ports.missing.text
 
 
 def of_values(session, arrays):

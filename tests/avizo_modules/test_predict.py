@@ -118,7 +118,10 @@ def test_an_amira_mesh_is_replaced_only_when_allowed(model, tmp_path):
     module = predict_module(session, add_pair(session, 1)[0], model)
     session.pick(module.ports.amiraMesh, tmp_path / "old.am")
     session.press(module.ports.apply)
-    assert "old.am is already there. Choose another name, or switch Overwrite on." in session.messages[0].text
+    assert (
+        "old.am: is already there. Choose another name, or allow it with Overwrite."
+        in session.messages[0].text
+    )
     assert (tmp_path / "old.am").read_text() == "mine"
     session.select(module.ports.overwrite, "on")
     session.press(module.ports.apply)

@@ -106,8 +106,9 @@ def test_fit_leaves_a_model_and_a_whole_run_folder(fitted):
         "scores.csv",
         "log.txt",
         "record.json",
-        "checkpoint.pth",
+        "report.html",
     } <= names
+    assert "checkpoint.pth" not in names
     assert not [name for name in names if name.endswith(".part")]
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert record["versions"]["torch"]
@@ -378,6 +379,7 @@ def test_a_run_goes_on_with_the_same_configuration_from_anywhere_and_moved(
         "schedule": "constant",
         "warm-up-epochs": 1,
         "map-labels": ["2:1"],
+        "keep-checkpoint": True,
         "transforms": {"gamma": 0.3},
     }
     config = tmp_path / "fit.json"

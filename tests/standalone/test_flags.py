@@ -125,7 +125,7 @@ def test_a_configuration_file_takes_what_a_flag_takes(tmp_path):
 
 def test_a_configuration_that_cannot_be_saved_is_told_and_leaves_nothing(tmp_path):
     (tmp_path / "c.json").mkdir()
-    with pytest.raises(OutputError, match=r"c\.json: cannot be written"):
+    with pytest.raises(OutputError, match=r"c\.json: is already there"):
         parsed("fit", *PAIRS, "--output", "run", "--save-config", str(tmp_path / "c.json"))
     assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
 
