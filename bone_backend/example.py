@@ -15,7 +15,7 @@ from . import metrics
 from .label_counts import Integers
 from .report_pictures import NOT_COUNTED
 
-LARGEST_PATCH, LARGEST_SLICE = 256, 640  # px; larger ones are shown smaller
+LARGEST_PATCH, LARGEST_SLICE = 256, 512  # px; larger ones are shown smaller
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import OutputError
+from .volumes.classes import columns
 from .volumes.output import output_fault, put_in_place, remove
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
@@ -110,14 +111,18 @@ class RunFolder:
                 f"{self.path} is no run folder that can be resumed: {name} is missing or damaged."
             ) from error
 
-    def write_scores(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the table of scores, one row an epoch."""
+    def write_scores(self, rows: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]]) -> None:
+        """Write the table of scores, one row an epoch.
+
+        classes: {"value", "name"} of each; the column `val_iou_1` of a row is headed by its name, `val_iou_bone`.
+        """
         if not self.is_writer:
             return
+        named = {f"val_iou_{value}": name for value, name in columns(classes, prefix="val_iou_").items()}
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([named.get(column, column) for column in rows[0]] if rows else [])
+        writer.writerows(row.values() for row in rows)
         write_text(self.path / SCORES, text.getvalue())
 
 

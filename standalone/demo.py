@@ -20,7 +20,7 @@ from bone_backend.account import versions
 from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import Part, Progress
-from bone_backend.run_folder import write_text
+from bone_backend.run_folder import RECORD, write_text
 from bone_backend.volumes.volume import peek
 
 from . import pictures
@@ -94,9 +94,9 @@ def run(
             prediction=output / "labels",
             scores=scored,
             title=test.name,
-            names={} if data else {1: "bone", 2: "pores"},
+            classes=_record(output / "run")["classes"],
         ),
-        pictures.curves(output / "curves.png", output / "run" / "scores.csv"),
+        pictures.curves(output / "curves.png", output / "run" / RECORD),
     ]
     result = {
         "mean_iou": scored["mean_iou"],
@@ -111,6 +111,11 @@ def run(
     }
     write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
     return {**result, "kept": False}
+
+
+def _record(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    return found
 
 
 def _fit_options(

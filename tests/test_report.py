@@ -38,7 +38,14 @@ from bone_backend.report_pictures import NOT_COUNTED, label_png, png, wrong_png
 from bone_backend.review import TYPICAL, WORST, Review, choose
 from bone_backend.scalars import check_installed
 from bone_backend.training import VALIDATION_EPOCH
-from bone_backend.volumes.classes import WRONG, WRONG_BESIDE_RED, rgb, wrong_colour
+from bone_backend.volumes.classes import (
+    WRONG,
+    WRONG_BESIDE_RED,
+    columns,
+    describe_classes,
+    rgb,
+    wrong_colour,
+)
 from bone_backend.volumes.volume import open_volume, save
 from bone_backend.whole_slices import SLICES, choose_slices
 from mocks.scans import Phantom
@@ -163,9 +170,9 @@ def test_the_numbers_of_every_epoch_are_those_of_the_table_of_scores(whole):
         "val_loss",
         "train_miou",
         "val_miou",
-        "val_iou_0",
-        "val_iou_1",
-        "val_iou_2",
+        "val_iou_background",
+        'val_iou_bone_<script>alert(1)</script>_&_"co"',
+        "val_iou_pores",
     ]
     for shown, row in zip(table[1:], rows, strict=True):
         assert [float(cell) for cell in shown] == pytest.approx(
@@ -492,6 +499,33 @@ def test_a_3d_fit_has_a_report_with_examples(tmp_path):
     assert text.count("Whole slices") == 1
     assert len(re.findall(r"slice \d+\. [\d,]+ voxels are wrong", text)) == SLICES
     assert re.search(r"slice \d+, at x", text)
+
+
+def test_columns_are_named_after_the_classes_and_never_alike():
+    classes = [
+        {"value": 0, "name": "background"},
+        {"value": 1, "name": "bone"},
+        {"value": 2, "name": "bone"},
+        {"value": 3, "name": " "},
+        {"value": 70, "name": "spongy  bone"},
+    ]
+    assert [*columns(classes, prefix="iou_").values()] == [
+        "iou_background",
+        "iou_bone_1",
+        "iou_bone_2",
+        "iou__3",
+        "iou_spongy_bone",
+    ]
+
+
+def test_no_class_has_the_colour_of_background_or_of_what_is_wrong():
+    found = describe_classes(range(65))
+    colours = [item["colour"] for item in found]
+    assert colours[0] == "#000000"
+    assert "#000000" not in colours[1:]
+    assert len(set(colours[:9])) == 9
+    assert wrong_colour(colours) == WRONG
+    assert (found[8]["name"], found[0]["name"]) == ("class 8", "background")
 
 
 def test_tensorboard_without_its_package_is_told_before_anything_is_made(pairs, tmp_path):
