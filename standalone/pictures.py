@@ -23,7 +23,10 @@ from matplotlib.patches import Patch
 from bone_backend.volumes.classes import MEAN, TRAINING, VALIDATION, describe_classes, wrong_colour
 from bone_backend.volumes.volume import open_volume
 
-CLEAR, FADED = "#00000000", 0.6  # FADED: share of white over the scan, so that red is dark on it for every eye
+CLEAR, FADED = (
+    "#00000000",
+    0.6,
+)  # FADED: share of white over the scan, so that red is dark on it for every eye
 
 
 def overlay(

@@ -19,14 +19,14 @@ from PIL import Image
 from bone_backend import metrics
 from bone_backend.charts import Line, line_chart
 from bone_backend.dataset.augmentation import Numbers, prepare
+from bone_backend.dataset.contents import Contents
 from bone_backend.dataset.loader import Loader, PatchLayout
 from bone_backend.dataset.normalisation import normalisation
 from bone_backend.dataset.pairs import open_pairs
 from bone_backend.dataset.samples import PatchShape, Plan, draw_plan
 from bone_backend.dataset.statistics import measure
-from bone_backend.dataset.contents import Contents
 from bone_backend.errors import Cancelled, PackageError
-from bone_backend.example import LARGEST_SLICE, Example, commonest, make_example, mean_of
+from bone_backend.example import LARGEST_SLICE, commonest, make_example, mean_of
 from bone_backend.fitting import fit
 from bone_backend.networks import model_file
 from bone_backend.networks.build import build_network
@@ -348,7 +348,7 @@ def test_whole_slices_come_from_the_scans_in_turn_and_hold_labels():
     labelled = contents([9] * 10, [0, 0, 5, 5, 5, 5, 5, 5, 0, 0])
     assert choose_slices({4: labelled}) == [(4, 3), (4, 5), (4, 7)]
     assert choose_slices({4: labelled, 6: labelled}) == [(4, 3), (4, 6), (6, 5)]
-    assert [scan for scan, _ in choose_slices({n: labelled for n in range(5)})] == [0, 1, 2]
+    assert [scan for scan, _ in choose_slices(dict.fromkeys(range(5), labelled))] == [0, 1, 2]
 
 
 def test_whole_slices_of_which_nothing_counts_are_never_shown():

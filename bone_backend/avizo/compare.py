@@ -17,6 +17,7 @@ from .door import Door
 from .fields import size_faults
 from .forms import COMPARE, MOST_CLASS_LINES
 from .host import array_of, box_of
+from .labels import label_names
 from .running import HostProgress, Outcome
 
 
@@ -69,17 +70,30 @@ class IoU(Door):
         if outcome.is_stopped or outcome.result is None:
             return "Stopped; nothing was written."
         result = outcome.result
-        lines = [f"label {value}: {_scores(score)}" for value, score in result["classes"].items()]
+        names = self._class_names(result["classes"])
+        lines = [f"{names[value]}: {_scores(score)}" for value, score in result["classes"].items()]
         self.panel.tell("mean", f"IoU {_number(result['mean_iou'])}, Dice {_number(result['mean_dice'])}")
         print(f"{self.form.title}: mean {self.panel.lines['mean'].text}")
         print("\n".join(f"{self.form.title}: {line}" for line in lines))
         for number, (value, score) in enumerate(list(result["classes"].items())[:MOST_CLASS_LINES]):
-            self.panel.lines[f"class{number}"].label = f"Label {value}"
+            self.panel.lines[f"class{number}"].label = names[value]
             self.panel.tell(f"class{number}", _scores(score))
         more = len(lines) - MOST_CLASS_LINES
         told = f"{result['voxels']:,} voxels in {result['seconds']:.2f} s"
         told += f"; {more} more labels in the console" if more > 0 else ""
         return told + (f"; table: {result['table']}" if result["table"] else "")
+
+    def _class_names(self, classes: dict[str, Any]) -> dict[str, str]:
+        """What each label is called: "bone (1)" by material or model, else "Label 1"."""
+        names: dict[int, str] = {}
+        for name, voxels in (("prediction", "predicted_voxels"), ("reference", "reference_voxels")):
+            field = self.panel.connections[name].source()
+            values = [int(value) for value, score in classes.items() if score[voxels]]
+            names |= label_names(field, values)
+        return {
+            value: f"{names[int(value)]} ({value})" if int(value) in names else f"Label {value}"
+            for value in classes
+        }
 
     def _forget(self) -> None:
         """Hide the scores of other fields."""

@@ -21,7 +21,7 @@ from bone_backend.errors import Cancelled, OutputError, ScanError
 from bone_backend.volumes.store import cache_folder
 from mocks.avizo import BEHAVIOURS, Session
 
-from .steps import MODULES, add_pair, open_module, predict_module, projects_objects
+from .steps import MODULES, add_pair, open_module, predict_module, press_by_script, projects_objects
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 
@@ -233,7 +233,8 @@ def test_a_missing_worker_is_told_at_load_time_and_at_apply(behaviour, name, mon
     [message] = session.messages
     assert "/nowhere/python" in message.text
     assert "python3 install/bootstrap.py worker" in message.text
-    session.press(module.ports.apply)
+    assert not module.ports.apply.enabled
+    press_by_script(module)
     assert "python3 install/bootstrap.py worker" in session.messages[1].text
     assert len(session.messages) == 2
 
