@@ -2,7 +2,7 @@
 
 In:  grey values and class indices (y, x) of any size, and the counts of what is judged.
 Out: an Example: grey values, classes and the share of wrong voxels, one pixel for each or for several voxels.
-Grey values and errors are averaged, of the classes the commonest is shown, so that nothing thin is lost by chance.
+Grey values and errors are averaged, of the classes the commonest is shown, so that nothing is lost by chance.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def make_example(
 ) -> Example:
     """An example with an edge of at most `largest` pixels.
 
-    counts: int64 (class, class) of all that is judged. grey: as scanned (y, x); window: what is black and white.
-    reference: class indices, negative where the mask says nothing. prediction: class indices.
+    counts: int64 (class, class) of all that is judged. grey: as scanned (y, x); window: what is black and
+    white. reference: class indices, negative where the mask says nothing. prediction: class indices.
     """
     step = -(-max(reference.shape) // largest)
     wrong = (reference != prediction) & (reference >= 0)

@@ -68,7 +68,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """All rows, and {"value", "name", "colour"} of every class; a picture's class index is the place in it."""
+    """All rows, and {"value", "name", "colour"} of every class index."""
 
     rows: list[Row]
     classes: list[dict[str, Any]]

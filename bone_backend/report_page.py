@@ -182,8 +182,8 @@ def _epoch_table(record: Record, rows: Sequence[Record]) -> str:
         for row in rows
     )
     return (
-        f"<details><summary>Every epoch as a table</summary><div class=wide><table class=numbers><tr>{head}</tr>"
-        f"{body}</table></div></details>"
+        "<details><summary>Every epoch as a table</summary><div class=wide><table class=numbers>"
+        f"<tr>{head}</tr>{body}</table></div></details>"
     )
 
 

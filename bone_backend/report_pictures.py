@@ -2,8 +2,8 @@
 
 In:  grey values, class indices and shares of wrong voxels (y, x), and the colours of the classes.
 Out: the text of one <div> with four panels, each an <svg>; PNG bytes.
-The grey image is embedded once and shown four times, so that a page with many examples stays small. The panels
-stand beside each other where there is room, else two and two.
+The grey image is embedded once and shown four times, so that a page with many examples stays small. The
+panels stand beside each other where there is room, else two and two.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Go through the validation patches once more with the best model: scores of each scan, and what to look at.
 
 In:  a fit whose network holds the best model.
-Out: a Review: integer counts of each validation scan, and a few examples: whole slices, the patches with the most
-     wrong voxels, typical ones.
+Out: a Review: integer counts of each validation scan, and a few examples: whole slices, the patches with the
+     most wrong voxels, typical ones.
 One batch is held at a time; of all patches only the counts are kept, of the examples one small slice each.
 """
 
@@ -92,7 +92,7 @@ def review(
 
 
 def choose(counts: np.ndarray, plan: Plan, *, patch: PatchShape) -> list[tuple[str, int]]:
-    """Which patches to show: ("worst", index) by wrong voxels, then ("typical", index), the median of each scan.
+    """Which patches to show: ("worst", index) by wrong voxels, ("typical", index), the median of each scan.
 
     counts: int64 (patch, class, class). By wrong voxels and not by IoU, which is 0 where a class has a single
     voxel that was missed. Patches that show the place of a worse one again are left out, as are those without

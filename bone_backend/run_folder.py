@@ -114,7 +114,7 @@ class RunFolder:
     def write_scores(self, rows: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]]) -> None:
         """Write the table of scores, one row an epoch.
 
-        classes: {"value", "name"} of each; the column `val_iou_1` of a row is headed by its name, `val_iou_bone`.
+        classes: {"value", "name"} of each; what a row calls `val_iou_1` is headed by name, `val_iou_bone`.
         """
         if not self.is_writer:
             return

@@ -68,8 +68,8 @@ def label_slices(
 ) -> list[Example]:
     """Examples of whole slices.
 
-    chosen: (scan, slice). names, windows: of all scans; the grey values shown as black and white. multiple: of
-    which the network's windows must be. Raises Cancelled when `progress` does.
+    chosen: (scan, slice). names, windows: of all scans; the grey values shown as black and white. multiple:
+    of which the network's windows must be. Raises Cancelled when `progress` does.
     """
     cutter = _Cutter(training, multiple)
     training.step.network.eval()
@@ -101,8 +101,9 @@ def label_slices(
 
 
 def window_size(patch: int, *, is_3d: bool, multiple: int) -> int:
-    """Edge of the windows: twice the fit's patches, so that few are needed; in 3D the patches themselves, whose
-    memory the fit has had.
+    """Edge of the windows: twice the fit's patches, so that few are needed.
+
+    In 3D that of the patches themselves, whose memory the fit has had.
 
     >>> window_size(64, is_3d=False, multiple=32), window_size(448, is_3d=False, multiple=14)
     (128, 504)

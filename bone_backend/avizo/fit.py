@@ -214,7 +214,7 @@ class DLFit(Door):
         told = [
             f"Fits on {_names(scans, train)}: {patches:,} patches in {batches:,} batches an epoch.",
             f"Validates on {_names(scans, validation)}: {sum(sizes[i] for i in validation):,} patches.",
-            f"{self.panel.options['dry_run'].field.label} tells how long it takes, and how much RAM and disk.",
+            f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk.",
             *pair_notes(self.facts),
         ]
         return "\n".join(told)

@@ -80,7 +80,8 @@ def material_names(field: Field, values: Sequence[int]) -> dict[int, str]:
     where it is not certain which is which.
 
     values: that occur in the field. Materials have an Id and no label value; Id less 1, and the order of the
-    values, both were seen to give it. They agree where labels and Ids run without gaps; only then are they used.
+    values, both were seen to give it. They agree where labels and Ids run without gaps; only then are they
+    used.
     """
     try:
         materials = ast.literal_eval(str(field.parameters["Materials"]))
@@ -103,8 +104,9 @@ def remember_names(field: Field, classes: Sequence[Mapping[str, Any]], changed: 
 
 
 def label_names(field: Field, values: Sequence[int]) -> dict[int, str]:
-    """What the labels of a field are called: by its materials where they have names, else by the model that made
-    it. values: that occur in it.
+    """What the labels of a field are called: by its materials where they have names, else by its model.
+
+    values: that occur in it.
     """
     return _of_models.get(str(field.name), {}) | material_names(field, values)
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 BACKGROUND = "#000000"
-# Told apart by colour-blind eyes: those of Okabe & Ito (2008) without vermilion, which is too near to red, then
-# indigo and olive of Tol (2021).
+# Told apart by colour-blind eyes: those of Okabe & Ito (2008) without vermilion, which is too near to red,
+# then indigo and olive of Tol (2021).
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#cc79a7", "#332288", "#999933")
-# What is wrong, drawn on a scan faded to white, where red is dark for every eye. The second is for whoever gives
-# a class a red of their own.
+# What is wrong, drawn on a scan faded to white, where red is dark for every eye. The second is for whoever
+# gives a class a red of their own.
 WRONG, WRONG_BESIDE_RED = "#e00020", "#b000e0"
 NOT_ANNOTATED = "#ffffff"
 TRAINING, VALIDATION, MEAN = "#0072b2", "#d55e00", "#444444"  # of curves
@@ -43,7 +43,7 @@ def class_colour(value: int) -> str:
 def describe_classes(values: Iterable[int], given: Iterable[Any] = ()) -> list[dict[str, Any]]:
     """{"value", "name", "colour"} of every class.
 
-    given: objects with value, name and colour (None: ours), in any order; values without one are described too.
+    given: objects with value, name and colour (None: ours), in any order; may lack some of the values.
     """
     known = {item.value: item for item in given}
     found = []
