@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .. import jobs
@@ -24,6 +24,7 @@ from .panel import Panel
 from .running import HostProgress, Outcome, run
 
 READY = "Press Apply."
+WORKING = "At work. Stop, beside the progress bar, ends it."
 MOST_LINES = 8  # of faults in the panel
 
 
@@ -47,13 +48,20 @@ class Door(abc.ABC):
         """One round: show the ports that mean something, and what is missing."""
         if self._is_running:
             return
+        self._safely(self._round)
+
+    def _round(self) -> None:
+        self.panel.adopt_data()
+        self.facts = self._watch.look(self.panel.connections)
+        self.show()
+        if self._lacking:  # it may have been installed meanwhile
+            self._look_for_packages()
+        self._look_for_faults()
+
+    def _safely(self, look: Callable[[], None]) -> None:
+        """Look at something; what goes wrong is told in the panel."""
         try:
-            self.panel.adopt_data()
-            self.facts = self._watch.look(self.panel.connections)
-            self.show()
-            if self._lacking:  # it may have been installed meanwhile
-                self._look_for_packages()
-            self._show_faults(self._lacking + self.faults())
+            look()
         except BoneError as error:
             self._show_faults([str(error)])
         except Exception as error:  # Avizo's answer to an exception is not known; the panel must go on
@@ -82,16 +90,18 @@ class Door(abc.ABC):
             self.panel.apply_works(False)
             self._refuse("\n".join(faults))
             return
+        self.panel.tell("missing", WORKING)
+        self.panel.apply_works(False)
         outcome = run(self.host, self.form.title, self.work)
-        try:
-            self._show_faults(self.faults())  # a save folder is taken now, for instance
-        except BoneError as error:
-            self._show_faults([str(error)])
+        self._safely(self._look_for_faults)  # a save folder is taken now, for instance
         if outcome.fault:
             self._refuse(outcome.fault, line="result")
         else:
             self.panel.tell("result", self.in_words(self.tell(outcome)))
             print(f"{self.form.title}: {self.panel.lines['result'].text}")
+
+    def _look_for_faults(self) -> None:
+        self._show_faults(self._lacking + self.faults())
 
     def _show_faults(self, faults: list[str]) -> None:
         """Say what is missing; Apply cannot be pressed while there is anything."""
