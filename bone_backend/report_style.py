@@ -62,6 +62,7 @@ table.facts td:first-child { color: #555555; min-width: 100px; }
 .wide { overflow-x: auto; }
 table.inputs { font-size: 13px; width: 100%; }
 table.inputs th.row { min-width: 110px; }
+table.numbers th + th, table.inputs th + th { min-width: 66px; }
 table.inputs td { white-space: nowrap; }
 table.inputs td.path { white-space: normal; }
 table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #555555; font-size: 12px;
