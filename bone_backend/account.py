@@ -18,14 +18,10 @@ import torch
 from . import __version__
 from .networks.device import describe
 from .options import dump
+from .volumes.classes import describe_classes
 
 if TYPE_CHECKING:
     from .keeping import FitResult, Keeper
-
-# Colours of classes that the user gave none, background first (Okabe & Ito 2008, told apart by colour-blind
-# eyes).
-COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-
 
 EXACT = ("count", "mean", "std", "min", "max")  # of the statistics: equal for equal voxels, bit by bit
 
@@ -163,14 +159,7 @@ def changed_inputs(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any
 
 def classes(keeper: Keeper) -> list[dict[str, Any]]:
     """Value, name and colour of every class."""
-    given = {item.value: item for item in keeper.options.class_names}
-    described = []
-    for value in keeper.labels.values:
-        item = given.get(value)
-        name = item.name if item else "background" if value == 0 else f"class {value}"
-        colour = (item.colour if item else None) or COLOURS[value % len(COLOURS)]
-        described.append({"value": value, "name": name, "colour": colour})
-    return described
+    return describe_classes(keeper.labels.values, keeper.options.class_names)
 
 
 def _pace(keeper: Keeper) -> dict[str, float]:

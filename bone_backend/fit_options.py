@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from . import catalogue, transform_table
 from .errors import OptionError
-from .option_fields import Options, option
+from .option_fields import OptionField, Options, option
 from .option_types import (
     DEVICE,
     PRECISION,
@@ -805,21 +805,27 @@ def _is_same(name: str, one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+# Options of a fit that change what a patch looks like.
+_SEEN = (
+    *("pairs", "map_labels", "class_names", "ignore_label"),
+    *("mode", "slices", "tile_depth", "patch_depth", "patch_size", "normalization", "statistics_voxels"),
+    *("augmentation", "flip_probability", "turn_probability"),
+    *("brightness_probability", "brightness_range", "contrast_probability", "contrast_range", "transforms"),
+    *("seed", "sheet", "overwrite", "examples", "variants"),
+)
+
+
 class PreviewOptions(FitOptions):
     """Examples of augmented patches.
 
-    The one place with two levels of inheritance: every option of a fit is taken, so that the command line or
-    the configuration file of a fit shows what it will do.
+    The one place with two levels of inheritance, so that what is shown is defined once, in the fit. Of its
+    options those are taken that change what a patch looks like; all others are unknown here.
     """
 
     title: ClassVar[str] = "bone preview-augmentation"
 
     output: UserPath = option(
-        Path("run"),
-        group="Output",
-        label="Save folder",
-        kind="folder",
-        help="Of the fit; nothing is written there now.",
+        Path("run"), group="Output", label="Save folder", kind="folder", help="Of the fit; not used."
     )
     overwrite: bool = option(False, group="Output", label="Overwrite", help="Replace an existing picture.")
     sheet: UserPath = option(
@@ -850,8 +856,33 @@ class PreviewOptions(FitOptions):
     def check_paths(self) -> None:
         check_output(self.sheet, inputs=self.inputs(), overwrite=self.overwrite, name="sheet")
 
+    @classmethod
+    def option_fields(cls) -> list[OptionField]:
+        """Those that mean something here."""
+        return [field for field in super().option_fields() if field.name in _SEEN]
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Check plain values; options of a fit that change nothing of what is shown are unknown."""
+        foreign = [name for name in values if name in cls.model_fields and name not in _SEEN]
+        unknown = [
+            f"{name} is an option of a fit that changes no patch; leave it out of {cls.title}."
+            for name in foreign
+        ]
+        try:
+            made = super().parse({name: value for name, value in values.items() if name not in foreign})
+        except OptionError as error:
+            raise OptionError([*unknown, *error.faults]) from error
+        if unknown:
+            raise OptionError(unknown)
+        return made
+
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        faults = [(names, fault) for names, fault in super().cross_faults() if "only one pair" not in fault]
+        faults = [
+            (names, fault)
+            for names, fault in super().cross_faults()
+            if "only one pair" not in fault and "architecture" not in names
+        ]
         if self.sheet.suffix.lower() != ".png":
             faults.append((("sheet",), f"sheet is {self.sheet}; its name must end in .png."))
         return faults

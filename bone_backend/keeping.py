@@ -244,13 +244,15 @@ class Keeper:
         self.training.counts.matrix.zero_()
         self.checkpoint()
         try:
-            self.folder.write_scores(position.history)
+            self.folder.write_scores(position.history, classes(self))
         except OutputError as fault:
             if not isinstance(fault.__cause__, PermissionError):
                 raise
             log.warning("%s It is written again after the next epoch.", fault)  # Windows: open in Excel
         if self.options.tensorboard and self.world.is_first:
-            self._scalars = self._scalars or ScalarLog(self.folder.path, after=position.epoch - 1)
+            self._scalars = self._scalars or ScalarLog(
+                self.folder.path, classes(self), after=position.epoch - 1
+            )
             self._scalars.add(position.history[-1])
         if earlier and earlier != position.best_file and self.world.is_first:
             (self.folder.path / earlier).unlink(missing_ok=True)

@@ -53,7 +53,15 @@ def _review(keeper: Keeper, progress: Progress | None) -> tuple[Review | None, s
         keeper.network.load_state_dict(model_file.load_state(path, model_file.read_header(path)))
         windows = [(found.percentiles["0.5"], found.percentiles["99.5"]) for found in keeper.statistics]
         names = [pair.name for pair in keeper.pairs]
-        return review(keeper.training, names=names, windows=windows, progress=progress), ""
+        found = review(
+            keeper.training,
+            labels=keeper.labels,
+            names=names,
+            windows=windows,
+            multiple=keeper.spec.multiples,
+            progress=progress,
+        )
+        return found, ""
     except Cancelled:
         return None, "because it was stopped while they were made"
     except (BoneError, RuntimeError, MemoryError) as error:

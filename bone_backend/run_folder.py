@@ -37,6 +37,7 @@ from .run_files import (
     own_files,
     running,
 )
+from .volumes.classes import columns
 from .volumes.output import made_folder, output_fault, remove_left_over, whole_file
 
 __all__ = [
@@ -162,14 +163,18 @@ class RunFolder:
                 f"{self.path} is no run folder that can be resumed: {name} is missing or damaged."
             ) from error
 
-    def write_scores(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the table of scores, one row an epoch."""
+    def write_scores(self, rows: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]]) -> None:
+        """Write the table of scores, one row an epoch.
+
+        classes: {"value", "name"} of each; what a row calls `val_iou_1` is headed by name, `val_iou_bone`.
+        """
         if not self.is_writer:
             return
+        named = {f"val_iou_{value}": name for value, name in columns(classes, prefix="val_iou_").items()}
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([named.get(column, column) for column in rows[0]] if rows else [])
+        writer.writerows(row.values() for row in rows)
         write_text(self.path / SCORES, text.getvalue())
 
 

@@ -21,7 +21,7 @@ from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.outputs import check_apart
 from bone_backend.progress import Part, Progress
-from bone_backend.run_folder import write_text
+from bone_backend.run_folder import RECORD, write_text
 from bone_backend.volumes.output import made_folder
 from bone_backend.volumes.volume import peek
 
@@ -105,9 +105,9 @@ def run(
             prediction=output / "labels",
             scores=scored,
             title=test.name,
-            names=names,
+            classes=_record(output / "run")["classes"],
         ),
-        pictures.curves(output / "curves.png", output / "run" / "scores.csv", names=names),
+        pictures.curves(output / "curves.png", output / "run" / RECORD),
     ]
     result = {
         "mean_iou": scored["mean_iou"],
@@ -123,6 +123,11 @@ def run(
     }
     write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
     return {**result, "kept": False}
+
+
+def _record(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    return found
 
 
 def _fit_options(

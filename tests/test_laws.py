@@ -51,6 +51,7 @@ TORCH_SHELF = {
     "review",
     "study",
     "training",
+    "whole_slices",
 }
 OURS = {
     "bone_backend",

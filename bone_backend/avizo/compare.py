@@ -18,6 +18,7 @@ from .door import Door
 from .fields import size_faults
 from .forms import COMPARE, MOST_CLASS_LINES
 from .host import array_of, box_of
+from .labels import label_names
 from .running import HostProgress, Outcome
 
 
@@ -80,16 +81,13 @@ class IoU(Door):
         if outcome.is_stopped or outcome.result is None:
             return "Stopped; nothing was written."
         result = outcome.result
-        titles = {value: _title(value, result["names"]) for value in result["classes"]}
-        lines = [
-            f"{titles[value][0].lower()}{titles[value][1:]}: {_scores(score)}"
-            for value, score in result["classes"].items()
-        ]
+        names = self._class_names(result["classes"], result["names"])
+        lines = [f"{names[value]}: {_scores(score)}" for value, score in result["classes"].items()]
         self.panel.tell("mean", f"IoU {_number(result['mean_iou'])}, Dice {_number(result['mean_dice'])}")
         print(f"{self.form.title}: mean {self.panel.lines['mean'].text}")
         print("\n".join(f"{self.form.title}: {line}" for line in lines))
         for number, (value, score) in enumerate(list(result["classes"].items())[:MOST_CLASS_LINES]):
-            self.panel.lines[f"class{number}"].label = titles[value]
+            self.panel.lines[f"class{number}"].label = names[value]
             self.panel.tell(f"class{number}", _scores(score))
         more = len(lines) - MOST_CLASS_LINES
         told = f"{result['voxels']:,} voxels in {result['seconds']:.2f} s"
@@ -97,6 +95,22 @@ class IoU(Door):
         told += f"; {more} more labels in the console" if more > 0 else ""
         told += f"; table: {result['table']}" if result["table"] else ""
         return "\n".join([told, *result["warnings"]])
+
+    def _class_names(self, classes: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
+        """What each label is called: "bone (1)" by material or model, else "Label 1".
+
+        given: names of the model file, which count most.
+        """
+        names: dict[int, str] = {}
+        for name, voxels in (("prediction", "predicted_voxels"), ("reference", "reference_voxels")):
+            field = self.panel.connections[name].source()
+            values = [int(value) for value, score in classes.items() if score[voxels]]
+            names |= label_names(field, values)
+        names |= {int(value): name for value, name in given.items()}
+        return {
+            value: f"{names[int(value)]} ({value})" if int(value) in names else f"Label {value}"
+            for value in classes
+        }
 
     def _forget(self) -> None:
         """Hide the scores of other fields."""
@@ -112,15 +126,6 @@ class IoU(Door):
         if checked.model is not None and not checked.model.is_file():
             raise OptionError(f"model is {checked.model}, which is no file. Choose the .pth file of a fit.")
         return checked
-
-
-def _title(value: str, names: dict[str, str]) -> str:
-    """What a label's line is called.
-
-    >>> _title("1", {"1": "bone"}), _title("2", {})
-    ('Label 1, bone', 'Label 2')
-    """
-    return f"Label {value}, {names[value]}" if value in names else f"Label {value}"
 
 
 def _scores(score: dict[str, Any]) -> str:

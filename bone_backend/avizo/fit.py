@@ -64,7 +64,8 @@ class DLFit(Door):
         try:
             options = resumed or FitOptions.parse(self._values(self._named_pairs()))
         except OptionError as error:
-            return faults + [told for told in error.faults if " pair" not in told]  # those are told above
+            told_above = self._faults_of_pairs_alone()
+            return faults + [told for told in error.faults if told not in told_above]
         faults += self._size_faults(options)
         if not faults:
             try:
@@ -118,6 +119,14 @@ class DLFit(Door):
         return [
             {"scan": f"{n}/{scan.name}", "mask": f"{n}/{mask.name} (mask)"} for n, scan, mask in self._pairs()
         ]
+
+    def _faults_of_pairs_alone(self) -> list[str]:
+        """What the options say of the pairs, all else at its default; the panel says it in its own words."""
+        try:
+            FitOptions.parse({"pairs": self._named_pairs(), "output": "any"})
+        except OptionError as error:
+            return error.faults
+        return []
 
     def _values(self, pairs: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self.panel.values(FitOptions), "pairs": pairs}
@@ -239,9 +248,9 @@ class DLFit(Door):
         patches = sum(sizes[i] for i in train)
         batches = -(-patches // options.batch_size)
         told = [
-            f"{patches:,} patches ({batches:,} batches) an epoch from {_names(scans, train)}",
-            f"Validation on {sum(sizes[i] for i in validation):,} patches from {_names(scans, validation)}",
-            f"{self.panel.options['dry_run'].field.label} tells time, RAM and disk.",
+            f"Fits on {_names(scans, train)}: {patches:,} patches in {batches:,} batches an epoch.",
+            f"Validates on {_names(scans, validation)}: {sum(sizes[i] for i in validation):,} patches.",
+            f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk.",
             *pair_notes(self.facts),
             *self._concerns(options),
         ]

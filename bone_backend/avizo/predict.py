@@ -25,7 +25,7 @@ from ..volumes.volume import open_volume
 from .door import Door
 from .fields import shapes_zyx
 from .forms import PREDICT
-from .labels import class_names, load_labels, renumbered, show_labels
+from .labels import class_names, load_labels, remember_names, renumbered, show_labels
 from .running import HostProgress, Outcome
 from .spill import spilling
 
@@ -87,6 +87,7 @@ class DLPred(Door):
                 array = read_xyz(labels, progress=progress, message="Showing the labels")
             made = show_labels(self.host, array, name=scan.name, box=box)
             changed = renumbered(made, array)
+        remember_names(made, classes, changed)
         return {**result, "changed": changed, "field": made.name, "classes": classes}
 
     def tell(self, outcome: Outcome) -> str:

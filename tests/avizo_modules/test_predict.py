@@ -10,7 +10,16 @@ from bone_backend.volumes.volume import open_volume, save
 from mocks.avizo import BEHAVIOURS, Behaviour, Session
 from tests.prediction_models import make_model
 
-from .steps import ORIGIN, VOXEL, add_pair, grey_and_labels, predict_module, projects_objects, workers_only
+from .steps import (
+    ORIGIN,
+    VOXEL,
+    add_pair,
+    grey_and_labels,
+    predict_module,
+    press_by_script,
+    projects_objects,
+    workers_only,
+)
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 CLASSES = [
@@ -176,7 +185,7 @@ def test_what_is_missing_is_told(behaviour, tmp_path, model):
     module = predict_module(session, add_pair(session, 1)[0], model)
     session.disconnect(module.ports.scan)
     assert module.ports.missing.text == "Connect the scan to be labelled."
-    session.press(module.ports.apply)
+    press_by_script(module)
     assert session.messages == [("error", "Connect the scan to be labelled.")]
     float64 = session.scalar_field(np.zeros((4, 4, 4)), name="double")
     session.connect(module.ports.scan, float64)
@@ -196,7 +205,7 @@ def test_a_file_that_is_no_model_is_told_in_the_panel_and_in_one_message(tmp_pat
         path.write_bytes(content)
         session.pick(module.ports.model, path)
     assert "wrong.pth" in module.ports.missing.text
-    session.press(module.ports.apply)
+    press_by_script(module)
     assert len(session.messages) == 1
     assert module.results[0] is None
     assert "Traceback" not in session.console
