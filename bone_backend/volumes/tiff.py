@@ -86,7 +86,7 @@ def _stem(path: Path) -> str:
 
 def _page(directory: Directory, words: Words) -> Page:
     """The page of a directory, checked: what it means, where it lies, and that the file is long enough."""
-    check_meaning(directory)
+    check_meaning(directory, words.program)
     if SUB_IFDS in directory:
         check_sub_directories(directory)
     signed = is_signed_offset(directory.where, words, directory.whole(SAMPLE_FORMAT, 1))

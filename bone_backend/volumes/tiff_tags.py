@@ -62,10 +62,13 @@ def is_preview(directory: Directory) -> bool:
     return bool(kind & 5) or directory.whole(SUBFILE_TYPE, 1) == 2
 
 
-def check_meaning(directory: Directory) -> None:
-    """Raise ScanError, naming the tag, unless the page's numbers mean what they are stored as."""
+def check_meaning(directory: Directory, program: str = "") -> None:
+    """Raise ScanError, naming the tag, unless the page's numbers mean what they are stored as.
+
+    program: that wrote the file, as `tiff_words` tells it.
+    """
     where = directory.where
-    _check_colour(directory)
+    _check_colour(directory, program)
     for tag, (name, why) in _REFUSED.items():
         if tag in directory and not (tag == 32996 and SAMPLE_FORMAT in directory):
             raise ScanError(f"{where}: {why} ({name}, tag {tag}), which BONe does not read. {_ANEW}")
@@ -85,7 +88,7 @@ def check_meaning(directory: Directory) -> None:
         raise ScanError(f"{where}: is stored as blocks of several slices (ImageDepth, tag 32997). {_ANEW}")
 
 
-def _check_colour(directory: Directory) -> None:
+def _check_colour(directory: Directory, program: str) -> None:
     """Refuse colour, and the tag that says which end is white, where it might mean another number."""
     where = directory.where
     samples, photometric = directory.whole(SAMPLES, 1), directory.whole(PHOTOMETRIC, 1)
@@ -95,12 +98,12 @@ def _check_colour(directory: Directory) -> None:
             f"{where}: is a colour image ({samples} values per pixel); a scan has one grey value "
             f"per voxel{told}. Convert it to 8 or 16 bit grey first (Fiji: Image > Type)."
         )
-    if photometric == 0 and not _is_white_as_stored(directory):
+    if photometric == 0 and not _is_white_as_stored(directory, program):
         raise ScanError(
             f"{where}: its PhotometricInterpretation (tag 262) is WhiteIsZero: 0 is white and the "
-            "largest number black, and programs disagree on whether to turn the numbers round. Save it with 0 as black "
-            "(Fiji: Image > Lookup Tables > Grays, look that bone is bright, else Edit > Invert; then File > "
-            'Save As > Tiff; tifffile: photometric="minisblack").'
+            "largest number black, and programs disagree on whether to turn the numbers round. Save it with 0 "
+            "as black (Fiji: Image > Lookup Tables > Grays, look that bone is bright, else Edit > Invert; "
+            'then File > Save As > Tiff; tifffile: photometric="minisblack").'
         )
     if photometric not in (0, 1, 3):
         says = _OTHER_PHOTOMETRIC.get(photometric, "unknown")
@@ -110,7 +113,7 @@ def _check_colour(directory: Directory) -> None:
         )
 
 
-def _is_white_as_stored(directory: Directory) -> bool:
+def _is_white_as_stored(directory: Directory, program: str) -> bool:
     """Whether WhiteIsZero says only how to show the numbers, by the program that wrote it.
 
     tifffile marks every array of bool so, and ImageJ 8-bit images with an inverted lookup table (its binary
@@ -119,7 +122,7 @@ def _is_white_as_stored(directory: Directory) -> bool:
     bits = directory.whole(BITS, 1)
     if bits == 1:
         return directory.text(SOFTWARE).startswith("tifffile")
-    return bits == 8 and any(text.startswith("ImageJ=") for text in directory.descriptions())
+    return bits == 8 and program == "ImageJ"
 
 
 def check_sub_directories(directory: Directory) -> None:
