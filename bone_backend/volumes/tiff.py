@@ -21,7 +21,14 @@ from .tiff_directory import Chain, Directory
 from .tiff_folder import is_tiff_name, slice_files
 from .tiff_layout import layout_of
 from .tiff_page import Page, page_of, shape_of
-from .tiff_tags import SAMPLE_FORMAT, SUB_IFDS, check_meaning, check_sub_directories, is_preview
+from .tiff_tags import (
+    SAMPLE_FORMAT,
+    STRIP_OFFSETS,
+    SUB_IFDS,
+    check_meaning,
+    check_sub_directories,
+    is_preview,
+)
 from .tiff_words import Words, words_of
 
 
@@ -179,11 +186,7 @@ def _stack(chain: Chain) -> tuple[list[Page], Calibration]:
     calibration = read_calibration(slices[0], words)
     if len(slices) == 1 and depth > 1:
         return _block_behind(chain, first, depth), calibration
-    words_of_all = [words, *(_words(directory) for directory in slices[1:])]
-    pages = [
-        first,
-        *(_page(d, w if w.program else words) for d, w in zip(slices[1:], words_of_all[1:], strict=True)),
-    ]
+    words_of_all, pages = _rest(slices, words, first)
     _check_whole(chain, pages, max(depth, len(pages)))
     _check_announced(chain, slices, words_of_all)
     _check_equal(chain.path, pages)
@@ -197,6 +200,26 @@ def _stack(chain: Chain) -> tuple[list[Page], Calibration]:
         by_number = {page.number: page for page in pages}
         pages = [by_number[number] for number in words.order]
     return pages, calibration
+
+
+def _rest(slices: list[Directory], words: Words, first: Page) -> tuple[list[Words], list[Page]]:
+    """The words and the page of every slice; most are like the one before but for their place."""
+    all_words, pages = [words], [first]
+    pattern = slices[0].pattern()
+    for directory in slices[1:]:
+        before, pattern = pattern, directory.pattern()
+        last = pages[-1]
+        if pattern is not None and pattern == before and last.offset is not None:
+            offset = directory.whole(STRIP_OFFSETS, 0)
+            if offset:
+                all_words.append(Words())
+                pages.append(
+                    last._replace(number=directory.number, offset=offset, end=offset + last.end - last.offset)
+                )
+                continue
+        all_words.append(_words(directory))
+        pages.append(_page(directory, all_words[-1] if all_words[-1].program else words))
+    return all_words, pages
 
 
 def _check_axes(chain: Chain, words: Words, page: Page) -> None:
@@ -229,6 +252,11 @@ def _block_behind(chain: Chain, page: Page, depth: int) -> list[Page]:
         raise ScanError(
             f"{chain.path}: is truncated: slice {whole + 1} of {depth} is cut off; {whole} "
             f"{'is' if whole == 1 else 'are'} whole. Copy it again."
+        )
+    if chain.cut_at is not None:
+        raise ScanError(
+            f"{chain.path}: is truncated or damaged: the voxels of {depth} slices may be there, but the page "
+            f"of slice 2 should be at byte {chain.cut_at} and the file has {chain.size}. Copy it again."
         )
     return [
         page._replace(number=i, offset=page.offset + i * step, end=page.end + i * step) for i in range(depth)

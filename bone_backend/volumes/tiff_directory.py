@@ -19,9 +19,11 @@ from ..errors import ScanError
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 11: "f4", 12: "f8"}
 _TYPES.update({13: "u4", 16: "u8", 17: "i8", 18: "u8"})
 _PAIRS = {5: "u4", 10: "i4"}  # numerator, denominator
+_WHOLE_BYTES = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}  # types without sign
 _MOST_TAGS = 4096  # of one directory; files in use have 10 to 60
 _LONGEST_TEXT = 2**26  # bytes; OME writes some hundred for each slice
 IMAGE_DESCRIPTION = 270
+_REMARKS = (269, 271, 272, 282, 283, 285, 286, 287, 305, 306, 315, 316, 33432)  # do not touch the numbers
 
 
 class Entry(NamedTuple):
@@ -65,8 +67,12 @@ class Directory:
 
     def whole(self, tag: int, default: int) -> int:
         """The first value of a tag as a whole number, or the default where it is not there."""
-        if tag not in self._entries:
+        entry = self._entries.get(tag)
+        if entry is None:
             return default
+        width = _WHOLE_BYTES.get(entry.kind)
+        if width is not None and entry.length == 1 and width <= len(entry.field):
+            return int.from_bytes(entry.field[:width], "little" if self.chain.order == "<" else "big")
         values = self.numbers(tag)
         if values.ndim != 1 or len(values) == 0 or values.dtype.kind == "f":
             raise ScanError(f"{self.where}: is damaged: tag {tag} is not a whole number. Export it again.")
@@ -84,6 +90,20 @@ class Directory:
     def descriptions(self) -> list[str]:
         """The texts of ImageDescription; tifffile writes two where the user gave one."""
         return [_decoded(self._bytes(IMAGE_DESCRIPTION, entry)) for entry in self._texts]
+
+    def pattern(self) -> tuple[object, ...] | None:
+        """What two pages have in common if only the place of their single strip and some texts differ.
+
+        None where the page has several strips or tiles, or a value that is worth reading lies elsewhere.
+        """
+        parts: list[object] = []
+        for tag, entry in self._entries.items():
+            width = _WHOLE_BYTES.get(entry.kind, 8)
+            is_here = entry.length * width <= len(entry.field)
+            if not is_here and tag not in _REMARKS:
+                return None
+            parts.append((tag, entry.kind, entry.length, None if tag == 273 or not is_here else entry.field))
+        return tuple(parts)
 
     def _bytes(self, tag: int, entry: Entry) -> bytes:
         width = np.dtype(_TYPES.get(entry.kind, "u1")).itemsize

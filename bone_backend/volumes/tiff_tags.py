@@ -102,7 +102,7 @@ def _check_colour(directory: Directory, program: str) -> None:
         raise ScanError(
             f"{where}: its PhotometricInterpretation (tag 262) is WhiteIsZero: 0 is white and the "
             "largest number black, and programs disagree on whether to turn the numbers round. Save it with 0 "
-            "as black (Fiji: Image > Lookup Tables > Grays, look that bone is bright, else Edit > Invert; "
+            "as black (Fiji: Image > Lookup Tables > Grays; if bone is dark, Edit > Invert, "
             'then File > Save As > Tiff; tifffile: photometric="minisblack").'
         )
     if photometric not in (0, 1, 3):

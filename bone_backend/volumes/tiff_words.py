@@ -147,7 +147,7 @@ class _OmeReader:
 def _of_ome(where: str, text: str, file_name: str) -> Words:
     """OME's XML: one image of one stack in this file. Its images may also be the slices, one each."""
     reader = _OmeReader(where)
-    parser = expat.ParserCreate()
+    parser = expat.ParserCreate("utf-8")
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text
