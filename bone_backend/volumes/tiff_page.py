@@ -69,7 +69,8 @@ def page_of(directory: Directory, *, is_signed_offset: bool = False) -> Page:
     row_bytes = (block[1] * bits + 7) // 8
     if block[0] * row_bytes > 2**48:
         _damaged(directory, f"strips or tiles of {block[0]} x {block[1]} are not plausible")
-    offsets, counts = _places(directory, is_tiled, down * across, compression == 1)
+    may_lack_counts = compression == 1 and tags.BITS in directory  # else too little is known
+    offsets, counts = _places(directory, is_tiled, down * across, may_lack_counts)
     if compression == 1:
         whole = np.full(down * across, block[0] * row_bytes, np.uint64)
         if not is_tiled and height % block[0]:

@@ -101,8 +101,8 @@ def _check_colour(directory: Directory, program: str) -> None:
     if photometric == 0 and not _is_white_as_stored(directory, program):
         raise ScanError(
             f"{where}: its PhotometricInterpretation (tag 262) is WhiteIsZero: 0 is white and the "
-            "largest number black, and programs disagree on whether to turn the numbers round. Save it with 0 "
-            "as black (Fiji: Image > Lookup Tables > Grays; if bone is dark, Edit > Invert, "
+            "largest number black, and programs disagree on whether to turn the numbers round. Save it with "
+            "0 as black (Fiji: Image > Lookup Tables > Grays; if bone is dark, Edit > Invert, "
             'then File > Save As > Tiff; tifffile: photometric="minisblack").'
         )
     if photometric not in (0, 1, 3):
@@ -128,9 +128,10 @@ def _is_white_as_stored(directory: Directory, program: str) -> bool:
 def check_sub_directories(directory: Directory) -> None:
     """Refuse sub-directories (SubIFDs) that hold more than smaller versions of their page."""
     places = directory.numbers(SUB_IFDS)
-    if len(places) > 64:
+    if len(places) > 64 or places.ndim != 1 or places.dtype.kind != "u":
         raise ScanError(
-            f"{directory.where}: is damaged: it has {len(places)} sub-directories (tag 330). Export it again."
+            f"{directory.where}: is damaged: its sub-directories (tag 330) are {len(places)} values of "
+            f"{places.dtype.name}. Export it again."
         )
     size = directory.whole(HEIGHT, 0) * directory.whole(WIDTH, 0)
     for place in places:

@@ -15,7 +15,7 @@ import tifffile
 
 from bone_backend.errors import BoneError, ScanError
 from bone_backend.volumes.volume import open_volume
-from tests.volumes.raw_tiff import LONG, SHORT, TEXT, plain_page, tiff_bytes
+from tests.volumes.raw_tiff import LONG, RATIONAL, SHORT, TEXT, plain_page, tiff_bytes
 
 PAGE = (plain_page(8, 6), [bytes(48)])
 ROOT = Path(__file__).parents[2]
@@ -89,6 +89,22 @@ def test_a_chain_that_leads_nowhere_is_told(tmp_path, next_page):
         open_volume(path)
 
 
+@pytest.mark.parametrize("place", [2**64 - 1, 2**63, 2**40])
+@pytest.mark.parametrize("tag", [273, 270, None])
+def test_a_bigtiff_that_points_beyond_any_file_is_told(tmp_path, place, tag):
+    path = tmp_path / "far.tif"
+    tifffile.imwrite(
+        path, np.zeros((3, 6, 8), np.uint8), bigtiff=True, photometric="minisblack", rowsperstrip=3
+    )
+    with tifffile.TiffFile(path) as tif:
+        at = tif.pages[0].tags[tag].offset + 12 if tag else 8
+    data = bytearray(path.read_bytes())
+    data[at : at + 8] = place.to_bytes(8, "little")
+    path.write_bytes(data)
+    with pytest.raises(ScanError, match=r"far\.tif: is .*(truncated|damaged)"):
+        open_volume(path)
+
+
 @pytest.mark.parametrize("size", [2**31, 2**31 - 1, 10**6, 0])
 @pytest.mark.parametrize("compression", [1, 5, 8, 32773, 50000, 34712, 7])
 def test_a_tiny_file_with_giant_sizes_is_told(tmp_path, size, compression):
@@ -115,6 +131,7 @@ def test_a_tiny_file_with_giant_sizes_is_told(tmp_path, size, compression):
         {"tag_322": (LONG, 2**31), "tag_323": (LONG, 2**31)},
         {"tag_256": (TEXT, "wide")},
         {"tag_330": (LONG, 4_000_000_000)},
+        {"tag_330": (RATIONAL, 1, 1)},
         {"tag_330": (LONG, *range(1000))},
     ],
 )
