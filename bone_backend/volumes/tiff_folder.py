@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import ScanError
 
-_SUFFIXES = (".tif", ".tiff")
+_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".tf2")
 _NUMBER = re.compile(r"(\d+)")
 
 

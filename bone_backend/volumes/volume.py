@@ -17,6 +17,7 @@ from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume, NpyWriter, open_npy, peek_npy
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple
 from .output import output_fault
+from .tiff_directory import is_tiff
 from .tiff_folder import is_tiff_name
 from .tiff_writer import COMPRESSIONS, TiffFileWriter, TiffFolderWriter
 
@@ -65,7 +66,8 @@ def _existing(path: Path | str) -> Path:
         near = path.parent if path.parent.is_dir() else None
         hint = "" if near else f" Its folder {path.parent} does not exist either."
         raise ScanError(f"{path}: does not exist.{hint}")
-    if path.is_file() and not is_tiff_name(path.name) and path.suffix.lower() != ".npy":
+    known = is_tiff_name(path.name) or path.suffix.lower() == ".npy" or path.is_dir()
+    if not known and not is_tiff(path):  # a TIFF may have any name or none, e.g. .btf
         raise ScanError(
             f"{path}: is no volume that BONe reads; it reads a folder of slices, a TIFF stack or a .npy file."
         )
