@@ -560,19 +560,20 @@ class FitOptions(Options):
                     f"{told}; a split into training and validation by whole scans needs at least two pairs.",
                 )
             )
-        seen: dict[Path, int] = {}
+        seen: dict[Path, int] = {}  # by the file itself: a link or another spelling is the same scan
         for number, pair in enumerate(self.pairs, start=1):
-            if pair.scan in seen:
+            scan = _real(pair.scan)
+            if scan in seen:
                 faults.append(
                     (
                         ("pairs",),
-                        f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every "
+                        f"pair {number} has the same scan as pair {seen[scan]}: {pair.scan}. Give every "
                         f"scan once.",
                     )
                 )
-            if pair.scan == pair.mask:
+            if scan == _real(pair.mask):
                 faults.append((("pairs",), f"pair {number} has the same path as scan and mask: {pair.scan}."))
-            seen.setdefault(pair.scan, number)
+            seen.setdefault(scan, number)
         if self.class_weights and not any(self.class_weights):
             faults.append((("class_weights",), "class_weights are all 0; at least one class must count."))
         old = [value for value, _new in self.map_labels]

@@ -38,7 +38,7 @@ from .networks.step import interruptible
 from .options import PredictOptions
 from .progress import Part, Progress, silent
 from .volumes.output import prepare as prepare_output
-from .volumes.volume import Volume, VolumeWriter, create, open_volume
+from .volumes.volume import Volume, VolumeWriter, create, open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
@@ -88,7 +88,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     with Monitor(device) as monitor, open_volume(options.scan) as scan:
         check(options, scan, model)
         chunks = cut(options, scan.header.shape, model)
-        header = replace(scan.header, name=options.output.stem, dtype=class_map.dtype)
+        header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)

@@ -18,6 +18,7 @@ from ..errors import BoneError, OptionError
 from ..options import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
 from ..run_folder import check_free
+from ..volumes.volume import volume_name
 from .door import Door
 from .fields import Facts, pair_faults, pair_notes, pair_numbers, shapes_zyx, subjects_of
 from .forms import FIT, MOST_PAIRS
@@ -128,7 +129,7 @@ class DLFit(Door):
         before = [(str(pair.scan), str(pair.mask)) for pair in resumed.pairs]
         now = [(str(pair["scan"]), str(pair["mask"])) for pair in pairs]
         if before != now:
-            told = ", ".join(f"{pair.scan.stem} with {pair.mask.stem}" for pair in resumed.pairs)
+            told = ", ".join(f"{volume_name(pair.scan)} with {volume_name(pair.mask)}" for pair in resumed.pairs)
             raise OptionError(
                 f"The run in {resumed.output} was fitted on {told}. Connect the same fields in the same "
                 "order, or none if they were files."

@@ -8,6 +8,7 @@ All triples are in the order (z, y, x).
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +44,21 @@ def known_unit(text: str | None) -> tuple[str, float]:
     (('um', 1.0), ('nm', 0.1), ('', 1.0))
     """
     return _SPELLINGS.get((text or "").strip().strip("\0").lower(), ("", 1.0))
+
+
+# Endings of the files that BONe reads and writes as volumes; what stands before them is the volume's name.
+_ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".npy")
+
+
+def volume_name(path: Path) -> str:
+    """What a scan or mask is called: a folder's whole name, a file's without the ending of its format.
+
+    >>> volume_name(Path("scans/femur_1.5um.ome.tif")), volume_name(Path("scans/femur.2"))
+    ('femur_1.5um', 'femur.2')
+    """
+    name = os.path.basename(os.path.abspath(path))  # "." and ".." are called as the folders they mean
+    ending = next((end for end in _ENDINGS if name.lower().endswith(end) and len(name) > len(end)), "")
+    return name[: -len(ending)] if ending and not path.is_dir() else name
 
 
 @dataclass(frozen=True)

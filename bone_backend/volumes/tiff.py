@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ScanError
 from .abstract import Volume
-from .header import Header, SliceLocation
+from .header import Header, SliceLocation, volume_name
 from .positional import PositionalVolume
 from .tiff_calibration import Calibration, read_calibration
 from .tiff_decoding import EncodedVolume, opened
@@ -61,7 +61,7 @@ def open_file(path: Path) -> Volume:
     with opened(path) as tif:
         pages = _stack_pages(path, tif)
         calibration = read_calibration(tif)
-    return _volume(_stem(path), path, "tiff", pages, calibration, (path,))
+    return _volume(volume_name(path), path, "tiff", pages, calibration, (path,))
 
 
 def peek(path: Path) -> Header:
@@ -88,10 +88,6 @@ def _volume(
     if len(slices) == len(pages):
         return PositionalVolume(header, slices)
     return EncodedVolume(header, [(p.path, p.number) for p in pages], files)
-
-
-def _stem(path: Path) -> str:
-    return path.stem[:-4] if path.stem.lower().endswith(".ome") else path.stem
 
 
 def _only_page(path: Path, tif: Any) -> Page:
