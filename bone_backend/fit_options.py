@@ -504,7 +504,7 @@ class FitOptions(Options):
         """
         if not values.get("resume"):
             return super().parse(values)
-        values, changes = _resumed(Path(str(values["resume"])).expanduser(), values)
+        values, changes = _resumed(Path(os.path.expanduser(str(values["resume"]))), values)
         try:
             made = super().parse(values)
         except OptionError as error:

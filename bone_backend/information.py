@@ -7,6 +7,7 @@ Out: a dictionary of plain values, made from headers only.
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def describe(path: Path) -> dict[str, Any]:
 
     Numbers that JSON does not have (nan, inf) are None.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.exists():
         raise ScanError(f"{path} does not exist.")
     facts = _model(path) if path.suffix.lower() in (".pth", ".pt") else _volume(path)

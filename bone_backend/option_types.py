@@ -6,6 +6,7 @@ Out: checked values.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _whole(path: Path) -> Path:
-    return path.expanduser()
+    """The path with the home folder for ~ in its place."""
+    whole = Path(os.path.expanduser(path))
+    if whole.parts and whole.parts[0].startswith("~") and not os.path.lexists(whole.parts[0]):
+        raise ValueError(f"the home folder {whole.parts[0]} is not known; write the path in full")
+    return whole
 
 
 def _parse_map(value: object) -> object:

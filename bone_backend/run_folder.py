@@ -76,7 +76,7 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         if not self.is_writer:
             return self
-        handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
+        handler = logging.FileHandler(self.path / LOG, encoding="utf-8", errors="backslashreplace")
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
         handler.setFormatter(formatter)
@@ -143,10 +143,13 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all. Raises OutputError."""
+    """Write a text file in UTF-8, whole or not at all; bytes of names that are no text stand as \\udcNN.
+
+    Raises OutputError.
+    """
     temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

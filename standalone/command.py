@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bone_backend import __version__
 from bone_backend.errors import BoneError, Cancelled, OptionError
+from bone_backend.names import readable
 
 if TYPE_CHECKING:
     from bone_backend.progress import Progress
@@ -261,7 +262,7 @@ def _say(text: str, *, status: int) -> int:
 def _tell(text: str) -> None:
     if sys.stderr is not None:  # print would take standard output
         with contextlib.suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+            print("\n".join(map(readable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def _end_at_once(words: list[str]) -> NoReturn:

@@ -18,6 +18,7 @@ FLOOR = {
     "transform_table",
     "catalogue",
     "errors",
+    "names",
     "progress",
     "jobs",
     "job_folder",

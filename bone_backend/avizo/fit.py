@@ -7,6 +7,7 @@ Fields are written to disk before the fit and removed after it; a resumed run fi
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class DLFit(Door):
         resumed = self._resumed()
         if resumed is not None and not numbers:
             return self.start(dump(resumed), progress)
-        output = resumed.output if resumed else Path(str(self.panel.options["output"].read())).expanduser()
+        output = resumed.output if resumed else Path(os.path.expanduser(str(self.panel.options["output"].read())))
         with spilling(f"fit {output.absolute()}") as spill:
             self.paths = spill.names
             pairs = self._hand_over(spill, numbers, progress)

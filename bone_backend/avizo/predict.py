@@ -108,7 +108,7 @@ class DLPred(Door):
         name = self.panel.options["model"].read()
         if not name:
             return None
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         try:
             mark = (str(path), path.stat().st_mtime_ns if path.exists() else 0)
             if mark not in self._headers:
@@ -123,7 +123,7 @@ class DLPred(Door):
         name = self.panel.options["amira_mesh"].read()
         if not name:
             return None
-        path = Path(name).expanduser()
+        path = Path(os.path.expanduser(name))
         return path if path.suffix.lower() == ".am" else path.with_name(path.name + ".am")
 
     def _mesh_faults(self) -> list[str]:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import OptionError, ScanError
+from ..names import readable
 from ..options import FitOptions, Pair
 from ..progress import Part, Progress
+from ..volumes.cache import cache_folder
 from ..volumes.header import Header
-from ..volumes.store import PatchSource, cache_folder, open_source
+from ..volumes.store import PatchSource, open_source
 from ..volumes.volume import Volume, open_volume, volume_name
 from . import checks
 from .contents import ContentsMaker
@@ -143,7 +145,7 @@ def unique_names(scans: Sequence[Path]) -> list[str]:
     plain = [place.parent / volume_name(scan) for place, scan in zip(places, scans, strict=True)]
     for paths in (plain, places):
         for depth in range(1, max((len(path.parts) for path in paths), default=0) + 1):
-            names = ["/".join(path.parts[-depth:]) for path in paths]
+            names = [readable("/".join(path.parts[-depth:])) for path in paths]
             if len(set(names)) == len(names):
                 return names
-    return [f"{place.name} ({number})" for number, place in enumerate(places, start=1)]
+    return [f"{readable(place.name)} ({number})" for number, place in enumerate(places, start=1)]

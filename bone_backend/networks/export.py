@@ -26,6 +26,7 @@ import torch
 
 from .. import catalogue
 from ..errors import ModelFileError, OptionError, OutputError, PackageError
+from ..names import readable
 from ..progress import Progress, silent
 from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .build import NetworkSpec, build_network
@@ -71,6 +72,11 @@ def export_model(
         raise OutputError(f"{out}: is the model file itself. Choose another name for the export.")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: is already there. Choose another name, or allow it with --overwrite.")
+    if readable(str(out)) != str(out):
+        raise OutputError(
+            f"{out}: the libraries that write and read exports take only names in UTF-8. Choose another name "
+            "or folder."
+        )
     header = read_header(path)
     temporary = temporary_path(out).with_suffix(f".{format}")
     try:

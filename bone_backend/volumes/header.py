@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ScanError
+from ..names import readable
 
 Triple = tuple[float, float, float]
 
@@ -51,14 +52,14 @@ _ENDINGS = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".npy")
 
 
 def volume_name(path: Path) -> str:
-    """What a scan or mask is called: a folder's whole name, a file's without the ending of its format.
+    """What a scan or mask is called, as text: a folder's whole name, a file's without its format's ending.
 
     >>> volume_name(Path("scans/femur_1.5um.ome.tif")), volume_name(Path("scans/femur.2"))
     ('femur_1.5um', 'femur.2')
     """
     name = os.path.basename(os.path.abspath(path))  # "." and ".." are called as the folders they mean
     ending = next((end for end in _ENDINGS if name.lower().endswith(end) and len(name) > len(end)), "")
-    return name[: -len(ending)] if ending and not path.is_dir() else name
+    return readable(name[: -len(ending)] if ending and not path.is_dir() else name)
 
 
 @dataclass(frozen=True)

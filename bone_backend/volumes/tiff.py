@@ -53,7 +53,7 @@ def open_folder(folder: Path) -> Volume:
             layout = layout_of(path)
     assert calibration is not None
     _check_equal(folder, pages)
-    return _volume(folder.resolve().name, folder, "tiff-folder", pages, calibration, tuple(files))
+    return _volume(volume_name(folder), folder, "tiff-folder", pages, calibration, tuple(files))
 
 
 def open_file(path: Path) -> Volume:
@@ -72,7 +72,7 @@ def peek(path: Path) -> Header:
     with opened(files[0]) as tif:
         page = _only_page(files[0], tif)
         calibration = read_calibration(tif)
-    return _header(path.resolve().name, path, "tiff-folder", len(files), page, calibration)
+    return _header(volume_name(path), path, "tiff-folder", len(files), page, calibration)
 
 
 def _header(name: str, path: Path, kind: str, depth: int, page: Page, calibration: Calibration) -> Header:
