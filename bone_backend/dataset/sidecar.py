@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..volumes.cache import cache_folder
+from ..volumes.cache import ADVICE, cache_folder
 
 VERSION = 1  # goes up when the numbers of an unchanged scan would change
 SAMPLE_BYTES = 64 * 1024
@@ -71,7 +71,7 @@ def write(mark: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as fault:
-        LOG.info("the statistics are not kept for next time: %s", fault)
+        LOG.info("the statistics are not kept for next time: %s. %s", fault, ADVICE)
 
 
 def _place(mark: Mapping[str, Any]) -> Path:
