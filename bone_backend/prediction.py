@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from . import catalogue, jobs
-from .dataset.checks import SCAN_DTYPES
+from .dataset.checks import scan_type_fault
 from .dataset.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .dataset.statistics import Statistics
 from .errors import HardwareError, ModelFileError, OptionError, OutputError, ScanError
@@ -128,11 +128,8 @@ def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) 
 
     Raises ScanError, ModelFileError, OptionError or OutputError.
     """
-    if scan.header.dtype.name not in SCAN_DTYPES:
-        allowed = ", ".join(SCAN_DTYPES)
-        raise ScanError(
-            f"{options.scan}: its voxels are {scan.header.dtype}; BONe takes {allowed}. Convert it."
-        )
+    if fault := scan_type_fault(scan.header.dtype, name=f"scan {options.scan}"):
+        raise ScanError(fault)
     _normalisation_mode(options, model)
     for name, other in (("scan", options.scan), ("model file", options.model)):
         if _holds(options.output, other):

@@ -73,6 +73,7 @@ class Header:
     origin:     centre of the first voxel (z, y, x), in `unit`.
     path:       the file or folder; None for an array.
     format:     "array", "npy", "tiff" or "tiff-folder".
+    is_z_told:  False where a file says only x and y, and z is taken to be the same.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Header:
     origin: Triple = (0.0, 0.0, 0.0)
     path: Path | None = None
     format: str = "array"
+    is_z_told: bool = True
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or any(int(n) < 1 for n in self.shape):
@@ -107,6 +109,14 @@ class Header:
             return None
         z, y, x = (s * UM_PER_UNIT[self.unit] for s in self.voxel_size)
         return z, y, x
+
+    def has_other_voxels(self, other: Header, *, tolerance: float = 1e-3) -> bool:
+        """Whether both voxel sizes are known and differ by more than a share; z counts where both tell it."""
+        one, two = self.voxel_size_um, other.voxel_size_um
+        if one is None or two is None:
+            return False
+        first = 0 if self.is_z_told and other.is_z_told else 1
+        return any(abs(a - b) > tolerance * max(a, b) for a, b in zip(one[first:], two[first:], strict=True))
 
     @property
     def voxels(self) -> int:

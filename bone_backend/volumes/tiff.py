@@ -77,7 +77,10 @@ def peek(path: Path) -> Header:
 
 def _header(name: str, path: Path, kind: str, depth: int, page: Page, calibration: Calibration) -> Header:
     dtype = np.dtype(np.uint8) if page.dtype.kind == "b" else page.dtype
-    return Header(name, (depth, *page.shape), dtype, *calibration, path=path, format=kind)
+    size, unit, origin, is_z_told = calibration
+    return Header(
+        name, (depth, *page.shape), dtype, size, unit, origin, path=path, format=kind, is_z_told=is_z_told
+    )
 
 
 def _volume(
@@ -106,8 +109,9 @@ def _page(path: Path, number: int, page: Any, size: int) -> Page:
     where = f"{path}, page {number + 1}" if number else f"{path}"
     if key.samplesperpixel != 1 or key.photometric in (2, 6):
         raise ScanError(
-            f"{where}: is a colour image ({key.samplesperpixel} values per pixel); a scan has one grey value "
-            "per voxel. Convert it to 8 or 16 bit grey first (Fiji: Image > Type)."
+            f"{where}: is a colour image ({key.samplesperpixel} values per pixel); BONe reads one number per "
+            "voxel. A scan: convert it to 8 or 16 bit grey (Fiji: Image > Type). A mask: export the label values "
+            "without colours from the program that made it; greys made from its colours are no labels."
         )
     if key.dtype is None or key.dtype.kind not in "buif" or len(page.shape) != 2:
         raise ScanError(
