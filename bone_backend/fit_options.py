@@ -557,7 +557,8 @@ class FitOptions(Options):
             faults.append(
                 (
                     ("pairs",),
-                    f"{told}; a split into training and validation by whole scans needs at least two pairs.",
+                    f"{told}; a split into training and validation by whole scans needs at least two pairs. "
+                    "Name each with --pair SCAN MASK.",
                 )
             )
         seen: dict[Path, int] = {}  # by the file itself: a link or another spelling is the same scan
@@ -673,7 +674,8 @@ class FitOptions(Options):
         chosen, count = set(self.validation_pairs), len(self.pairs)
         names = ("validation_pairs", "pairs")
         if beyond := sorted(number for number in chosen if number > count):
-            return [(names, f"validation_pairs names {beyond}, but there are {count} pairs.")]
+            told = ", ".join(map(str, beyond))
+            return [(names, f"validation_pairs names {told}, but there are {count} pairs.")]
         if chosen and len(chosen) == count:
             return [(names, "validation_pairs names all pairs; leave at least one for training.")]
         sides: tuple[set[str], set[str]] = (set(), set())

@@ -7,8 +7,6 @@ Out: `Options`, a frozen pydantic model that tells its fields to the renderers (
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
@@ -18,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .errors import OptionError
+from .option_sentences import no_number, no_option, not_given, sentence
 
 Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
 
@@ -75,6 +74,7 @@ class OptionField:
     is_closed: bool  # no value but the choices
     low: float | None
     high: float | None
+    is_open: str  # ">" where `low` itself is not allowed, "<" where `high` is not, or both
     is_optional: bool  # None is allowed
     applies: dict[str, tuple[Any, ...]]
     advanced: bool
@@ -104,6 +104,13 @@ class Options(BaseModel):
         faults: list[str] = []
         faulty: set[str] = set()
         kept = dict(values)
+        for field in cls.option_fields():
+            value = kept.get(field.name)
+            inner = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
+            if field.kind in ("int", "float", "list") and (found := [v for v in inner if isinstance(v, bool)]):
+                faulty.add(field.name)
+                faults.append(no_number(field, found[0]))
+                del kept[field.name]
         try:
             made = cls.model_validate(kept)
         except ValidationError as error:
@@ -141,30 +148,10 @@ class Options(BaseModel):
 
     @classmethod
     def _sentence(cls, name: str, item: Any) -> str:
-        kind, told = item["type"], item["msg"].removeprefix("Value error, ")
-        if kind == "extra_forbidden":
-            near = difflib.get_close_matches(name, cls.model_fields, n=1)
-            return f"{name} is no option of {cls.title}." + (f" Did you mean {near[0]}?" if near else "")
-        if kind == "missing":
-            return f"{name} is missing: {cls.model_fields[name].description}"
-        place = "".join(
-            f"[{part}]"
-            for part in item["loc"][1:]
-            if not isinstance(part, str) or not part.startswith("function")
-        )
-        if kind == "string_pattern_mismatch":
-            told = _pattern_in_words(_describe(name, cls.model_fields[name]).metavar, item)
-        return f"{name}{place} is {item['input']!r}: {told[0].lower()}{told[1:]}."
-
-
-def _pattern_in_words(metavar: str | None, item: Any) -> str:
-    """What may be written instead, so that nobody has to read a regular expression."""
-    if metavar:
-        return "write it as " + " or ".join(metavar.rsplit("|", 1)).replace("|", ", ")
-    # Such a pattern says which characters a text is made of; those that do not hold by themselves are told.
-    pattern = item["ctx"]["pattern"]
-    wrong = dict.fromkeys(repr(letter) for letter in item["input"] if not re.search(pattern, letter))
-    return f"these characters cannot stand in it: {' '.join(wrong)}"
+        if name not in cls.model_fields:
+            return no_option(name, cls.title, cls.model_fields)
+        field = _describe(name, cls.model_fields[name])
+        return not_given(field) if item["type"] == "missing" and len(item["loc"]) == 1 else sentence(field, item)
 
 
 def _describe(name: str, info: FieldInfo) -> OptionField:
@@ -192,6 +179,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         is_closed=is_closed,
         low=low,
         high=high,
+        is_open="".join(sign for sign, limit in ((">", "gt"), ("<", "lt")) if any(hasattr(m, limit) for m in metadata)),
         is_optional=is_optional,
         applies=extra["applies"],
         advanced=extra["advanced"],

@@ -32,7 +32,7 @@ def _parse_map(value: object) -> object:
     if isinstance(value, str):
         left, colon, right = value.partition(":")
         if not colon:
-            raise ValueError(f"write it as OLD:NEW, e.g. 255:1; got {value!r}")
+            raise ValueError("write it as OLD:NEW, e.g. 255:1")
         return (left, right)
     return value
 
@@ -42,7 +42,7 @@ def _parse_class(value: object) -> object:
     if isinstance(value, str):
         parts = value.split(":")
         if len(parts) not in (2, 3):
-            raise ValueError(f"write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone; got {value!r}")
+            raise ValueError("write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone")
         return dict(zip(("value", "name", "colour"), parts, strict=False))
     return value
 

@@ -231,7 +231,11 @@ def _stopped(words: list[str], result: dict[str, Any] | None) -> int:
 
 def _failed(words: list[str], error: BoneError) -> int:
     prefix = f"{_name(words)}: "
-    faults = error.faults if isinstance(error, OptionError) else [str(error)]
+    faults = [str(error)]
+    if isinstance(error, OptionError):
+        from .fault_words import in_flags
+
+        faults = [in_flags(_name(words).removeprefix("bone "), fault) for fault in error.faults]
     _tell("\n".join(prefix + fault for fault in faults))
     if _wants_json(words):
         _say(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n", status=1)

@@ -14,6 +14,7 @@ FLOOR = {
     "options",
     "option_fields",
     "option_types",
+    "option_sentences",
     "fit_options",
     "transform_table",
     "catalogue",

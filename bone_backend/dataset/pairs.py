@@ -85,9 +85,8 @@ def open_pairs(
         labels = replace(labels, contents=contents)
         unknown = [item.value for item in options.class_names if item.value not in labels.values]
         if unknown:
-            raise OptionError(
-                f"class_names names {unknown}, but the masks hold the classes {list(labels.values)}."
-            )
+            told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
+            raise OptionError(f"class_names names {told[0]}, but the masks hold the classes {told[1]}.")
         undo.pop_all()
     pairs = [
         OpenPair(name, pair, volumes_of[0].header, scan, mask)
