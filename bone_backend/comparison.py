@@ -171,11 +171,12 @@ def check_geometry(reference: Volume, prediction: Volume) -> None:
             f"{right.name}: the prediction is {right.shape} (z, y, x), but the reference {left.name} is "
             f"{left.shape}. Only labels of the same scan can be compared; crop or export both alike."
         )
-    if left.has_other_voxels(right, tolerance=LARGEST_DIFFERENCE):
+    sizes = left.voxel_size_um, right.voxel_size_um
+    if sizes[0] and sizes[1] and left.has_other_voxels(right, tolerance=LARGEST_DIFFERENCE):
         raise ScanError(
-            f"{right.name}: its voxels are {_size(right.voxel_size_um)} (z, y, x), those of the reference "
-            f"{left.name} {_size(left.voxel_size_um)}. Only labels of one geometry can be compared; correct the voxel size of one, "
-            "or resample it."
+            f"{right.name}: its voxels are {_size(sizes[1])} (z, y, x), those of the reference "
+            f"{left.name} {_size(sizes[0])}. Only labels of one geometry can be compared; correct the "
+            "voxel size of one, or resample it."
         )
 
 

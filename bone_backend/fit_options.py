@@ -17,7 +17,9 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from . import catalogue, transform_table
 from .errors import OptionError
-from .option_fields import Options, option
+from .names import from_home
+from .option_fields import LONGEST_TEXT, Options, option
+from .option_sentences import is_text
 from .option_types import (
     DEVICE,
     PRECISION,
@@ -502,9 +504,11 @@ class FitOptions(Options):
 
         Those of a run that is to be resumed come from its folder. Raises OptionError.
         """
-        if not values.get("resume"):
+        resumed = values.get("resume")
+        is_named = isinstance(resumed, (str, os.PathLike)) and str(resumed) != ""
+        if not is_named or len(str(resumed)) > LONGEST_TEXT or not is_text(str(resumed)):
             return super().parse(values)
-        values, changes = _resumed(Path(os.path.expanduser(str(values["resume"]))), values)
+        values, changes = _resumed(from_home(str(resumed)), values)
         try:
             made = super().parse(values)
         except OptionError as error:

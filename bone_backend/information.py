@@ -7,11 +7,11 @@ Out: a dictionary of plain values, made from headers only.
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 from .errors import ScanError
+from .names import from_home
 from .volumes.volume import peek
 
 
@@ -20,7 +20,7 @@ def describe(path: Path) -> dict[str, Any]:
 
     Numbers that JSON does not have (nan, inf) are None.
     """
-    path = Path(os.path.expanduser(path))
+    path = from_home(path)
     if not path.exists():
         raise ScanError(f"{path} does not exist.")
     facts = _model(path) if path.suffix.lower() in (".pth", ".pt") else _volume(path)

@@ -1,12 +1,15 @@
 """Names of files as text that can be shown, written and sent anywhere.
 
 In:  a name or path as the system gives it; on POSIX it is bytes, which need not be UTF-8.
-Out: text that is UTF-8 and stays on one line. Files are opened by the name as it was given, never by this.
+Out: text that is UTF-8 and stays on one line (files are opened by the name as it was given, never by this);
+and paths in full.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -36,3 +39,13 @@ def all_readable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(all_readable(inner) for inner in value)
     return value
+
+
+def from_home(path: Path | str) -> Path:
+    """The path with the home folder in place of ~; as it is where that is not known, and never a fault."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises without a home folder)
+
+
+def in_full(path: Path | str) -> Path:
+    """The absolute path without "." and ".."; links stay."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links)

@@ -16,7 +16,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .errors import OptionError
-from .option_sentences import no_number, no_option, not_given, sentence
+from .option_sentences import is_text, no_number, no_option, not_given, sentence, shown
+
+MOST_FAULTS = 40  # told one by one
+LONGEST_TEXT = 4096  # of a path on most systems
 
 Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
 
@@ -104,26 +107,43 @@ class Options(BaseModel):
         faults: list[str] = []
         faulty: set[str] = set()
         kept = dict(values)
-        for field in cls.option_fields():
-            value = kept.get(field.name)
-            inner = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
-            if field.kind in ("int", "float", "list") and (found := [v for v in inner if isinstance(v, bool)]):
-                faulty.add(field.name)
-                faults.append(no_number(field, found[0]))
-                del kept[field.name]
+        for name, fault in cls._unsuitable(kept):
+            faults.append(fault)
+            faulty.add(name)
+            del kept[name]
         try:
             made = cls.model_validate(kept)
         except ValidationError as error:
-            for item in error.errors():
+            for item in error.errors(include_url=False):
                 name = str(item["loc"][0]) if item["loc"] else ""
+                if item["type"] == "missing" and name in faulty:
+                    continue  # it was given, and told above
                 faulty.add(name)
-                faults.append(cls._sentence(name, item))
+                faults.append(cls._sentence(name, item) if len(faults) < MOST_FAULTS else "")
                 kept.pop(name, None)
             made = cls._with_gaps(kept)
         faults += [text for names, text in made.cross_faults() if not faulty.intersection(names)]
         if faults:
-            raise OptionError(list(dict.fromkeys(faults)))
+            raise OptionError(_told(faults))
         return made
+
+    @classmethod
+    def _unsuitable(cls, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Names and faults of what pydantic would take: yes for a number, and text that can be no name."""
+        found: list[tuple[str, str]] = []
+        for field in cls.option_fields():
+            value = values.get(field.name)
+            if isinstance(value, str):
+                is_table = value.startswith("{")  # JSON may be as long as it wants
+                if len(value) > LONGEST_TEXT and not is_table:
+                    found.append((field.name, f"{field.name} is {shown(value)}: it is too long."))
+                elif not is_text(value):
+                    told = "it holds characters that no name has"
+                    found.append((field.name, f"{field.name} is {shown(value)}: {told}."))
+            elif field.kind in ("int", "float", "list"):
+                inside = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
+                found += [(field.name, no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
+        return found
 
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
         """Faults that lie between options: the names involved and the sentence."""
@@ -151,7 +171,16 @@ class Options(BaseModel):
         if name not in cls.model_fields:
             return no_option(name, cls.title, cls.model_fields)
         field = _describe(name, cls.model_fields[name])
-        return not_given(field) if item["type"] == "missing" and len(item["loc"]) == 1 else sentence(field, item)
+        return (
+            not_given(field) if item["type"] == "missing" and len(item["loc"]) == 1 else sentence(field, item)
+        )
+
+
+def _told(faults: list[str]) -> list[str]:
+    """Each fault once; of very many, how many there are."""
+    told = list(dict.fromkeys(faults[:MOST_FAULTS]))
+    more = len(faults) - MOST_FAULTS
+    return told + [f"... and {more} more faults."] * (more > 0)
 
 
 def _describe(name: str, info: FieldInfo) -> OptionField:
@@ -179,7 +208,9 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         is_closed=is_closed,
         low=low,
         high=high,
-        is_open="".join(sign for sign, limit in ((">", "gt"), ("<", "lt")) if any(hasattr(m, limit) for m in metadata)),
+        is_open="".join(
+            sign for sign, limit in ((">", "gt"), ("<", "lt")) if any(hasattr(m, limit) for m in metadata)
+        ),
         is_optional=is_optional,
         applies=extra["applies"],
         advanced=extra["advanced"],

@@ -8,6 +8,7 @@ A sentence names an option as it stands in a configuration file; doors put their
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ _LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 def no_option(name: str, title: str, known: Iterable[str]) -> str:
     """A name that is none."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(name[:MOST_SHOWN], list(known), n=1)
     return f"{shown(name, quoted=False)} is no option of {title}." + (
         f" Did you mean {near[0]}?" if near else ""
     )
@@ -49,8 +50,7 @@ def no_option(name: str, title: str, known: Iterable[str]) -> str:
 
 def no_number(field: OptionField, value: bool) -> str:
     """Yes or no where a number is wanted; pydantic would take it for 1 or 0."""
-    told = "give a whole number" if field.kind == "int" else "give a number" if field.kind == "float" else _form(field)
-    return f"{field.name} is {str(value).lower()}: {told}{_range(field)}."
+    return f"{field.name} is {str(value).lower()}: {_form(field)}{_range(field)}."
 
 
 def not_given(field: OptionField) -> str:
@@ -80,14 +80,23 @@ def sentence(field: OptionField, item: Any) -> str:
         told = _expected(field, inside, item)
     elif kind in ("string_too_long", "too_long", "too_short") and not inside:
         told = _length_in_words(item)
-    elif kind in ("too_long", "too_short") or kind.startswith(("model_", "dict_", "dataclass_")) or (kind.endswith("_type") and inside):
+    elif kind.startswith(("model_", "dict_", "dataclass_", "too_")) or (kind.endswith("_type") and inside):
         told = _form(field)
     elif kind in _EXPECTED:
+        kind = "int_type" if kind == "finite_number" and field.kind == "int" else kind
         told = _EXPECTED[kind].format("" if inside else _range(field))
     else:
         told = item["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
     told = told[0].lower() + told[1:].rstrip(".")
     return f"{where} is {shown(given)}: {told}{'' if told.endswith('?') else '.'}"
+
+
+def is_text(value: str) -> bool:
+    """Whether a text can be the name of a file: no zero, nothing that is half a letter."""
+    try:
+        return "\0" not in value and os.fsencode(value) is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def shown(value: Any, *, quoted: bool = True) -> str:
@@ -126,15 +135,20 @@ def _form(field: OptionField) -> str:
     """How a value is written."""
     if field.name == "pairs":
         return "a pair is a scan, its mask, and perhaps a subject"
-    return f"write it as {field.metavar}" if field.metavar else "give " + {
-        "int": "a whole number",
-        "float": "a number",
-        "bool": "true or false",
-    }.get(field.kind, "a text")
+    return (
+        f"write it as {field.metavar}"
+        if field.metavar
+        else "give "
+        + {
+            "int": "a whole number",
+            "float": "a number",
+            "bool": "true or false",
+        }.get(field.kind, "a text")
+    )
 
 
 def _range(field: OptionField) -> str:
-    """" from 1 to 64"; of a limit that is itself not allowed, "above 0"."""
+    """ " from 1 to 64"; of a limit that is itself not allowed, "above 0"."""
     low, high = field.low, field.high
     if low is not None and high is not None and not field.is_open:
         return f" from {_number(low)} to {_number(high)}"

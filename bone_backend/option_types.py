@@ -13,15 +13,19 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from . import transform_table
+from .names import from_home
 from .option_fields import option
+from .option_sentences import is_text
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _whole(path: Path) -> Path:
-    """The path with the home folder for ~ in its place."""
-    whole = Path(os.path.expanduser(path))
+    """The path with the home folder for ~ in its place. ValueError for text that can be none."""
+    if not is_text(os.fspath(path)):
+        raise ValueError("it holds characters that no file name has")
+    whole = from_home(path)
     if whole.parts and whole.parts[0].startswith("~") and not os.path.lexists(whole.parts[0]):
         raise ValueError(f"the home folder {whole.parts[0]} is not known; write the path in full")
     return whole

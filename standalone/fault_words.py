@@ -25,5 +25,6 @@ def in_flags(command: str, text: str) -> str:
         if "_" in field.name:  # no word of every day: it is the option wherever it stands, but in a path
             text = re.sub(rf"(?<![\w./\\-]){field.name}(?![\w/\\-]|\.\w)", word, text)
         else:
-            text = re.sub(rf"(?m)^{field.name}(?= is | cannot | \d)|(?<= of ){field.name}(?= is )", word, text)
+            found = rf"(?m)^{field.name}(?= is | cannot | \d)|(?<= of ){field.name}(?= is )"
+            text = re.sub(found, word, text)
     return text

@@ -7,7 +7,6 @@ Fields are written to disk before the fit and removed after it; a resumed run fi
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..dataset import checks
 from ..dataset.samples import Extent, PatchShape, count_tiles
 from ..dataset.split import split_scans
 from ..errors import BoneError, OptionError
+from ..names import from_home
 from ..options import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
 from ..run_folder import check_free
@@ -78,7 +78,7 @@ class DLFit(Door):
         resumed = self._resumed()
         if resumed is not None and not numbers:
             return self.start(dump(resumed), progress)
-        output = resumed.output if resumed else Path(os.path.expanduser(str(self.panel.options["output"].read())))
+        output = resumed.output if resumed else from_home(str(self.panel.options["output"].read()))
         with spilling(f"fit {output.absolute()}") as spill:
             self.paths = spill.names
             pairs = self._hand_over(spill, numbers, progress)
@@ -130,7 +130,8 @@ class DLFit(Door):
         before = [(str(pair.scan), str(pair.mask)) for pair in resumed.pairs]
         now = [(str(pair["scan"]), str(pair["mask"])) for pair in pairs]
         if before != now:
-            told = ", ".join(f"{volume_name(pair.scan)} with {volume_name(pair.mask)}" for pair in resumed.pairs)
+            named = [(volume_name(pair.scan), volume_name(pair.mask)) for pair in resumed.pairs]
+            told = ", ".join(f"{scan} with {mask}" for scan, mask in named)
             raise OptionError(
                 f"The run in {resumed.output} was fitted on {told}. Connect the same fields in the same "
                 "order, or none if they were files."

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..dataset.checks import SCAN_DTYPES
 from ..errors import BoneError, OptionError
 from ..inference.labels import ClassMap
+from ..names import from_home
 from ..options import PredictOptions, dump
 from ..volumes.amira_mesh import write_labels
 from ..volumes.lattice import read_xyz
@@ -108,7 +109,7 @@ class DLPred(Door):
         name = self.panel.options["model"].read()
         if not name:
             return None
-        path = Path(os.path.expanduser(name))
+        path = from_home(name)
         try:
             mark = (str(path), path.stat().st_mtime_ns if path.exists() else 0)
             if mark not in self._headers:
@@ -123,7 +124,7 @@ class DLPred(Door):
         name = self.panel.options["amira_mesh"].read()
         if not name:
             return None
-        path = Path(os.path.expanduser(name))
+        path = from_home(name)
         return path if path.suffix.lower() == ".am" else path.with_name(path.name + ".am")
 
     def _mesh_faults(self) -> list[str]:

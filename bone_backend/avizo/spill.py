@@ -24,9 +24,9 @@ from ..errors import OutputError
 from ..progress import Progress
 from ..volumes.abstract import Volume
 from ..volumes.array import NpyWriter
+from ..volumes.cache import ADVICE, cache_folder
 from ..volumes.lattice import volume_of
 from ..volumes.output import output_fault
-from ..volumes.cache import ADVICE, cache_folder
 from .host import Field, array_of, box_of
 
 OWNER = "avizo.pid"

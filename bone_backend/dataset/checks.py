@@ -79,8 +79,8 @@ def scan_type_fault(dtype: np.dtype, *, name: str) -> str | None:
     if dtype.kind == "f":
         return f"{told} Save it as float32."
     return (
-        f"{told} Save it as uint16 (or int16) where its values lie within 0 to 65535 (-32768 to 32767), without "
-        "scaling them (Fiji: Edit > Options > Conversions); else as float32."
+        f"{told} Save it as uint16 (or int16) where its values lie within 0 to 65535 (-32768 to 32767), "
+        "without scaling them (Fiji: Edit > Options > Conversions); else as float32."
     )
 
 
@@ -159,8 +159,8 @@ def read_labels(
         elif any(not 0 <= value <= 65535 for value in values):
             faults.append(
                 f"mask {name} holds labels {'below 0' if min(values) < 0 else 'above 65535'} "
-                f"({listing(values)}); labels are 0 to 65535. Save it with other values, e.g. 255 where nobody "
-                "annotated, and name that with --ignore-label."
+                f"({listing(values)}); labels are 0 to 65535. Save it with other values, e.g. 255 where "
+                "nobody annotated, and name that with --ignore-label."
             )
     if faults:
         raise ScanError("\n".join(faults))
@@ -168,8 +168,7 @@ def read_labels(
     unknown = [old for old in mapping if old not in everywhere]
     if unknown:
         raise ScanError(
-            f"map_labels names {listing(unknown)}, which no mask holds; the masks hold "
-            f"{listing(everywhere)}."
+            f"map_labels names {listing(unknown)}, which no mask holds; the masks hold {listing(everywhere)}."
         )
     mapped = sorted({mapping.get(value, value) for value in everywhere if value != ignore_label})
     classes = [value for value in mapped if value != ignore_label]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Mapping, Sequence
 
-# A mask with grey edges: its main values hold this share of it, each at least so many times as often as any other
-# value, and the others are so many.
+# A mask with grey edges: its main values hold this share of it, each at least so many times as often as any
+# other value, and the others are so many.
 MAIN_SHARE, MAIN_FACTOR, FEWEST_OTHERS = 0.7, 3, 3
 LEAST_DISTANCE = 10  # between main values; classes numbered 0, 1, 2 ... have no room for edges
 
@@ -28,8 +28,8 @@ def listing(values: Sequence[int] | Mapping[int, int]) -> str:
 def main_values(values: Mapping[int, int]) -> list[int] | None:
     """The label values between which all others are only grey edges; None where it does not look so.
 
-    Interpolation and JPEG leave most voxels at the two to four values of the mask and give few to each of many
-    values between them (JPEG also a little beyond). values: voxels of each label value.
+    Interpolation and JPEG leave most voxels at the two to four values of the mask and give few to each of
+    many values between them (JPEG also a little beyond). values: voxels of each label value.
 
     >>> main_values({0: 9000, 51: 90, 102: 80, 153: 85, 204: 95, 255: 3000})
     [0, 255]
@@ -60,20 +60,18 @@ def grey_edges(name: str, values: Mapping[int, int], *, named: Container[int | N
     main = main_values(values)
     if main is None or all(value in named for value in values if value not in main):
         return None
-    others = set(values) - set(main)
+    others = sorted(set(values) - set(main))
     share = sum(values[value] for value in main) / sum(values.values())
     threshold = f", or threshold it at {(main[0] + main[1] + 1) // 2} to two values" if len(main) == 2 else ""
     return (
-        f"mask {name} has grey edges: {share:.1%} of its voxels are {' or '.join(map(str, main))}, and the rest "
-        f"has {len(others)} values in between ({listing(others)}). It was resized with interpolation or "
+        f"mask {name} has grey edges: {share:.1%} of its voxels are {' or '.join(map(str, main))}, and the "
+        f"rest has {len(others)} values in between ({listing(others)}). It was resized with interpolation or "
         "compressed like a photograph (JPEG). Export it again with nearest neighbour and without such "
         f"compression{threshold}."
     )
 
 
-def advice(
-    found: Sequence[Mapping[int, int]], mapping: Mapping[int, int], ignore_label: int | None
-) -> str:
+def advice(found: Sequence[Mapping[int, int]], mapping: Mapping[int, int], ignore_label: int | None) -> str:
     """What to do about values that leave gaps. found: voxels per label value of each mask."""
     everywhere = sorted({value for values in found for value in values})
     mapped = [{mapping.get(value, value) for value in values} - {0, ignore_label} for values in found]

@@ -8,13 +8,12 @@ Every fault of every pair is told at once, before anything is written or compute
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import OptionError, ScanError
-from ..names import readable
+from ..names import in_full, readable
 from ..options import FitOptions, Pair
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
@@ -140,7 +139,7 @@ def unique_names(scans: Sequence[Path]) -> list[str]:
     The name of its file or folder, with as many folders before it as it takes to tell all apart; with the
     ending of its format where only that differs.
     """
-    places = [Path(os.path.abspath(scan)) for scan in scans]
+    places = [in_full(scan) for scan in scans]
     plain = [place.parent / volume_name(scan) for place, scan in zip(places, scans, strict=True)]
     for paths in (plain, places):
         for depth in range(1, max((len(path.parts) for path in paths), default=0) + 1):

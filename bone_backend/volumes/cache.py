@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import OutputError
+from ..names import from_home, in_full
 
 log = logging.getLogger("bone.cache")
 
@@ -30,7 +31,7 @@ def cache_folder() -> Path:
     """
     named = os.environ.get("BONE_CACHE")
     if named:
-        return Path(os.path.abspath(os.path.expanduser(named)))
+        return in_full(from_home(named))
     usual = _usual()
     if usual is not None and _may_be_made(usual):
         return usual
@@ -48,16 +49,23 @@ def _usual() -> Path | None:
         "win32": ("LOCALAPPDATA", "~/AppData/Local"),
         "darwin": ("", "~/Library/Caches"),
     }.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
-    base = os.environ.get(variable, "")
-    if not os.path.isabs(base):  # also where it is not set; a relative one does not count (XDG specification)
-        base = os.path.expanduser(inside)
-    return Path(base) / "bone" if os.path.isabs(base) else None
+    base = Path(os.environ.get(variable, ""))
+    if not base.is_absolute():  # also where it is not set; a relative one does not count (XDG specification)
+        base = from_home(inside)
+    return base / "bone" if base.is_absolute() else None
 
 
 def _may_be_made(folder: Path) -> bool:
     """Whether this user may write in the folder, or may make it."""
-    there = next((above for above in (folder, *folder.parents) if os.path.exists(above)), folder)
+    there = next((above for above in (folder, *folder.parents) if _is_there(above)), folder)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that may not be entered
+        return False
 
 
 def _among_temporary_files(told: str) -> Path:

@@ -8,7 +8,6 @@ All triples are in the order (z, y, x).
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ScanError
-from ..names import readable
+from ..names import in_full, readable
 
 Triple = tuple[float, float, float]
 
@@ -57,7 +56,7 @@ def volume_name(path: Path) -> str:
     >>> volume_name(Path("scans/femur_1.5um.ome.tif")), volume_name(Path("scans/femur.2"))
     ('femur_1.5um', 'femur.2')
     """
-    name = os.path.basename(os.path.abspath(path))  # "." and ".." are called as the folders they mean
+    name = in_full(path).name  # "." and ".." are called as the folders they mean
     ending = next((end for end in _ENDINGS if name.lower().endswith(end) and len(name) > len(end)), "")
     return readable(name[: -len(ending)] if ending and not path.is_dir() else name)
 

@@ -110,8 +110,8 @@ def _page(path: Path, number: int, page: Any, size: int) -> Page:
     if key.samplesperpixel != 1 or key.photometric in (2, 6):
         raise ScanError(
             f"{where}: is a colour image ({key.samplesperpixel} values per pixel); BONe reads one number per "
-            "voxel. A scan: convert it to 8 or 16 bit grey (Fiji: Image > Type). A mask: export the label values "
-            "without colours from the program that made it; greys made from its colours are no labels."
+            "voxel. A scan: convert it to 8 or 16 bit grey (Fiji: Image > Type). A mask: export the label "
+            "values without colours from the program that made it; greys made from its colours are no labels."
         )
     if key.dtype is None or key.dtype.kind not in "buif" or len(page.shape) != 2:
         raise ScanError(

@@ -1,8 +1,8 @@
 """Which files of a folder are the slices of one volume, and in which order.
 
 In:  a folder.
-Out: its TIFF files in the order of their numbers (slice_2 before slice_10, -1 before 0, 0.5 before 1.0, 0f before
-10 in hexadecimal); ScanError for none, one, a gap, or two series.
+Out: its TIFF files in the order of their numbers (slice_2 before slice_10, -1 before 0, 0.5 before 1.0,
+0f before 10 in hexadecimal); ScanError for none, one, a gap, or two series.
 Only names are looked at here; what the files hold is checked in tiff.py.
 """
 
@@ -111,7 +111,7 @@ def _series(names: list[str], pattern: re.Pattern[str]) -> list[Decimal] | None:
     split = [pattern.split(_stem(name)) for name in names]
     if len({tuple(parts[::2]) for parts in split}) > 1:
         return None
-    columns = [column for column in zip(*(parts[1::2] for parts in split), strict=True)]
+    columns = zip(*(parts[1::2] for parts in split), strict=True)
     varying = [column for column in columns if len(set(column)) > 1]
     return [Decimal(number) for number in varying[0]] if len(varying) == 1 else None
 
@@ -119,13 +119,20 @@ def _series(names: list[str], pattern: re.Pattern[str]) -> list[Decimal] | None:
 def _hexadecimal(names: list[str]) -> list[Decimal] | None:
     """The same for names that differ in one hexadecimal number only."""
     stems = [_stem(name) for name in names]
-    start = len(os.path.commonprefix(stems))
-    end = len(os.path.commonprefix([stem[start:][::-1] for stem in stems]))
+    start = _common(stems)
+    end = _common([stem[start:][::-1] for stem in stems])
     middles = [stem[start : len(stem) - end] for stem in stems]
     has_letters = re.search("[a-f]", "".join(middles))
     if not has_letters or not all(re.fullmatch("[0-9a-f]{1,16}", middle) for middle in middles):
         return None
     return [Decimal(int(middle, 16)) for middle in middles]
+
+
+def _common(texts: list[str]) -> int:
+    """How many letters the texts begin with alike."""
+    return sum(
+        1 for _ in itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))
+    )
 
 
 def _irregular(numbers: list[Decimal]) -> int | None:
@@ -150,13 +157,13 @@ def _nothing_found(folder: Path, found: list[tuple[str, bool]]) -> str:
     if better:
         listed = ", ".join(str(folder / name) for name in better[:5])
         return f"{folder}: has no TIFF slices itself, but its sub-folders do. Give one of them: {listed}"
-    endings = Counter(os.path.splitext(name)[1].lower() for name, is_folder in found if not is_folder)
+    endings = Counter(Path(name).suffix.lower() for name, is_folder in found if not is_folder)
     images = [(count, ending) for ending, count in endings.items() if ending in _IMAGES]
     if images:
         count, ending = max(images)
         return (
-            f"{folder}: has no TIFF slices (.tif, .tiff), but {count} files that end in {ending}. Save them as "
-            "TIFF first (Fiji: File > Import > Image Sequence, then File > Save As > Tiff)."
+            f"{folder}: has no TIFF slices (.tif, .tiff), but {count} files that end in {ending}. Save them "
+            "as TIFF first (Fiji: File > Import > Image Sequence, then File > Save As > Tiff)."
         )
     return (
         f"{folder}: has no TIFF slices (.tif, .tiff). Give a folder of slices, a TIFF stack or a .npy file."

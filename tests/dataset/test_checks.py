@@ -260,7 +260,10 @@ def test_a_value_beyond_the_others_is_asked_for_and_not_guessed():
     with pytest.raises(ScanError) as told:
         read_labels([{0: 5, 1: 4, 2: 3}, {0: 5, 255: 4}], ["a", "b"])
     text = str(told.value)
-    assert "Say what 255 means: if it is what other masks call 1 or 2, map it there, e.g. --map-labels 255:1;" in text
+    assert (
+        "Say what 255 means: if it is what other masks call 1 or 2, map it there, e.g. --map-labels 255:1;"
+        in text
+    )
     assert "if it marks voxels that nobody annotated: --ignore-label 255;" in text
     assert "only if it is a class of its own: --map-labels 255:3" in text
     with pytest.raises(ScanError) as told:  # beside both others it is neither of them

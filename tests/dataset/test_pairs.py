@@ -27,7 +27,7 @@ def test_a_folder_keeps_its_whole_name(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         assert volume_name(tmp_path / name) == name
     monkeypatch.chdir(tmp_path / "femur.1")
-    assert volume_name(Path(".")) == "femur.1"
+    assert volume_name(Path()) == "femur.1"
     assert volume_name(Path("../femur.1/..")) == tmp_path.name
 
 

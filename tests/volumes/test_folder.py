@@ -263,10 +263,14 @@ def test_a_missing_slice_is_told_however_the_numbers_are_written(tmp_path, names
 
 def test_a_preview_among_the_slices_is_to_be_moved_and_other_files_do_not_matter(tmp_path):
     slices = [f"rec_{n:04d}.tif" for n in range(12)]
-    empty_files(tmp_path, *slices, "Thumbs.db", "rec_.log", "notes.txt", "rec_spr.bmp", ".DS_Store", "desktop.ini")
+    empty_files(
+        tmp_path, *slices, "Thumbs.db", "rec_.log", "notes.txt", "rec_spr.bmp", ".DS_Store", "desktop.ini"
+    )
     assert names_of(tmp_path) == slices
     empty_files(tmp_path, "rec_spr.tif")
-    with pytest.raises(ScanError, match=r"also rec_spr\.tif\. If that is no slice .* move it to another folder"):
+    with pytest.raises(
+        ScanError, match=r"also rec_spr\.tif\. If that is no slice .* move it to another folder"
+    ):
         slice_files(tmp_path)
 
 
