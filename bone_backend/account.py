@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from . import __version__
+from .names import all_readable
 from .networks.device import describe
 from .options import dump
 from .volumes.classes import describe_classes
@@ -79,7 +80,7 @@ def metadata(keeper: Keeper) -> dict[str, Any]:
 def own_metadata(keeper: Keeper) -> dict[str, Any]:
     """What our own readers want beyond the published keys."""
     position = keeper.position
-    return {
+    own = {
         "classes": classes(keeper),
         "network": {"align_corners": keeper.spec.align_corners},
         "voxel_size_um": [pair.header.voxel_size_um for pair in keeper.pairs],
@@ -92,6 +93,7 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    return dict(all_readable(own))  # other programs take no name that is not UTF-8
 
 
 def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[str, Any]:

@@ -256,15 +256,11 @@ def check_geometry(reference: Volume, prediction: Volume) -> None:
             f"{left.shape}. Only labels of the same scan can be compared; crop or export both alike."
         )
     sizes = left.voxel_size_um, right.voxel_size_um
-    if (
-        sizes[0]
-        and sizes[1]
-        and any(abs(a - b) > LARGEST_DIFFERENCE * max(a, b) for a, b in zip(sizes[0], sizes[1], strict=True))
-    ):
+    if sizes[0] and sizes[1] and left.has_other_voxels(right, tolerance=LARGEST_DIFFERENCE):
         raise ScanError(
-            f"{right.name}: its voxels are {_size(sizes[1])} (z, y, x), those of the reference {left.name} "
-            f"{_size(sizes[0])}. Only labels of one geometry can be compared; correct the voxel size of one, "
-            "or resample it."
+            f"{right.name}: its voxels are {_size(sizes[1])} (z, y, x), those of the reference "
+            f"{left.name} {_size(sizes[0])}. Only labels of one geometry can be compared; correct the "
+            "voxel size of one, or resample it."
         )
 
 

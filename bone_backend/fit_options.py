@@ -17,7 +17,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from . import catalogue, transform_table
 from .errors import OptionError
-from .option_fields import OptionField, Options, option
+from .names import from_home
+from .option_fields import LONGEST_TEXT, OptionField, Options, option
+from .option_sentences import is_text
 from .option_types import (
     DEVICE,
     PRECISION,
@@ -533,9 +535,11 @@ class FitOptions(Options):
 
         Those of a run that is to be resumed come from its folder. Raises OptionError.
         """
-        if not values.get("resume"):
+        resumed = values.get("resume")
+        is_named = isinstance(resumed, (str, os.PathLike)) and str(resumed) != ""
+        if not is_named or len(str(resumed)) > LONGEST_TEXT or not is_text(str(resumed)):
             return super().parse(values)
-        values, changes = _resumed(Path(str(values["resume"])).expanduser(), values)
+        values, changes = _resumed(from_home(str(resumed)), values)
         try:
             made = super().parse(values)
         except OptionError as error:
@@ -605,22 +609,24 @@ class FitOptions(Options):
             faults.append(
                 (
                     ("pairs",),
-                    f"{told}; a split into training and validation by whole scans needs at least two pairs.",
+                    f"{told}; a split into training and validation by whole scans needs at least two pairs. "
+                    "Name each with --pair SCAN MASK.",
                 )
             )
-        seen: dict[Path, int] = {}
+        seen: dict[Path, int] = {}  # by the file itself: a link or another spelling is the same scan
         for number, pair in enumerate(self.pairs, start=1):
-            if pair.scan in seen:
+            scan = _real(pair.scan)
+            if scan in seen:
                 faults.append(
                     (
                         ("pairs",),
-                        f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every "
+                        f"pair {number} has the same scan as pair {seen[scan]}: {pair.scan}. Give every "
                         f"scan once.",
                     )
                 )
-            if pair.scan == pair.mask:
+            if scan == _real(pair.mask):
                 faults.append((("pairs",), f"pair {number} has the same path as scan and mask: {pair.scan}."))
-            seen.setdefault(pair.scan, number)
+            seen.setdefault(scan, number)
         if self.class_weights and not any(self.class_weights):
             faults.append((("class_weights",), "class_weights are all 0; at least one class must count."))
         faults += map_faults(self.map_labels)
@@ -717,7 +723,8 @@ class FitOptions(Options):
         chosen, count = set(self.validation_pairs), len(self.pairs)
         names = ("validation_pairs", "pairs")
         if beyond := sorted(number for number in chosen if number > count):
-            return [(names, f"validation_pairs names {beyond}, but there are {count} pairs.")]
+            told = ", ".join(map(str, beyond))
+            return [(names, f"validation_pairs names {told}, but there are {count} pairs.")]
         if chosen and len(chosen) == count:
             return [(names, "validation_pairs names all pairs; leave at least one for training.")]
         sides: tuple[set[str], set[str]] = (set(), set())

@@ -12,6 +12,7 @@ from typing import Any
 
 from . import model_facts, run_facts, volume_facts
 from .errors import ScanError
+from .names import from_home
 from .run_files import found, model_of
 from .volumes.tiff_folder import is_tiff_name
 
@@ -53,7 +54,7 @@ def describe(path: Path) -> dict[str, Any]:
 
     Numbers that JSON does not have (nan, inf) are None.
     """
-    path = _named(Path(path).expanduser())
+    path = _named(from_home(path))
     if not path.exists():
         raise ScanError(f"{path} does not exist.")
     return {key: _finite(value) for key, value in _facts(path).items()}

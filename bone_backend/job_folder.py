@@ -55,7 +55,7 @@ def write_job(
         "processes": processes,
         "working_folder": None if working_folder is None else str(working_folder),
     }
-    (folder / "job.json").write_text(json.dumps(job, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / "job.json").write_text(json.dumps(job, indent=1), encoding="utf-8")
 
 
 def _with_array_paths(value: Any, folder: Path) -> Any:

@@ -141,12 +141,15 @@ def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
     script = Path(__file__).resolve().parents[1] / "external_worker" / "worker.py"
     if not script.is_file():
         raise WorkerError(f"The worker's script {script} is missing. Install BONe again.")
+    from .volumes.cache import cache_folder  # here, since this floor lies below the volumes
+
+    environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder())}
     with (folder / "worker.log").open("wb") as log:
         try:
             process = start_apart(
                 [str(interpreter), "-I", "-X", "utf8", str(script), str(folder)],
                 folder=folder,
-                environment=worker_environment(os.environ),
+                environment=environment,
                 log=log,
             )
             note_worker(folder, process.pid)

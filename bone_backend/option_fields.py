@@ -7,8 +7,6 @@ Out: `Options`, a frozen pydantic model that tells its fields to the renderers (
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from .errors import OptionError
+from .option_sentences import is_text, no_number, no_option, not_given, sentence, shown
 from .outputs import Named, check_output
+
+MOST_FAULTS = 40  # told one by one
+LONGEST_TEXT = 4096  # of a path on most systems
 
 Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
 
@@ -132,19 +134,43 @@ class Options(BaseModel):
         faults: list[str] = []
         faulty: set[str] = set()
         kept = dict(values)
+        for name, fault in cls._unsuitable(kept):
+            faults.append(fault)
+            faulty.add(name)
+            del kept[name]
         try:
             made = cls.model_validate(kept)
         except ValidationError as error:
-            for item in error.errors():
+            for item in error.errors(include_url=False):
                 name = str(item["loc"][0]) if item["loc"] else ""
+                if item["type"] == "missing" and name in faulty:
+                    continue  # it was given, and told above
                 faulty.add(name)
-                faults.append(cls._sentence(name, item))
+                faults.append(cls._sentence(name, item) if len(faults) < MOST_FAULTS else "")
                 kept.pop(name, None)
             made = cls._with_gaps(kept)
         faults += [text for names, text in made.cross_faults() if not faulty.intersection(names)]
         if faults:
-            raise OptionError(list(dict.fromkeys(faults)))
+            raise OptionError(_told(faults))
         return made
+
+    @classmethod
+    def _unsuitable(cls, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Names and faults of what pydantic would take: yes for a number, and text that can be no name."""
+        found: list[tuple[str, str]] = []
+        for field in cls.option_fields():
+            value = values.get(field.name)
+            if isinstance(value, str):
+                is_table = value.startswith("{")  # JSON may be as long as it wants
+                if len(value) > LONGEST_TEXT and not is_table:
+                    found.append((field.name, f"{field.name} is {shown(value)}: it is too long."))
+                elif not is_text(value):
+                    told = "it holds characters that no name has"
+                    found.append((field.name, f"{field.name} is {shown(value)}: {told}."))
+            elif field.kind in ("int", "float", "list"):
+                inside = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
+                found += [(field.name, no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
+        return found
 
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
         """Faults that lie between options: the names involved and the sentence."""
@@ -183,30 +209,19 @@ class Options(BaseModel):
 
     @classmethod
     def _sentence(cls, name: str, item: Any) -> str:
-        kind, told = item["type"], item["msg"].removeprefix("Value error, ")
-        if kind == "extra_forbidden":
-            near = difflib.get_close_matches(name, cls.model_fields, n=1)
-            return f"{name} is no option of {cls.title}." + (f" Did you mean {near[0]}?" if near else "")
-        if kind == "missing":
-            return f"{name} is missing: {cls.model_fields[name].description}"
-        place = "".join(
-            f"[{part}]"
-            for part in item["loc"][1:]
-            if not isinstance(part, str) or not part.startswith("function")
+        if name not in cls.model_fields:
+            return no_option(name, cls.title, cls.model_fields)
+        field = _describe(name, cls.model_fields[name])
+        return (
+            not_given(field) if item["type"] == "missing" and len(item["loc"]) == 1 else sentence(field, item)
         )
-        if kind == "string_pattern_mismatch":
-            told = _pattern_in_words(_describe(name, cls.model_fields[name]).metavar, item)
-        return f"{name}{place} is {item['input']!r}: {told[0].lower()}{told[1:]}."
 
 
-def _pattern_in_words(metavar: str | None, item: Any) -> str:
-    """What may be written instead, so that nobody has to read a regular expression."""
-    if metavar:
-        return "write it as " + " or ".join(metavar.rsplit("|", 1)).replace("|", ", ")
-    # Such a pattern says which characters a text is made of; those that do not hold by themselves are told.
-    pattern = item["ctx"]["pattern"]
-    wrong = dict.fromkeys(repr(letter) for letter in item["input"] if not re.search(pattern, letter))
-    return f"these characters cannot stand in it: {' '.join(wrong)}"
+def _told(faults: list[str]) -> list[str]:
+    """Each fault once; of very many, how many there are."""
+    told = list(dict.fromkeys(faults[:MOST_FAULTS]))
+    more = len(faults) - MOST_FAULTS
+    return told + [f"... and {more} more faults."] * (more > 0)
 
 
 def _describe(name: str, info: FieldInfo) -> OptionField:

@@ -6,6 +6,7 @@ Out: checked values.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +14,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from . import transform_table
+from .names import from_home
 from .option_fields import option
+from .option_sentences import is_text
 from .run_files import found, model_of
 
 Positive = Annotated[int, Field(ge=1)]
@@ -21,15 +24,21 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _whole(path: Path) -> Path:
-    return path.expanduser()
+    """The path with the home folder for ~ in its place. ValueError for text that can be none."""
+    if not is_text(os.fspath(path)):
+        raise ValueError("it holds characters that no file name has")
+    whole = from_home(path)
+    if whole.parts and whole.parts[0].startswith("~") and not os.path.lexists(whole.parts[0]):
+        raise ValueError(f"the home folder {whole.parts[0]} is not known; write the path in full")
+    return whole
 
 
 def _input(path: Path) -> Path:
-    return found(path.expanduser())
+    return found(_whole(path))
 
 
 def _model(path: Path) -> Path:
-    return model_of(path.expanduser())
+    return model_of(_whole(path))
 
 
 def _parse_map(value: object) -> object:
@@ -37,7 +46,7 @@ def _parse_map(value: object) -> object:
     if isinstance(value, str):
         left, colon, right = value.partition(":")
         if not colon:
-            raise ValueError(f"write it as OLD:NEW, e.g. 255:1; got {value!r}")
+            raise ValueError("write it as OLD:NEW, e.g. 255:1")
         return (left, right)
     return value
 
@@ -47,7 +56,7 @@ def _parse_class(value: object) -> object:
     if isinstance(value, str):
         parts = value.split(":")
         if len(parts) not in (2, 3):
-            raise ValueError(f"write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone; got {value!r}")
+            raise ValueError("write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone")
         return dict(zip(("value", "name", "colour"), parts, strict=False))
     return value
 

@@ -22,7 +22,7 @@ import torch
 
 from . import catalogue, jobs, label_meaning
 from .account import versions
-from .dataset.checks import SCAN_DTYPES
+from .dataset.checks import scan_type_fault
 from .dataset.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .dataset.statistics import Statistics
 from .errors import HardwareError, ModelFileError, OptionError, ScanError
@@ -41,7 +41,7 @@ from .options import PredictOptions, dump
 from .progress import Part, Progress, silent
 from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
-from .volumes.volume import Header, Volume, VolumeWriter, create, open_volume
+from .volumes.volume import Header, Volume, VolumeWriter, create, open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
@@ -99,7 +99,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
         check(options, scan, model)
         chunks = cut(options, scan.header.shape, model)
-        header = replace(scan.header, name=options.output.stem, dtype=class_map.dtype)
+        header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
@@ -144,11 +144,8 @@ def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) 
 
     Raises ScanError, ModelFileError or OptionError.
     """
-    if scan.header.dtype.name not in SCAN_DTYPES:
-        allowed = ", ".join(SCAN_DTYPES)
-        raise ScanError(
-            f"{options.scan}: its voxels are {scan.header.dtype}; BONe takes {allowed}. Convert it."
-        )
+    if fault := scan_type_fault(scan.header.dtype, name=f"scan {options.scan}"):
+        raise ScanError(fault)
     _normalisation_mode(options, model)
 
 

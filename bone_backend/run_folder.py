@@ -119,7 +119,7 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         if not self.is_writer:
             return self
-        handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
+        handler = logging.FileHandler(self.path / LOG, encoding="utf-8", errors="backslashreplace")
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
         handler.setFormatter(formatter)
@@ -179,6 +179,9 @@ class RunFolder:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all. Raises OutputError."""
+    """Write a text file in UTF-8, whole or not at all; bytes of names that are no text stand as \\udcNN.
+
+    Raises OutputError.
+    """
     with whole_file(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", errors="backslashreplace"))

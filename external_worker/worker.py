@@ -47,7 +47,7 @@ class Events:
         self.lock = threading.Lock()
 
     def tell(self, kind, **content):
-        line = json.dumps(dict(kind=kind, **content), ensure_ascii=False, default=plain)
+        line = json.dumps(dict(kind=kind, **content), default=plain)
         with self.lock:
             self.file.write(line + "\n")
             self.file.flush()
@@ -99,9 +99,7 @@ def write_result(folder, status, result=None, error=None, name="result.json"):
     """Write result.json under another name and rename it, so that the host never reads half of it."""
     part = folder / (name + ".part")
     with part.open("w", encoding="utf-8") as file:
-        json.dump(
-            {"status": status, "result": result, "error": error}, file, ensure_ascii=False, default=plain
-        )
+        json.dump({"status": status, "result": result, "error": error}, file, default=plain)
         file.flush()
         os.fsync(file.fileno())
     part.replace(folder / name)

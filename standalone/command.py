@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bone_backend import __version__
 from bone_backend.errors import BoneError, Cancelled, OptionError
+from bone_backend.names import readable
 
 if TYPE_CHECKING:
     from bone_backend.progress import Progress
@@ -279,7 +280,11 @@ def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None
 
 def _failed(words: list[str], error: BoneError) -> int:
     prefix = f"{_name(words)}: "
-    faults = error.faults if isinstance(error, OptionError) else str(error).split("\n")
+    faults = str(error).split("\n")
+    if isinstance(error, OptionError):
+        from .fault_words import in_flags
+
+        faults = [in_flags(_name(words).removeprefix("bone "), fault) for fault in error.faults]
     _tell("\n".join(prefix + fault for fault in faults))
     if _wants_json(words):
         _say(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n", status=1)
@@ -329,7 +334,7 @@ def _ignore_stops() -> None:
 def _tell(text: str) -> None:
     if sys.stderr is not None:  # print would take standard output
         try:
-            print(text, file=sys.stderr, flush=True)
+            print("\n".join(map(readable, text.split("\n"))), file=sys.stderr, flush=True)
         except OSError:
             with contextlib.suppress(OSError):  # or the interpreter tries it once more at its end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

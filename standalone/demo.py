@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from bone_backend import jobs
 from bone_backend.account import versions
+from bone_backend.dataset.pairs import unique_names
 from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.outputs import check_apart
@@ -206,6 +207,9 @@ def find_pairs(folder: Path) -> list[Found]:
     if not folder.is_dir():
         raise ScanError(f"data folder {folder} does not exist.")
     found = sorted(_search(folder, levels=2))
+    places = [one.scan.parent if one.scan.is_dir() else one.scan.with_name(one.name) for one in found]
+    names = unique_names(places)  # --hold-out names one
+    found = [pair._replace(name=name) for pair, name in zip(found, names, strict=True)]
     if len(found) < 3:
         raise ScanError(
             f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from bone_backend.outputs import check_apart, check_output, ending_fault
 from bone_backend.ranks import Rank
 from bone_backend.run_folder import write_text
 
+from .option_files import read_config
 from .pages import Entry
 from .parser import Parser
 
@@ -180,27 +180,6 @@ def _plain(field: OptionField, value: Any) -> Any:
     if field.is_closed and isinstance(value, str):
         return next((choice for choice in field.choices if str(choice).lower() == value.lower()), value)
     return value
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The options in a JSON, TOML or YAML file, by its ending. Raises OptionError in words."""
-    readers: dict[str, Any] = {
-        ".json": json.loads,
-        ".toml": tomllib.loads,
-        ".yaml": yaml.safe_load,
-        ".yml": yaml.safe_load,
-    }
-    if path.suffix.lower() not in readers:
-        raise OptionError(f"config {path} must end in .json, .toml, .yaml or .yml.")
-    try:
-        values = readers[path.suffix.lower()](path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise OptionError(f"config {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise OptionError(f"config {path} is no valid {path.suffix[1:].upper()}: {error}") from error
-    if not isinstance(values, dict):
-        raise OptionError(f"config {path} must hold option names and values, not {type(values).__name__}.")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
 
 
 def write_config(path: Path, options: Options) -> None:

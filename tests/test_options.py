@@ -60,7 +60,7 @@ def test_all_faults_are_told_at_once():
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
         ({"train_split": 1.0}, "train_split is 1.0"),
-        ({"validation_pairs": [3]}, "validation_pairs names [3], but there are 2 pairs"),
+        ({"validation_pairs": [3]}, "validation_pairs names 3, but there are 2 pairs"),
         ({"validation_pairs": [0]}, "validation_pairs"),
         ({"validation_pairs": [2, 1]}, "leave at least one for training"),
         (

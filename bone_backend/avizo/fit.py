@@ -16,9 +16,11 @@ from ..dataset import checks, coverage
 from ..dataset.samples import Extent, PatchShape, count_tiles
 from ..dataset.split import split_scans
 from ..errors import BoneError, OptionError, ScanError
+from ..names import from_home
 from ..options import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
 from ..volumes.lattice import volume_of
+from ..volumes.volume import volume_name
 from .door import Door
 from .fields import Facts, pair_faults, pair_notes, pair_numbers, shapes_zyx, subjects_of
 from .forms import FIT, MOST_PAIRS
@@ -83,7 +85,7 @@ class DLFit(Door):
         resumed = self._resumed()
         if resumed is not None and not numbers:
             return self.start(dump(resumed), progress)
-        output = resumed.output if resumed else Path(str(self.panel.options["output"].read())).expanduser()
+        output = resumed.output if resumed else from_home(str(self.panel.options["output"].read()))
         with spilling(f"fit {output.absolute()}") as spill:
             self.paths = spill.names
             pairs = self._hand_over(spill, numbers, progress)
@@ -143,7 +145,8 @@ class DLFit(Door):
         before = [(str(pair.scan), str(pair.mask)) for pair in resumed.pairs]
         now = [(str(pair["scan"]), str(pair["mask"])) for pair in pairs]
         if before != now:
-            told = ", ".join(f"{pair.scan.stem} with {pair.mask.stem}" for pair in resumed.pairs)
+            named = [(volume_name(pair.scan), volume_name(pair.mask)) for pair in resumed.pairs]
+            told = ", ".join(f"{scan} with {mask}" for scan, mask in named)
             raise OptionError(
                 f"The run in {resumed.output} was fitted on {told}. Connect the same fields in the same "
                 "order, or none if they were files."

@@ -15,6 +15,7 @@ from ..dataset.checks import SCAN_DTYPES
 from ..errors import BoneError, OptionError, OutputError
 from ..inference import voxel_size
 from ..inference.labels import ClassMap
+from ..names import from_home
 from ..options import PredictOptions, dump
 from ..outputs import ENDINGS, check_output
 from ..run_files import model_of
@@ -139,7 +140,7 @@ class DLPred(Door):
     @staticmethod
     def _model(name: str) -> Path:
         try:
-            return model_of(Path(name).expanduser())
+            return model_of(from_home(name))
         except ValueError as error:
             raise OptionError(f"model is {name}: {error}.") from error
 
@@ -147,7 +148,7 @@ class DLPred(Door):
         name = self.panel.options["amira_mesh"].read()
         if not name:
             return None
-        path = Path(name).expanduser()
+        path = from_home(name)
         return path if path.suffix.lower() == ".am" else path.with_name(path.name + ".am")
 
     def _mesh_faults(self) -> list[str]:

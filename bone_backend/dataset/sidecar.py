@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from ..volumes.cache import ADVICE, cache_folder
 from ..volumes.output import remove_left_over, whole_file
-from ..volumes.store import cache_folder
 
 VERSION = 1  # goes up when the numbers of an unchanged scan would change
 SAMPLE_BYTES = 64 * 1024
@@ -33,7 +33,8 @@ def fingerprint(path: Path, files: Sequence[Path], question: Mapping[str, Any]) 
     digest = hashlib.sha256()
     for file in files:
         about = file.stat()
-        digest.update(f"{file.name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+        told = f"{file.name}\0{about.st_size}\0{about.st_mtime_ns}\n"
+        digest.update(told.encode("utf-8", "surrogateescape"))
     for file, is_end in ((files[0], False), (files[len(files) // 2], False), (files[-1], True)):
         with file.open("rb") as opened:
             if is_end:
@@ -65,7 +66,7 @@ def write(mark: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
         with whole_file(place) as file:
             file.write(json.dumps({"fingerprint": mark, "statistics": statistics}, indent=1).encode())
     except (OSError, OutputError) as fault:
-        LOG.info("the statistics are not kept for next time: %s", fault)
+        LOG.info("the statistics are not kept for next time: %s. %s", fault, ADVICE)
 
 
 def _place(mark: Mapping[str, Any]) -> Path:

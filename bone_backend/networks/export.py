@@ -26,6 +26,7 @@ import torch
 
 from .. import catalogue
 from ..errors import ModelFileError, OptionError, OutputError, PackageError
+from ..names import readable
 from ..outputs import check_output
 from ..progress import Progress, silent
 from ..volumes.output import claim, output_fault, put_in_place, remove, temporary_path
@@ -69,6 +70,11 @@ def export_model(
         raise OptionError(f"format {format!r} is not known. Use one of {', '.join(FORMATS)}.")
     out = Path(out)
     check_output(out, inputs=[("the model file", Path(path))], overwrite=overwrite)
+    if readable(str(out)) != str(out):
+        raise OutputError(
+            f"{out}: the libraries that write and read exports take only names in UTF-8. Choose another name "
+            "or folder."
+        )
     header = read_header(path)
     with claim(out, doing="an export"):
         temporary = temporary_path(out)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import ScanError
 from .abstract import Volume, VolumeWriter
-from .header import Header, SliceLocation, Triple
+from .header import Header, SliceLocation, Triple, volume_name
 from .output import prepare, put_in_place, remove, sync, temporary_path
 from .positional import PositionalVolume
 
@@ -90,7 +90,7 @@ def open_npy(path: Path) -> Volume:
     shape, fortran, dtype, offset = _read_layout(path)
     header = _header(path, shape, dtype)
     if fortran:
-        volume = ArrayVolume(np.load(path, mmap_mode="r"), name=path.stem, path=path, format="npy")
+        volume = ArrayVolume(np.load(path, mmap_mode="r"), name=header.name, path=path, format="npy")
         volume.header = header
         return volume
     if dtype.kind == "b":
@@ -107,7 +107,7 @@ def peek_npy(path: Path) -> Header:
 
 def _header(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Header:
     dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype
-    header = Header(path.stem, (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
+    header = Header(volume_name(path), (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
     place = _geometry_path(path)
     try:
         told = json.loads(place.read_text(encoding="utf-8"))

@@ -11,7 +11,6 @@ import abc
 import contextlib
 import hashlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from ..errors import OutputError, ScanError
 from ..progress import Progress, silent
 from .abstract import Volume
 from .array import ArrayVolume, NpyWriter, open_npy
+from .cache import ADVICE
 from .header import Header
 from .output import remove_left_over
 from .positional import SliceFiles
@@ -161,9 +161,11 @@ def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
         if not path.exists():
             try:
                 _convert(volume, path, progress)
-            except OutputError:
+            except OutputError as fault:
                 if not path.exists():  # else another process was quicker
-                    raise
+                    raise OutputError(
+                        f"{header.name} has to be unpacked before it can be read at random. {fault} {ADVICE}"
+                    ) from fault
     _note_use(path)
     found = open_npy(path)
     if found.header.shape != header.shape or found.header.dtype != header.dtype:
@@ -201,17 +203,3 @@ def _tidy(folder: Path) -> None:
                     path.unlink()
             except OSError:
                 continue
-
-
-def cache_folder() -> Path:
-    """Where conversions are kept: $BONE_CACHE, else the user's cache directory of the platform / bone."""
-    named = os.environ.get("BONE_CACHE")
-    if named:
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-        return (Path(base) if base else Path.home() / "AppData" / "Local") / "bone"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "bone"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "bone"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from ..errors import ScanError
 from .abstract import Volume
-from .header import Header, SliceLocation
+from .header import Header, SliceLocation, volume_name
 from .positional import PositionalVolume
 from .tiff_calibration import UNKNOWN, Calibration, is_signed_offset, read_calibration
 from .tiff_decoding import EncodedVolume, opened
 from .tiff_directory import Chain, Directory
-from .tiff_folder import is_tiff_name, slice_files
+from .tiff_folder import slice_files
 from .tiff_layout import layout_of
 from .tiff_page import Page, page_of, shape_of
 from .tiff_tags import (
@@ -51,14 +51,14 @@ def open_folder(folder: Path) -> Volume:
             layout = layout_of(path) if page.offset is not None else None
         pages.append(page)
     _check_equal(folder, pages)
-    return _volume(folder.resolve().name, folder, "tiff-folder", pages, calibration, tuple(files))
+    return _volume(volume_name(folder), folder, "tiff-folder", pages, calibration, tuple(files))
 
 
 def open_file(path: Path) -> Volume:
     """A TIFF of many pages as a volume. ScanError for one page, colour, mixed pages, a truncated file."""
     with opened(path) as chain:
         pages, calibration = _stack(chain)
-    return _volume(_stem(path), path, "tiff", pages, calibration, (path,))
+    return _volume(volume_name(path), path, "tiff", pages, calibration, (path,))
 
 
 def peek(path: Path) -> Header:
@@ -68,11 +68,13 @@ def peek(path: Path) -> Header:
     files = slice_files(path)
     with opened(files[0]) as chain:
         page, calibration = _only_page(chain)
-    return _header(path.resolve().name, path, "tiff-folder", len(files), page, calibration)
+    return _header(volume_name(path), path, "tiff-folder", len(files), page, calibration)
 
 
 def _header(name: str, path: Path, kind: str, depth: int, page: Page, calibration: Calibration) -> Header:
-    return Header(name, (depth, *page.shape), page.dtype, *calibration, path=path, format=kind)
+    size, unit, origin, is_z_told = calibration
+    shape = (depth, *page.shape)
+    return Header(name, shape, page.dtype, size, unit, origin, path=path, format=kind, is_z_told=is_z_told)
 
 
 def _volume(
@@ -83,12 +85,6 @@ def _volume(
     if len(slices) == len(pages):
         return PositionalVolume(header, slices)
     return EncodedVolume(header, pages, files)
-
-
-def _stem(path: Path) -> str:
-    """A file's name without its ending: of a name without a TIFF's ending, all of it."""
-    stem = path.stem if is_tiff_name(path.name) else path.name
-    return stem[:-4] if stem.lower().endswith(".ome") else stem
 
 
 def _page(directory: Directory, words: Words) -> Page:

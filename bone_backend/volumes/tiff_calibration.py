@@ -27,11 +27,15 @@ _LARGEST = 2**32 - 1  # numerator and denominator of a TIFF rational
 
 
 class Calibration(NamedTuple):
-    """Voxel size (z, y, x) in unit, or None; origin of the first voxel's centre in unit."""
+    """Voxel size (z, y, x) in unit, or None; origin of the first voxel's centre in unit.
+
+    is_z_told: False where z is only taken to be as x and y.
+    """
 
     voxel_size: Triple | None
     unit: str
     origin: Triple
+    is_z_told: bool = True
 
 
 UNKNOWN = Calibration(None, "um", (0.0, 0.0, 0.0))
@@ -102,6 +106,7 @@ def _complete(z: float | None, y: float | None, x: float | None, unit: str) -> C
     """A calibration from what is known of the three sizes; isotropic where only x = y is known."""
     if x is None or y is None:
         return UNKNOWN
+    is_z_told = z is not None
     if z is None:
         if abs(x - y) > 1e-6 * x:
             return UNKNOWN
@@ -109,7 +114,7 @@ def _complete(z: float | None, y: float | None, x: float | None, unit: str) -> C
     sizes = (float(z), float(y), float(x))
     if not all(math.isfinite(s) and s > 0 for s in sizes):
         return UNKNOWN
-    return Calibration(sizes, unit, (0.0, 0.0, 0.0))
+    return Calibration(sizes, unit, (0.0, 0.0, 0.0), is_z_told)
 
 
 def _from_notes(notes: Mapping[str, Any], y: float | None, x: float | None, tag_unit: str) -> Calibration:

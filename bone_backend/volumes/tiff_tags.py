@@ -93,10 +93,11 @@ def _check_colour(directory: Directory, program: str) -> None:
     where = directory.where
     samples, photometric = directory.whole(SAMPLES, 1), directory.whole(PHOTOMETRIC, 1)
     if samples != 1 or photometric in COLOURS:
-        told = f" (PhotometricInterpretation is {COLOURS[photometric]})" if photometric in COLOURS else ""
+        told = f", PhotometricInterpretation {COLOURS[photometric]}" if photometric in COLOURS else ""
         raise ScanError(
-            f"{where}: is a colour image ({samples} values per pixel); a scan has one grey value "
-            f"per voxel{told}. Convert it to 8 or 16 bit grey first (Fiji: Image > Type)."
+            f"{where}: is a colour image ({samples} values per pixel{told}); BONe reads one number per "
+            "voxel. A scan: convert it to 8 or 16 bit grey (Fiji: Image > Type). A mask: export the label "
+            "values without colours from the program that made it; greys made from its colours are no labels."
         )
     if photometric == 0 and not _is_white_as_stored(directory, program):
         raise ScanError(

@@ -15,7 +15,7 @@ from ..errors import OptionError, ScanError
 from . import tiff
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume, NpyWriter, open_npy, peek_npy
-from .header import UM_PER_UNIT, Header, SliceLocation, Triple
+from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
 from .output import output_fault
 from .tiff_directory import is_tiff
 from .tiff_folder import is_tiff_name
@@ -34,6 +34,7 @@ __all__ = [
     "open_volume",
     "peek",
     "save",
+    "volume_name",
 ]
 
 
@@ -114,7 +115,7 @@ def save(
     """Write a whole volume or array (z, y, x), slab by slab; voxel_size and unit are for an array."""
     if isinstance(volume, np.ndarray):
         sizes = None if voxel_size is None else (voxel_size[0], voxel_size[1], voxel_size[2])
-        volume = ArrayVolume(volume, voxel_size=sizes, unit=unit, name=Path(path).stem)
+        volume = ArrayVolume(volume, voxel_size=sizes, unit=unit, name=volume_name(Path(path)))
     with create(path, volume.header, overwrite=overwrite, compression=compression) as writer:
         for z0, z1 in volume.slabs():
             writer.write(volume.read(z0, z1))

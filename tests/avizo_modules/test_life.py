@@ -18,7 +18,7 @@ from bone_backend.avizo.door import Door
 from bone_backend.avizo.forms import COMPARE
 from bone_backend.avizo.running import ConsoleLog, Pace, bar_text
 from bone_backend.errors import Cancelled, OutputError, ScanError
-from bone_backend.volumes.store import cache_folder
+from bone_backend.volumes.cache import cache_folder
 from mocks.avizo import BEHAVIOURS, Session
 
 from .steps import MODULES, add_pair, open_module, predict_module, press_by_script, projects_objects

@@ -136,7 +136,10 @@ def test_a_configuration_that_cannot_be_saved_is_told_and_leaves_nothing(tmp_pat
         (["--device", "tpu"], "device is 'tpu': write it as auto, cpu, cuda or cuda:N."),
         (["--gpus", "x"], "gpus is 'x': write it as N or all."),
         (["--name", "a/b?c/"], "name is 'a/b?c/': these characters cannot stand in it: '/' '?'."),
-        (["--class-names", "1:b:red"], "class_names[0][colour] is 'red': write it as VALUE:NAME[:#rrggbb]."),
+        (
+            ["--class-names", "1:b:red"],
+            "the colour in value 1 of class_names is 'red': write it as VALUE:NAME[:#rrggbb].",
+        ),
     ],
 )
 def test_what_has_to_be_of_a_form_is_told_without_a_regular_expression(words, told):

@@ -1,6 +1,7 @@
 """Patches equal slices of the array, whatever the format; conversions are made once and whole."""
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from bone_backend.errors import Cancelled, OutputError, ScanError
 from bone_backend.progress import Recorder
-from bone_backend.volumes.store import cache_folder, fingerprint, open_source
+from bone_backend.volumes.cache import cache_folder
+from bone_backend.volumes.store import fingerprint, open_source
 from bone_backend.volumes.volume import ArrayVolume, open_volume, save
 
 SCAN = np.random.default_rng(0).integers(0, 60000, (9, 33, 41)).astype(np.uint16)
@@ -252,3 +254,10 @@ def test_the_cache_folder_is_the_one_named(tmp_path, monkeypatch):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("BONE_CACHE")
     assert cache_folder().name == "bone"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files")
+def test_where_a_conversion_cannot_be_written_the_variable_to_set_is_named(tmp_path):
+    tifffile.imwrite(tmp_path / "scan.tif", np.ones((3, 8, 8), np.uint8), compression="zlib")
+    with pytest.raises(OutputError, match=r"scan has to be unpacked .* BONE_CACHE"):
+        open_source(open_volume(tmp_path / "scan.tif"), folder=Path("/proc/nothing"))
