@@ -172,8 +172,8 @@ class IoUOptions(Options):
         group="Data",
         label="Model file",
         kind="file",
-        help="The .pth file that made the labels, or its run folder: mapped labels, ignore label and class names are taken from "
-        "it. None: from the record beside the labels, where there is one.",
+        help="The .pth file that made the labels, or its run folder: mapped labels, ignore label and class "
+        "names are taken from it. None: from the record beside the labels, where there is one.",
     )
     output: UserPath | None = option(
         None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."

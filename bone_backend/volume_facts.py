@@ -15,8 +15,7 @@ import numpy as np
 
 from .dataset.tally import count_values, otsu_means
 from .errors import ScanError
-from .volumes.tiff_calibration import calibration_source
-from .volumes.tiff_decoding import opened
+from .volumes.tiff import storage_of
 from .volumes.tiff_folder import slice_files
 from .volumes.volume import Header, Volume, open_volume, peek
 
@@ -62,9 +61,8 @@ def _of_header(path: Path, header: Header) -> dict[str, Any]:
         "gib": header.nbytes / 2**30,
     }
     if header.format != "npy":
-        with opened(files[0]) as tif:
-            known["compression"] = tif.pages[0].compression.name.lower()
-            known["voxel_size_from"] = calibration_source(tif) if header.voxel_size else None
+        known["compression"], source = storage_of(files[0])
+        known["voxel_size_from"] = source if header.voxel_size else None
     return known
 
 

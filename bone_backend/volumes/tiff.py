@@ -15,13 +15,15 @@ from ..errors import ScanError
 from .abstract import Volume
 from .header import Header, SliceLocation, volume_name
 from .positional import PositionalVolume
-from .tiff_calibration import UNKNOWN, Calibration, is_signed_offset, read_calibration
+from .tiff_calibration import UNKNOWN, Calibration, calibration_source, is_signed_offset, read_calibration
+from .tiff_codecs import COMPRESSIONS
 from .tiff_decoding import EncodedVolume, opened
 from .tiff_directory import Chain, Directory
 from .tiff_folder import slice_files
 from .tiff_layout import layout_of
 from .tiff_page import Page, page_of, shape_of
 from .tiff_tags import (
+    COMPRESSION,
     SAMPLE_FORMAT,
     STRIP_OFFSETS,
     SUB_IFDS,
@@ -75,6 +77,16 @@ def _header(name: str, path: Path, kind: str, depth: int, page: Page, calibratio
     size, unit, origin, is_z_told = calibration
     shape = (depth, *page.shape)
     return Header(name, shape, page.dtype, size, unit, origin, path=path, format=kind, is_z_told=is_z_told)
+
+
+def storage_of(path: Path) -> tuple[str, str]:
+    """Of the first page of a TIFF: its compression ("none", "LZW", ...) and where the voxel size stands."""
+    with opened(path) as chain:
+        first = _slices(chain)[0]
+        words = _words(first)
+        compression = first.whole(COMPRESSION, 1)
+    name = "none" if compression == 1 else COMPRESSIONS.get(compression, "unknown")
+    return name, calibration_source(words)
 
 
 def _volume(

@@ -219,12 +219,9 @@ def _rational(name: str, size: float) -> tuple[int, int]:
     return part.numerator, part.denominator
 
 
-def calibration_source(tif: Any) -> str:
-    """Which part of an open tifffile.TiffFile `read_calibration` takes the voxel size from, in words."""
-    if tif.is_ome and tif.ome_metadata:
+def calibration_source(words: Words) -> str:
+    """Which part of a file `read_calibration` takes the voxel size from, in words."""
+    if words.program == "OME":
         return "OME metadata"
-    notes: Mapping[str, Any] = tif.imagej_metadata or {}
-    if not notes and tif.is_shaped and tif.shaped_metadata:
-        notes = tif.shaped_metadata[0]
-    is_noted = "unit" in notes or "spacing" in notes or tif.is_imagej
+    is_noted = "unit" in words.notes or "spacing" in words.notes or words.program == "ImageJ"
     return "ImageJ's description" if is_noted else "resolution tags"
