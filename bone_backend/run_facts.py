@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .run_folder import CHECKPOINT, LOG, OPTIONS, RECORD, REPORT, SCORES
+from .locks import holder
+from .run_files import CHECKPOINT, LOCK, LOG, OPTIONS, RECORD, REPORT, SCORES
 
 WORDS = {
     "done": "finished",
@@ -70,6 +71,8 @@ def facts(path: Path) -> dict[str, Any]:
 
 def _state(path: Path) -> str:
     """Of a run without a record of its end."""
+    if at_work := holder(path / LOCK):
+        return f"running ({at_work})"
     return "running" if _silence(path) < LIVELY_S else "broken off, or running without a sign"
 
 

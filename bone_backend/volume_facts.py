@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import label_meaning
 from .dataset.tally import count_values, otsu_means
 from .errors import ScanError
 from .volumes.tiff import storage_of
@@ -124,10 +125,14 @@ def _of_content(volume: Volume, look: Look) -> dict[str, Any]:
     if look.odd:
         known["not_a_number"] = look.odd
     if kind == "mask":
+        path, meaning = volume.header.path, None
+        if path is not None:
+            meaning = label_meaning.of_record(path, volume.header.shape)
+        names = {0: "background"} | dict(meaning.names if meaning else {})
         known["labels"] = [
             {
                 "value": int(value),
-                "name": "background" if value == 0 else None,
+                "name": names.get(int(value)),
                 "voxels": int(count),
                 "share": int(count) / voxels,
             }
