@@ -24,6 +24,7 @@ from bone_backend.errors import (
 )
 from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.networks import model_file
+from bone_backend.networks.checkpoint import Position
 from bone_backend.options import FitOptions
 from bone_backend.progress import Recorder
 from bone_backend.volumes.volume import open_volume, save
@@ -406,3 +407,8 @@ def test_a_split_of_which_nothing_can_come_is_refused_before_the_work(unlike, tm
     with pytest.raises(ScanError, match=r"the training scans \(scan_empty\) hold nothing but background"):
         fit(options([unlike[1], unlike[0]], tmp_path / "run", **ignoring))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_a_version_that_chose_by_the_validation_score_keeps_its_best():
+    assert Position(best_epoch=2, best_score=0.5).best_choice == 0.5
+    assert Position().best_choice == -1
