@@ -25,6 +25,7 @@ from .tiff_page import Page, page_of, shape_of
 from .tiff_tags import (
     COMPRESSION,
     SAMPLE_FORMAT,
+    SOFTWARE,
     STRIP_OFFSETS,
     SUB_IFDS,
     check_meaning,
@@ -100,8 +101,10 @@ def _volume(
 
 
 def _page(directory: Directory, words: Words) -> Page:
-    """The page of a directory, checked: what it means, where it lies, and that the file is long enough."""
-    check_meaning(directory, words.program)
+    """The page of a directory, checked: what it means, and where it lies."""
+    first = directory.chain.directories[0]  # the only one that names the program
+    is_tifffile = words.program != "ImageJ" and first.text(SOFTWARE).startswith("tifffile")
+    check_meaning(directory, "tifffile" if is_tifffile else words.program)
     if SUB_IFDS in directory:
         check_sub_directories(directory)
     signed = is_signed_offset(directory.where, words, directory.whole(SAMPLE_FORMAT, 1))
@@ -305,13 +308,15 @@ def _check_announced(chain: Chain, slices: list[Directory], words: list[Words]) 
 
 def _check_equal(folder: Path, pages: list[Page]) -> None:
     """Raise ScanError, naming the first slice that differs from most others in size or dtype."""
-    counts = Counter((p.shape, p.dtype.newbyteorder("=")) for p in pages)
+    counts = Counter(page.kind for page in pages)
     if len(counts) == 1:
         return
-    (shape, dtype), most = counts.most_common(1)[0]
-    odd = next(p for p in pages if (p.shape, p.dtype.newbyteorder("=")) != (shape, dtype))
+    (shape, dtype, bits), most = counts.most_common(1)[0]
+    odd = next(page for page in pages if page.kind != (shape, dtype, bits))
     name = odd.path.name if odd.path != folder else f"page {odd.number + 1}"
     advice = "All slices of a volume have one size and number type."
+    if odd.kind[:2] == (shape, dtype):
+        advice = f"It is stored with {odd.kind[2]} bit, the others with {bits}. {advice}"
     largest = max(p.shape for p in pages)
     smaller = [p.number + 1 for p in pages if p.shape[0] < largest[0] and p.shape[1] < largest[1]]
     if odd.path == folder and 2 * len(smaller) >= len(pages):

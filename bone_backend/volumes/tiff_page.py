@@ -58,6 +58,12 @@ class Page(NamedTuple):
     storage: Storage | None
     end: int
 
+    @property
+    def kind(self) -> tuple[tuple[int, int], np.dtype, int]:
+        """Shape, number type and stored bits, which all slices of a volume share."""
+        bits = self.storage.bits if self.storage is not None else 8 * self.dtype.itemsize
+        return self.shape, self.dtype.newbyteorder("="), bits
+
 
 def page_of(directory: Directory, *, is_signed_offset: bool = False) -> Page:
     """The page of a directory whose meaning was checked. Raises ScanError, naming file and page."""
@@ -69,7 +75,7 @@ def page_of(directory: Directory, *, is_signed_offset: bool = False) -> Page:
     row_bytes = (block[1] * bits + 7) // 8
     if block[0] * row_bytes > 2**48:
         _damaged(directory, f"strips or tiles of {block[0]} x {block[1]} are not plausible")
-    may_lack_counts = compression == 1 and tags.BITS in directory  # else too little is known
+    may_lack_counts = compression == 1 and bits >= 8  # as old programs leave them out
     offsets, counts = _places(directory, is_tiled, down * across, may_lack_counts)
     if compression == 1:
         whole = np.full(down * across, block[0] * row_bytes, np.uint64)

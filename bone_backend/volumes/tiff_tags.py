@@ -65,7 +65,7 @@ def is_preview(directory: Directory) -> bool:
 def check_meaning(directory: Directory, program: str = "") -> None:
     """Raise ScanError, naming the tag, unless the page's numbers mean what they are stored as.
 
-    program: that wrote the file, as `tiff_words` tells it.
+    program: that wrote the file, as its descriptions or the tag Software tell.
     """
     where = directory.where
     _check_colour(directory, program)
@@ -122,7 +122,7 @@ def _is_white_as_stored(directory: Directory, program: str) -> bool:
     """
     bits = directory.whole(BITS, 1)
     if bits == 1:
-        return directory.text(SOFTWARE).startswith("tifffile")
+        return program == "tifffile"
     return bits == 8 and program == "ImageJ"
 
 

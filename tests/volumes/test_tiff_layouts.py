@@ -138,6 +138,12 @@ def test_masks_of_bool_are_0_and_1_as_tifffile_writes_them(tmp_path, compression
     assert_read_as_by_tifffile(tmp_path / "mask.tif", mask)
 
 
+@pytest.mark.parametrize("how", [{}, {"metadata": None}, {"ome": True}, {"compression": "zlib"}])
+def test_a_stack_of_bool_is_0_and_1_on_every_page(tmp_path, how):
+    tifffile.imwrite(tmp_path / "mask.tif", STACK > 30000, **how)
+    assert_read_as_by_tifffile(tmp_path / "mask.tif", STACK > 30000)
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("fill", [1, 2])
 @pytest.mark.parametrize("compression", [1, 8])

@@ -89,6 +89,12 @@ def test_what_changes_the_numbers_is_refused_by_name(tmp_path, tag, value, name,
         open_volume(path)
 
 
+def test_a_page_of_other_bits_is_named(tmp_path):
+    path = stack(tmp_path / "a.tif", others={"tag_258": (SHORT, 4)})
+    with pytest.raises(ScanError, match=r"page 1 is .*stored with 8 bit, the others with 4"):
+        open_volume(path)
+
+
 @pytest.mark.parametrize("tag", [262, 274, 339])
 def test_one_page_of_another_meaning_is_found_and_named(tmp_path, tag):
     path = stack(tmp_path / "a.tif", others={f"tag_{tag}": (SHORT, {262: 0, 274: 4, 339: 6}[tag])})
