@@ -31,7 +31,8 @@ from bone_backend.fitting import fit
 from bone_backend.networks import model_file
 from bone_backend.networks.build import build_network
 from bone_backend.option_words import option_words
-from bone_backend.options import FitOptions
+from bone_backend.options import FitOptions, PredictOptions
+from bone_backend.prediction import predict
 from bone_backend.progress import Recorder, silent
 from bone_backend.report_page import page
 from bone_backend.report_pictures import NOT_COUNTED, label_png, png, wrong_png
@@ -487,18 +488,46 @@ def test_examples_carry_the_grey_image_once(whole):
     assert len(zlib.decompress(last[last.index(b"IDAT") + 4 : -16])) == 32 * 33
 
 
-def test_a_3d_fit_has_a_report_with_examples(tmp_path):
-    made = []
+def slices_in(text):
+    """Scan, slice and predicted class indices (y, x) of the whole slices in a report."""
+    for figure in re.findall(r"<figure>.*?</figure>", text, flags=re.DOTALL):
+        told = re.search(r"<figcaption>(.*?), slice (\d+)\. ", figure)
+        if told:
+            images = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", figure)
+            yield told[1], int(told[2]) - 1, np.asarray(Image.open(io.BytesIO(base64.b64decode(images[2]))))
+
+
+@pytest.mark.parametrize("mode", ["2D", "2.5D", "3D"])
+def test_whole_slices_in_the_report_are_those_of_a_prediction(mode, tmp_path):
+    scans = {}
     for number in range(2):
-        grey, labels = Phantom(shape=(34, 40, 40), seed=number).slab(0, 34)
+        grey, labels = Phantom(shape=(32, 72, 80), seed=number).slab(0, 32)
+        labels = labels.copy()
+        labels[:, :10] = 9  # not annotated
         for kind, array in (("scan", grey), ("mask", labels)):
             save(tmp_path / f"{kind}_{number}", array)
-        made.append((str(tmp_path / f"scan_{number}"), str(tmp_path / f"mask_{number}")))
-    result = fit(options(made, tmp_path / "run", mode="3D", batch_size=2, epochs=1, backbone="resnet18"))
+        scans[f"scan_{number}"] = tmp_path / f"scan_{number}"
+    made = [(str(path), str(tmp_path / f"mask_{path.name[-1]}")) for path in scans.values()]
+    small = {"mode": mode, "batch_size": 8, "epochs": 1, "backbone": "resnet18", "patches_per_tile": 4}
+    result = fit(options(made, tmp_path / "run", ignore_label=9, **small))
     text = (result.run_folder / "report.html").read_text(encoding="utf-8")
     assert text.count("Whole slices") == 1
-    assert len(re.findall(r"slice \d+\. [\d,]+ voxels are wrong", text)) == SLICES
-    assert re.search(r"slice \d+, at x", text)
+    assert "not annotated" in text
+    found = list(slices_in(text))
+    assert len(found) == SLICES
+    values = {
+        "scan": scans[found[0][0]],
+        "model": result.model,
+        "output": tmp_path / "labels.tif",
+        "chunk_size": 32 if mode == "3D" else 64,
+        "chunk_depth": 32,
+        "confidence_threshold": 0,
+        "precision": "fp32",
+    }
+    predict(PredictOptions.parse(values))
+    with open_volume(tmp_path / "labels.tif") as labels:
+        for _, z, shown in found:
+            assert (shown == labels.read(z, z + 1)[0]).mean() > 0.999  # folding moves the last digit
 
 
 def test_columns_are_named_after_the_classes_and_never_alike():
