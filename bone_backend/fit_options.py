@@ -818,7 +818,7 @@ _SEEN = (
     *("mode", "slices", "tile_depth", "patch_depth", "patch_size", "normalization", "statistics_voxels"),
     *("augmentation", "flip_probability", "turn_probability"),
     *("brightness_probability", "brightness_range", "contrast_probability", "contrast_range", "transforms"),
-    *("seed", "sheet", "overwrite", "examples", "variants"),
+    *("seed", "sheet", "overwrite", "resume", "examples", "variants"),
 )
 
 
@@ -835,6 +835,9 @@ class PreviewOptions(FitOptions):
         Path("run"), group="Output", label="Save folder", kind="folder", help="Of the fit; not used."
     )
     overwrite: bool = option(False, group="Output", label="Overwrite", help="Replace an existing picture.")
+    resume: UserPath | None = option(
+        None, group="Output", label="Run folder", kind="folder", help="Show what the run in this folder does."
+    )
     sheet: UserPath = option(
         Path("augmentation.png"),
         group="Preview",
