@@ -14,6 +14,7 @@ from typing import Any
 
 from .locks import holder
 from .run_files import CHECKPOINT, LOCK, LOG, OPTIONS, RECORD, REPORT, SCORES
+from .volumes.classes import columns
 
 WORDS = {
     "done": "finished",
@@ -40,7 +41,8 @@ def facts(path: Path) -> dict[str, Any]:
     outcome = result.get("outcome") if isinstance(done, int) and epochs <= done else None
     models = sorted(path.glob("*_best_epoch_*.pth"), key=lambda file: file.stat().st_mtime)
     best = max(rows, key=lambda row: row.get("val_miou") or -1.0, default={})
-    classes: Any = record.get("classes")
+    classes = _classes(record.get("classes"))
+    values = {column: str(value) for value, column in columns(classes, prefix="val_iou_").items()}
     asked = options.get("epochs")
     return {
         "kind": "run",
@@ -54,19 +56,24 @@ def facts(path: Path) -> dict[str, Any]:
         "best_epoch": int(best["epoch"] or 0) if best.get("epoch") else None,
         "best_val_iou": best.get("val_miou"),
         "val_iou_per_class": {
-            name.removeprefix("val_iou_"): value
+            values.get(name, name.removeprefix("val_iou_")): value
             for name, value in best.items()
             if name.startswith("val_iou_")
         },
-        "class_names": {
-            str(item["value"]): str(item["name"])
-            for item in (classes if isinstance(classes, list) else [])
-            if isinstance(item, dict) and "value" in item and "name" in item
-        },
+        "class_names": {str(item["value"]): item["name"] for item in classes},
         "pairs": len(options["pairs"]) if isinstance(options.get("pairs"), list) else None,
         "report": str(path / REPORT) if (path / REPORT).is_file() else None,
         "can_resume": outcome != "done" and (path / CHECKPOINT).is_file(),
     }
+
+
+def _classes(found: Any) -> list[dict[str, Any]]:
+    """Value and name of every class, of what a record holds."""
+    return [
+        {"value": item["value"], "name": str(item["name"])}
+        for item in (found if isinstance(found, list) else [])
+        if isinstance(item, dict) and isinstance(item.get("value"), int) and "name" in item
+    ]
 
 
 def _state(path: Path) -> str:

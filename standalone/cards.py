@@ -28,7 +28,9 @@ def card(found: dict[str, Any]) -> str:
 
 def name_of(names: Mapping[Any, str], label: Any) -> str:
     """A class as people call it: its label value and, where it is known, its name."""
-    known = names.get(str(label)) or (names.get(int(label)) if str(label).isdecimal() else None)
+    if not str(label).isdecimal():  # a run that has no record yet tells names alone
+        return str(label)
+    known = names.get(str(label)) or names.get(int(label))
     if known is None and str(label) == "0":
         known = "background"
     return f"{label} {known}" if known and known != f"class {label}" else f"class {label}"
