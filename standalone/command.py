@@ -16,8 +16,10 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
+import textwrap
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -294,7 +296,7 @@ def _failed(words: list[str], error: BoneError) -> int:
 def _our_fault(words: list[str], error: Exception) -> int:
     """What nobody foresaw: not the user's fault, and not to be told as one."""
     text = f"{type(error).__name__}: {error}"
-    _tell("".join(traceback.format_exception(error)).rstrip("\n"))
+    _tell("".join(traceback.format_exception(error)).rstrip("\n"), is_code=True)
     _tell(
         f"{_name(words)}: this is a fault of BONe {__version__}, not of your scans: {text}\n"
         "Please report it, with the lines above and the command. What was written before is kept."
@@ -331,13 +333,23 @@ def _ignore_stops() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
-def _tell(text: str) -> None:
+def _tell(text: str, *, is_code: bool = False) -> None:
+    """A message on standard error; in a terminal no word is cut at its edge, except where it is code."""
     if sys.stderr is not None:  # print would take standard output
+        lines = [readable(line) for line in text.split("\n")]
+        if sys.stderr.isatty() and not is_code:
+            lines = [part for line in lines for part in _wrapped(line)]
         try:
-            print("\n".join(map(readable, text.split("\n"))), file=sys.stderr, flush=True)
+            print("\n".join(lines), file=sys.stderr, flush=True)
         except OSError:
             with contextlib.suppress(OSError):  # or the interpreter tries it once more at its end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _wrapped(line: str) -> list[str]:
+    width = max(20, shutil.get_terminal_size().columns)
+    layout: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.wrap(line, width, subsequent_indent="  ", **layout) or [""]
 
 
 def _end_at_once(words: list[str]) -> NoReturn:
