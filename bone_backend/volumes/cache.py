@@ -24,7 +24,7 @@ _told: set[str] = set()
 
 
 def cache_folder() -> Path:
-    """The folder; it need not be there yet.
+    """The folder; the one that BONE_CACHE names need not be there yet.
 
     $BONE_CACHE as it is; else `bone` in the user's cache folder; else, with one warning, a folder of this
     user's own among the temporary files. Raises OutputError where not even that can be made.
@@ -33,7 +33,7 @@ def cache_folder() -> Path:
     if named:
         return in_full(from_home(named))
     usual = _usual()
-    if usual is not None and _may_be_made(usual):
+    if usual is not None and _is_made(usual):
         return usual
     told = "There is no home folder" if usual is None else f"{usual} cannot be written"
     found = _among_temporary_files(told)
@@ -55,17 +55,13 @@ def _usual() -> Path | None:
     return base / "bone" if base.is_absolute() else None
 
 
-def _may_be_made(folder: Path) -> bool:
-    """Whether this user may write in the folder, or may make it."""
-    there = next((above for above in (folder, *folder.parents) if _is_there(above)), folder)
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
-def _is_there(path: Path) -> bool:
+def _is_made(folder: Path) -> bool:
+    """Whether the folder is there, after trying to make it, and this user may write in it."""
     try:
-        return path.exists()
-    except OSError:  # in a folder that may not be entered
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
         return False
+    return os.access(folder, os.W_OK | os.X_OK)
 
 
 def _among_temporary_files(told: str) -> Path:

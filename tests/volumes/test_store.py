@@ -258,6 +258,8 @@ def test_the_cache_folder_is_the_one_named(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files")
 def test_where_a_conversion_cannot_be_written_the_variable_to_set_is_named(tmp_path):
-    tifffile.imwrite(tmp_path / "scan.tif", np.ones((5, 8, 8), np.uint8), compression="zlib")
+    tifffile.imwrite(
+        tmp_path / "scan.tif", np.ones((5, 8, 8), np.uint8), compression="zlib", photometric="minisblack"
+    )
     with pytest.raises(OutputError, match=r"scan has to be unpacked .* BONE_CACHE"):
         open_source(open_volume(tmp_path / "scan.tif"), folder=Path("/proc/nothing"))
