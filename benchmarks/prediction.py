@@ -95,7 +95,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     network = prediction.load_network(model, device)
-    numbers = measure_scan(options.scan, model, progress=silent)
+    numbers = measure_scan(options, model, progress=silent)
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 
     def work() -> None:

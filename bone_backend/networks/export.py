@@ -14,6 +14,7 @@ import importlib
 import io
 import json
 import logging
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -108,7 +109,8 @@ def _write_safetensors(header: ModelHeader, out: Path, progress: Progress) -> Ex
     (library,) = _packages("safetensors.torch", install="safetensors")
     progress(0, 2, "Writing weights")
     state = _apart(load_state(header.path, header))
-    library.save_file(state, out, metadata={"bone": _card(header, axes="z, y, x")})
+    with _system_faults():
+        library.save_file(state, out, metadata={"bone": _card(header, axes="z, y, x")})
     progress(1, 2, "Checking weights")
     again = library.load_file(out)
     if again.keys() != state.keys() or not all(torch.equal(again[name], state[name]) for name in state):
@@ -116,6 +118,19 @@ def _write_safetensors(header: ModelHeader, out: Path, progress: Progress) -> Ex
             f"{header.path.name}: the exported weights are not those of the model; not written."
         )
     return Export(out, "safetensors", 0.0)
+
+
+@contextlib.contextmanager
+def _system_faults() -> Iterator[None]:
+    """safetensors tells of a full disk in an exception of its own, with the system's number in its words."""
+    try:
+        yield
+    except Exception as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        code = int(number[1])  # the fourth is for Windows, where it is no errno
+        raise OSError(code, os.strerror(code), None, code) from error
 
 
 def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
@@ -140,7 +155,7 @@ def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
             progress(2, 3, "Checking the network")
             difference = max(_difference(network, spec, size, runtime, out) for size in sizes)
             return Export(out, "onnx", difference, fixed)
-        except (ModelFileError, OutputError):
+        except (ModelFileError, OutputError, OSError):  # a full disk is no fault of the network
             raise
         except Exception as error:  # the exporter and the runtime raise many kinds
             if fixed is not None:

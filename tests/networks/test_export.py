@@ -256,3 +256,22 @@ def test_an_export_does_not_replace_a_file_unless_asked_to(tmp_path):
     assert (tmp_path / "m.safetensors").read_text() == "mine"
     export_model(tmp_path / "m.pth", tmp_path / "m.safetensors", format="safetensors", overwrite=True)
     assert (tmp_path / "m.safetensors").stat().st_size > 1 << 20
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+@pytest.mark.parametrize("format", ["safetensors", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_a_full_disk_is_told_as_such_and_leaves_the_older_export(tmp_path, format):
+    import resource
+
+    pytest.importorskip("safetensors" if format == "safetensors" else "onnxscript")
+    saved(tmp_path / "m.pth")
+    (tmp_path / "export").write_text("older")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match="export: the disk is full"):
+            export_model(tmp_path / "m.pth", tmp_path / "export", format=format, overwrite=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "m.pth"]
+    assert (tmp_path / "export").read_text() == "older"
