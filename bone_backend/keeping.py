@@ -30,6 +30,7 @@ from .networks.checkpoint import Position, load_checkpoint, save_checkpoint
 from .networks.complexity import complexity
 from .networks.optimization import learning_rate
 from .options import FitOptions
+from .run_files import read_inputs
 from .run_folder import CHECKPOINT, INPUTS, RECORD, SPLIT, RunFolder
 from .scalars import ScalarLog
 from .training import Timing, Training
@@ -102,7 +103,13 @@ class Keeper:
         earlier = self.options.resume
         if earlier is None or not (earlier / INPUTS).is_file():
             return
-        if changed := changed_inputs(RunFolder(earlier).read_json(INPUTS)["pairs"], inputs(self)):
+        before, now = read_inputs(earlier / INPUTS), inputs(self)
+        if len(before) != len(now):
+            raise OutputError(
+                f"{earlier / INPUTS} has {len(before)} pairs, but options.json beside it has {len(now)}: they "
+                "are not of one run. Put back a copy of the run folder, or start a new run."
+            )
+        if changed := changed_inputs(before, now):
             raise ScanError(
                 f"{', '.join(changed)} changed since the run in {earlier} began. A resumed run needs the "
                 "same voxels: put the old files back, or start a new run."

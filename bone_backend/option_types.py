@@ -19,7 +19,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _whole(path: Path) -> Path:
-    return path.expanduser()
+    try:
+        return path.expanduser()
+    except RuntimeError as error:  # ~somebody who is not known here
+        raise ValueError(f"the home folder of {path.parts[0]} is not known here; write the path out") from error
 
 
 def _parse_map(value: object) -> object:
@@ -57,7 +60,8 @@ def _as_text(value: object) -> object:
 
 UserPath = Annotated[Path, AfterValidator(_whole)]
 Label = Annotated[int, Field(ge=0, le=65535)]
-LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
+Stored = Annotated[int, Field(ge=-(2**31), le=2**32 - 1)]  # a value that a mask can hold
+LabelMap = Annotated[tuple[Stored, Label], BeforeValidator(_parse_map)]
 
 
 class ClassName(BaseModel):

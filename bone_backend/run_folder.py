@@ -1,8 +1,8 @@
 """Everything one fit leaves behind, in one folder.
 
 In:  the folder that the user named.
-Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth, the model files,
-report.html.
+Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth and the one before
+it, the model files, report.html. run_files.py reads them back.
 Each file appears under its name only when it is whole. A folder with another run is refused, never mixed.
 """
 
@@ -24,8 +24,10 @@ from .volumes.output import output_fault, put_in_place, remove
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
 RECORD, LOG = "record.json", "log.txt"
-CHECKPOINT, REPORT = "checkpoint.pth", "report.html"
-_OURS = (OPTIONS, INPUTS, SPLIT, SCORES, RECORD, LOG, CHECKPOINT, REPORT)
+CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.pth", "checkpoint_before.pth"
+CHECKPOINTS = (CHECKPOINT, CHECKPOINT_BEFORE)  # the last state, and the one before it, should that be damaged
+REPORT = "report.html"
+_OURS = (OPTIONS, INPUTS, SPLIT, SCORES, RECORD, LOG, *CHECKPOINTS, REPORT)
 
 
 class RunFolder:
@@ -76,6 +78,7 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         if not self.is_writer:
             return self
+        self._check_links()
         handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
@@ -88,6 +91,15 @@ class RunFolder:
         logger.addHandler(handler)
         return self
 
+    def _check_links(self) -> None:
+        """Refuse a folder, of somebody else, whose files are appended to outside of it."""
+        for name in (LOG, "tensorboard"):
+            if (self.path / name).is_symlink():
+                raise OutputError(
+                    f"{self.path / name} is a link to another place; a run writes into its own folder only. "
+                    "Remove the link."
+                )
+
     def __exit__(self, *_: object) -> None:
         if self._handler:
             logging.getLogger("bone").removeHandler(self._handler)
@@ -99,16 +111,6 @@ class RunFolder:
         if not self.is_writer:
             return
         write_text(self.path / name, json.dumps(content, indent=2, default=str) + "\n")
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """A record written before. Raises OutputError where it is missing or damaged."""
-        path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise OutputError(
-                f"{self.path} is no run folder that can be resumed: {name} is missing or damaged."
-            ) from error
 
     def write_scores(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the table of scores, one row an epoch."""

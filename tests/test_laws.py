@@ -18,6 +18,7 @@ FLOOR = {
     "transform_table",
     "catalogue",
     "errors",
+    "json_files",
     "progress",
     "jobs",
     "job_folder",
