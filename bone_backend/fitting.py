@@ -89,8 +89,9 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
                 log.info("Compiling the network: the first steps take longer than the figures above say.")
                 compile_network(training.step.network, training.device)
             with memory_in_words(training.device):
-                outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
-            keeper.finish(outcome)
+                ended = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
+            keeper.finish(ended)
+            outcome = ended  # only now: what could not be kept is a failed run
             report.write(keeper, progress)
         except Cancelled as stop:
             outcome, stop.result = "stopped", keeper.finish("stopped").plain()

@@ -22,7 +22,9 @@ def _whole(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:  # ~somebody who is not known here
-        raise ValueError(f"the home folder of {path.parts[0]} is not known here; write the path out") from error
+        raise ValueError(
+            f"the home folder of {path.parts[0]} is not known here; write the path out"
+        ) from error
 
 
 def _parse_map(value: object) -> object:

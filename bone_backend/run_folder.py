@@ -1,8 +1,8 @@
 """Everything one fit leaves behind, in one folder.
 
 In:  the folder that the user named.
-Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth and the one before
-it, the model files, report.html. run_files.py reads them back.
+Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth and the one
+before it, the model files, report.html. run_files.py reads them back.
 Each file appears under its name only when it is whole. A folder with another run is refused, never mixed.
 """
 
@@ -147,8 +147,9 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all. Raises OutputError."""
     temporary = path.with_name(f".{path.name}.part")
+    remove(temporary)  # left by a process that was killed; or, in a folder of somebody else, a link
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

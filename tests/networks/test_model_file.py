@@ -137,9 +137,9 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
-    from bone_backend.networks import model_file
+    from bone_backend.networks import saving
 
-    monkeypatch.setattr(model_file, "temporary_path", lambda path: tmp_path / "full")
+    monkeypatch.setattr(saving, "temporary_path", lambda path: tmp_path / "full")
     (tmp_path / "full").symlink_to("/dev/full")
     with pytest.raises(OutputError, match="full"):
         save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={})
