@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import OptionError
+from ..json_files import checked
 
 VOXELS = ("nonzero", "all")
 PERCENTILES = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)
@@ -57,6 +60,26 @@ class Statistics:
             otsu_means=None if means is None else (float(means[0]), float(means[1])),
             voxels=values["voxels"],
         )
+
+
+class _Written(BaseModel):
+    """Statistics as they stand in a file."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+    count: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    mean: float
+    std: Annotated[float, Field(ge=0)]
+    min: float
+    max: float
+    percentiles: dict[Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,12})?$")], float]
+    otsu_means: Annotated[list[float], Field(min_length=2, max_length=2)] | None
+    voxels: Literal["nonzero", "all"]
+
+
+def check_written(values: Any) -> None:
+    """Raise ValueError where values that were read from a file are not those of `Statistics.to_dict`."""
+    checked(_Written, values)
 
 
 def check_choices(voxels: str, percentiles: Sequence[float]) -> None:
