@@ -129,7 +129,7 @@ def checked(model: type[Model], values: Any) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        told = first["msg"].removeprefix("Value error, ")
+        told = first["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
         seen = "" if first["type"] == "missing" else f" {short(first['input'])}"
         raise ValueError(
             f"{place.lstrip('.')[:80] or 'it'} is{seen}: {told[:1].lower()}{told[1:200]}"

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import threading
+import traceback
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ import numpy as np
 from ..errors import BoneError, PackageError, ScanError
 from .abstract import Volume
 from .header import Header
+
+FOREIGN = ("tifffile", "imagecodecs")
 
 
 @contextlib.contextmanager
@@ -42,6 +45,8 @@ def opened(path: Path) -> Iterator[Any]:
                 "Export it again."
             ) from fault
         except Exception as fault:  # tifffile meets damaged files with many kinds of exception
+            if not is_foreign(fault):
+                raise
             raise ScanError(
                 f"{path}: is damaged ({type(fault).__name__}: {fault}). Export it again."
             ) from fault
@@ -56,6 +61,12 @@ def import_tifffile() -> Any:
     except ImportError as fault:
         raise PackageError("TIFF files need the package tifffile: pip install tifffile") from fault
     return tifffile
+
+
+def is_foreign(fault: BaseException) -> bool:
+    """Whether an exception comes from within tifffile or a decoder, and not from our own lines around it."""
+    places = (frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(fault.__traceback__))
+    return any(place.partition(".")[0] in FOREIGN for place in places)
 
 
 class _Listener(logging.Handler):
@@ -140,8 +151,10 @@ class EncodedVolume(Volume):
 def _decode_page(name: str, page: Any, out: np.ndarray) -> None:
     """Decode a page into out; ScanError naming it, or PackageError where the decoder is missing."""
     try:
-        np.copyto(out, page.asarray(maxworkers=1).reshape(out.shape), casting="same_kind")
+        image = page.asarray(maxworkers=1)
     except Exception as fault:  # each decoder has its own kind of exception
+        if not is_foreign(fault):
+            raise
         if "imagecodecs" in str(fault) or isinstance(fault, NotImplementedError):
             raise PackageError(
                 f"{name}: is compressed ({page.keyframe.compression.name}), which needs the package "
@@ -150,3 +163,9 @@ def _decode_page(name: str, page: Any, out: np.ndarray) -> None:
         raise ScanError(
             f"{name}: cannot be decoded ({fault}). The slice is damaged; export it again."
         ) from fault
+    if image.size != out.size or not np.can_cast(image.dtype, out.dtype, "same_kind"):
+        raise ScanError(
+            f"{name}: is {image.shape} of {image.dtype}, but its header says {out.shape} of {out.dtype}. The "
+            "slice is damaged; export it again."
+        )
+    np.copyto(out, image.reshape(out.shape), casting="same_kind")
