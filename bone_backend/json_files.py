@@ -3,7 +3,7 @@
 In:  a path.
 Out: plain values; or a ValueError that says in a few words what is wrong with the file.
 Whatever stands in the file, its size bounds the memory that reading takes, and what comes out can be
-compared, shown, and used as a path.
+compared, shown, and used as a path. Standard library only, for the worker.
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ import stat
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from reprlib import repr as short
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 MOST_BYTES = 16 << 20  # the inputs of 1,000 pairs have 2 MB
 MOST_DEPTH = 30
@@ -117,20 +114,3 @@ def opened(values: Any) -> dict[str, Any]:
 
 def _checksum(values: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(json.loads(json.dumps(values)), sort_keys=True).encode())
-
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def checked(model: type[Model], values: Any) -> Model:
-    """Values as a pydantic model. Raises ValueError with the first fault in words."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
-        told = first["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
-        seen = "" if first["type"] == "missing" else f" {short(first['input'])}"
-        raise ValueError(
-            f"{place.lstrip('.')[:80] or 'it'} is{seen}: {told[:1].lower()}{told[1:200]}"
-        ) from error

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import OutputError
-from .json_files import MOST_BYTES, checked, read_json
+from .json_files import MOST_BYTES, read_json
+from .schema import checked
 
 MOST_RECORD_BYTES = 64 << 20  # that of 100,000 epochs has 40 MB
 

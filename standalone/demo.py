@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from bone_backend import jobs
 from bone_backend.account import versions
 from bone_backend.errors import OptionError, OutputError, ScanError
+from bone_backend.json_files import read_json
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import Part, Progress
 from bone_backend.run_folder import write_text
@@ -142,7 +143,7 @@ def _state(path: Path) -> list[Any]:
 def _remembered(output: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     """The result of an earlier run that was asked for the same, if all that it made is still there."""
     try:
-        earlier = json.loads((output / MEMORY).read_text(encoding="utf-8"))
+        earlier = read_json(output / MEMORY)
         result = earlier["result"]
         made = [result["model"], result["labels"], *result["pictures"]]
         is_same = json.loads(json.dumps(asked)) == earlier["asked"]

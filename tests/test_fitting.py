@@ -191,7 +191,7 @@ def test_a_full_disk_at_the_first_file_leaves_no_folder(pairs, tmp_path, monkeyp
 def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
     pairs, tmp_path, monkeypatch, caplog, has_record
 ):
-    """/dev/full takes the last model; a folder in the way of record.json stands for no room for that either."""
+    """/dev/full takes the last model; a folder in the way of record.json stands for no room there too."""
     from bone_backend.networks import saving
 
     run, usual = tmp_path / "run", saving.temporary_path

@@ -19,6 +19,7 @@ FLOOR = {
     "catalogue",
     "errors",
     "json_files",
+    "schema",
     "progress",
     "jobs",
     "job_folder",

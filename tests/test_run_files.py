@@ -1,4 +1,4 @@
-"""Records and inputs of a run that are read back: what is used is of its type, what is not may be anything."""
+"""Records and inputs of a run that are read back: what is used is of its type, the rest may be anything."""
 
 from __future__ import annotations
 

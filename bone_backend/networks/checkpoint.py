@@ -19,8 +19,9 @@ import torch
 from pydantic import Field, model_validator
 
 from ..errors import ModelFileError, OutputError
-from ..json_files import checked, is_name
+from ..json_files import is_name
 from ..run_files import Count, Epoch, Part, Row, Seconds
+from ..schema import checked
 from .archive import read_values
 from .distributed import World
 from .pickle_reader import TensorFacts

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from .. import catalogue
 from ..dataset.normalisation import NORMALISATIONS
 from ..errors import ModelFileError, OptionError
-from ..json_files import checked
+from ..schema import checked
 from .archive import Parts, read_parts
 from .pickle_reader import TensorFacts
 
