@@ -292,7 +292,7 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
 
     def tell(batch: int, figures: Mapping[str, float], doing: str) -> None:
         epoch = position.epoch + 1
-        best = {"best_val_iou": position.best_score} if position.best_epoch else {}
+        best = {"best_val_iou": position.best_score} if position.best_file else {}
         message = f"Epoch {epoch} of {options.epochs}, {doing}"
         progress(position.epoch * per_epoch + batch, options.epochs * per_epoch, message, {**figures, **best})
 

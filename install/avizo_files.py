@@ -192,7 +192,7 @@ def read_record(folder: Path) -> dict[str, str]:
 def is_inside(name: str) -> bool:
     """Whether a name from a record is that of a file below the folder: it may be removed by that name.
 
-    >>> is_inside("share/script-objects/bone.pyscro"), is_inside("../x"), is_inside("/etc/x"), is_inside("C:x")
+    >>> is_inside("share/bone.pyscro"), is_inside("../x"), is_inside("/etc/x"), is_inside("C:x")
     (True, False, False, False)
     """
     parts = name.replace("\\", "/").split("/")

@@ -97,7 +97,7 @@ class _Written(Part):
             raise ValueError("sums are below 0")
         if [row.epoch for row in self.history] != [*range(1, self.epoch + 1)]:
             raise ValueError(f"history is not that of {self.epoch} epochs")
-        if self.best_epoch > self.epoch or bool(self.best_epoch) != bool(self.best_file):
+        if self.best_epoch > self.epoch or (self.best_file and not self.best_epoch):  # the file can be lost
             raise ValueError(f"best_epoch is {self.best_epoch} of {self.epoch}, best_file {self.best_file!a}")
         if not _is_bare(self.best_file):
             raise ValueError(
