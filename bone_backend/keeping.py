@@ -38,7 +38,7 @@ from .networks.checkpoint import (
 from .networks.complexity import complexity
 from .networks.optimization import learning_rate
 from .options import FitOptions
-from .run_files import read_inputs
+from .run_records import read_inputs
 from .run_folder import CHECKPOINT, CHECKPOINT_BEFORE, CHECKPOINTS, INPUTS, RECORD, SPLIT, RunFolder
 from .scalars import ScalarLog
 from .training import Timing, Training

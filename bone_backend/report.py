@@ -15,7 +15,7 @@ from .networks import model_file
 from .progress import Progress
 from .report_page import page
 from .review import Review, review
-from .run_files import read_record
+from .run_records import read_record
 from .run_folder import RECORD, REPORT, write_text
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 
 from ..errors import ModelFileError, OutputError
 from ..json_files import is_name
-from ..run_files import Count, Epoch, Part, Row, Seconds
+from ..run_records import Count, Epoch, Part, Row, Seconds
 from ..schema import checked
 from .archive import read_values
 from .distributed import World

@@ -9,7 +9,7 @@ import pytest
 
 from bone_backend.errors import OutputError
 from bone_backend.json_files import opened, parse_json, sealed
-from bone_backend.run_files import read_inputs, read_record
+from bone_backend.run_records import read_inputs, read_record
 
 INPUT = {
     "name": "femur",
