@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from . import catalogue, transform_table
 from .errors import OptionError
+from .json_files import read_json
 from .names import from_home
 from .option_fields import LONGEST_TEXT, OptionField, Options, option
 from .option_sentences import is_text
@@ -786,18 +787,24 @@ def _resumed(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], li
 
 def _stored(folder: Path) -> FitOptions:
     """The options in a run folder; what an older version did not write is at its default."""
+    place = folder / "options.json"
     try:
-        values = {**json.loads((folder / "options.json").read_text(encoding="utf-8")), "resume": None}
-    except (OSError, ValueError, TypeError) as error:
+        values = read_json(place)
+        if not isinstance(values, dict):
+            raise ValueError("it holds no options")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise OptionError(f"resume {folder} is no run folder: its options.json is missing.") from error
+    except (OSError, ValueError) as error:
+        fault = getattr(error, "strerror", None) or error
         raise OptionError(
-            f"resume {folder} is no run folder: its options.json is missing or damaged."
+            f"resume {folder}: its options.json is damaged ({fault}). Put back a copy, or start a new run."
         ) from error
     try:
-        return FitOptions.parse(values)
+        return FitOptions.parse({**values, "resume": None})
     except OptionError as error:
         raise OptionError(
             f"resume {folder}: its options.json does not hold in this version of BONe; go on with the "
-            f"one that began the run. {' '.join(error.faults)}"
+            f"one that began the run. {' '.join(fault[:300] for fault in error.faults)}"
         ) from error
 
 

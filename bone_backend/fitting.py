@@ -90,8 +90,9 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
                 log.info("Compiling the network: the first steps take longer than the figures above say.")
                 compile_network(training.step.network, training.device)
             with memory_in_words(training.device):
-                outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
-            keeper.finish(outcome)
+                ended = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
+            keeper.finish(ended)
+            outcome = ended  # only now: what could not be kept is a failed run
             report.write(keeper, progress)
             keeper.tidy()
         except Cancelled as stop:
@@ -325,7 +326,7 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
 
     def tell(batch: int, figures: Mapping[str, float], doing: str) -> None:
         epoch, share = position.epoch + 1, batch / per_epoch
-        best = {"best_val_iou": position.best_score} if position.best_epoch else {}
+        best = {"best_val_iou": position.best_score} if position.best_file else {}
         message = f"Epoch {epoch} of {options.epochs}, {doing} {100 * share:.0f} %"
         progress(position.epoch * per_epoch + batch, options.epochs * per_epoch, message, {**figures, **best})
 

@@ -162,9 +162,26 @@ class Events:
         for line in (whole + newline).splitlines(keepends=True):
             self._offset += len(line)
             try:
-                yield json.loads(line)
-            except ValueError:
-                LOG.debug("an event that cannot be read: %r", line)
+                event = json.loads(line)
+            except (ValueError, RecursionError):
+                event = None
+            if _is_event(event):
+                yield event
+            else:
+                LOG.debug("an event that cannot be read: %r", line[:200])
+
+
+def _is_event(event: Any) -> bool:
+    """Whether a line of events.jsonl is one of docs/job_folder.md."""
+    kinds: dict[str, dict[str, type]] = {
+        "progress": {"step": int, "steps": int, "message": str},
+        "log": {"level": int, "message": str},
+        "warning": {"message": str},
+    }
+    if not isinstance(event, dict) or not isinstance(event.get("kind"), str) or event["kind"] not in kinds:
+        return False
+    has_figures = event.get("figures") is None or isinstance(event["figures"], dict)
+    return has_figures and all(isinstance(event.get(k), t) for k, t in kinds[event["kind"]].items())
 
 
 def read_answer(folder: Path) -> dict[str, Any] | None:
@@ -173,8 +190,16 @@ def read_answer(folder: Path) -> dict[str, Any] | None:
         answer = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except OSError:
         return None
+    except RecursionError as fault:
+        raise ValueError("its values are nested too deeply") from fault
     if not isinstance(answer, dict) or answer.get("status") not in ("done", "failed", "cancelled"):
         raise ValueError("it has no status")
+    error, result = answer.get("error"), answer.get("result")
+    if answer["status"] == "failed":
+        if not isinstance(error, dict) or not all(isinstance(error.get(k), str) for k in ("kind", "message")):
+            raise ValueError("it does not say what failed")
+    elif not isinstance(result, dict) and (answer["status"] == "done" or result is not None):
+        raise ValueError("it has no result")
     return answer
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from . import errors
-from .errors import BoneError, Cancelled, OptionError, WorkerError
+from .errors import BoneError, Cancelled, OptionError, ProgramFault, WorkerError
 from .interpreter import INSTALL_COMMAND, check_worker_python, find_worker_python, worker_environment
 from .job_folder import (
     LOG,
@@ -84,7 +84,8 @@ def run_in_worker(
 
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
     or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
-    or is of the wrong version. Other exceptions of `progress`, and Ctrl-C, stop the worker too and go up.
+    or is of the wrong version; ProgramFault for any other exception of the command. Other exceptions of
+    `progress`, and Ctrl-C, stop the worker too and go up.
     """
     _target(command)
     interpreter = find_worker_python() if python is None else python
@@ -206,10 +207,13 @@ def _outcome(folder: Path, exit_code: int | None, *, stop: Cancelled | None) -> 
     return answer["result"]
 
 
-def _fault(error: Mapping[str, Any], folder: Path) -> BoneError:
+def _fault(error: Mapping[str, Any], folder: Path) -> Exception:
     kind = getattr(errors, error["kind"], None)
     if kind is OptionError:
         return OptionError(error.get("faults") or error["message"])
+    told = error["message"] + (log_tail(folder) if error.get("unexpected") else "")
+    if kind is ProgramFault:
+        return ProgramFault(told)
     if isinstance(kind, type) and issubclass(kind, BoneError) and kind is not WorkerError:
         return kind(error["message"])
-    return WorkerError(error["message"] + (log_tail(folder) if error.get("unexpected") else ""))
+    return WorkerError(told)

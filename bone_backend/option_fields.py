@@ -120,7 +120,7 @@ class OptionField:
 class Options(BaseModel):
     """A set of options. Made with `parse`, so that all faults are told at once."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, allow_inf_nan=False)
     title: ClassVar[str] = ""
 
     @classmethod

@@ -78,7 +78,8 @@ UserPath = Annotated[Path, AfterValidator(_whole)]
 InputPath = Annotated[Path, AfterValidator(_input)]  # may be a pattern
 ModelPath = Annotated[Path, AfterValidator(_model)]  # may be a pattern, or a run folder
 Label = Annotated[int, Field(ge=0, le=65535)]
-LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
+Stored = Annotated[int, Field(ge=-(2**31), le=2**32 - 1)]  # a value that a mask can hold
+LabelMap = Annotated[tuple[Stored, Label], BeforeValidator(_parse_map)]
 
 
 def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[tuple[tuple[str, ...], str]]:

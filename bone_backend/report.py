@@ -16,6 +16,7 @@ from .progress import Progress
 from .report_page import page
 from .review import Review, review
 from .run_folder import RECORD, REPORT, write_text
+from .run_records import read_record
 
 if TYPE_CHECKING:
     from .keeping import Keeper
@@ -33,7 +34,7 @@ def write(keeper: Keeper, progress: Progress | None = None) -> None:
         return
     try:
         found, left_out = _review(keeper, progress)
-        record = keeper.folder.read_json(RECORD)
+        record = read_record(keeper.folder.path / RECORD)
         write_text(keeper.folder.path / REPORT, page(record, review=found, left_out=left_out))
     except Exception as error:  # whatever it is: the run itself is safe on disk
         log.warning("The report could not be written: %s", error, exc_info=not isinstance(error, BoneError))

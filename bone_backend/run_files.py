@@ -21,8 +21,10 @@ from .makers import MARK
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
 RECORD, LOG = "record.json", "log.txt"
-CHECKPOINT, REPORT = "checkpoint.pth", "report.html"
-NAMES = (OPTIONS, INPUTS, SPLIT, SCORES, RECORD, LOG, CHECKPOINT, REPORT)
+CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.pth", "checkpoint_before.pth"
+CHECKPOINTS = (CHECKPOINT, CHECKPOINT_BEFORE)  # the last state, and the one before it, should that be damaged
+REPORT = "report.html"
+NAMES = (OPTIONS, INPUTS, SPLIT, SCORES, RECORD, LOG, *CHECKPOINTS, REPORT)
 LOCK = ".bone-lock"  # there while a fit runs
 BEST, LAST = "*_best_epoch_*.pth", "*_last_epoch_*.pth"
 FINISHED = ("done", "stopped early")

@@ -1,8 +1,8 @@
 """Everything one fit leaves behind, in one folder.
 
 In:  the folder that the user named.
-Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth, the model files,
-report.html.
+Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth and the one
+before it, the model files, report.html. run_records.py reads them back.
 Each file appears under its name only when it is whole. A folder with another run is refused, never mixed.
 """
 
@@ -119,6 +119,7 @@ class RunFolder:
     def __enter__(self) -> RunFolder:
         if not self.is_writer:
             return self
+        self._check_links()
         handler = logging.FileHandler(self.path / LOG, encoding="utf-8", errors="backslashreplace")
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
@@ -130,6 +131,15 @@ class RunFolder:
             logger.setLevel(logging.INFO)
         logger.addHandler(handler)
         return self
+
+    def _check_links(self) -> None:
+        """Refuse a folder, of somebody else, whose files are appended to outside of it."""
+        for name in (LOG, "tensorboard"):
+            if (self.path / name).is_symlink():
+                raise OutputError(
+                    f"{self.path / name} is a link to another place; a run writes into its own folder only. "
+                    "Remove the link."
+                )
 
     def __exit__(self, *_: object) -> None:
         if self._handler:
@@ -152,16 +162,6 @@ class RunFolder:
         if not self.is_writer:
             return
         write_text(self.path / name, json.dumps(content, indent=2, default=str) + "\n")
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """A record written before. Raises OutputError where it is missing or damaged."""
-        path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise OutputError(
-                f"{self.path} is no run folder that can be resumed: {name} is missing or damaged."
-            ) from error
 
     def write_scores(self, rows: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]]) -> None:
         """Write the table of scores, one row an epoch.

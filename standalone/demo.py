@@ -19,6 +19,7 @@ from bone_backend import jobs
 from bone_backend.account import versions
 from bone_backend.dataset.pairs import unique_names
 from bone_backend.errors import OptionError, OutputError, ScanError
+from bone_backend.json_files import read_json
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.outputs import check_apart
 from bone_backend.progress import Part, Progress
@@ -172,7 +173,7 @@ def _state(path: Path) -> list[Any]:
 def _remembered(output: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     """The result of an earlier run that was asked for the same, if all that it made is still there."""
     try:
-        earlier = json.loads((output / MEMORY).read_text(encoding="utf-8"))
+        earlier = read_json(output / MEMORY)
         result = earlier["result"]
         made = [result["model"], result["labels"], *result["pictures"]]
         is_same = json.loads(json.dumps(asked)) == earlier["asked"]

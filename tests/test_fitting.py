@@ -186,6 +186,102 @@ def test_a_full_disk_at_the_first_file_leaves_no_folder(pairs, tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.parametrize("has_record", [True, False])
+def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
+    pairs, tmp_path, monkeypatch, caplog, has_record
+):
+    """/dev/full takes the last model; a folder in the way of record.json stands for no room there too."""
+    from bone_backend.networks import saving
+
+    run, usual = tmp_path / "run", saving.temporary_path
+    (tmp_path / "full").symlink_to("/dev/full")
+
+    def place(path):
+        if "_last_epoch_" in path.name:
+            return tmp_path / "full"
+        return usual(path)
+
+    def progress(*_):
+        if not has_record and run.exists():
+            (run / "record.json" / "in the way").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(saving, "temporary_path", place)
+    with pytest.raises(OutputError, match=r"BONe_last_epoch_1\.pth: the disk is full"):
+        fit(options(pairs, run, epochs=1), progress=progress)
+    assert "The fit is failed after 1 epochs" in (run / "log.txt").read_text(encoding="utf-8")
+    assert best_size(run) > 0
+    if has_record:
+        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+        assert record["result"]["outcome"] == "failed"
+        assert (run / "report.html").is_file()
+    else:
+        assert "The record is missing" in caplog.text
+    monkeypatch.undo()
+    (tmp_path / "full").unlink(missing_ok=True)
+    if has_record:  # with room again it goes on to its end
+        assert fit(FitOptions.parse({"resume": str(run)})).outcome == "done"
+
+
+def best_size(run):
+    return sum(tensor.numel() for tensor in model_file.load_state(*run.glob("*_best_epoch_*.pth")).values())
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same_end(
+    whole, pairs, tmp_path, caplog
+):
+    run = tmp_path / "run"
+
+    class StopInThirdEpoch(Recorder):
+        def __call__(self, step, steps, message, figures=None, /):
+            super().__call__(step, steps, message, figures)
+            if message.startswith("Epoch 3 of 3, training"):
+                raise Cancelled(message)
+
+    with pytest.raises(Cancelled):
+        fit(options(pairs, run, epochs=3), progress=StopInThirdEpoch())
+    damaged = bytearray((run / "checkpoint.pth").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (run / "checkpoint.pth").write_bytes(damaged)
+    fit(FitOptions.parse({"resume": str(run)}))
+    assert "checkpoint.pth is damaged" in caplog.text
+    assert best_weights(run) == best_weights(whole[0])
+    assert last_weights(run) == last_weights(whole[0])
+    assert not (run / "checkpoint_before.pth").exists()
+
+
+@pytest.mark.slow
+def test_files_of_a_run_from_somebody_else_reach_nothing_outside_of_it(pairs, tmp_path):
+    run, outside = tmp_path / "run", tmp_path / "precious.pth"
+    fit(options(pairs, run, epochs=1))
+    outside.write_bytes(b"mine")
+    (tmp_path / "elsewhere").mkdir()
+    values = json.loads((run / "options.json").read_text(encoding="utf-8"))
+    values["output"] = str(tmp_path / "elsewhere")
+    (run / "options.json").write_text(json.dumps(values), encoding="utf-8")
+    whole_state = torch.load(run / "checkpoint.pth", weights_only=True)
+    state = whole_state | {"position": whole_state["position"] | {"best_file": "../precious.pth"}}
+    torch.save(state, run / "checkpoint.pth")
+    with pytest.raises(OutputError, match="best_file is"):
+        fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    torch.save(whole_state, run / "checkpoint.pth")
+    (run / "log.txt").unlink()
+    (run / "log.txt").symlink_to(outside)
+    with pytest.raises(OutputError, match=r"log\.txt is a link to another place"):
+        fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    (run / "log.txt").unlink()
+    inputs = json.loads((run / "inputs.json").read_text(encoding="utf-8"))
+    for change, told in (({"pairs": inputs["pairs"][:2]}, "has 2 pairs, but"), ({"pairs": 3}, "pairs is 3")):
+        (run / "inputs.json").write_text(json.dumps(change), encoding="utf-8")
+        with pytest.raises(OutputError, match=told):
+            fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    (run / "inputs.json").write_text(json.dumps(inputs), encoding="utf-8")
+    assert fit(FitOptions.parse({"resume": str(run), "epochs": 2})).epochs == 2
+    assert outside.read_bytes() == b"mine"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 @pytest.mark.slow
 def test_class_weights_count_and_must_be_as_many_as_classes(whole, pairs, tmp_path):
     with pytest.raises(OptionError, match=r"class_weights has 2 numbers, but the masks have 3 classes"):

@@ -21,6 +21,7 @@ from bone_backend.errors import (
     OptionError,
     OutputError,
     PackageError,
+    ProgramFault,
     ScanError,
     WorkerError,
 )
@@ -179,7 +180,7 @@ def test_several_faults_of_the_options_stay_several():
 
 
 def test_a_fault_of_the_program_tells_its_last_line_and_the_log():
-    with pytest.raises(WorkerError, match=r"failed: ZeroDivisionError: division by zero") as caught:
+    with pytest.raises(ProgramFault, match=r"failed: ZeroDivisionError: division by zero") as caught:
         run("fail", {"how": "program"})
     assert "Traceback" in str(caught.value)
 

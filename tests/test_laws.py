@@ -20,6 +20,8 @@ FLOOR = {
     "catalogue",
     "errors",
     "names",
+    "json_files",
+    "schema",
     "progress",
     "jobs",
     "job_folder",

@@ -246,10 +246,24 @@ def test_options_of_another_version_are_told_as_those_of_the_run(tmp_path, chang
     assert told in str(fault.value)
 
 
-@pytest.mark.parametrize("text", ["[]", "3", "{", "\xff"])
-def test_a_damaged_run_folder_is_told_in_words(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "it holds no options"),
+        ("3", "it holds no options"),
+        ("{", "in line 1"),
+        ("\xff", "no text in UTF-8"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[" * 50 + "]" * 50, "nested too deeply"),
+        ('{"epochs": ' + "9" * 1_000_000 + "}", "1000000 digits"),
+        ('{"name": "a", "name": "b"}', "'name' stands twice"),
+        ('{"name": "\\ud800"}', "is none"),
+        ('{"weights": "a\\u0000b"}', "is none"),
+    ],
+)
+def test_a_damaged_run_folder_is_told_in_words(tmp_path, text, told):
     (tmp_path / "options.json").write_text(text, encoding="latin-1")
-    with pytest.raises(OptionError, match=r"is no run folder: its options\.json is missing or damaged"):
+    with pytest.raises(OptionError, match=rf"its options\.json is damaged \(.*{told}.*\)\. Put back a copy"):
         FitOptions.parse({"resume": str(tmp_path)})
 
 

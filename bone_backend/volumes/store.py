@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -21,7 +22,7 @@ import numpy as np
 from ..errors import OutputError, ScanError
 from ..progress import Progress, silent
 from .abstract import Volume
-from .array import ArrayVolume, NpyWriter, open_npy
+from .array import ArrayVolume, NpyWriter, check_seal, open_npy
 from .cache import ADVICE
 from .header import Header
 from .output import remove_left_over
@@ -29,6 +30,10 @@ from .positional import SliceFiles
 
 _LEFT_OVER_S = 24 * 3600.0  # a half-written conversion of this age belongs to a run that was killed
 _UNUSED_S = 30 * 24 * 3600.0  # a conversion that nobody opened for so long is made anew when it is wanted
+LOOK_BYTES = 256 << 20  # between two looks for a stop while a conversion is checked
+
+LOG = logging.getLogger("bone.store")
+
 _locks: dict[Path, threading.Lock] = {}
 _locks_lock = threading.Lock()
 
@@ -158,7 +163,8 @@ def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
     with _locks_lock:
         lock = _locks.setdefault(path.absolute(), threading.Lock())
     with lock:
-        if not path.exists():
+        found = _kept(path, header, progress)
+        if found is None:
             try:
                 _convert(volume, path, progress)
             except OutputError as fault:
@@ -166,19 +172,34 @@ def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
                     raise OutputError(
                         f"{header.name} has to be unpacked before it can be read at random. {fault} {ADVICE}"
                     ) from fault
+            found = open_npy(path)
     _note_use(path)
-    found = open_npy(path)
-    if found.header.shape != header.shape or found.header.dtype != header.dtype:
-        raise OutputError(f"{path}: is not the conversion of {header.name}. Delete it and start again.")
     found.header = header
     return found
+
+
+def _kept(path: Path, header: Header, progress: Progress) -> Volume | None:
+    """The conversion that is there, compared with its checksum; None where there is none that is whole."""
+    if not path.exists():
+        return None
+    try:
+        found = open_npy(path)
+        if found.header.shape != header.shape or found.header.dtype != header.dtype:
+            raise ScanError(f"{path}: is not the conversion of {header.name}.")
+        for done in check_seal(path):
+            if done % LOOK_BYTES == 0:
+                progress(done, header.nbytes, f"Checking {header.name}")
+        return found
+    except ScanError as fault:
+        LOG.warning("%s It is made anew.", fault)
+        return None
 
 
 def _convert(volume: Volume, path: Path, progress: Progress) -> None:
     """Write the volume as .npy, slab by slab."""
     _tidy(path.parent)
     depth = volume.header.shape[0]
-    with NpyWriter(path, volume.header, overwrite=True) as writer:
+    with NpyWriter(path, volume.header, overwrite=True, is_sealed=True) as writer:
         for z0, z1 in volume.slabs(16 * 2**20):
             progress(z0, depth, f"Unpacking {volume.header.name} once")
             writer.write(volume.read(z0, z1))

@@ -24,6 +24,8 @@ from .tiff_codecs import IMAGE_CODECS, DamagedBlock, image, numbers, unpack_byte
 from .tiff_directory import Chain
 from .tiff_page import Page, Storage
 
+FOREIGN = ("tifffile", "imagecodecs")
+
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Chain]:

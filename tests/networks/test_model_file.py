@@ -100,14 +100,14 @@ def test_values_of_numpy_torch_and_paths_are_written_plain(tmp_path):
         "peak_vram_GB": {0: np.float32(1.5)},
     }
     save_model(
-        tmp_path / "m.pth", state=small_state(), metadata=metadata, bone={"voxel_size_um": (1.0, 2, 3)}
+        tmp_path / "m.pth", state=small_state(), metadata=metadata, bone={"voxel_size_um": [(1.0, 2, 3)]}
     )
     header = read_header(tmp_path / "m.pth")
     assert header.metadata["best_val_score"] == 0.5
     assert header.metadata["best_epoch"] == 7
     assert header.metadata["train_dataset"] == ["a"]
     assert header.metadata["peak_vram_GB"] == {0: 1.5}
-    assert header.bone["voxel_size_um"] == (1.0, 2, 3)
+    assert header.bone["voxel_size_um"] == [(1.0, 2, 3)]
 
 
 def test_a_view_is_saved_without_the_memory_behind_it(tmp_path):
@@ -138,9 +138,9 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
-    from bone_backend.networks import model_file
+    from bone_backend.networks import saving
 
-    monkeypatch.setattr(model_file, "temporary_path", lambda path: tmp_path / "full")
+    monkeypatch.setattr(saving, "temporary_path", lambda path: tmp_path / "full")
     (tmp_path / "full").symlink_to("/dev/full")
     with pytest.raises(OutputError, match="full"):
         save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={})
@@ -360,11 +360,19 @@ def test_strided_and_shared_tensors_of_a_file_are_read(tmp_path):
         ({"stride": str(((2, 2, 2),) * 5)}, "only a 3D U-Net"),
         ({"stride": "(" * 400}, "five"),
         ({"bone": ["no", "dictionary"]}, "'bone' is no dictionary"),
-        ({"bone": {"classes": "bone"}}, "classes are not 2"),
+        ({"bone": {"classes": "bone"}}, "classes is 'bone'"),
         ({"bone": {"classes": [CLASSES[0]]}}, "classes are not 2"),
-        ({"bone": {"classes": [CLASSES[0], {"value": -1, "name": "x"}]}}, "classes are not 2"),
+        ({"bone": {"classes": [CLASSES[0], {"value": -1, "name": "x"}]}}, r"classes\[1\]\.value is -1"),
+        ({"bone": {"classes": [CLASSES[0], {"value": 1, "name": "\x1b[2J"}]}}, r"classes\[1\]\.name is"),
+        ({"bone": {"classes": [CLASSES[0], {"value": 1, "name": "x", "colour": "red"}]}}, "colour is 'red'"),
+        ({"bone": {"network": {"align_corners": 1}}}, r"network\.align_corners is 1"),
+        ({"bone": {"statistics_voxels": "some"}}, "statistics_voxels is 'some'"),
+        ({"bone": {"voxel_size_um": [(1.0, 0.0, 1.0)]}}, r"voxel_size_um\[0\]"),
+        ({"bone": {"voxel_size_um": [(1.0, float("inf"), 1.0)]}}, r"voxel_size_um\[0\]"),
+        ({"bone": {"options": {"ignore_label": "all"}}}, r"options\.ignore_label is 'all'"),
+        ({"bone": {"options": {"map_labels": [[1, 2, 3]]}}}, r"options\.map_labels\[0\]"),
         ({"bone": {"classes": [CLASSES[0], CLASSES[0]]}}, "classes are not 2"),
-        ({"bone": {"network": 3}}, "'network'"),
+        ({"bone": {"network": 3}}, r"network is 3: input should be a valid dictionary\)"),
     ],
 )
 def test_metadata_that_do_not_hold_are_refused_in_words(tmp_path, metadata, message):
@@ -481,3 +489,23 @@ def test_names_that_fall_together_without_their_prefix_are_refused(tmp_path):
     state = small_state() | {"module.encoder.bn1.running_mean": torch.zeros(4)}
     with pytest.raises(ModelFileError, match="twice"):
         read_header(published(tmp_path / "m.pth", state, **NETWORK))
+
+
+def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path):
+    """The weights have their SHA-256, all else the checksums of the archive."""
+    save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={"classes": CLASSES})
+    content = (tmp_path / "m.pth").read_bytes()
+    before, state = read_header(tmp_path / "m.pth"), load_state(tmp_path / "m.pth")
+    noticed = 0
+    for place in range(0, len(content), max(1, len(content) // 400)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / "m.pth").write_bytes(damaged)
+        try:
+            header, found = read_header(tmp_path / "m.pth"), load_state(tmp_path / "m.pth")
+        except ModelFileError:
+            noticed += 1
+            continue
+        assert (header.metadata, header.bone) == (before.metadata, before.bone)
+        assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+    assert noticed > 100
