@@ -59,8 +59,9 @@ def not_given(field: OptionField) -> str:
     It is told how to give it: with a flag, or as a word.
     """
     told = field.help[0].lower() + field.help[1:]
-    how = f"Name it with {field.flag}" if not field.positional else f"Name it as {field.name.upper()}"
-    return f"still missing: {field.label.lower()}. {how}: {told}"
+    are, them = ("are", "them") if field.label.endswith("s") else ("is", "it")
+    how = f"as {field.name.upper()}" if field.positional else f"with {field.flag}"
+    return f"{field.label} {are} missing. Name {them} {how}: {told}"
 
 
 def sentence(field: OptionField, item: Any) -> str:

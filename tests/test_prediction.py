@@ -310,7 +310,7 @@ def test_chunks_far_wider_than_the_patches_of_the_fit_are_told(scan, tmp_path, c
 
 def test_a_scan_of_another_number_type_is_refused(model, tmp_path):
     np.save(tmp_path / "scan.npy", np.zeros((2, 64, 64), np.float64))
-    with pytest.raises(ScanError, match="float64; BONe takes uint8"):
+    with pytest.raises(ScanError, match="float64; a scan is uint8"):
         predict(options(tmp_path / "scan.npy", model, tmp_path / "labels"))
 
 

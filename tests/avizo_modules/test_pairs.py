@@ -206,7 +206,7 @@ def test_a_scan_of_a_type_that_networks_do_not_take_is_told(tmp_path):
     grey = np.random.default_rng(0).random((48, 40, 6))
     session.connect(module.ports.scan1, session.scalar_field(grey, name="float", voxel_size=VOXEL))
     told = apply_and_read(session, module, tmp_path)
-    assert "Pair 1: scan float has voxels of type float64; BONe takes uint8, uint16, int16, float32" in told
+    assert "Pair 1: scan float has voxels of type float64; a scan is uint8, uint16, int16 or float32" in told
 
 
 @ALL
