@@ -78,6 +78,7 @@ def test_merging_gives_back_the_labels_of_the_field(capsys):
     assert float(found["empatches"]) > 0.999
 
 
+@pytest.mark.slow
 def test_prediction_with_empatches_finds_the_same_labels(capsys):
     found = {
         row[0]: row for row in rows(run("prediction", capsys, "--only", "empatches, plain loop", "MONAI"))[1:]
@@ -91,6 +92,7 @@ def test_statistics_are_those_of_numpy(capsys):
     assert names == ["numpy", "BONe, one process", "BONe, worker, from file", "BONe, worker, second time"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["loader", "step", "memory"])
 def test_fitting_is_measured(row, capsys):
     found = rows(run("fitting", capsys, "--row", row))
@@ -107,12 +109,14 @@ def test_peers_that_are_not_there_are_told_as_such(capsys):
     ]
 
 
+@pytest.mark.slow
 def test_one_architecture_is_fitted_and_scores_as_its_table_says(capsys):
     (found,) = rows(run("every_network", capsys))[1:]
     assert found[:2] == ["Linknet", "2D"]
     assert found[3] == found[4]
 
 
+@pytest.mark.slow
 def test_memory_in_avizo_is_measured_three_ways(capsys):
     found = rows(run("avizo_memory", capsys))[1:]
     assert [row[2] for row in found] == ["files", "module, view", "module, copy"]
@@ -122,12 +126,14 @@ def test_convolutions_are_right_where_torch_is(capsys):
     assert rows(run("bf16_kernels", capsys))[1:] == [["none"] * 4]
 
 
+@pytest.mark.slow
 def test_the_page_of_networks_is_made_for_one_backbone(capsys):
     printed = run("networks_table", capsys)
     assert re.search(r"\| mobilenet_v2 \| 6\.6 / ", printed)
     assert "| resnet18 |" not in printed
 
 
+@pytest.mark.slow
 def test_the_phantom_is_fitted_and_scored(capsys):
     assert [row[0] for row in rows(run("phantom", capsys))[1:]] == [
         "validation",
@@ -136,11 +142,13 @@ def test_the_phantom_is_fitted_and_scored(capsys):
     ]
 
 
+@pytest.mark.slow
 def test_real_scans_are_fitted_and_predicted(capsys, data):
     found = [row[0] for row in rows(run("real_scans", capsys, "--data", str(data)))[1:]]
     assert found == ["mouse skull", "trabecular, second part"]
 
 
+@pytest.mark.slow
 def test_normalisations_are_compared_on_other_scans(capsys, data):
     found = [row[0] for row in rows(run("normalisation", capsys, "--data", str(data)))[1:]]
     assert found == ["ZScore", "ZScore, tissue when predicting"]
