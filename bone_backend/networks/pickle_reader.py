@@ -10,6 +10,7 @@ and no message shows a value that may hold others. Needs no torch.
 
 from __future__ import annotations
 
+import pickle
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ class PickleReader:
                 )
             step(self, argument)
         raise Damage("the header ends early")
+
+    def protocol(self, number: int) -> None:
+        if number > pickle.HIGHEST_PROTOCOL:
+            raise Damage(f"protocol {number}")
 
     def push(self, value: Any) -> None:
         self._stack.append(value)
@@ -218,7 +223,9 @@ def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 
 def _tensor(arguments: tuple[Any, ...]) -> TensorFacts:
     """What torch._utils._rebuild_tensor_v2 would make; a shape larger than its data is refused."""
-    if len(arguments) not in (6, 7):  # requires_grad, hooks and perhaps attributes are not needed
+    if len(arguments) == 7 and arguments[6] in (None, {}):  # attributes
+        arguments = arguments[:6]
+    if len(arguments) != 6 or type(arguments[4]) is not bool or type(arguments[5]) is not dict:
         raise Damage("a tensor of unknown form")
     storage, offset, shape, stride = arguments[:4]
     if not isinstance(storage, _Storage) or type(shape) is not tuple or type(stride) is not tuple:
@@ -245,7 +252,8 @@ def _size(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _parameter(arguments: tuple[Any, ...]) -> TensorFacts:
-    if not arguments or not isinstance(arguments[0], TensorFacts):
+    forms = (TensorFacts, bool, dict)
+    if len(arguments) != 3 or not all(isinstance(a, f) for a, f in zip(arguments, forms, strict=True)):
         raise Damage("a parameter that is no tensor")
     return arguments[0]
 
@@ -259,7 +267,7 @@ _CALLS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
 
 _VALUES = "BINUNICODE SHORT_BINUNICODE BININT BININT1 BININT2 LONG1 BINFLOAT"
 _STEPS: dict[str, Callable[[PickleReader, Any], None]] = {
-    "PROTO": lambda reader, argument: None,
+    "PROTO": PickleReader.protocol,
     "FRAME": lambda reader, argument: None,
     **dict.fromkeys(_VALUES.split(), lambda reader, argument: reader.push(argument)),
     "NONE": lambda reader, argument: reader.push(None),
