@@ -149,8 +149,16 @@ def _form(field: OptionField) -> str:
 
 
 def _range(field: OptionField) -> str:
-    """The limits after "a whole number", e.g. ", 1 to 64" or ", above 0"."""
-    return f", {field.limits.removeprefix('each ')}" if field.limits else ""
+    """ " from 1 to 64"; of a limit that is itself not allowed, "above 0"."""
+    low, high = field.low, field.high
+    if low is not None and high is not None and not (field.is_above or field.is_below):
+        return f" from {_number(low)} to {_number(high)}"
+    parts = []
+    if low is not None:
+        parts.append(f"{'above' if field.is_above else 'from'} {_number(low)}")
+    if high is not None:
+        parts.append(f"{'below' if field.is_below else 'up to'} {_number(high)}")
+    return " " + " and ".join(parts) if parts else ""
 
 
 def _expected(field: OptionField, inside: Sequence[Any], item: Any) -> str:

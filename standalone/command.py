@@ -125,7 +125,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if words is None else words)
     _greet(given)
-    before = signal.signal(signal.SIGINT, lambda *_: _end_at_once(given))
+    before = {number: signal.getsignal(number) for number in _stops()}
+    signal.signal(signal.SIGINT, lambda *_: _end_at_once(given))
     try:
         return _run(given)
     except KeyboardInterrupt:
@@ -135,7 +136,13 @@ def main(words: Sequence[str] | None = None) -> int:
         return status
     finally:
         if words is not None:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _stops() -> list[signal.Signals]:
+    """What asks this process to stop."""
+    return [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def _run(words: list[str]) -> int:
@@ -328,9 +335,8 @@ def _say(text: str, *, status: int) -> int:
 
 
 def _ignore_stops() -> None:
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in _stops():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _tell(text: str, *, is_code: bool = False) -> None:

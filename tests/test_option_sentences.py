@@ -64,7 +64,7 @@ def test_a_fault_says_what_was_given_and_what_is_allowed(values, told):
 
 def test_what_is_missing_is_named_with_the_flag_that_gives_it():
     told = fault(PredictOptions)
-    assert "Model file is missing. Name it with --model: the .pth file of a fit." in told
+    assert "Model file is missing. Name it with --model: the .pth file of a fit" in told
     assert "Scan is missing. Name it as SCAN: the scan to label" in told
 
 

@@ -53,7 +53,7 @@ def test_flags_of_a_fit_that_change_no_patch_are_unknown(words, capsys):
 
 def test_the_help_shows_what_changes_a_patch_and_nothing_else(capsys):
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["preview-augmentation", "--help"])
+        build_parser().parse_args(["preview-augmentation", "--help-all"])
     flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out))
     assert {"--pair", "--patch-size", "--transforms", "--class-names", "--sheet", "--seed"} <= flags
     assert not flags & {
@@ -62,7 +62,6 @@ def test_the_help_shows_what_changes_a_patch_and_nothing_else(capsys):
         "--loss",
         "--architecture",
         "--output",
-        "--resume",
         "--device",
         "--dry-run",
         "--foreground-share",
