@@ -13,11 +13,13 @@ import argparse
 import html
 import sys
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from bone_backend.avizo.forms import FIT, FORMS, LOOSE, MOST_PAIRS, PREDICT, Form
 from bone_backend.avizo.host import LABEL, SCALAR
 from bone_backend.avizo.panel import group_ports
+from bone_backend.avizo.ports import choice_labels, port_label
 from bone_backend.option_fields import OptionField
 
 HERE = Path(__file__).resolve().parent
@@ -37,7 +39,8 @@ STEPS = {
         "Connect a scan to <b>Scan 1</b> and its mask to <b>Mask 1</b>, and so on. The next pair appears "
         f"when the last is connected; <b>Show all pairs</b> shows all {MOST_PAIRS}. Two pairs are the least.",
         "Choose a new folder as <b>Save folder</b>.",
-        "<b>To do</b> lists what is still missing, <b>Estimate</b> what an epoch is. Press <b>Apply</b>.",
+        "<b>To do</b> lists what is still missing, and <b>Apply</b> is grey as long as there is anything. "
+        "<b>Estimate</b> says which scans are fitted on and which validate. Press <b>Apply</b>.",
         "The progress bar shows epoch, loss, IoU and the time left. <b>Stop</b> ends the fit within seconds "
         "and keeps the best model so far.",
         "The best model, the scores of all epochs and the report are in the save folder.",
@@ -51,7 +54,11 @@ STEPS = {
     ),
     "iou": (
         "Connect the <b>Reference</b> mask and the <b>Prediction</b>: two label fields of one lattice.",
-        "Press <b>Apply</b>. The panel and the console show IoU and Dice of every label, and their means.",
+        "Where the fit mapped labels or ignored one, choose its <b>Model file</b>, or say the same under "
+        "<b>Map labels</b> and <b>Ignore label</b>. The model file names the classes too.",
+        "Press <b>Apply</b>. The panel and the console show IoU and Dice of every label, and their means. A "
+        "label has the name that the model gave it, or that of its material where it is certain which is "
+        "which.",
         "Choose a file as <b>Table</b> to have the scores as CSV too.",
     ),
 }
@@ -102,7 +109,7 @@ def html_text(form: Form) -> str:
     labels = {field.name: field.label for _, fields in form.groups() for field in fields}
     for group, fields in form.groups():
         parts.append(f"<h2>{html.escape('Above all groups' if group == LOOSE else group)}</h2>")
-        parts.append(_table((html.escape(field.label), _told(field, labels)) for field in fields))
+        parts.append(_table((html.escape(port_label(field)), _told(form, field, labels)) for field in fields))
     body = "\n".join(parts)
     title = html.escape(form.title)
     return (
@@ -121,13 +128,15 @@ def _table(rows) -> str:
     return f"<table>\n{cells}\n</table>"
 
 
-def _told(field: OptionField, labels: dict[str, str]) -> str:
-    """An option in words: help, choices, limits, default, and when it is shown."""
-    told = [html.escape(field.help)]
-    if field.choices and field.kind != "bool":
+def _told(form: Form, field: OptionField, labels: dict[str, str]) -> str:
+    """An option in the panel's words: help, choices, limits, default, and when it is shown."""
+    told = [html.escape(form.in_words(field.help))]
+    if words := choice_labels(field):
+        told.append(html.escape(f"One of: {', '.join(words)}."))
+    elif field.choices and field.kind != "bool":
         words = [str(choice) for choice in field.choices]
         told.append(html.escape(f"One of: {', '.join(words)}."))
-    elif field.metavar:
+    elif field.metavar and field.metavar not in port_label(field):
         told.append(html.escape(f"Written as {field.metavar}."))
     limits = " ".join(
         part
@@ -137,21 +146,25 @@ def _told(field: OptionField, labels: dict[str, str]) -> str:
         )
         if part
     )
-    default = {True: "on", False: "off", None: "none", (): "none", "": "empty"}.get(
-        field.default, field.default
-    )
-    facts = [part for part in (limits, field.unit) if part]
-    facts.append("required" if field.required else f"default {default}")
+    facts = [limits] if limits else []
+    facts.append("required" if field.required else f"default {_value(field.default)}")
     told.append(html.escape(f"[{'; '.join(facts)}]"))
     if field.applies:
         conditions = [
-            f"{labels.get(other, other)} is {' or '.join(map(str, allowed))}"
+            f"{labels.get(other, f'the {other} of the model')} is {' or '.join(map(_value, allowed))}"
             for other, allowed in field.applies.items()
         ]
         told.append(f'<span class="only">Shown when {html.escape(" and ".join(conditions))}.</span>')
     if field.advanced:
         told.append('<span class="only">Advanced.</span>')
     return " ".join(told)
+
+
+def _value(value: Any) -> str:
+    """A value as the panel shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return {None: "none", (): "none", "": "empty"}.get(value, str(value))
 
 
 def texts() -> dict[Path, str]:

@@ -35,7 +35,7 @@ from bone_backend.networks import model_file
 from bone_backend.networks.device import choose_device, choose_precision
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import silent
-from bone_backend.volumes.volume import create, open_volume
+from bone_backend.volumes.volume import create, open_volume, volume_name
 
 FITTED = ("mouse_skull_c57bl6", "mouse_skull_balb", "mouse_skull_dba2", "mouse_femur")
 TESTED = ("mouse_skull_cast", "tooth", "lhdl_trab_a")
@@ -94,7 +94,7 @@ def predict_anchored(options: PredictOptions) -> None:
         chunks = prediction.cut(options, scan.header.shape, model)
         groups, merger = prediction.plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
         numbers = anchored(model, measure(scan))
-        header = replace(scan.header, name=options.output.stem, dtype=class_map.dtype)
+        header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         with create(options.output, header) as writer:
             prediction.label(
                 scan, writer, predictor, groups=groups, merger=merger, numbers=numbers, progress=silent

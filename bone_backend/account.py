@@ -16,16 +16,13 @@ import numpy as np
 import torch
 
 from . import __version__
+from .names import all_readable
 from .networks.device import describe
 from .options import dump
+from .volumes.classes import describe_classes
 
 if TYPE_CHECKING:
     from .keeping import FitResult, Keeper
-
-# Colours of classes that the user gave none, background first (Okabe & Ito 2008, told apart by colour-blind
-# eyes).
-COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-
 
 EXACT = ("count", "mean", "std", "min", "max")  # of the statistics: equal for equal voxels, bit by bit
 
@@ -83,7 +80,7 @@ def metadata(keeper: Keeper) -> dict[str, Any]:
 def own_metadata(keeper: Keeper) -> dict[str, Any]:
     """What our own readers want beyond the published keys."""
     position = keeper.position
-    return {
+    own = {
         "classes": classes(keeper),
         "network": {"align_corners": keeper.spec.align_corners},
         "voxel_size_um": [pair.header.voxel_size_um for pair in keeper.pairs],
@@ -96,6 +93,7 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    return dict(all_readable(own))  # other programs take no name that is not UTF-8
 
 
 def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[str, Any]:
@@ -163,14 +161,7 @@ def changed_inputs(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any
 
 def classes(keeper: Keeper) -> list[dict[str, Any]]:
     """Value, name and colour of every class."""
-    given = {item.value: item for item in keeper.options.class_names}
-    described = []
-    for value in keeper.labels.values:
-        item = given.get(value)
-        name = item.name if item else "background" if value == 0 else f"class {value}"
-        colour = (item.colour if item else None) or COLOURS[value % len(COLOURS)]
-        described.append({"value": value, "name": name, "colour": colour})
-    return described
+    return describe_classes(keeper.labels.values, keeper.options.class_names)
 
 
 def _pace(keeper: Keeper) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 In:  a reference mask and predicted labels, each a volume or a path.
 Out: a Comparison with exact voxel counts and scores; a table (CSV) if wanted.
+Values are counted as they are stored; mapped and ignored labels are worked into the counts afterwards, which
+costs nothing and stays exact.
 Both are read piece by piece, so that a few MB of memory do for any size.
 """
 
@@ -14,18 +16,22 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import metrics
+from . import label_judgement, label_meaning, metrics
+from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
+from .label_judgement import ScanWatch
+from .label_meaning import LabelMeaning
+from .outputs import check_output
 from .progress import Progress, silent
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
-from .volumes.output import output_fault, prepare, put_in_place, remove, temporary_path
+from .volumes.output import prepare, whole_file
 from .volumes.volume import Volume, open_volume
 
 log = logging.getLogger("bone.comparison")
@@ -52,8 +58,9 @@ class Comparison:
 
     classes: label value -> its scores, of all values that occur in either, ascending. mean_iou, mean_dice:
     over the classes that are present, background included. confusion: int64 (class, class), rows reference,
-    columns prediction, over all values that occur (`values`). voxels: of one volume. seconds: for opening,
-    reading and counting.
+    columns prediction, over all values that occur (`values`), after mapping, without ignored voxels. voxels:
+    of one volume; ignored_voxels: of those, how many do not count. meaning: what mapped them, and the names.
+    warnings: in words, where the labels of both hardly meet. seconds: for opening, reading and counting.
     """
 
     reference: str
@@ -65,6 +72,9 @@ class Comparison:
     confusion: np.ndarray
     voxels: int
     seconds: float
+    ignored_voxels: int = 0
+    meaning: LabelMeaning = field(default_factory=LabelMeaning)
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; a score that is not a number is None."""
@@ -78,6 +88,12 @@ class Comparison:
             "values": list(self.values),
             "confusion": self.confusion.tolist(),
             "voxels": self.voxels,
+            "ignored_voxels": self.ignored_voxels,
+            "map_labels": [list(pair) for pair in self.meaning.map_labels],
+            "ignore_label": self.meaning.ignore_label,
+            "names": {str(value): name for value, name in self.meaning.names.items()},
+            "labels_from": self.meaning.source,
+            "warnings": list(self.warnings),
             "reference": self.reference,
             "prediction": self.prediction,
             "seconds": self.seconds,
@@ -90,12 +106,16 @@ def compare(
     *,
     progress: Progress = silent,
     labels: Sequence[int] | None = None,
+    map_labels: Sequence[tuple[int, int]] | None = None,
+    ignore_label: int | None = None,
+    model: Path | None = None,
 ) -> Comparison:
     """Score predicted labels against a reference, voxel by voxel, in exact integers.
 
-    labels: the classes to score; None: every value that occurs in either. 0/255 masks are compared as they
-    are. Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats
-    or negative values) and damaged files; Cancelled when progress says so.
+    labels: the classes to score; None: every value that occurs in either. map_labels, ignore_label: as in a
+    fit, of the reference; None: what the model file `model` or the record beside the prediction says.
+    Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats, negative
+    values, a scan), where no voxel counts, and for damaged files; Cancelled when progress says so.
     """
     began = time.monotonic()
     with contextlib.ExitStack() as opened:
@@ -104,10 +124,23 @@ def compare(
             for side in (reference, prediction)
         )
         check_geometry(left, right)
+        meaning = label_meaning.find(
+            right.header.path,
+            right.header.shape,
+            map_labels=map_labels,
+            ignore_label=ignore_label,
+            model=model,
+        )
         counts = _count(left, right, progress)
         names = tuple(str(side.header.path or side.header.name) for side in (left, right))
+        short = left.header.name, right.header.name
         voxels = left.header.voxels
-    table, values = counts.matrix, counts.values
+    warnings = _unknown(meaning, counts.values) if map_labels else []
+    table, values = _mapped(counts.matrix, counts.values, meaning, short)
+    label_judgement.check_labels(table, values, short)
+    warnings += label_judgement.advice(table, values, short, is_mapped=bool(meaning.map_labels))
+    for warning in warnings:
+        log.warning("%s", warning)
     classes = _scores(table, values, labels)
     result = Comparison(
         reference=names[0],
@@ -119,6 +152,9 @@ def compare(
         confusion=table,
         voxels=voxels,
         seconds=round(time.monotonic() - began, 3),
+        ignored_voxels=voxels - int(table.sum()),
+        meaning=meaning,
+        warnings=tuple(warnings),
     )
     log.info(
         "Mean IoU %.4f, mean Dice %.4f over %d classes.", result.mean_iou, result.mean_dice, len(classes)
@@ -126,12 +162,66 @@ def compare(
     return result
 
 
+def _mapped(
+    table: np.ndarray, values: tuple[int, ...], meaning: LabelMeaning, names: tuple[str, str]
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Counts and values after mapping, without the ignored voxels. Raises ScanError where none is left.
+
+    The reference is mapped, as in a fit. The prediction has the values of the network, unless it holds one
+    that only an unmapped mask can have. A voxel is left out where either side has the ignored label; not so
+    for background in the prediction, which networks also predict where background was not annotated.
+    """
+    mapping, ignored = dict(meaning.map_labels), meaning.ignore_label
+    if not mapping and ignored is None:
+        return table, values
+    mapped = [class_of(value, mapping, ignored) for value in values]
+    rows = [None if value == IGNORED else value for value in mapped]
+    in_reference, in_prediction = table.sum(axis=1) > 0, table.sum(axis=0) > 0
+    classes = {row for row, here in zip(rows, in_reference, strict=True) if here}
+    classes |= {*mapping.values(), *meaning.names}
+    old = [
+        value
+        for value, here in zip(values, in_prediction, strict=True)
+        if here and value in mapping and value not in classes
+    ]
+    if old:
+        told = ", ".join(map(str, old))
+        log.info("%s holds %s, which is a mask's value: it is mapped too.", names[1], told)
+    columns = [
+        None if value == ignored != 0 else row if old else value
+        for value, row in zip(values, rows, strict=True)
+    ]
+    table, values = metrics.regrouped(table, values, rows=rows, columns=columns)
+    if not table.any():
+        raise ScanError(
+            f"{names[0]}: no voxel counts: all have the ignored label {ignored}. Use another --ignore-label."
+        )
+    return table, values
+
+
+def _unknown(meaning: LabelMeaning, values: tuple[int, ...]) -> list[str]:
+    """A word where the user maps values that are not there."""
+    unknown = [str(old) for old, _ in meaning.map_labels if old not in values]
+    held = ", ".join(map(str, values[:8])) + (" ..." if len(values) > 8 else "")
+    told = f"map_labels names {', '.join(unknown)}, which neither volume holds; they hold {held}."
+    return [told] if unknown and meaning.map_labels != ((0, 0),) else []
+
+
 def compare_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """The command "iou". options: reference and prediction (paths), output (path of a CSV, or None)."""
+    """The command "iou". options: those of IoUOptions, and labels, the values to score (or None)."""
     if options.get("output"):
-        prepare(Path(options["output"]), overwrite=True, needed_bytes=0)
+        output, overwrite = Path(options["output"]), bool(options.get("overwrite"))
+        sides = [(f"the {side}", Path(options[side])) for side in ("reference", "prediction")]
+        check_output(output, inputs=sides, overwrite=overwrite)
+        prepare(output, overwrite=overwrite, needed_bytes=0)
     result = compare(
-        options["reference"], options["prediction"], progress=progress, labels=options.get("labels")
+        options["reference"],
+        options["prediction"],
+        progress=progress,
+        labels=options.get("labels"),
+        map_labels=[(old, new) for old, new in options.get("map_labels") or ()] or None,
+        ignore_label=options.get("ignore_label"),
+        model=Path(options["model"]) if options.get("model") else None,
     )
     if options.get("output"):
         write_csv(Path(options["output"]), result)
@@ -147,14 +237,8 @@ def write_csv(path: Path, comparison: Comparison) -> None:
     for value, score in comparison.classes.items():
         table.writerow([value, *(_number(item) for item in asdict(score).values())])
     table.writerow(["mean", _number(comparison.mean_iou), _number(comparison.mean_dice), "", "", ""])
-    temporary = temporary_path(path)
-    try:
-        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
-        put_in_place(temporary, path)
-    except OSError as fault:
-        raise output_fault(path, fault) from fault
-    finally:
-        remove(temporary)
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode("utf-8"))
 
 
 def check_geometry(reference: Volume, prediction: Volume) -> None:
@@ -172,15 +256,11 @@ def check_geometry(reference: Volume, prediction: Volume) -> None:
             f"{left.shape}. Only labels of the same scan can be compared; crop or export both alike."
         )
     sizes = left.voxel_size_um, right.voxel_size_um
-    if (
-        sizes[0]
-        and sizes[1]
-        and any(abs(a - b) > LARGEST_DIFFERENCE * max(a, b) for a, b in zip(sizes[0], sizes[1], strict=True))
-    ):
+    if sizes[0] and sizes[1] and left.has_other_voxels(right, tolerance=LARGEST_DIFFERENCE):
         raise ScanError(
-            f"{right.name}: its voxels are {_size(sizes[1])} (z, y, x), those of the reference {left.name} "
-            f"{_size(sizes[0])}. Only labels of one geometry can be compared; correct the voxel size of one, "
-            "or resample it."
+            f"{right.name}: its voxels are {_size(sizes[1])} (z, y, x), those of the reference "
+            f"{left.name} {_size(sizes[0])}. Only labels of one geometry can be compared; correct the "
+            "voxel size of one, or resample it."
         )
 
 
@@ -189,6 +269,7 @@ def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics
     counts = metrics.Counts()
     depth, height, width = reference.header.shape
     reported, voxels = -math.inf, 0
+    watch = ScanWatch((reference.header.name, prediction.header.name))
     pieces = read_together(_turned(reference, prediction), piece_bytes=PIECE_BYTES)
     with contextlib.closing(pieces):
         for left, right in pieces:
@@ -196,8 +277,20 @@ def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics
             if now - reported > _REPORT_S:
                 progress(voxels // (height * width), depth, "Comparing labels")
                 reported = now
-            counts.add(left, right)
+            try:
+                counts.add(left, right)
+            except ScanError as fault:
+                side = (
+                    reference
+                    if left.min() < 0 or len(np.unique(left)) > len(np.unique(right))
+                    else prediction
+                )
+                raise ScanError(f"{side.header.name}: {fault}") from fault
+            if counts.number > label_judgement.FEW_LABELS:
+                watch.look(left, right, counts)
             voxels += left.size
+    if counts.number > label_judgement.FEW_LABELS:
+        watch.judge(counts)
     progress(depth, depth, "Labels compared")
     return counts
 

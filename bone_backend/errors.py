@@ -53,6 +53,13 @@ class PackageError(BoneError):
     """A Python package is missing or unsuitable; the text names the command that installs it."""
 
 
+class ProgramFault(Exception):  # noqa: N818 (doors show its name)
+    """A fault of BONe's own in another process. Its text has the traceback there, or the end of the log.
+
+    It is no BoneError, so that doors show it as they show a fault of their own process.
+    """
+
+
 class Cancelled(Exception):  # noqa: N818 (no fault)
     """The user asked to stop. Not a fault: what was reached is kept.
 

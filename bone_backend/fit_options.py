@@ -13,11 +13,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from . import catalogue, transform_table
 from .errors import OptionError
-from .option_fields import Options, option
+from .json_files import read_json
+from .names import from_home
+from .option_fields import LONGEST_TEXT, OptionField, Options, option
+from .option_sentences import is_text
 from .option_types import (
     DEVICE,
     PRECISION,
@@ -32,7 +35,19 @@ from .option_types import (
     Transforms,
     UserPath,
     _as_text,
+    map_faults,
 )
+from .outputs import Named, check_apart, check_output, ending_fault
+from .run_files import check_free, check_quiet, check_resumable, model_of
+
+
+def _weights(name: str) -> str:
+    """A set of the library as it is; else the path of a model file."""
+    return name if name in _library_weights() else str(model_of(Path(name).expanduser()))
+
+
+def _library_weights() -> set[str]:
+    return {"random", "imagenet", *(name for names in catalogue.OTHER_WEIGHTS.values() for name in names)}
 
 
 class FitOptions(Options):
@@ -47,6 +62,7 @@ class FitOptions(Options):
         metavar="SCAN MASK [SUBJECT]",
         group="Data",
         label="Scan and mask pairs",
+        often=True,
         help="A scan and its mask: TIFF folders or multi-page TIFF files. Give it once for each pair. A "
         "third word names "
         "the subject (animal or person); scans of one subject are never split between training and "
@@ -57,6 +73,7 @@ class FitOptions(Options):
         metavar="OLD:NEW",
         group="Data",
         label="Map labels",
+        often=True,
         help="Change label values of the masks while reading, e.g. 255:1. Values that are not named stay.",
     )
     class_names: tuple[NamedClass, ...] = option(
@@ -64,6 +81,7 @@ class FitOptions(Options):
         metavar="VALUE:NAME[:#rrggbb]",
         group="Data",
         label="Class names",
+        often=True,
         help="Names and colours of the label values, e.g. 1:bone 2:pores.",
     )
     ignore_label: Label | None = option(
@@ -85,6 +103,7 @@ class FitOptions(Options):
         metavar="NUMBER",
         group="Data",
         label="Validation pairs",
+        often=True,
         help="Numbers of the pairs to validate on, counted from 1 in the order in which the pairs are given; "
         "all others train. Name scans like those that you will label. None: train_split decides.",
     )
@@ -92,6 +111,7 @@ class FitOptions(Options):
     output: UserPath = option(
         group="Output",
         label="Save folder",
+        often=True,
         kind="folder",
         help="Run folder: everything that this fit leaves behind.",
     )
@@ -99,12 +119,13 @@ class FitOptions(Options):
         "BONe", group="Output", label="Model filename", help="The model file's name begins with this."
     )
     overwrite: bool = option(
-        False, group="Output", label="Overwrite", help="Replace another run in the output folder."
+        False, group="Output", label="Overwrite", often=True, help="Replace another run in the output folder."
     )
     resume: UserPath | None = option(
         None,
         group="Output",
         label="Resume run folder",
+        often=True,
         kind="folder",
         help="Go on with the run in this folder, with its own options; only epochs, early stopping, "
         "checkpoints, TensorBoard, dry run and the machine's options may be given anew.",
@@ -117,6 +138,14 @@ class FitOptions(Options):
         advanced=True,
         help="A run can go on from its last checkpoint; one is written after each epoch too.",
     )
+    keep_checkpoint: bool = option(
+        False,
+        group="Output",
+        label="Keep checkpoint",
+        advanced=True,
+        help="Keep checkpoint.pth, three times as large as a model, when the fit is finished, so that it can "
+        "go on with more epochs later. A fit that was stopped or failed keeps it anyway.",
+    )
     tensorboard: bool = option(
         False,
         group="Output",
@@ -128,6 +157,7 @@ class FitOptions(Options):
         False,
         group="Output",
         label="Dry run",
+        often=True,
         help="Check everything, measure one step, tell time, RAM, GPU memory and disk that the fit will "
         "take, and stop. "
         "Nothing is written to the save folder.",
@@ -137,6 +167,7 @@ class FitOptions(Options):
         "2D",
         group="Network input",
         label="Fitting mode",
+        often=True,
         help="2D: one slice. 2.5D: neighbouring slices as channels, the centre one is labelled. 3D: slabs.",
     )
     slices: Literal[3, 5, 7, 9] = option(
@@ -167,6 +198,7 @@ class FitOptions(Options):
         256,
         group="Network input",
         label="Patch size",
+        often=True,
         unit="px",
         help="Edge of the square patches; a multiple of what the network needs (mostly 32).",
     )
@@ -312,6 +344,7 @@ class FitOptions(Options):
         "resnet18",
         group="Network",
         label="Backbone",
+        often=True,
         choices=tuple(catalogue.BACKBONES),
         help="Encoder of the network.",
     )
@@ -324,12 +357,13 @@ class FitOptions(Options):
         help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. "
         "'((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
     )
-    weights: str = option(
+    weights: Annotated[str, AfterValidator(_weights)] = option(
         "random",
         group="Network",
         label="Weights",
         metavar="random|imagenet|FILE.pth",
-        help="Start from random numbers, from ImageNet, or from a model file of your own.",
+        help="Start from random numbers, from ImageNet, or from a model file of your own (or the best of a "
+        "run folder).",
     )
     weights_dir: UserPath | None = option(
         None,
@@ -341,10 +375,10 @@ class FitOptions(Options):
     )
     # --- fitting
     epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
-        25, group="Fitting", label="Number of epochs", help="Passes over all tiles."
+        25, group="Fitting", label="Number of epochs", often=True, help="Passes over all tiles."
     )
     batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
-        32, group="Fitting", label="Batch size", unit="patches", help="Patches in one step."
+        32, group="Fitting", label="Batch size", often=True, unit="patches", help="Patches in one step."
     )
     learning_rate: Annotated[float, Field(gt=0, le=10)] = option(
         0.001, group="Fitting", label="Learning rate", help="At the start; the cosine schedule ends at 1e-6."
@@ -402,7 +436,7 @@ class FitOptions(Options):
         advanced=True,
         help="Batches whose gradients make one change of the weights.",
     )
-    clip_gradient: Annotated[float, Field(gt=0)] | None = option(
+    clip_gradient: Annotated[float, Field(gt=0, le=1_000_000)] | None = option(
         None,
         group="Fitting",
         label="Clip gradient",
@@ -502,9 +536,11 @@ class FitOptions(Options):
 
         Those of a run that is to be resumed come from its folder. Raises OptionError.
         """
-        if not values.get("resume"):
+        resumed = values.get("resume")
+        is_named = isinstance(resumed, (str, os.PathLike)) and str(resumed) != ""
+        if not is_named or len(str(resumed)) > LONGEST_TEXT or not is_text(str(resumed)):
             return super().parse(values)
-        values, changes = _resumed(Path(str(values["resume"])).expanduser(), values)
+        values, changes = _resumed(from_home(str(resumed)), values)
         try:
             made = super().parse(values)
         except OptionError as error:
@@ -527,11 +563,24 @@ class FitOptions(Options):
             placed["weights"] = str(place(Path(self.weights)))
         return self.model_copy(update=placed)
 
+    def inputs(self) -> list[Named]:
+        found: list[Named] = []
+        for number, pair in enumerate(self.pairs, start=1):
+            found += [(f"the scan of pair {number}", pair.scan), (f"the mask of pair {number}", pair.mask)]
+        return found if self.is_library_weights else [*found, ("the first weights", Path(self.weights))]
+
+    def check_paths(self) -> None:
+        if self.resume:
+            check_quiet(self.resume)
+            check_resumable(self.resume)
+            return
+        check_apart(self.output, self.inputs())
+        check_free(self.output, overwrite=self.overwrite)
+
     @property
     def is_library_weights(self) -> bool:
         """Whether the first weights are random or a set of the library ("imagenet", "imagenet+5k" ...)."""
-        sets = {name for names in catalogue.OTHER_WEIGHTS.values() for name in names}
-        return self.weights in {"random", "imagenet", *sets}
+        return self.weights in _library_weights()
 
     @property
     def in_channels(self) -> int:
@@ -552,33 +601,36 @@ class FitOptions(Options):
 
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults: list[tuple[tuple[str, ...], str]] = []
+        folder = "as a folder (a name without ending)"
+        fault = ending_fault(self.output, what="a run is", written=(), or_folder=folder)
+        if fault and not os.path.isdir(self.output):  # noqa: PTH112 (never raises)
+            faults.append((("output",), fault))
         if len(self.pairs) < 2:
             told = "no pair is given" if not self.pairs else "only one pair is given"
             faults.append(
                 (
                     ("pairs",),
-                    f"{told}; a split into training and validation by whole scans needs at least two pairs.",
+                    f"{told}; a split into training and validation by whole scans needs at least two pairs. "
+                    "Name each with --pair SCAN MASK.",
                 )
             )
-        seen: dict[Path, int] = {}
+        seen: dict[Path, int] = {}  # by the file itself: a link or another spelling is the same scan
         for number, pair in enumerate(self.pairs, start=1):
-            if pair.scan in seen:
+            scan = _real(pair.scan)
+            if scan in seen:
                 faults.append(
                     (
                         ("pairs",),
-                        f"pair {number} has the same scan as pair {seen[pair.scan]}: {pair.scan}. Give every "
+                        f"pair {number} has the same scan as pair {seen[scan]}: {pair.scan}. Give every "
                         f"scan once.",
                     )
                 )
-            if pair.scan == pair.mask:
+            if scan == _real(pair.mask):
                 faults.append((("pairs",), f"pair {number} has the same path as scan and mask: {pair.scan}."))
-            seen.setdefault(pair.scan, number)
+            seen.setdefault(scan, number)
         if self.class_weights and not any(self.class_weights):
             faults.append((("class_weights",), "class_weights are all 0; at least one class must count."))
-        old = [value for value, _new in self.map_labels]
-        if twice := sorted({value for value in old if old.count(value) > 1}):
-            told = ", ".join(map(str, twice))
-            faults.append((("map_labels",), f"map_labels names {told} twice; a value becomes one other."))
+        faults += map_faults(self.map_labels)
         values = [item.value for item in self.class_names]
         if len(set(values)) < len(values):
             faults.append((("class_names",), "class_names names a label value twice."))
@@ -672,7 +724,8 @@ class FitOptions(Options):
         chosen, count = set(self.validation_pairs), len(self.pairs)
         names = ("validation_pairs", "pairs")
         if beyond := sorted(number for number in chosen if number > count):
-            return [(names, f"validation_pairs names {beyond}, but there are {count} pairs.")]
+            told = ", ".join(map(str, beyond))
+            return [(names, f"validation_pairs names {told}, but there are {count} pairs.")]
         if chosen and len(chosen) == count:
             return [(names, "validation_pairs names all pairs; leave at least one for training.")]
         sides: tuple[set[str], set[str]] = (set(), set())
@@ -697,6 +750,7 @@ MAY_CHANGE = {
     "precision",
     "loader_threads",
     "checkpoint_minutes",
+    "keep_checkpoint",
     "tensorboard",
     "dry_run",
 }
@@ -733,18 +787,24 @@ def _resumed(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], li
 
 def _stored(folder: Path) -> FitOptions:
     """The options in a run folder; what an older version did not write is at its default."""
+    place = folder / "options.json"
     try:
-        values = {**json.loads((folder / "options.json").read_text(encoding="utf-8")), "resume": None}
-    except (OSError, ValueError, TypeError) as error:
+        values = read_json(place)
+        if not isinstance(values, dict):
+            raise ValueError("it holds no options")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise OptionError(f"resume {folder} is no run folder: its options.json is missing.") from error
+    except (OSError, ValueError) as error:
+        fault = getattr(error, "strerror", None) or error
         raise OptionError(
-            f"resume {folder} is no run folder: its options.json is missing or damaged."
+            f"resume {folder}: its options.json is damaged ({fault}). Put back a copy, or start a new run."
         ) from error
     try:
-        return FitOptions.parse(values)
+        return FitOptions.parse({**values, "resume": None})
     except OptionError as error:
         raise OptionError(
             f"resume {folder}: its options.json does not hold in this version of BONe; go on with the "
-            f"one that began the run. {' '.join(error.faults)}"
+            f"one that began the run. {' '.join(fault[:300] for fault in error.faults)}"
         ) from error
 
 
@@ -759,26 +819,37 @@ def _is_same(name: str, one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+# Options of a fit that change what a patch looks like.
+_SEEN = (
+    *("pairs", "map_labels", "class_names", "ignore_label"),
+    *("mode", "slices", "tile_depth", "patch_depth", "patch_size", "normalization", "statistics_voxels"),
+    *("augmentation", "flip_probability", "turn_probability"),
+    *("brightness_probability", "brightness_range", "contrast_probability", "contrast_range", "transforms"),
+    *("seed", "sheet", "overwrite", "resume", "examples", "variants"),
+)
+
+
 class PreviewOptions(FitOptions):
     """Examples of augmented patches.
 
-    The one place with two levels of inheritance: every option of a fit is taken, so that the command line or
-    the configuration file of a fit shows what it will do.
+    The one place with two levels of inheritance, so that what is shown is defined once, in the fit. Of its
+    options those are taken that change what a patch looks like; all others are unknown here.
     """
 
     title: ClassVar[str] = "bone preview-augmentation"
 
     output: UserPath = option(
-        Path("run"),
-        group="Output",
-        label="Save folder",
-        kind="folder",
-        help="Of the fit; nothing is written there now.",
+        Path("run"), group="Output", label="Save folder", kind="folder", help="Of the fit; not used."
+    )
+    overwrite: bool = option(False, group="Output", label="Overwrite", help="Replace an existing picture.")
+    resume: UserPath | None = option(
+        None, group="Output", label="Run folder", kind="folder", help="Show what the run in this folder does."
     )
     sheet: UserPath = option(
         Path("augmentation.png"),
         group="Preview",
         label="Sheet",
+        often=True,
         kind="save",
         metavar="FILE.png",
         help="The picture that is written.",
@@ -787,6 +858,7 @@ class PreviewOptions(FitOptions):
         3,
         group="Preview",
         label="Examples",
+        often=True,
         unit="patches",
         help="Patches shown, taken from the pairs in turn.",
     )
@@ -794,11 +866,40 @@ class PreviewOptions(FitOptions):
         5,
         group="Preview",
         label="Variants",
+        often=True,
         help="How often each patch is shown as training would change it.",
     )
 
+    def check_paths(self) -> None:
+        check_output(self.sheet, inputs=self.inputs(), overwrite=self.overwrite, name="sheet")
+
+    @classmethod
+    def option_fields(cls) -> list[OptionField]:
+        """Those that mean something here."""
+        return [field for field in super().option_fields() if field.name in _SEEN]
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Check plain values; options of a fit that change nothing of what is shown are unknown."""
+        foreign = [name for name in values if name in cls.model_fields and name not in _SEEN]
+        unknown = [
+            f"{name} is an option of a fit that changes no patch; leave it out of {cls.title}."
+            for name in foreign
+        ]
+        try:
+            made = super().parse({name: value for name, value in values.items() if name not in foreign})
+        except OptionError as error:
+            raise OptionError([*unknown, *error.faults]) from error
+        if unknown:
+            raise OptionError(unknown)
+        return made
+
     def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        faults = [(names, fault) for names, fault in super().cross_faults() if "only one pair" not in fault]
+        faults = [
+            (names, fault)
+            for names, fault in super().cross_faults()
+            if "only one pair" not in fault and "architecture" not in names
+        ]
         if self.sheet.suffix.lower() != ".png":
             faults.append((("sheet",), f"sheet is {self.sheet}; its name must end in .png."))
         return faults

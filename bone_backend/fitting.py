@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from . import catalogue, jobs, metrics, preflight, report, scalars
-from .dataset import checks
+from .dataset import checks, coverage
 from .dataset.loader import PatchLayout
 from .dataset.normalisation import normalisation
 from .dataset.pairs import OpenPair, open_pairs
@@ -29,6 +29,7 @@ from .dataset.statistics import Statistics
 from .errors import Cancelled, HardwareError, OptionError
 from .interpreter import is_plain_python
 from .keeping import FitResult, Keeper
+from .makers import this_process
 from .monitor import Monitor
 from .networks import model_file
 from .networks.build import NetworkSpec, build_network
@@ -43,7 +44,7 @@ from .options import FitOptions, dump
 from .preflight import Preflight
 from .progress import Part, Progress, silent
 from .ranks import Rank
-from .run_folder import OPTIONS, RunFolder, check_free
+from .run_folder import OPTIONS, RunFolder
 from .training import Training
 
 log = logging.getLogger("bone.fitting")
@@ -89,12 +90,17 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
                 log.info("Compiling the network: the first steps take longer than the figures above say.")
                 compile_network(training.step.network, training.device)
             with memory_in_words(training.device):
-                outcome = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
-            keeper.finish(outcome)
+                ended = _run_epochs(options, training, keeper, keeper.world.agreed(progress))
+            keeper.finish(ended)
+            outcome = ended  # only now: what could not be kept is a failed run
             report.write(keeper, progress)
+            keeper.tidy()
         except Cancelled as stop:
             outcome, stop.result = "stopped", keeper.finish("stopped").plain()
             report.write(keeper)
+            raise
+        except BaseException as fault:
+            keeper.folder.note_fault(fault)
             raise
         finally:
             if outcome == "failed":
@@ -108,8 +114,9 @@ def rehearse(options: FitOptions, *, progress: Progress = silent) -> Preflight:
 
     Nothing stays but statistics and conversions of the scans in the cache, which the fit then finds.
     """
+    options.check_paths()
     with (
-        tempfile.TemporaryDirectory(prefix="bone-dry-run-") as folder,
+        tempfile.TemporaryDirectory(prefix=f"bone-dry-run-{this_process().mark}-") as folder,
         _begin(options, progress, folder=Path(folder)) as keeper,
     ):
         keeper.resume_if_asked()
@@ -121,7 +128,7 @@ def rescore(run_folder: Path, *, progress: Progress = silent) -> float:
     options = FitOptions.parse({"resume": str(run_folder)})
     (best,) = Path(run_folder).glob("*_best_epoch_*.pth")
     with (
-        tempfile.TemporaryDirectory(prefix="bone-rescore-") as folder,
+        tempfile.TemporaryDirectory(prefix=f"bone-rescore-{this_process().mark}-") as folder,
         _begin(options, progress, folder=Path(folder)) as keeper,
     ):
         keeper.network.load_state_dict(model_file.load_state(best))
@@ -141,7 +148,14 @@ def _preflight(options: FitOptions, keeper: Keeper, progress: Progress) -> Prefl
     epochs = max(options.epochs - done, 0)
     with keeper.world.together():
         check()
-        return preflight.estimate(training, names=names, folder=options.output, epochs=epochs, check=check)
+        return preflight.estimate(
+            training,
+            names=names,
+            folder=options.output,
+            epochs=epochs,
+            check=check,
+            concerns=keeper.concerns,
+        )
 
 
 @contextlib.contextmanager
@@ -150,25 +164,53 @@ def _begin(options: FitOptions, progress: Progress, *, folder: Path | None = Non
 
     folder: takes the files of the run in place of the output folder.
     """
-    with join(options.device) as world, _begin_in(world, options, progress, folder) as keeper:
+    with (
+        join(options.device) as world,
+        _claimed(options, world, progress, folder) as run,
+        _begin_in(world, options, progress, run) as keeper,
+    ):
         yield keeper
 
 
 @contextlib.contextmanager
-def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Path | None) -> Iterator[Keeper]:
+def _claimed(
+    options: FitOptions, world: World, progress: Progress, folder: Path | None
+) -> Iterator[RunFolder]:
+    """Where the run goes, held by this fit until its end; the first process alone writes there."""
+    run = RunFolder(folder or options.output, is_writer=world.is_first)
+    with contextlib.ExitStack() as held:
+        with world.together():
+            if world.is_first and folder is None:
+                options.check_paths()
+                claim = run.claimed(
+                    overwrite=options.overwrite,
+                    resume=options.resume is not None,
+                    look=lambda: progress(0, 1, "Waiting for the folder"),
+                )
+                held.enter_context(claim)
+        yield run
+
+
+@contextlib.contextmanager
+def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFolder) -> Iterator[Keeper]:
     """The same in one of the processes of the fit, which usually is the only one."""
     device = world.device
     precision = choose_precision(options.precision, device)
     if options.tensorboard:
         scalars.check_installed()
-    with world.together():
-        if world.is_first and not options.resume:
-            check_free(options.output, overwrite=options.overwrite)
     patch = PatchShape(
         options.patch_depth if options.mode == "3D" else 1, options.patch_size, options.patch_size
     )
     preparing = Part(progress, first=0, share=500, steps=1000)
     pairs, labels = _open(options, patch, world, preparing)
+    train, validation = _split(options, pairs)
+    concerns = coverage.check_split(
+        labels,
+        [pair.name for pair in pairs],
+        training=coverage.taught(train, options.scan_weights),
+        validation=validation,
+        classes={item.value: item.name for item in options.class_names},
+    )
     measuring = Part(progress, first=500, share=500, steps=1000)
     statistics = world.first(lambda: _measure(options, pairs, measuring))
     normalisations = [
@@ -180,7 +222,6 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
             f"class_weights has {len(options.class_weights)} numbers, but the masks have "
             f"{labels.num_classes} classes. Give one for each class, background first."
         )
-    train, validation = _split(options, pairs)
 
     with Monitor(device) as monitor, determinism(options.reproducible), contextlib.ExitStack() as opened:
         spec = NetworkSpec(
@@ -214,7 +255,10 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
         with world.together():
             _check_batches(options, training)
 
-        run = _run_folder(options, world, folder)
+        is_new = not options.resume and run.path == options.output
+        with world.together():
+            if is_new and run.is_writer:
+                run.clear()
         options = options.with_paths(Path.absolute)  # so that the records hold from any current folder
         keeper = Keeper(
             options,
@@ -225,13 +269,14 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, folder: Pat
             statistics=statistics,
             spec=spec,
             monitor=monitor,
+            concerns=concerns,
         )
         with world.together():
             keeper.check_inputs()
-        is_begun, is_new = False, not (options.resume or folder)
+        is_begun = False
         opened.callback(lambda: run.discard() if is_new and not is_begun and run.is_writer else None)
+        run.write_json(OPTIONS, dump(options) | {"resume": None})  # first: by it a folder is known as a run's
         opened.enter_context(run)
-        run.write_json(OPTIONS, dump(options) | {"resume": None})
         for line in starts:
             log.info(line)
         told = describe(device, precision)
@@ -254,16 +299,6 @@ def _open(
                 opened += open_pairs(options, patch=patch, multiple=multiple, progress=progress)
     pairs, labels = opened
     return pairs, labels
-
-
-def _run_folder(options: FitOptions, world: World, folder: Path | None) -> RunFolder:
-    """Where the run goes; made by the first process, which alone writes there."""
-    if options.resume or folder:
-        return RunFolder(folder or options.output, is_writer=world.is_first)
-    with world.together():
-        if world.is_first:
-            return RunFolder.create(options.output, overwrite=options.overwrite)
-    return RunFolder(options.output, is_writer=False)
 
 
 def _check_batches(options: FitOptions, training: Training) -> None:
@@ -290,9 +325,9 @@ def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progres
     position = keeper.position
 
     def tell(batch: int, figures: Mapping[str, float], doing: str) -> None:
-        epoch = position.epoch + 1
-        best = {"best_val_iou": position.best_score} if position.best_epoch else {}
-        message = f"Epoch {epoch} of {options.epochs}, {doing}"
+        epoch, share = position.epoch + 1, batch / per_epoch
+        best = {"best_val_iou": position.best_score} if position.best_file else {}
+        message = f"Epoch {epoch} of {options.epochs}, {doing} {100 * share:.0f} %"
         progress(position.epoch * per_epoch + batch, options.epochs * per_epoch, message, {**figures, **best})
 
     while True:

@@ -7,22 +7,28 @@ The whole agreement is docs/job_folder.md. Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import OutputError
+from .makers import Maker, this_process
 from .progress import Progress
 
 PROTOCOL = 1
 REPEAT_S = 0.2  # a silent worker's last report is told again this often, so that a stop is noticed meanwhile
 LOG_LINES = 15
 ARRAY_MARK = "array:"
+PREFIX = "bone-job-"
+TEMPORARY = (PREFIX, "bone-dry-run-", "bone-rescore-")  # all that stands in the system's temporary folder
+WORKER = "worker.mark"
 
 LOG = logging.getLogger("bone.worker")
 
@@ -49,7 +55,7 @@ def write_job(
         "processes": processes,
         "working_folder": None if working_folder is None else str(working_folder),
     }
-    (folder / "job.json").write_text(json.dumps(job, indent=1, ensure_ascii=False), encoding="utf-8")
+    (folder / "job.json").write_text(json.dumps(job, indent=1), encoding="utf-8")
 
 
 def _with_array_paths(value: Any, folder: Path) -> Any:
@@ -60,6 +66,40 @@ def _with_array_paths(value: Any, folder: Path) -> Any:
     if isinstance(value, (list, tuple)):
         return [_with_array_paths(inner, folder) for inner in value]
     return value
+
+
+def make_folder() -> Path:
+    """A new job folder; those that killed hosts have left behind are removed first."""
+    folder = Path(tempfile.gettempdir())
+    remove_left_over(folder)
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{this_process().mark}-", dir=folder))
+
+
+def note_worker(folder: Path, pid: int) -> None:
+    """Write down which process works in the folder, for `remove_left_over`."""
+    with contextlib.suppress(OSError):
+        (folder / WORKER).write_text(Maker.of_pid(pid).mark, encoding="ascii")
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove folders of this machine whose maker and worker have both ended, and that nobody wants kept."""
+    for job in [place for prefix in TEMPORARY for place in folder.glob(f"{prefix}*")]:
+        host = Maker.of_mark(job.name)
+        if host is None or not host.has_ended:
+            continue
+        try:
+            worker = Maker.of_mark((job / WORKER).read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            worker = None  # the host was killed before it started one
+        if (worker is None or worker.has_ended) and not _is_kept(job):
+            shutil.rmtree(job, ignore_errors=True)
+
+
+def _is_kept(job: Path) -> bool:
+    try:
+        return bool(json.loads((job / "job.json").read_text(encoding="utf-8")).get("keep_folder"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def write_arrays(folder: Path, arrays: Mapping[str, Any], progress: Progress) -> None:
@@ -122,9 +162,26 @@ class Events:
         for line in (whole + newline).splitlines(keepends=True):
             self._offset += len(line)
             try:
-                yield json.loads(line)
-            except ValueError:
-                LOG.debug("an event that cannot be read: %r", line)
+                event = json.loads(line)
+            except (ValueError, RecursionError):
+                event = None
+            if _is_event(event):
+                yield event
+            else:
+                LOG.debug("an event that cannot be read: %r", line[:200])
+
+
+def _is_event(event: Any) -> bool:
+    """Whether a line of events.jsonl is one of docs/job_folder.md."""
+    kinds: dict[str, dict[str, type]] = {
+        "progress": {"step": int, "steps": int, "message": str},
+        "log": {"level": int, "message": str},
+        "warning": {"message": str},
+    }
+    if not isinstance(event, dict) or not isinstance(event.get("kind"), str) or event["kind"] not in kinds:
+        return False
+    has_figures = event.get("figures") is None or isinstance(event["figures"], dict)
+    return has_figures and all(isinstance(event.get(k), t) for k, t in kinds[event["kind"]].items())
 
 
 def read_answer(folder: Path) -> dict[str, Any] | None:
@@ -133,8 +190,16 @@ def read_answer(folder: Path) -> dict[str, Any] | None:
         answer = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except OSError:
         return None
+    except RecursionError as fault:
+        raise ValueError("its values are nested too deeply") from fault
     if not isinstance(answer, dict) or answer.get("status") not in ("done", "failed", "cancelled"):
         raise ValueError("it has no status")
+    error, result = answer.get("error"), answer.get("result")
+    if answer["status"] == "failed":
+        if not isinstance(error, dict) or not all(isinstance(error.get(k), str) for k in ("kind", "message")):
+            raise ValueError("it does not say what failed")
+    elif not isinstance(result, dict) and (answer["status"] == "done" or result is not None):
+        raise ValueError("it has no result")
     return answer
 
 

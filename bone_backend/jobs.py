@@ -11,16 +11,26 @@ from __future__ import annotations
 import importlib
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from . import errors
-from .errors import BoneError, Cancelled, OptionError, WorkerError
+from .errors import BoneError, Cancelled, OptionError, ProgramFault, WorkerError
 from .interpreter import INSTALL_COMMAND, check_worker_python, find_worker_python, worker_environment
-from .job_folder import LOG, PROTOCOL, Events, log_tail, read_answer, remove, write_arrays, write_job
+from .job_folder import (
+    LOG,
+    PROTOCOL,
+    Events,
+    log_tail,
+    make_folder,
+    note_worker,
+    read_answer,
+    remove,
+    write_arrays,
+    write_job,
+)
 from .process_tree import end_tree, start_apart, words_for_exit
 from .progress import Progress, silent
 
@@ -74,13 +84,14 @@ def run_in_worker(
 
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
     or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
-    or is of the wrong version. Other exceptions of `progress`, and Ctrl-C, stop the worker too and go up.
+    or is of the wrong version; ProgramFault for any other exception of the command. Other exceptions of
+    `progress`, and Ctrl-C, stop the worker too and go up.
     """
     _target(command)
     interpreter = find_worker_python() if python is None else python
     if patience_s is None:
         patience_s = PATIENCE_S.get(command, DEFAULT_PATIENCE_S)
-    job = Path(tempfile.mkdtemp(prefix="bone-job-"))
+    job = make_folder()
     try:
         write_job(
             job,
@@ -131,14 +142,19 @@ def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
     script = Path(__file__).resolve().parents[1] / "external_worker" / "worker.py"
     if not script.is_file():
         raise WorkerError(f"The worker's script {script} is missing. Install BONe again.")
+    from .volumes.cache import cache_folder  # here, since this floor lies below the volumes
+
+    environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder())}
     with (folder / "worker.log").open("wb") as log:
         try:
-            return start_apart(
+            process = start_apart(
                 [str(interpreter), "-I", "-X", "utf8", str(script), str(folder)],
                 folder=folder,
-                environment=worker_environment(os.environ),
+                environment=environment,
                 log=log,
             )
+            note_worker(folder, process.pid)
+            return process
         except OSError as fault:
             raise WorkerError(
                 f"The worker's Python {interpreter} cannot be started ({fault.strerror or fault}). "
@@ -191,10 +207,13 @@ def _outcome(folder: Path, exit_code: int | None, *, stop: Cancelled | None) -> 
     return answer["result"]
 
 
-def _fault(error: Mapping[str, Any], folder: Path) -> BoneError:
+def _fault(error: Mapping[str, Any], folder: Path) -> Exception:
     kind = getattr(errors, error["kind"], None)
     if kind is OptionError:
         return OptionError(error.get("faults") or error["message"])
+    told = error["message"] + (log_tail(folder) if error.get("unexpected") else "")
+    if kind is ProgramFault:
+        return ProgramFault(told)
     if isinstance(kind, type) and issubclass(kind, BoneError) and kind is not WorkerError:
         return kind(error["message"])
-    return WorkerError(error["message"] + (log_tail(folder) if error.get("unexpected") else ""))
+    return WorkerError(told)

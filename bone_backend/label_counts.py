@@ -51,6 +51,11 @@ class Counts:
         return tuple(sorted(self._values))
 
     @property
+    def number(self) -> int:
+        """How many label values were met so far; cheap, and perhaps not the last word."""
+        return len(self._values)
+
+    @property
     def matrix(self) -> Integers:
         """int64 (class, class) in the order of `values`, rows reference, columns prediction."""
         self._count_rest()

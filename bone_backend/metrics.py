@@ -19,6 +19,7 @@ __all__ = [
     "MOST_VALUES",
     "Counts",
     "Integers",
+    "choice",
     "counts",
     "dice",
     "intersections",
@@ -26,6 +27,7 @@ __all__ = [
     "mean",
     "precision",
     "recall",
+    "regrouped",
     "unions",
 ]
 
@@ -47,6 +49,55 @@ def counts(reference: npt.ArrayLike, prediction: npt.ArrayLike, values: int | Se
     total.add(np.asarray(reference), np.asarray(prediction))
     where = [total.values.index(value) for value in order]
     return total.matrix[np.ix_(where, where)]
+
+
+def regrouped(
+    counts: Integers, values: Sequence[int], *, rows: Sequence[int | None], columns: Sequence[int | None]
+) -> tuple[Integers, tuple[int, ...]]:
+    """The same counts after labels got other values.
+
+    counts: int64 (class, class) in the order of `values`. rows, columns: for each of the values the one that
+    it becomes in the reference and in the prediction; None leaves its voxels out, on both sides.
+    Returns int64 (class, class) and the values that still occur, ascending.
+
+    >>> table, values = regrouped([[3, 1, 0], [0, 0, 0], [0, 4, 0]], [0, 1, 255], rows=[0, 1, 1],
+    ...                           columns=[0, 1, 255])
+    >>> table.tolist(), values
+    ([[3, 1], [0, 4]], (0, 1))
+    """
+    new = sorted({value for value in (*rows, *columns) if value is not None})
+    table = np.zeros((len(new), len(new)), np.int64)
+    kept = [[i for i, value in enumerate(side) if value is not None] for side in (rows, columns)]
+    places = [[new.index(value) for value in side if value is not None] for side in (rows, columns)]
+    np.add.at(table, np.ix_(*places), np.asarray(counts)[np.ix_(*kept)])
+    present = np.flatnonzero(table.sum(axis=0) + table.sum(axis=1))
+    return table[np.ix_(present, present)], tuple(new[i] for i in present)
+
+
+def choice(validation: Integers, training: Integers, is_trained: npt.ArrayLike) -> float:
+    """How well an epoch did, for the choice of the best one; nan where nothing tells.
+
+    validation, training: int64 (class, class), rows reference, of the epoch. is_trained: bool (class,),
+    whether any training scan holds the class.
+
+    It is the mean IoU of validation over the trained classes. Where the validation reference lacks one of
+    them, that mean would reward a network that never predicts it. Then it is the mean over the classes other
+    than background, and the IoU of a class that validation lacks is taken over the voxels of training and
+    validation together: background alone scores 0 there, and every wrong voxel still counts.
+
+    >>> trained, training = [True, True], np.array([[80, 0], [20, 0]])
+    >>> choice(np.array([[100, 0], [0, 0]]), training, trained)  # background only
+    0.0
+    >>> round(choice(np.array([[95, 5], [0, 0]]), np.array([[78, 2], [4, 16]]), trained), 3)  # 16 of 27
+    0.593
+    """
+    validation, is_trained = np.asarray(validation), np.asarray(is_trained, np.bool_)
+    is_judged = validation.sum(axis=1) > 0
+    own = iou(validation)
+    if is_judged[is_trained].all():
+        return mean(own[is_trained])
+    scores = np.where(is_judged, own, iou(validation + np.asarray(training)))
+    return mean(scores[1:][is_trained[1:]])
 
 
 def intersections(counts: Integers) -> Integers:

@@ -6,20 +6,39 @@ Out: checked values.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from . import transform_table
+from .names import from_home
 from .option_fields import option
+from .option_sentences import is_text
+from .run_files import found, model_of
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 def _whole(path: Path) -> Path:
-    return path.expanduser()
+    """The path with the home folder for ~ in its place. ValueError for text that can be none."""
+    if not is_text(os.fspath(path)):
+        raise ValueError("it holds characters that no file name has")
+    whole = from_home(path)
+    if whole.parts and whole.parts[0].startswith("~") and not os.path.lexists(whole.parts[0]):
+        raise ValueError(f"the home folder {whole.parts[0]} is not known; write the path in full")
+    return whole
+
+
+def _input(path: Path) -> Path:
+    return found(_whole(path))
+
+
+def _model(path: Path) -> Path:
+    return model_of(_whole(path))
 
 
 def _parse_map(value: object) -> object:
@@ -27,7 +46,7 @@ def _parse_map(value: object) -> object:
     if isinstance(value, str):
         left, colon, right = value.partition(":")
         if not colon:
-            raise ValueError(f"write it as OLD:NEW, e.g. 255:1; got {value!r}")
+            raise ValueError("write it as OLD:NEW, e.g. 255:1")
         return (left, right)
     return value
 
@@ -37,7 +56,7 @@ def _parse_class(value: object) -> object:
     if isinstance(value, str):
         parts = value.split(":")
         if len(parts) not in (2, 3):
-            raise ValueError(f"write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone; got {value!r}")
+            raise ValueError("write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone")
         return dict(zip(("value", "name", "colour"), parts, strict=False))
     return value
 
@@ -56,8 +75,20 @@ def _as_text(value: object) -> object:
 
 
 UserPath = Annotated[Path, AfterValidator(_whole)]
+InputPath = Annotated[Path, AfterValidator(_input)]  # may be a pattern
+ModelPath = Annotated[Path, AfterValidator(_model)]  # may be a pattern, or a run folder
 Label = Annotated[int, Field(ge=0, le=65535)]
-LabelMap = Annotated[tuple[int, Label], BeforeValidator(_parse_map)]
+Stored = Annotated[int, Field(ge=-(2**31), le=2**32 - 1)]  # a value that a mask can hold
+LabelMap = Annotated[tuple[Stored, Label], BeforeValidator(_parse_map)]
+
+
+def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[tuple[tuple[str, ...], str]]:
+    """A value that is to become two others, as `cross_faults` tells it."""
+    old = [value for value, _new in map_labels]
+    if twice := sorted({value for value in old if old.count(value) > 1}):
+        told = ", ".join(map(str, twice))
+        return [(("map_labels",), f"map_labels names {told} twice; a value becomes one other.")]
+    return []
 
 
 class ClassName(BaseModel):
@@ -73,8 +104,8 @@ class Pair(BaseModel):
     """A scan, its mask, and the animal or person it comes from (one subject can have several scans)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    scan: UserPath
-    mask: UserPath
+    scan: InputPath
+    mask: InputPath
     subject: str | None = None
 
 
@@ -91,6 +122,7 @@ DEVICE = option(
     "auto",
     group="Machine",
     label="Device",
+    often=True,
     metavar="auto|cpu|cuda|cuda:N",
     help="auto takes the GPU when there is one.",
 )

@@ -13,7 +13,22 @@ from pydantic import Field
 
 from .fit_options import MAY_CHANGE, FitOptions, PreviewOptions
 from .option_fields import Options, option
-from .option_types import DEVICE, PRECISION, Device, Normalization, Pair, Precision, Share, UserPath
+from .option_types import (
+    DEVICE,
+    PRECISION,
+    Device,
+    InputPath,
+    Label,
+    LabelMap,
+    ModelPath,
+    Normalization,
+    Pair,
+    Precision,
+    Share,
+    UserPath,
+    map_faults,
+)
+from .outputs import ending_fault
 
 __all__ = [
     "MAY_CHANGE",
@@ -37,14 +52,19 @@ class PredictOptions(Options):
 
     title: ClassVar[str] = "BONe DLPred"
 
-    scan: UserPath = option(
+    scan: InputPath = option(
         group="Data",
         label="Scan",
         kind="volume",
         positional=True,
         help="The scan to label: TIFF folder or multi-page TIFF.",
     )
-    model: UserPath = option(group="Data", label="Model file", kind="file", help="The .pth file of a fit.")
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
+    )
     output: UserPath = option(
         group="Data",
         label="Labels",
@@ -52,11 +72,14 @@ class PredictOptions(Options):
         help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a "
         "slice.",
     )
-    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace existing labels.")
+    overwrite: bool = option(
+        False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
+    )
     chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
         512,
         group="Chunks",
         label="Chunk size",
+        often=True,
         unit="px",
         help="Edge of the square windows that a slice is cut into.",
     )
@@ -82,6 +105,7 @@ class PredictOptions(Options):
         0.5,
         group="Labels",
         label="Confidence threshold",
+        often=True,
         help="Voxels whose highest class probability is below this become background.",
     )
     normalization: Normalization | None = option(
@@ -103,25 +127,62 @@ class PredictOptions(Options):
     device: Device = DEVICE
     precision: Precision = PRECISION
 
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        fault = ending_fault(
+            self.output,
+            what="labels are",
+            written=(".tif", ".tiff", ".npy"),
+            or_folder="as a folder of TIFF slices (a name without ending)",
+        )
+        return [(("output",), fault)] if fault else []
+
 
 class IoUOptions(Options):
     """BONe IoU: score predicted labels against a reference mask."""
 
     title: ClassVar[str] = "BONe IoU"
 
-    reference: UserPath = option(
+    reference: InputPath = option(
         group="Data", label="Reference", kind="volume", positional=True, help="Reference mask."
     )
-    prediction: UserPath = option(
+    prediction: InputPath = option(
         group="Data",
         label="Prediction",
         kind="volume",
         positional=True,
         help="Predicted labels of the same geometry.",
     )
+    map_labels: tuple[LabelMap, ...] = option(
+        (),
+        metavar="OLD:NEW",
+        group="Data",
+        label="Map labels",
+        help="Change label values of the reference as the fit did, e.g. 255:1; of the prediction too where "
+        "it holds the old values. None: what the record of the labels or the model says.",
+    )
+    ignore_label: Label | None = option(
+        None,
+        group="Data",
+        label="Ignore label",
+        help="Voxels with this mask value are not counted (not annotated). None: what the record of the "
+        "labels or the model says.",
+    )
+    model: ModelPath | None = option(
+        None,
+        group="Data",
+        label="Model file",
+        kind="file",
+        help="The .pth file that made the labels, or its run folder: mapped labels, ignore label and class "
+        "names are taken from it. None: from the record beside the labels, where there is one.",
+    )
     output: UserPath | None = option(
         None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."
     )
+    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing table.")
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        fault = ending_fault(self.output, what="the table is", written=(".csv",))
+        return [(("output",), fault)] * bool(fault) + map_faults(self.map_labels)
 
 
 class StatisticsOptions(Options):
@@ -129,7 +190,7 @@ class StatisticsOptions(Options):
 
     title: ClassVar[str] = "BONe statistics"
 
-    scan: UserPath = option(
+    scan: InputPath = option(
         group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF."
     )
     voxels: Literal["nonzero", "all"] = option(
@@ -142,8 +203,12 @@ class ExportOptions(Options):
 
     title: ClassVar[str] = "BONe export"
 
-    model: UserPath = option(
-        group="Data", label="Model file", kind="file", positional=True, help="The .pth file of a fit."
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        positional=True,
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
     )
     output: UserPath = option(group="Data", label="Export", kind="save", help="The file to write.")
     format: Literal["onnx", "safetensors"] = option(
@@ -154,6 +219,11 @@ class ExportOptions(Options):
         help="onnx: network and weights, for onnxruntime and others. safetensors: weights only.",
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing file.")
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        written = (f".{self.format}",)
+        fault = ending_fault(self.output, what=f"with --to {self.format} the model is", written=written)
+        return [(("output", "format"), fault)] if fault else []
 
 
 class HostOptions(Options):

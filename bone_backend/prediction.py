@@ -14,17 +14,19 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from . import catalogue, jobs
-from .dataset.checks import SCAN_DTYPES
+from . import catalogue, jobs, label_meaning
+from .account import versions
+from .dataset.checks import scan_type_fault
 from .dataset.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .dataset.statistics import Statistics
-from .errors import HardwareError, ModelFileError, OptionError, OutputError, ScanError
-from .inference import streaming
+from .errors import HardwareError, ModelFileError, OptionError, ScanError
+from .inference import streaming, voxel_size
 from .inference.labels import ClassMap, Confidence
 from .inference.merging import Merger
 from .inference.streaming import ChunkPredictor, Group
@@ -35,10 +37,11 @@ from .networks.build import build_network
 from .networks.device import choose_device, choose_precision, describe
 from .networks.folding import fold_batch_norm
 from .networks.step import interruptible
-from .options import PredictOptions
+from .options import PredictOptions, dump
 from .progress import Part, Progress, silent
+from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
-from .volumes.volume import Volume, VolumeWriter, create, open_volume
+from .volumes.volume import Header, Volume, VolumeWriter, create, open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
@@ -53,7 +56,7 @@ class PredictionResult:
 
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
     and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
-    batch_size: chunks in a step at the end. chunk: their size (z, y, x).
+    batch_size: chunks in a step at the end. chunk: their size (z, y, x). warnings: in words.
     """
 
     output: Path
@@ -67,10 +70,16 @@ class PredictionResult:
     device: str
     batch_size: int
     chunk: tuple[int, int, int]
+    warnings: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """As JSON values, paths as text."""
-        return {**asdict(self), "output": str(self.output), "chunk": list(self.chunk)}
+        return {
+            **asdict(self),
+            "output": str(self.output),
+            "chunk": list(self.chunk),
+            "warnings": list(self.warnings),
+        }
 
 
 def predict(options: PredictOptions, *, progress: Progress = silent) -> PredictionResult:
@@ -80,15 +89,17 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     the work starts where that is possible; Cancelled when a stop was asked for, which leaves nothing behind.
     """
     started = time.perf_counter()
+    options.check_paths()
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     model = model_file.read_header(options.model)
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 
-    with Monitor(device) as monitor, open_volume(options.scan) as scan:
+    claimed = claim(options.output, doing="a prediction", look=lambda: progress(0, 100, "Waiting"))
+    with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
         check(options, scan, model)
         chunks = cut(options, scan.header.shape, model)
-        header = replace(scan.header, name=options.output.stem, dtype=class_map.dtype)
+        header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
@@ -97,13 +108,15 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
         groups, merger = plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
         log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
+        warnings = _warn(scan, model)
         _advise(model, chunks)
         labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         with create(options.output, header, overwrite=options.overwrite) as output:
             label(scan, output, predictor, groups=groups, merger=merger, numbers=numbers, progress=labelling)
+            label_meaning.forget_record(options.output)
         confidence = Confidence(class_map, merger.counts())
 
-    return PredictionResult(
+    result = PredictionResult(
         output=options.output,
         seconds=time.perf_counter() - started,
         slices=scan.header.shape[0],
@@ -115,7 +128,10 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         device=describe(device, precision),
         batch_size=predictor.batch_size,
         chunk=chunks.size,
+        warnings=warnings,
     )
+    label_meaning.write_record(options.output, _record(options, model, class_map, header, result))
+    return result
 
 
 def predict_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
@@ -126,19 +142,11 @@ def predict_job(options: dict[str, Any], progress: Progress = silent) -> dict[st
 def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) -> None:
     """Refuse what cannot end well, before any work.
 
-    Raises ScanError, ModelFileError, OptionError or OutputError.
+    Raises ScanError, ModelFileError or OptionError.
     """
-    if scan.header.dtype.name not in SCAN_DTYPES:
-        allowed = ", ".join(SCAN_DTYPES)
-        raise ScanError(
-            f"{options.scan}: its voxels are {scan.header.dtype}; BONe takes {allowed}. Convert it."
-        )
+    if fault := scan_type_fault(scan.header.dtype, name=f"scan {options.scan}"):
+        raise ScanError(fault)
     _normalisation_mode(options, model)
-    for name, other in (("scan", options.scan), ("model file", options.model)):
-        if _holds(options.output, other):
-            raise OutputError(
-                f"output is {options.output}, which is or holds the {name}. Choose another name."
-            )
 
 
 def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.ModelHeader) -> Layout:
@@ -162,6 +170,47 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
         multiple=(multiple[0], edge, edge),
         minimum=(multiple[0], least, least),
     )
+
+
+def _warn(scan: Volume, model: model_file.ModelHeader) -> tuple[str, ...]:
+    """Say where scan and model do not go well together."""
+    told = voxel_size.advice(model.bone.get("voxel_size_um"), scan.header.voxel_size_um, mode=model.mode)
+    warnings = (f"{scan.header.name}: {told}",) if told else ()
+    for warning in warnings:
+        log.warning("%s", warning)
+    return warnings
+
+
+def _record(
+    options: PredictOptions,
+    model: model_file.ModelHeader,
+    class_map: ClassMap,
+    header: Header,
+    result: PredictionResult,
+) -> dict[str, Any]:
+    """What made the labels, as JSON values; where they are scored, their meaning is read from it."""
+    fitted = model.bone.get("options")
+    fitted = fitted if isinstance(fitted, dict) else {}
+    return {
+        "shape": list(header.shape),
+        "map_labels": fitted.get("map_labels") or [],
+        "ignore_label": fitted.get("ignore_label"),
+        "classes": [
+            {"value": value, "name": name}
+            for value, name in zip(class_map.values, class_map.names, strict=True)
+        ],
+        "model": {"file": model.path.name, "sha256": model.sha256},
+        # it will be passed on with the labels
+        "options": dump(
+            options.model_copy(
+                update={name: Path(*value.parts[-2:]) for name, value in options if isinstance(value, Path)}
+            )
+        ),
+        "result": {name: value for name, value in result.plain().items() if name != "output"},
+        "voxel_size_um": header.voxel_size_um,
+        "versions": versions(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def _advise(model: model_file.ModelHeader, chunks: Layout) -> None:
@@ -313,9 +362,3 @@ def _check_numbers(merger: Merger, predictor: ChunkPredictor) -> None:
         "The network gives no numbers (NaN). Either the scan holds voxels that are no numbers, or the model "
         "file is damaged. Look at the scan's statistics, or try another model."
     )
-
-
-def _holds(output: Path, other: Path) -> bool:
-    """Whether replacing `output` would take `other` away."""
-    output, other = output.resolve(), other.resolve()
-    return output == other or output in other.parents

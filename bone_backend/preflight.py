@@ -97,11 +97,13 @@ def estimate(
     folder: Path,
     epochs: int,
     check: Callable[[], None] = lambda: None,
+    concerns: Sequence[str] = (),
 ) -> Preflight:
     """Measure a step and say what a fit will take.
 
     names: of all scans. folder: the run folder, or where it will be. epochs: that are left. check: called now
-    and then; it may raise Cancelled. Nothing in `training` is changed.
+    and then; it may raise Cancelled. concerns: warnings that are known already. Nothing in `training` is
+    changed.
     """
     options, plan = training.options, training.plan(0)
     held, available = private_bytes(), int(psutil.virtual_memory().available)
@@ -137,7 +139,8 @@ def estimate(
         crowded_share=crowded_share(plan, training.layout.patch, per_tile=per_tile, limit=limit),
         warnings=(),
     )
-    return replace(found, warnings=tuple(_warnings(found, training, is_too_large=learnt.is_too_large)))
+    warnings = [*concerns, *_warnings(found, training, is_too_large=learnt.is_too_large)]
+    return replace(found, warnings=tuple(warnings))
 
 
 class _Needs(NamedTuple):

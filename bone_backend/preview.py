@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from . import catalogue, jobs, transform_table
+from . import jobs, transform_table
 from .dataset import augmentation
 from .dataset.augmentation import TURNS_2D, TURNS_3D, Numbers
 from .dataset.checks import Labels
@@ -28,6 +29,7 @@ from .dataset.variation import neutral
 from .options import FitOptions
 from .progress import Part, Progress, silent
 from .training import chances_of
+from .volumes.classes import describe_classes
 
 # Columns of a record that show a transform at its strongest, from the numbers of its table.
 STRONGEST = {
@@ -64,7 +66,15 @@ class Row:
     pictures: list[Picture]
 
 
-def make_rows(options: FitOptions, *, examples: int, variants: int, progress: Progress = silent) -> list[Row]:
+@dataclass(frozen=True)
+class Sheet:
+    """All rows, and {"value", "name", "colour"} of every class index."""
+
+    rows: list[Row]
+    classes: list[dict[str, Any]]
+
+
+def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: Progress = silent) -> Sheet:
     """The rows of a sheet: the first patch with each change alone, then `examples` patches with `variants`
     draws each.
 
@@ -73,10 +83,9 @@ def make_rows(options: FitOptions, *, examples: int, variants: int, progress: Pr
     options = options.model_copy(update={"foreground_share": 1.0, "class_balance": 0.0})
     is_3d = options.mode == "3D"
     patch = PatchShape(options.patch_depth if is_3d else 1, options.patch_size, options.patch_size)
-    stride = catalogue.parse_stride(options.stride) if options.stride and is_3d else None
-    multiple = catalogue.size_multiples(options.architecture, options.backbone, options.mode, stride)
+    any_size = (1, 1, 1)  # of patches: no network looks at them
     pairs, labels = open_pairs(
-        options, patch=patch, multiple=multiple, progress=Part(progress, first=0, share=50, steps=100)
+        options, patch=patch, multiple=any_size, progress=Part(progress, first=0, share=50, steps=100)
     )
     request = {
         "scans": [{"path": str(p.pair.scan.absolute())} for p in pairs],
@@ -93,7 +102,8 @@ def make_rows(options: FitOptions, *, examples: int, variants: int, progress: Pr
         PatchLayout(patch, channels=options.in_channels, is_3d=is_3d),
         Numbers.of(norms, torch.device("cpu")),
     )
-    return list(maker.rows(examples, variants))
+    rows = list(maker.rows(examples, variants))
+    return Sheet(rows, describe_classes(labels.values, options.class_names))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from .progress import Progress
 from .report_page import page
 from .review import Review, review
 from .run_folder import RECORD, REPORT, write_text
+from .run_records import read_record
 
 if TYPE_CHECKING:
     from .keeping import Keeper
@@ -33,7 +34,7 @@ def write(keeper: Keeper, progress: Progress | None = None) -> None:
         return
     try:
         found, left_out = _review(keeper, progress)
-        record = keeper.folder.read_json(RECORD)
+        record = read_record(keeper.folder.path / RECORD)
         write_text(keeper.folder.path / REPORT, page(record, review=found, left_out=left_out))
     except Exception as error:  # whatever it is: the run itself is safe on disk
         log.warning("The report could not be written: %s", error, exc_info=not isinstance(error, BoneError))
@@ -53,7 +54,15 @@ def _review(keeper: Keeper, progress: Progress | None) -> tuple[Review | None, s
         keeper.network.load_state_dict(model_file.load_state(path, model_file.read_header(path)))
         windows = [(found.percentiles["0.5"], found.percentiles["99.5"]) for found in keeper.statistics]
         names = [pair.name for pair in keeper.pairs]
-        return review(keeper.training, names=names, windows=windows, progress=progress), ""
+        found = review(
+            keeper.training,
+            labels=keeper.labels,
+            names=names,
+            windows=windows,
+            multiple=keeper.spec.multiples,
+            progress=progress,
+        )
+        return found, ""
     except Cancelled:
         return None, "because it was stopped while they were made"
     except (BoneError, RuntimeError, MemoryError) as error:

@@ -15,16 +15,16 @@ import numpy as np
 
 from . import metrics
 from .charts import Line, line_chart
-from .report_pictures import NOT_COUNTED, example_svg
+from .report_pictures import NOT_COUNTED, panels
 from .report_scores import in_words, scores_section, swatch
 from .report_style import STYLE
 from .report_tables import repeat_section, time_section, words_for_time
+from .volumes.classes import MEAN, TRAINING, VALIDATION, wrong_colour
 
 if TYPE_CHECKING:
     from .review import Example, Review
 
 MOST_POINTS = 250  # epochs in charts and table; of more, every n-th is shown
-TRAINING, VALIDATION, NEUTRAL = "#0072b2", "#d55e00", "#444444"
 
 Record = Mapping[str, Any]
 
@@ -126,7 +126,7 @@ def _curves(record: Record) -> str:
         ),
         line_chart(
             "Validation IoU",
-            [*classes, Line("mean", column("val_miou"), NEUTRAL, dashed=True)],
+            [*classes, Line("mean", column("val_miou"), MEAN, dashed=True)],
             x=epochs,
             low=float(lowest),
             high=1.0,
@@ -182,8 +182,8 @@ def _epoch_table(record: Record, rows: Sequence[Record]) -> str:
         for row in rows
     )
     return (
-        f"<details><summary>Every epoch as a table</summary><table class=numbers><tr>{head}</tr>{body}"
-        "</table></details>"
+        "<details><summary>Every epoch as a table</summary><div class=wide><table class=numbers>"
+        f"<tr>{head}</tr>{body}</table></div></details>"
     )
 
 
@@ -196,18 +196,24 @@ def _examples(record: Record, review: Review | None, left_out: str) -> str:
             "</section>"
         )
     titles = {
-        "worst": "Worst patches: the lowest mean IoU",
-        "typical": "Typical patches: the median of each validation scan",
+        "slice": "Whole slices, labelled in overlapping windows as in a prediction",
+        "worst": "Worst patches: the most wrong voxels",
+        "typical": "Typical patches: the median IoU of each validation scan",
     }
-    legend = " ".join(f"{swatch(item)} {escape(item['name'])}" for item in record["classes"] if item["value"])
+    colours = [item["colour"] for item in record["classes"]]
+    shown = [f"{swatch(item)}&nbsp;{escape(item['name'])}" for item in record["classes"] if item["value"]]
+    shown.append(f"{swatch({'colour': wrong_colour(colours)})} wrong")
     if any((example.reference == NOT_COUNTED).any() for example in review.examples):
-        legend += " " + swatch({"colour": "#dddddd"}) + " not annotated"
+        shown.append(swatch({"colour": "#dddddd"}) + " not annotated")
+    legend = " &ensp;".join(f"<span>{item}</span>" for item in shown)
     parts = [f"<section class=examples><h2>Examples from the validation scans</h2><p>{legend}</p>"]
     for kind, title in titles.items():
         found = [(i, example) for i, example in enumerate(review.examples) if example.kind == kind]
         if found:
             parts.append(f"<h3>{title}</h3>")
             parts += [_example(record, number, example) for number, example in found]
+        elif kind == "worst":
+            parts.append(f"<h3>{title}</h3><p>None: no voxel of the validation patches is wrong.</p>")
     return "\n".join([*parts, "</section>"])
 
 
@@ -218,14 +224,19 @@ def _example(record: Record, number: int, example: Example) -> str:
         for item, score in zip(record["classes"], example.iou, strict=True)
         if not np.isnan(score)
     )
-    told = (
-        f"{example.scan}, slice {z + 1}, at x {x}, y {y}. IoU {scores}; mean {metrics.mean(example.iou):.3f}"
-    )
-    drawing = example_svg(
-        f"patch{number}",
+    place = f"{example.scan}, slice {z + 1}" + ("" if example.kind == "slice" else f", at x {x}, y {y}")
+    share = example.wrong_voxels / max(example.counted_voxels, 1)
+    told = f"{place}. {example.wrong_voxels:,} voxels are wrong ({share:.2%})."
+    if scores:
+        told += f" IoU: {scores}; mean {metrics.mean(example.iou):.3f}."
+    if example.step > 1:
+        told += f" One pixel stands for {example.step} × {example.step} voxels."
+    drawing = panels(
+        f"example{number}",
         example.grey,
         reference=example.reference,
         prediction=example.prediction,
+        wrong=example.wrong,
         colours=[item["colour"] for item in record["classes"]],
         label=told,
     )

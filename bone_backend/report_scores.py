@@ -55,12 +55,12 @@ def scores_section(record: Record, review: Review | None, left_out: str) -> str:
 
 def _confusion(record: Record, counts: np.ndarray) -> str:
     classes = record["classes"]
-    head = "".join(f"<th>{swatch(item)} {escape(item['name'])}</th>" for item in classes)
+    head = "".join(f"<th>{swatch(item)}&nbsp;{escape(item['name'])}</th>" for item in classes)
     rows = []
     for item, row in zip(classes, counts, strict=True):
         total = int(row.sum())
         cells = "".join(_confusion_cell(int(count), total) for count in row)
-        rows.append(f"<tr><th class=row>{swatch(item)} {escape(item['name'])}</th>{cells}</tr>")
+        rows.append(f"<tr><th class=row>{swatch(item)}&nbsp;{escape(item['name'])}</th>{cells}</tr>")
     return (
         f"<table class=confusion><tr><td></td><th colspan={len(classes)} class=over>predicted as</th></tr>"
         f"<tr><th class=row>reference</th>{head}</tr>{''.join(rows)}</table>"
@@ -81,7 +81,7 @@ def _confusion_cell(count: int, total: int) -> str:
 
 
 def _scan_table(record: Record, review: Review) -> str:
-    head = "".join(f"<th>{swatch(item)} {escape(item['name'])}</th>" for item in record["classes"])
+    head = "".join(f"<th>{swatch(item)}&nbsp;{escape(item['name'])}</th>" for item in record["classes"])
     rows = []
     every = [*zip(review.scans, review.patches, review.counts, strict=True)]
     if len(every) > 1:

@@ -30,11 +30,14 @@ pre { background: #f5f5f3; padding: 12px 14px; white-space: pre-wrap; overflow-w
 .missing { color: #7a4b00; background: #fff6e5; padding: 8px 12px; border-radius: 4px; }
 .swatch { display: inline-block; width: 11px; height: 11px; border: 1px solid #555555;
   border-radius: 2px; vertical-align: -1px; }
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 26px 34px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(380px, 100%), 1fr));
+  gap: 26px 34px; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font: 11px "Segoe UI", "Helvetica Neue", Arial, "DejaVu Sans", sans-serif; }
 svg .chart-title { font-size: 14px; font-weight: 600; }
-svg.example text { font-size: 13px; fill: #444444; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(150px, 100%), 1fr)); gap: 8px;
+  font-size: 13px; color: #444444; }
+.examples p span { white-space: nowrap; }
 .sharp { image-rendering: pixelated; }
 figure { margin: 0 0 20px; break-inside: avoid; }
 figcaption { font-size: 13px; color: #444444; margin-top: 4px; overflow-wrap: anywhere; }
@@ -42,7 +45,7 @@ table { border-collapse: collapse; font-size: 14px; }
 th { font-weight: 600; text-align: right; padding: 4px 10px; vertical-align: bottom; }
 td { text-align: right; padding: 4px 10px; border-top: 1px solid #e4e4e4;
   font-variant-numeric: tabular-nums; }
-th.row { text-align: left; border-top: 1px solid #e4e4e4; overflow-wrap: anywhere; }
+th.row { text-align: left; border-top: 1px solid #e4e4e4; min-width: 96px; overflow-wrap: anywhere; }
 tr:first-child th.row { border-top: 0; }
 tr.best td, tr.best th { background: #eef4fa; font-weight: 600; }
 table.confusion td { text-align: center; min-width: 92px; padding: 6px 8px; border: 1px solid #ffffff; }
@@ -50,14 +53,16 @@ table.confusion th { text-align: center; }
 table.confusion th.row { text-align: left; border: 0; vertical-align: middle; }
 table.confusion th.over { color: #666666; font-weight: 400; padding-bottom: 0; }
 .scores { display: flex; flex-wrap: wrap; gap: 10px 50px; align-items: flex-start; }
-.scores > div { overflow-x: auto; }
+.scores > div { overflow-x: auto; max-width: 100%; }
 details { margin: 14px 0 4px; }
 summary { cursor: pointer; color: #0b5394; }
 table.facts td { text-align: left; }
-table.facts td:first-child { color: #555555; white-space: nowrap; }
+table.facts td:last-child { overflow-wrap: anywhere; }
+table.facts td:first-child { color: #555555; min-width: 100px; }
 .wide { overflow-x: auto; }
 table.inputs { font-size: 13px; width: 100%; }
 table.inputs th.row { min-width: 110px; }
+table.numbers th + th, table.inputs th + th { min-width: 66px; }
 table.inputs td { white-space: nowrap; }
 table.inputs td.path { white-space: normal; }
 table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #555555; font-size: 12px;
@@ -70,6 +75,14 @@ table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #
 .options td:first-child { color: #555555; width: 45%; }
 .options td:last-child { overflow-wrap: anywhere; }
 .options tr.changed td:last-child { font-weight: 600; }
+@media (max-width: 640px) {
+  main { padding: 16px 14px 40px; }
+  h1 { font-size: 24px; }
+  table { font-size: 13px; }
+  th, td { padding: 4px 6px; }
+  table.confusion td { min-width: 74px; padding: 5px 4px; }
+  .tile { flex: 1 1 118px; }
+}
 @media print {
   @page { margin: 14mm; }
   main { padding: 0; max-width: none; }
@@ -81,6 +94,7 @@ table.inputs td.path { text-align: left; border-top: 0; padding-top: 0; color: #
   .options { columns: 2 240px; }
   table tr, .tile, .charts > div, .scores > div { break-inside: avoid; }
   .charts { grid-template-columns: 1fr 1fr; }
+  .panels { grid-template-columns: repeat(4, 1fr); }
   summary { display: none; }
 }
 """

@@ -1,8 +1,9 @@
-"""Go through the validation patches once more with the best model: scores of each scan, patches to look at.
+"""Go through the validation patches once more with the best model: scores of each scan, and what to look at.
 
 In:  a fit whose network holds the best model.
-Out: a Review: integer counts of each validation scan, and a few examples, the worst among them.
-One batch is held at a time; of all patches only the scores are kept, of the examples one small slice each.
+Out: a Review: integer counts of each validation scan, and a few examples: whole slices, the patches with the
+     most wrong voxels, typical ones.
+One batch is held at a time; of all patches only the counts are kept, of the examples one small slice each.
 """
 
 from __future__ import annotations
@@ -15,33 +16,17 @@ import numpy as np
 import torch
 
 from . import metrics
+from .dataset.checks import Labels
 from .dataset.loader import Batch
 from .dataset.samples import PatchShape, Plan
+from .example import LARGEST_PATCH, Example, make_example
 from .networks.scoring import patch_counts
 from .progress import Part, Progress
-from .report_pictures import NOT_COUNTED
 from .training import Training
+from .whole_slices import choose_slices, label_slices
 
 WORST, TYPICAL = 4, 4
-LARGEST_EDGE = 256  # px of an example; larger patches are shown smaller
 FAR_SLICES, MOST_SHARED = 8, 0.3  # patches of one scan that are nearer and share more show the same fault
-
-
-@dataclass(frozen=True)
-class Example:
-    """One slice of one patch. place: its first voxel (z, y, x). iou: float64 (class,) over the whole patch.
-
-    grey: uint8 (y, x) as it is shown. reference, prediction: uint8 class indices, NOT_COUNTED where the mask
-    says nothing.
-    """
-
-    kind: str  # "worst" or "typical"
-    scan: str
-    place: tuple[int, int, int]
-    iou: np.ndarray
-    grey: np.ndarray
-    reference: np.ndarray
-    prediction: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,18 +45,20 @@ class Review:
 def review(
     training: Training,
     *,
+    labels: Labels,
     names: Sequence[str],
     windows: Sequence[tuple[float, float]],
+    multiple: tuple[int, int, int],
     progress: Progress,
 ) -> Review:
-    """Score every validation patch by itself, then look at some again.
+    """Score every validation patch by itself, then look at some again, and at a few whole slices.
 
-    names, windows: of all scans; the grey values shown as black and white. Raises Cancelled when `progress`
-    does.
+    names, windows: of all scans; the grey values shown as black and white. multiple: sizes that the network
+    takes. Raises Cancelled when `progress` does.
     """
     plan, batches = training.validation_plan, training.validation_batches
     found: list[np.ndarray] = []
-    first = Part(progress, first=0, share=90, steps=100)
+    first = Part(progress, first=0, share=60, steps=100)
     training.validate(
         lambda done, _: first(done, batches, "Reviewing the validation scans"),
         seen=lambda _batch, _first, logits, target: found.append(patch_counts(logits, target).cpu().numpy()),
@@ -79,37 +66,48 @@ def review(
     counts = np.concatenate(found)
     scans = training.validation_scans
     chosen = choose(counts, plan, patch=training.layout.patch)
-    last = Part(progress, first=90, share=10, steps=100)
+    second = Part(progress, first=60, share=10, steps=100)
     looked = _Examples(training, names=names, windows=windows, kinds=[kind for kind, _ in chosen])
     if chosen:
         training.validate(
-            lambda done, _: last(done, 1, "Choosing examples"),
+            lambda done, _: second(done, 1, "Choosing examples"),
             plan=_those(plan, [index for _, index in chosen]),
             seen=looked.add,
         )
+    slices = label_slices(
+        training,
+        choose_slices({scan: labels.contents[scan] for scan in scans} if labels.contents else {}),
+        labels=labels,
+        names=names,
+        windows=windows,
+        multiple=multiple,
+        progress=Part(progress, first=70, share=30, steps=100),
+    )
     return Review(
         scans=tuple(names[scan] for scan in scans),
         patches=np.array([(plan.scan == scan).sum() for scan in scans]),
         counts=np.stack([counts[plan.scan == scan].sum(axis=0) for scan in scans]),
-        examples=tuple(looked.found),
+        examples=(*slices, *looked.found),
     )
 
 
 def choose(counts: np.ndarray, plan: Plan, *, patch: PatchShape) -> list[tuple[str, int]]:
-    """Which patches to show: ("worst", index) by mean IoU, then ("typical", index), the median of each scan.
+    """Which patches to show: ("worst", index) by wrong voxels, ("typical", index), the median of each scan.
 
-    counts: int64 (patch, class, class). Patches that show the place of a worse one again are left out;
-    typical ones show more than background where the scan has such patches.
+    counts: int64 (patch, class, class). By wrong voxels and not by IoU, which is 0 where a class has a single
+    voxel that was missed. Patches that show the place of a worse one again are left out, as are those without
+    a fault; typical ones show more than background where the scan has such patches.
     """
     scores = np.array([metrics.mean(metrics.iou(each)) for each in counts])
+    wrong = counts.sum(axis=(1, 2)) - counts.trace(axis1=1, axis2=2)
     has_classes = (counts.sum(axis=2) > 0).sum(axis=1) > 1
-    ranked = [int(i) for i in np.argsort(scores, kind="stable") if not np.isnan(scores[i])]
     worst: list[int] = []
-    for index in ranked:
-        if len(worst) == WORST:
+    for index in np.argsort(-wrong, kind="stable").tolist():
+        if len(worst) == WORST or wrong[index] == 0:
             break
         if not any(_shows_the_same(plan, index, other, patch) for other in worst):
             worst.append(index)
+    ranked = [int(i) for i in np.argsort(scores, kind="stable") if not np.isnan(scores[i])]
     typical: list[int] = []
     by_scan = {
         int(scan): [i for i in ranked if plan.scan[i] == scan and i not in worst] for scan in set(plan.scan)
@@ -171,32 +169,16 @@ class _Examples:
                 grey = grey[len(grey) // 2]
             scan = int(batch.plan.scan[at])
             place = (int(batch.plan.z[at]) + z, int(batch.plan.y[at]), int(batch.plan.x[at]))
-            step = -(-max(reference.shape) // LARGEST_EDGE)
-            indices = np.where(reference < 0, NOT_COUNTED, reference)[::step, ::step]
             self.found.append(
-                Example(
-                    kind=self.kinds[len(self.found)],
-                    scan=self.names[scan],
-                    place=place,
-                    iou=metrics.iou(every[i]),
-                    grey=_smaller(_shown(grey, self.windows[scan]), step),
-                    reference=indices.astype(np.uint8),
-                    prediction=prediction[::step, ::step].astype(np.uint8),
+                make_example(
+                    self.kinds[len(self.found)],
+                    self.names[scan],
+                    place,
+                    every[i],
+                    grey=grey,
+                    window=self.windows[scan],
+                    reference=reference,
+                    prediction=prediction,
+                    largest=LARGEST_PATCH,
                 )
             )
-
-
-def _shown(grey: np.ndarray, window: tuple[float, float]) -> np.ndarray:
-    """Grey values as uint8, `window` as black and white."""
-    low, high = window
-    share = (grey.astype(np.float32) - low) / max(high - low, 1e-12)
-    return (np.clip(np.nan_to_num(share), 0, 1) * 255).round().astype(np.uint8)
-
-
-def _smaller(grey: np.ndarray, step: int) -> np.ndarray:
-    """Means over squares of `step` voxels, ceil(size / step) along each axis."""
-    if step == 1:
-        return grey
-    height, width = (-(-size // step) * step for size in grey.shape)
-    whole = np.pad(grey, ((0, height - grey.shape[0]), (0, width - grey.shape[1])), mode="edge")
-    return whole.reshape(height // step, step, width // step, step).mean(axis=(1, 3)).round().astype(np.uint8)

@@ -1,8 +1,8 @@
 """Everything one fit leaves behind, in one folder.
 
 In:  the folder that the user named.
-Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth, the model files,
-report.html.
+Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth and the one
+before it, the model files, report.html. run_records.py reads them back.
 Each file appears under its name only when it is whole. A folder with another run is refused, never mixed.
 """
 
@@ -13,19 +13,44 @@ import csv
 import io
 import json
 import logging
-import os
 import time
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import OutputError
-from .volumes.output import output_fault, put_in_place, remove
+from . import locks
+from .errors import BoneError, OutputError
+from .run_files import (
+    CHECKPOINT,
+    INPUTS,
+    LAST,
+    LOCK,
+    LOG,
+    OPTIONS,
+    RECORD,
+    REPORT,
+    SCORES,
+    SPLIT,
+    check_free,
+    check_resumable,
+    own_files,
+    running,
+)
+from .volumes.classes import columns
+from .volumes.output import made_folder, output_fault, remove_left_over, whole_file
 
-OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
-RECORD, LOG = "record.json", "log.txt"
-CHECKPOINT, REPORT = "checkpoint.pth", "report.html"
-_OURS = (OPTIONS, INPUTS, SPLIT, SCORES, RECORD, LOG, CHECKPOINT, REPORT)
+__all__ = [
+    "CHECKPOINT",
+    "INPUTS",
+    "OPTIONS",
+    "RECORD",
+    "REPORT",
+    "SCORES",
+    "SPLIT",
+    "RunFolder",
+    "write_text",
+]
 
 
 class RunFolder:
@@ -35,48 +60,67 @@ class RunFolder:
     """
 
     def __init__(self, path: Path, *, is_writer: bool = True):
-        self.path, self.is_writer, self._is_made = path, is_writer, False
+        self.path, self.is_writer = path, is_writer
         self._handler: logging.Handler | None = None
         self._level = logging.NOTSET
 
-    @classmethod
-    def create(cls, path: Path, *, overwrite: bool = False) -> RunFolder:
-        """A new run folder.
+    @contextlib.contextmanager
+    def claimed(
+        self, *, overwrite: bool, resume: bool = False, look: Callable[[], None] = lambda: None
+    ) -> Iterator[RunFolder]:
+        """Be the only fit in the folder, which is made where it is not there, and removed if it stays empty.
 
-        Raises OutputError if it holds anything, unless `overwrite` and it is a run of BONe.
+        Raises OutputError where another fit runs in it, or may not be replaced, or cannot be resumed.
         """
-        check_free(path, overwrite=overwrite)
-        folder = cls(path)
-        folder._is_made = not path.exists()
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            for old in folder._own_files():
-                old.unlink()
-            probe = path / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise output_fault(path, error) from error
-        return folder
+        with contextlib.ExitStack() as stack:
+            try:
+                if not resume:
+                    check_free(self.path, overwrite=overwrite)
+                stack.enter_context(made_folder(self.path))
 
-    def _own_files(self) -> list[Path]:
-        fixed = [self.path / name for name in _OURS]
-        models = [*self.path.glob("*_best_epoch_*.pth"), *self.path.glob("*_last_epoch_*.pth")]
-        events = [*self.path.glob("tensorboard/events.out.tfevents.*")]
-        return [path for path in fixed + models + events if path.is_file()]
+                def refusal(doing: str, who: str) -> str:
+                    return running(self.path, doing, who)
+
+                stack.enter_context(locks.held(self.path / LOCK, doing="a fit", refusal=refusal, look=look))
+                if not resume:
+                    check_free(self.path, overwrite=overwrite, is_ours=True)  # now nobody else can change it
+                else:
+                    check_resumable(self.path)
+            except OSError as error:
+                raise output_fault(self.path, error) from error
+            remove_left_over(self.path)
+            yield self
+
+    def clear(self) -> None:
+        """Remove the files of an earlier run."""
+        try:
+            for old in own_files(self.path):
+                old.unlink()
+        except OSError as error:
+            raise output_fault(self.path, error) from error
+
+    def finish(self, *, keep_checkpoint: bool, last: str) -> None:
+        """Remove what a finished run has no more use for: the checkpoint, and last models but `last`."""
+        if not self.is_writer:
+            return
+        spare = [path for path in self.path.glob(LAST) if path.name != last]
+        spare += [] if keep_checkpoint else [self.path / CHECKPOINT]
+        for path in spare:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logging.getLogger("bone.fitting").warning("%s stays: %s.", path, error.strerror)
 
     def discard(self) -> None:
         """Leave nothing of a run that could not begin."""
-        for own in self._own_files():
+        for own in own_files(self.path):
             own.unlink(missing_ok=True)
-        if self._is_made:
-            with contextlib.suppress(OSError):  # somebody put something there
-                self.path.rmdir()
 
     def __enter__(self) -> RunFolder:
         if not self.is_writer:
             return self
-        handler = logging.FileHandler(self.path / LOG, encoding="utf-8")
+        self._check_links()
+        handler = logging.FileHandler(self.path / LOG, encoding="utf-8", errors="backslashreplace")
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
         handler.setFormatter(formatter)
@@ -88,11 +132,30 @@ class RunFolder:
         logger.addHandler(handler)
         return self
 
+    def _check_links(self) -> None:
+        """Refuse a folder, of somebody else, whose files are appended to outside of it."""
+        for name in (LOG, "tensorboard"):
+            if (self.path / name).is_symlink():
+                raise OutputError(
+                    f"{self.path / name} is a link to another place; a run writes into its own folder only. "
+                    "Remove the link."
+                )
+
     def __exit__(self, *_: object) -> None:
         if self._handler:
             logging.getLogger("bone").removeHandler(self._handler)
             logging.getLogger("bone").setLevel(self._level)
             self._handler.close()
+
+    def note_fault(self, fault: BaseException) -> None:
+        """Write into the log alone why the run ends: a BoneError in its words, others with traceback."""
+        if self._handler is None:
+            return
+        is_ours = not isinstance(fault, BoneError)
+        told = traceback.format_exception(fault) if is_ours else [str(fault)]
+        text = "".join(told).rstrip("\n")
+        record = logging.LogRecord("bone", logging.ERROR, __file__, 0, "%s", (text,), None)
+        self._handler.handle(record)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write one record, whole or not at all."""
@@ -100,57 +163,25 @@ class RunFolder:
             return
         write_text(self.path / name, json.dumps(content, indent=2, default=str) + "\n")
 
-    def read_json(self, name: str) -> dict[str, Any]:
-        """A record written before. Raises OutputError where it is missing or damaged."""
-        path = self.path / name
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise OutputError(
-                f"{self.path} is no run folder that can be resumed: {name} is missing or damaged."
-            ) from error
+    def write_scores(self, rows: Sequence[Mapping[str, Any]], classes: Sequence[Mapping[str, Any]]) -> None:
+        """Write the table of scores, one row an epoch.
 
-    def write_scores(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the table of scores, one row an epoch."""
+        classes: {"value", "name"} of each; what a row calls `val_iou_1` is headed by name, `val_iou_bone`.
+        """
         if not self.is_writer:
             return
+        named = {f"val_iou_{value}": name for value, name in columns(classes, prefix="val_iou_").items()}
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([named.get(column, column) for column in rows[0]] if rows else [])
+        writer.writerows(row.values() for row in rows)
         write_text(self.path / SCORES, text.getvalue())
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Raise OutputError where a new run folder may not be made."""
-    if not path.exists():
-        return
-    if not path.is_dir():
-        raise OutputError(f"output {path} is a file; name a folder.")
-    present = sorted(item.name for item in path.iterdir())
-    if not present:
-        return
-    is_run = (path / OPTIONS).exists()
-    if not is_run:
-        raise OutputError(
-            f"output folder {path} is not empty and holds no run of BONe (it has {present[0]}). Name a new "
-            f"folder."
-        )
-    if not overwrite:
-        raise OutputError(
-            f"output folder {path} holds another run. Name a new folder, or replace the run with --overwrite."
-        )
-
-
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all. Raises OutputError."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(temporary, path)
-    except OSError as error:
-        remove(temporary)
-        raise output_fault(path, error) from error
+    """Write a text file in UTF-8, whole or not at all; bytes of names that are no text stand as \\udcNN.
+
+    Raises OutputError.
+    """
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", errors="backslashreplace"))

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .errors import PackageError
+from .volumes.classes import columns
 
 FOLDER = "tensorboard"
-# Column of scores.csv -> name in TensorBoard; `val_iou_N` goes to "validation IoU/N".
+# Key of an epoch's row -> name in TensorBoard; `val_iou_1` goes to "validation IoU/bone".
 NAMES = {
     "train_loss": "loss/training",
     "val_loss": "loss/validation",
@@ -41,12 +42,14 @@ def check_installed() -> None:
 class ScalarLog:
     """Writes the scores of a run as they come."""
 
-    def __init__(self, run: Path, *, after: int = 0):
-        """run.
+    def __init__(self, run: Path, classes: Sequence[Mapping[str, Any]], *, after: int = 0):
+        """run: the run folder. classes: {"value", "name"} of each.
 
-        The run folder. after: epochs that are there already; later ones of an earlier writer are dropped.
+        after: epochs that are there already; later ones of an earlier writer are dropped.
         """
         check_installed()
+        named = columns(classes, prefix="validation IoU/")
+        self._names = NAMES | {f"val_iou_{value}": name for value, name in named.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tensorboard's own imports
             from torch.utils.tensorboard import SummaryWriter
@@ -54,10 +57,9 @@ class ScalarLog:
             self._writer: Any = SummaryWriter(str(run / FOLDER), purge_step=after + 1 if after else None)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """One row of scores.csv; missing values are left out."""
+        """The row of an epoch; missing values are left out."""
         for column, value in row.items():
-            is_class = column.startswith("val_iou_")
-            name = f"validation IoU/{column.removeprefix('val_iou_')}" if is_class else NAMES.get(column)
+            name = self._names.get(column)
             if name and value is not None:
                 self._writer.add_scalar(name, value, row["epoch"])
         self._writer.flush()

@@ -13,6 +13,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from .option_sentences import shown
+
 
 class Parameter(NamedTuple):
     """One number of a transform: its default, its limits (both allowed) and what it means."""
@@ -63,11 +65,16 @@ def written(value: object) -> str:
             return ""
         try:
             value = json.loads(value)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
         except ValueError as error:
             raise ValueError(f"it is no JSON ({error}); write it as {EXAMPLE}") from error
     if not isinstance(value, Mapping):
         raise ValueError(f"write it as {EXAMPLE}")
-    return json.dumps(value) if value else ""
+    try:
+        return json.dumps(value) if value else ""
+    except (TypeError, ValueError, RecursionError) as error:  # a date, or tables without end
+        raise ValueError(f"write it as {EXAMPLE}") from error
 
 
 EXAMPLE = '{"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}'
@@ -78,11 +85,11 @@ def faults(text: str) -> list[str]:
     found: list[str] = []
     for name, value in _entries(text).items():
         if name not in TRANSFORMS:
-            found.append(f"transforms: {name} is no transform.{_near(name, TRANSFORMS)}")
+            found.append(f"transforms: {shown(name, quoted=False)} is no transform.{_near(name, TRANSFORMS)}")
         elif isinstance(value, Mapping):
             found += _entry_faults(name, value)
         elif not _is_within(value, 0, 1):
-            found.append(f"transforms: {name} is {value!r}; its probability is a number from 0 to 1.")
+            found.append(f"transforms: {name} is {shown(value)}; its probability is a number from 0 to 1.")
     return found
 
 
@@ -93,10 +100,10 @@ def _entry_faults(name: str, values: Mapping[str, Any]) -> list[str]:
         found.append(f'transforms: {name} has no probability; add it, e.g. {{"probability": 0.2}}.')
     for key, value in values.items():
         if key not in known:
-            found.append(f"transforms: {name} has no number {key}.{_near(key, known)}")
+            found.append(f"transforms: {name} has no number {shown(key, quoted=False)}.{_near(key, known)}")
         elif not _is_within(value, known[key].low, known[key].high):
             limits = f"{known[key].low:g} to {known[key].high:g}"
-            found.append(f"transforms: {name}: {key} is {value!r}; it is a number from {limits}.")
+            found.append(f"transforms: {name}: {key} is {shown(value)}; it is a number from {limits}.")
     return found
 
 
@@ -126,5 +133,5 @@ def _is_within(value: object, low: float, high: float) -> bool:
 
 
 def _near(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:60], known, n=1)
     return f" Did you mean {near[0]}?" if near else f" There are {', '.join(known)}."

@@ -47,7 +47,7 @@ class Events:
         self.lock = threading.Lock()
 
     def tell(self, kind, **content):
-        line = json.dumps(dict(kind=kind, **content), ensure_ascii=False, default=plain)
+        line = json.dumps(dict(kind=kind, **content), default=plain)
         with self.lock:
             self.file.write(line + "\n")
             self.file.flush()
@@ -99,9 +99,7 @@ def write_result(folder, status, result=None, error=None, name="result.json"):
     """Write result.json under another name and rename it, so that the host never reads half of it."""
     part = folder / (name + ".part")
     with part.open("w", encoding="utf-8") as file:
-        json.dump(
-            {"status": status, "result": result, "error": error}, file, ensure_ascii=False, default=plain
-        )
+        json.dump({"status": status, "result": result, "error": error}, file, default=plain)
         file.flush()
         os.fsync(file.fileno())
     part.replace(folder / name)
@@ -245,8 +243,9 @@ class Siblings:
         rank, code = found
         try:
             with (self.folder / f"fault_{rank}.json").open(encoding="utf-8") as file:
-                told = json.load(file)["error"]
-        except (OSError, ValueError, KeyError):
+                told = dict(json.load(file)["error"])
+                told["message"] = str(told["message"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             told = {"kind": "WorkerError", "unexpected": True, "message": f"it ended with exit code {code}"}
             if code < 0:
                 told["message"] = f"it was killed by signal {-code}; perhaps the memory did not suffice"
@@ -315,6 +314,8 @@ def attempt(folder, job, events, siblings):
         write_fault(folder, **(told or as_plain(fault)))
     except ModuleNotFoundError as fault:
         traceback.print_exc()
+        if (fault.name or "").partition(".")[0] == "bone_backend":  # a file of BONe's own
+            return write_fault(folder, **unexpected(fault))
         message = f"The worker's Python {sys.executable} lacks the package {fault.name}. {INSTALL}"
         write_fault(folder, "PackageError", message)
     except BaseException as fault:
@@ -329,7 +330,7 @@ def as_plain(fault):
 
 def unexpected(fault):
     line = traceback.format_exception_only(type(fault), fault)[-1].strip()
-    return {"kind": "WorkerError", "message": f"The worker failed: {line}", "unexpected": True}
+    return {"kind": "ProgramFault", "message": f"The worker failed: {line}", "unexpected": True}
 
 
 def run_beside(folder, job, rank):

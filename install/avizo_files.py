@@ -183,9 +183,20 @@ def hashes(files: dict[Path, bytes]) -> dict[str, str]:
 def read_record(folder: Path) -> dict[str, str]:
     """Files of the installation with their hashes; empty where there is none."""
     try:
-        return json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError):
+        files = json.loads((folder / RECORD).read_text(encoding="utf-8"))["files"]
+        return {name: told for name, told in files.items() if is_inside(name) and isinstance(told, str)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name from a record is that of a file below the folder: it may be removed by that name.
+
+    >>> is_inside("share/bone.pyscro"), is_inside("../x"), is_inside("/etc/x"), is_inside("C:x")
+    (True, False, False, False)
+    """
+    parts = name.replace("\\", "/").split("/")
+    return not {"", ".", ".."}.intersection(parts) and not set(":\0").intersection(name)
 
 
 def write_record(folder: Path, files: dict[str, str]) -> None:

@@ -2,9 +2,10 @@
 
 In:  words on the command line.
 Out: results on standard output (one JSON object with --json), progress and log on standard error.
-Exit status: 0 done; 1 a fault of the input, told in one message; 130 stopped by the user.
-Little is imported up here: `main` answers a Ctrl-C in words from its first line on, and the other imports
-(options, rich, torch) take seconds.
+Exit status: 0 done; 1 a fault of the input, told in one message; 70 a fault of BONe, told with its traceback;
+130 stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP).
+Little is imported up here: `main` says that it is there and answers a Ctrl-C in words from its first line
+on; the other imports (options, rich, torch) take seconds.
 """
 
 from __future__ import annotations
@@ -14,19 +15,29 @@ import contextlib
 import errno
 import json
 import os
+import shlex
+import shutil
 import signal
 import sys
+import textwrap
+import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bone_backend import __version__
 from bone_backend.errors import BoneError, Cancelled, OptionError
+from bone_backend.names import readable
 
 if TYPE_CHECKING:
     from bone_backend.progress import Progress
 
+    from .parser import Parser
+
 STOPPED = 130
+OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
+SLOW = ("fit", "predict", "export", "demo", "preview-augmentation")  # these load torch, which takes seconds
 SUMMARIES = {
     "fit": "fit a network on pairs of scan and mask",
     "predict": "label a scan with a fitted model",
@@ -34,59 +45,77 @@ SUMMARIES = {
     "statistics": "grey-value statistics of a scan",
     "export": "write a model for other software (ONNX, safetensors), checked against it",
     "preview-augmentation": "draw examples of what the options of a fit do to patches",
-    "info": "what a scan, mask or model file is",
+    "info": "what a scan, mask, model file or run folder is",
     "demo": "fit, predict and score on phantom scans (or your own), with pictures",
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a wrong word as every other fault is told."""
-
-    def error(self, message: str) -> NoReturn:
-        raise OptionError(message)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """All commands and their flags, those of the programs made from the options.
+def build_parser() -> Parser:
+    """All commands; the flags of one are made from its options when it is named.
 
     A wrong word raises OptionError.
     """
-    from bone_backend.options import PROGRAMS, PreviewOptions
+    from .parser import Parser
 
-    from .flags import add_flags
-
-    parser = _Parser(
-        prog="bone", description="BONe labels bone in micro-CT.", epilog="Each command has its own --help."
-    )
+    parser = Parser(prog="bone", summaries=SUMMARIES)
     parser.add_argument("--version", action="version", version=f"BONe {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", parser_class=Parser)
+    others: dict[str, Parser] = {}
     for name, summary in SUMMARIES.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name in PROGRAMS:
-            add_flags(command, PROGRAMS[name])
-        elif name == "preview-augmentation":
-            add_flags(command, PreviewOptions)
-        elif name == "info":
-            command.add_argument(
-                "path", type=Path, metavar="PATH", help="TIFF folder or file, or a .pth model file."
-            )
-        else:
-            command.add_argument(
-                "--data", type=Path, help="Folder with your own pairs instead of phantom scans."
-            )
-            command.add_argument(
-                "--hold-out", metavar="NAME", help="With --data: the scan that is predicted and not fitted."
-            )
-            command.add_argument(
-                "--output", type=Path, default=Path("demo"), help="Folder for everything [default demo]."
-            )
-            command.add_argument("--epochs", type=int, default=4, help="Passes over the scans [default 4].")
-        command.add_argument(
-            "--json", action="store_true", help="Print one JSON object and nothing else on standard output."
+        others[name] = commands.add_parser(
+            name,
+            prog=f"bone {name}",
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            fill=lambda command, name=name: _fill(command, name),
+            others=others,
         )
-        command.add_argument("--quiet", action="store_true", help="Show warnings and the result only.")
-        command.add_argument("--verbose", action="store_true", help="Show everything that is logged.")
     return parser
+
+
+def _fill(parser: Parser, name: str) -> None:
+    """Add the options of one command."""
+    from .pages import Entry
+
+    if name == "info":
+        told = "A scan, a mask, a model file or a run folder."
+        parser.add(Entry("Data", "PATH", told, often=True), "path", type=Path, metavar="PATH")
+    elif name == "demo":
+        _fill_demo(parser)
+    else:
+        from bone_backend.options import PROGRAMS, PreviewOptions
+
+        from .flags import add_flags
+
+        add_flags(parser, PROGRAMS.get(name, PreviewOptions))
+    for flag, text in (
+        ("--json", "Print one JSON object and nothing else on standard output."),
+        ("--quiet", "Show warnings and the result only."),
+        ("--verbose", "Show everything that is logged."),
+    ):
+        parser.add(Entry("What is shown", flag, text), flag, action="store_true")
+
+
+def _fill_demo(parser: Parser) -> None:
+    from .pages import Entry
+
+    parser.add(
+        Entry("Data", "--data FOLDER", "Folder with your own pairs instead of phantom scans."),
+        "--data",
+        type=Path,
+    )
+    parser.add(
+        Entry("Data", "--hold-out NAME", "With --data: the scan that is predicted and not fitted."),
+        "--hold-out",
+    )
+    parser.add(
+        Entry("Output", "--output FOLDER", "Folder for everything. (default demo)"),
+        "--output",
+        type=Path,
+        default=Path("demo"),
+    )
+    parser.add(
+        Entry("Fitting", "--epochs N", "Passes over the scans. (default 4)"), "--epochs", type=int, default=4
+    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -95,6 +124,7 @@ def main(words: Sequence[str] | None = None) -> int:
     words: None: those of this process, which is to end after it; once the result is told, Ctrl-C is ignored.
     """
     given = list(sys.argv[1:] if words is None else words)
+    _greet(given)
     before = signal.signal(signal.SIGINT, lambda *_: _end_at_once(given))
     try:
         return _run(given)
@@ -117,32 +147,49 @@ def _run(words: list[str]) -> int:
     rank = Rank.of_environment()  # of several processes, e.g. under torchrun, the first speaks
     try:
         arguments = _parse(words)
-        quiet = arguments.quiet or arguments.json or not rank.is_first
-        with ConsoleProgress(
-            quiet=quiet, verbose=arguments.verbose, rank=rank, end=lambda: _end_at_once(words)
-        ) as progress:
-            result = _command(arguments)(arguments, progress)
     except SystemExit:  # after --help and --version
         return _say("", status=0)
+    except BoneError as error:
+        return _failed(words, error)
+    quiet = arguments.quiet or arguments.json or not rank.is_first
+    console = ConsoleProgress(
+        quiet=quiet, verbose=arguments.verbose, rank=rank, end=lambda: _end_at_once(words)
+    )
+    try:
+        with console as progress:
+            result = _command(arguments)(arguments, progress)
     except Parted:
         return 1
     except Cancelled as stop:
-        return _stopped(words, stop.result) if rank.is_first else STOPPED
+        return _stopped(words, stop.result, console.stop_signal) if rank.is_first else STOPPED
+    except KeyboardInterrupt:
+        if console.stop_signal in (None, signal.SIGINT):
+            raise
+        return _stopped(words, None, console.stop_signal)
     except BoneError as error:
         return _failed(words, error)
     except OSError as error:
         return _failed(words, _in_words(error))
+    except Exception as error:
+        return _our_fault(words, error)
     if not rank.is_first:
         return 0
     told = json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result)
     return _say(f"{told}\n", status=0)
 
 
+def _greet(words: list[str]) -> None:
+    """Something to see at once, where a command will load for seconds."""
+    is_first = os.environ.get("RANK", "0") == "0"
+    is_silent = {"--quiet", "--help", "--help-all", "-h"} & set(words) or _wants_json(words)
+    if not words or words[0] not in SLOW or is_silent or not is_first or sys.stderr is None:
+        return
+    stamp = "" if sys.stderr.isatty() else time.strftime("%Y-%m-%dT%H:%M:%S ")
+    _tell(f"{stamp}BONe {__version__}, {words[0]}")
+
+
 def _parse(words: list[str]) -> argparse.Namespace:
-    try:
-        return build_parser().parse_args(words)
-    except OptionError as error:
-        raise OptionError(f"{error}. See {_name(words)} --help.") from error
+    return build_parser().parse_args(words)
 
 
 def _name(words: list[str]) -> str:
@@ -169,11 +216,13 @@ def _command(
 
 def _program(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from bone_backend import jobs
+    from bone_backend.early import check_inputs
     from bone_backend.options import PROGRAMS, dump
 
     from .flags import gather
 
     options = gather(arguments, PROGRAMS[arguments.command])
+    check_inputs(options)
     return jobs.run_here(arguments.command, dump(options), progress=progress)
 
 
@@ -216,25 +265,45 @@ def _demo(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     )
 
 
-def _stopped(words: list[str], result: dict[str, Any] | None) -> int:
-    told = result or {}
+def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None = None) -> int:
+    """number: the signal that asked for it."""
+    told, status = result or {}, 128 + (number or signal.SIGINT)
     if _wants_json(words):
-        return _say(json.dumps({"stopped": True, **told}, default=str) + "\n", status=STOPPED)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _say(json.dumps({"stopped": True, **told}, default=str) + "\n", status=status)
+    _ignore_stops()
     if told.get("model"):
         _tell(f"Stopped. Best model so far: {told['model']} (epoch {told['best_epoch']})")
     else:
         _tell("Stopped.")
-    return STOPPED
+    if told.get("run_folder"):
+        _tell(f"Go on with: bone fit --resume {shlex.quote(str(told['run_folder']))}")
+    return status
 
 
 def _failed(words: list[str], error: BoneError) -> int:
     prefix = f"{_name(words)}: "
-    faults = error.faults if isinstance(error, OptionError) else [str(error)]
+    faults = str(error).split("\n")
+    if isinstance(error, OptionError):
+        from .fault_words import in_flags
+
+        faults = [in_flags(_name(words).removeprefix("bone "), fault) for fault in error.faults]
     _tell("\n".join(prefix + fault for fault in faults))
     if _wants_json(words):
         _say(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n", status=1)
     return 1
+
+
+def _our_fault(words: list[str], error: Exception) -> int:
+    """What nobody foresaw: not the user's fault, and not to be told as one."""
+    text = f"{type(error).__name__}: {error}"
+    _tell("".join(traceback.format_exception(error)).rstrip("\n"), is_code=True)
+    _tell(
+        f"{_name(words)}: this is a fault of BONe {__version__}, not of your scans: {text}\n"
+        "Please report it, with the lines above and the command. What was written before is kept."
+    )
+    if _wants_json(words):
+        _say(json.dumps({"error": text, "kind": "fault of BONe"}) + "\n", status=OUR_FAULT)
+    return OUR_FAULT
 
 
 def _in_words(error: OSError) -> BoneError:
@@ -245,7 +314,7 @@ def _in_words(error: OSError) -> BoneError:
 
 def _say(text: str, *, status: int) -> int:
     """The last word, on standard output; gives the status, or 1 where nobody can read it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # also while the interpreter ends, which may take a second
+    _ignore_stops()  # also while the interpreter ends, which may take a second
     try:
         if sys.stdout is None:
             raise OSError(errno.EBADF, "it is closed")
@@ -258,10 +327,29 @@ def _say(text: str, *, status: int) -> int:
     return status
 
 
-def _tell(text: str) -> None:
+def _ignore_stops() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _tell(text: str, *, is_code: bool = False) -> None:
+    """A message on standard error; in a terminal no word is cut at its edge, except where it is code."""
     if sys.stderr is not None:  # print would take standard output
-        with contextlib.suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+        lines = [readable(line) for line in text.split("\n")]
+        if sys.stderr.isatty() and not is_code:
+            lines = [part for line in lines for part in _wrapped(line)]
+        try:
+            print("\n".join(lines), file=sys.stderr, flush=True)
+        except OSError:
+            with contextlib.suppress(OSError):  # or the interpreter tries it once more at its end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _wrapped(line: str) -> list[str]:
+    width = max(20, shutil.get_terminal_size().columns)
+    layout: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    return textwrap.wrap(line, width, subsequent_indent="  ", **layout) or [""]
 
 
 def _end_at_once(words: list[str]) -> NoReturn:

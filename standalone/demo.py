@@ -17,10 +17,14 @@ from typing import Any, NamedTuple
 
 from bone_backend import jobs
 from bone_backend.account import versions
+from bone_backend.dataset.pairs import unique_names
 from bone_backend.errors import OptionError, OutputError, ScanError
+from bone_backend.json_files import read_json
 from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
+from bone_backend.outputs import check_apart
 from bone_backend.progress import Part, Progress
-from bone_backend.run_folder import write_text
+from bone_backend.run_folder import RECORD, write_text
+from bone_backend.volumes.output import made_folder
 from bone_backend.volumes.volume import peek
 
 from . import pictures
@@ -50,8 +54,7 @@ def run(
     began = time.monotonic()
     if hold_out and not data:
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"output {output} is a file; name a folder.")
+    _check_free(output)
     any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
     _fit_options(any_pairs, output, epochs=epochs, edge=64, classes=())  # a fault is told before drawing
     pairs = (
@@ -60,6 +63,9 @@ def run(
         else make_phantoms(output / "phantoms", Part(progress, first=0, share=5, steps=100))
     )
     train, test = choose(pairs, hold_out)
+    if data:
+        sides = [(f"the {side} of {p.name}", getattr(p, side)) for p in pairs for side in ("scan", "mask")]
+        check_apart(output, sides)
     edge = min(min(peek(pair.scan).shape[1:]) for pair in train)
     fit = _fit_options(train, output, epochs=epochs, edge=edge, classes=() if data else PHANTOM_CLASSES)
     asked = {
@@ -70,7 +76,8 @@ def run(
     }
     if earlier := _remembered(output, asked):
         return {**earlier, "kept": True}
-    (output / MEMORY).unlink(missing_ok=True)
+    with made_folder(output):
+        write_text(output / MEMORY, json.dumps({"asked": asked, "result": None}, indent=2) + "\n")
     fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
     predict = PredictOptions.parse(
         {
@@ -83,9 +90,15 @@ def run(
     )
     labelled = jobs.run_here("predict", dump(predict), progress=Part(progress, first=85, share=12, steps=100))
     compare = IoUOptions.parse(
-        {"reference": test.mask, "prediction": output / "labels", "output": output / "scores.csv"}
+        {
+            "reference": test.mask,
+            "prediction": output / "labels",
+            "output": output / "scores.csv",
+            "overwrite": True,
+        }
     )
     scored = jobs.run_here("iou", dump(compare), progress=Part(progress, first=97, share=3, steps=100))
+    names = {int(value): name for value, name in fitted["class_names"].items()}
     drawn = [
         pictures.overlay(
             output / "overlay.png",
@@ -94,13 +107,14 @@ def run(
             prediction=output / "labels",
             scores=scored,
             title=test.name,
-            names={} if data else {1: "bone", 2: "pores"},
+            classes=_record(output / "run")["classes"],
         ),
-        pictures.curves(output / "curves.png", output / "run" / "scores.csv"),
+        pictures.curves(output / "curves.png", output / "run" / RECORD),
     ]
     result = {
         "mean_iou": scored["mean_iou"],
         "iou_per_class": {value: found["iou"] for value, found in scored["classes"].items()},
+        "class_names": {str(value): name for value, name in names.items()},
         "seconds": round(time.monotonic() - began, 1),
         "fitted_on": [pair.name for pair in train],
         "predicted": test.name,
@@ -111,6 +125,11 @@ def run(
     }
     write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
     return {**result, "kept": False}
+
+
+def _record(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    return found
 
 
 def _fit_options(
@@ -133,6 +152,18 @@ def _fit_options(
     )
 
 
+def _check_free(output: Path) -> None:
+    """Raise OutputError where the folder holds anything but an earlier demonstration."""
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"output {output} is a file; name a folder.")
+    present = sorted(item.name for item in output.iterdir()) if output.exists() else []
+    if present and present != ["phantoms"] and not (output / MEMORY).exists():
+        raise OutputError(
+            f"output folder {output} is not empty and holds no demonstration (it has {present[0]}). Name a "
+            "new folder."
+        )
+
+
 def _state(path: Path) -> list[Any]:
     """What a file or the files of a folder look like from outside; another content has another state."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -142,7 +173,7 @@ def _state(path: Path) -> list[Any]:
 def _remembered(output: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     """The result of an earlier run that was asked for the same, if all that it made is still there."""
     try:
-        earlier = json.loads((output / MEMORY).read_text(encoding="utf-8"))
+        earlier = read_json(output / MEMORY)
         result = earlier["result"]
         made = [result["model"], result["labels"], *result["pictures"]]
         is_same = json.loads(json.dumps(asked)) == earlier["asked"]
@@ -177,6 +208,9 @@ def find_pairs(folder: Path) -> list[Found]:
     if not folder.is_dir():
         raise ScanError(f"data folder {folder} does not exist.")
     found = sorted(_search(folder, levels=2))
+    places = [one.scan.parent if one.scan.is_dir() else one.scan.with_name(one.name) for one in found]
+    names = unique_names(places)  # --hold-out names one
+    found = [pair._replace(name=name) for pair, name in zip(found, names, strict=True)]
     if len(found) < 3:
         raise ScanError(
             f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to "

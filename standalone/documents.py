@@ -11,9 +11,12 @@ from pathlib import Path
 from bone_backend.option_fields import OptionField, Options
 from bone_backend.options import PROGRAMS
 
+from .flags import conditions
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 TITLE = """# All options
 
+`bone COMMAND --help` shows those that most people need, `--help-all` all of them.
 Made from `bone_backend/options.py` by `python -m standalone.documents`; a test checks that it is current. The
 same fields make the command's flags, the ports in Avizo, the record of a run and the metadata of a model.
 """
@@ -27,12 +30,13 @@ def page() -> str:
 def _program(name: str, options: type[Options]) -> str:
     lines = [f"\n## `bone {name}`\n"]
     group = None
-    for field in options.option_fields():
+    fields = {field.name: field for field in options.option_fields()}
+    for field in fields.values():
         if field.group != group:
             group = field.group
             lines += [f"\n**{group}**\n", "| option | default | what |", "|---|---|---|"]
         word = field.name.upper() if field.positional else field.flag
-        lines.append(f"| `{word}` | {_default(field)} | {_told(field)} |")
+        lines.append(f"| `{word}` | {_default(field)} | {_told(field, fields)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -41,33 +45,22 @@ def _default(field: OptionField) -> str:
         return "required"
     if field.default in (None, ()):
         return "none"
-    shown = (
-        {True: "on", False: "off"}.get(field.default, field.default)
-        if field.kind == "bool"
-        else field.default
-    )
+    if field.kind == "bool":
+        return "on" if field.default else "off"
+    shown = f"{field.default:g}" if isinstance(field.default, float) else field.default
     return f"{shown} {field.unit}".strip()
 
 
-def _told(field: OptionField) -> str:
+def _told(field: OptionField, fields: dict[str, OptionField]) -> str:
     told = [field.help]
-    if field.low is not None or field.high is not None:
-        told.append(f"From {_limit(field.low)} to {_limit(field.high)}.")
+    if field.limits:
+        told.append(f"{field.limits[0].upper()}{field.limits[1:]}.")
     if field.choices and len(field.choices) < 12 and field.kind != "list":
         told.append("One of " + ", ".join(f"`{choice}`" for choice in field.choices) + ".")
     elif field.choices:
         told.append("All names: [networks.md](networks.md).")
-    if field.applies:
-        told.append(
-            "Only for "
-            + ", ".join(f"{name} {' or '.join(map(str, values))}" for name, values in field.applies.items())
-            + "."
-        )
+    told += conditions(field, fields)
     return " ".join(told).replace("|", "\\|")
-
-
-def _limit(value: float | None) -> str:
-    return "any" if value is None else f"{value:g}"
 
 
 if __name__ == "__main__":

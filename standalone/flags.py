@@ -1,7 +1,7 @@
 """The command line's flags, made from the options.
 
 In:  an Options class; the parsed words of one command.
-Out: an argparse parser with one flag per option; a dictionary of the values that were given.
+Out: a parser with one flag per option; a dictionary of the values that were given.
 A flag that was not given is absent from the dictionary, so that a configuration file can fill it.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import tomllib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,98 +18,131 @@ import yaml
 from bone_backend.errors import OptionError
 from bone_backend.option_fields import OptionField, Options
 from bone_backend.options import dump
+from bone_backend.outputs import check_apart, check_output, ending_fault
+from bone_backend.ranks import Rank
 from bone_backend.run_folder import write_text
 
+from .option_files import read_config
+from .pages import Entry
+from .parser import Parser
 
-def add_flags(parser: argparse.ArgumentParser, options: type[Options]) -> None:
+LONGEST_CHOICES = 20  # characters that stand beside a flag, as 2D|2.5D|3D
+
+
+def add_flags(parser: Parser, options: type[Options]) -> None:
     """Give the parser one flag (or word) for every option, in the option's group."""
-    groups: dict[str, Any] = {}
-    for field in options.option_fields():
-        if field.group not in groups:
-            groups[field.group] = parser.add_argument_group(field.group)
-        _add_flag(groups[field.group], field)
-    place = parser.add_argument_group("Configuration")
-    place.add_argument(
-        "--config", type=Path, metavar="FILE", help="Read options from a JSON, TOML or YAML file; flags win."
+    fields = options.option_fields()
+    for field in fields:
+        _add_flag(parser, field, {other.name: other for other in fields})
+    parser.add(
+        Entry("Configuration", "--config FILE", "Read options from a JSON, TOML or YAML file; flags win."),
+        "--config",
+        type=Path,
     )
-    place.add_argument(
+    parser.add(
+        Entry(
+            "Configuration",
+            "--save-config FILE",
+            "Write the options as used to a JSON or YAML file and go on; replaces none without --overwrite.",
+            more="A switch that a file has on is put off with --no-, e.g. --no-overwrite.",
+        ),
         "--save-config",
         type=Path,
-        metavar="FILE",
-        help="Write the options as used to a JSON or YAML file and go on.",
     )
+    if "overwrite" not in options.model_fields:
+        parser.add(
+            Entry("Configuration", "--overwrite", "Replace an existing file of --save-config."),
+            "--overwrite",
+            action="store_true",
+        )
 
 
-def _add_flag(group: Any, field: OptionField) -> None:
-    told = _help(field)
+def _add_flag(parser: Parser, field: OptionField, fields: dict[str, OptionField]) -> None:
+    entry = Entry(
+        field.group,
+        _words(field),
+        _text(field, fields),
+        field.often or field.required or field.positional,
+        _choices(field),
+    )
     if field.positional:
         # A configuration file may give it, so that its absence is told with all other faults.
-        group.add_argument(
-            field.name, nargs="?", default=argparse.SUPPRESS, metavar=field.name.upper(), help=told
-        )
-    elif field.kind == "bool":
-        group.add_argument(
-            field.flag,
-            dest=field.name,
-            action=argparse.BooleanOptionalAction,
-            default=argparse.SUPPRESS,
-            help=told,
-        )
-    elif field.kind == "list" and field.flag == "--pair":
-        group.add_argument(
-            field.flag,
-            dest=field.name,
-            action="append",
-            nargs="+",
-            default=argparse.SUPPRESS,
-            metavar=("SCAN", "MASK"),
-            help=told,
-        )
-    elif field.kind == "list":
-        group.add_argument(
-            field.flag,
-            dest=field.name,
-            action="extend",
-            nargs="+",
-            default=argparse.SUPPRESS,
-            metavar=field.metavar,
-            help=told,
-        )
-    else:
-        group.add_argument(
-            field.flag, dest=field.name, default=argparse.SUPPRESS, metavar=_metavar(field), help=told
-        )
+        parser.add(entry, field.name, nargs="?", default=argparse.SUPPRESS)
+        return
+    kinds: dict[str, dict[str, Any]] = {
+        "bool": {"action": argparse.BooleanOptionalAction},
+        # a pair has several words; of other lists each word is an item
+        "list": {"action": "append" if field.flag == "--pair" else "extend", "nargs": "+"},
+    }
+    parser.add(entry, field.flag, dest=field.name, default=argparse.SUPPRESS, **kinds.get(field.kind, {}))
+
+
+def _words(field: OptionField) -> str:
+    """How it is typed."""
+    if field.positional:
+        return field.name.upper()
+    if field.kind == "bool":
+        return f"--[no-]{field.flag.removeprefix('--')}" if field.default else field.flag
+    several = " ..." if field.kind == "list" and field.flag != "--pair" else ""
+    return f"{field.flag} {_metavar(field)}{several}"
 
 
 def _metavar(field: OptionField) -> str:
     if field.metavar:
         return field.metavar
-    if field.choices and len(field.choices) < 10:
-        return "|".join(str(choice) for choice in field.choices)
-    return {"int": "N", "float": "X", "text": "TEXT", "choice": "NAME"}.get(field.kind, "PATH")
+    if field.choices and not _choices(field):
+        return "|".join(map(str, field.choices))
+    kinds = {"int": "N", "float": "X", "text": "TEXT", "choice": "NAME", "file": "FILE", "folder": "FOLDER"}
+    return kinds.get(field.kind, "PATH")
 
 
-def _help(field: OptionField) -> str:
-    told = [field.help]
-    if field.applies:
-        told.append(
-            "Only for "
-            + ", ".join(f"{name} {' or '.join(map(str, allowed))}" for name, allowed in field.applies.items())
-            + "."
-        )
-    if len(field.choices) >= 10:
-        told.append("One of: " + ", ".join(str(choice) for choice in field.choices) + ".")
-    limits = [
-        f"from {field.low:g}" if field.low is not None else "",
-        f"to {field.high:g}" if field.high is not None else "",
+def _choices(field: OptionField) -> str:
+    """The choices that do not fit beside the flag."""
+    if field.metavar or len("|".join(map(str, field.choices))) <= LONGEST_CHOICES:
+        return ""
+    return f"One of: {', '.join(_quoted(choice) for choice in field.choices)}."
+
+
+def _quoted(value: Any) -> str:
+    return f'"{value}"' if " " in str(value) else str(value)
+
+
+def _text(field: OptionField, fields: dict[str, OptionField]) -> str:
+    """What it is, when it means something, its limits and its default; other options by their flags."""
+    told = [
+        re.sub(
+            r"\b[a-z]+(?:_[a-z]+)+\b",
+            lambda found: fields[found[0]].flag if found[0] in fields else found[0],
+            field.help,
+        ),
+        *conditions(field, fields),
     ]
-    brackets = [" ".join(part for part in limits if part), field.unit]
+    brackets = [f"{field.limits} {field.unit}".strip()] if field.limits else []
     if field.required:
         brackets.append("required")
-    elif field.default not in (None, ()):
-        brackets.append(f"default {field.default}")
-    brackets = [part for part in brackets if part]
-    return (" ".join(told) + (f" [{'; '.join(brackets)}]" if brackets else "")).replace("%", "%%")
+    elif field.kind == "bool" and field.default:
+        brackets.append("default on")
+    elif field.default not in (None, (), "", False):
+        brackets.append(f"default {shown_default(field)}")
+    return " ".join(told) + (f" ({'; '.join(brackets)})" if brackets else "")
+
+
+def conditions(field: OptionField, fields: dict[str, OptionField]) -> list[str]:
+    """When an option means something, a sentence for each other option (fields: by name)."""
+    told = []
+    for name, values in field.applies.items():
+        if values == (True,):
+            told.append(f"Not with --no-{fields[name].flag.removeprefix('--')}.")
+        else:  # the mode of a prediction is that of its model
+            allowed = " or ".join(map(_quoted, values))
+            told.append(f"Only with {fields[name].flag if name in fields else name} {allowed}.")
+    return told
+
+
+def shown_default(field: OptionField) -> str:
+    """10 for 10.0; with its unit where that does not stand beside the limits."""
+    value = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    return value if field.limits else f"{value} {field.unit}".strip()
 
 
 def gather(words: argparse.Namespace, options: type[Options]) -> Options:
@@ -120,9 +153,24 @@ def gather(words: argparse.Namespace, options: type[Options]) -> Options:
     made = options.parse(
         {name: _plain(known[name], value) if name in known else value for name, value in values.items()}
     )
-    if words.save_config:
-        write_config(words.save_config, made)
+    if Rank.of_environment().is_first:  # the first makes folders, which others then would find
+        made.check_paths()
+        if words.save_config:
+            check_config_place(words, made)
+            write_config(words.save_config, made)
     return made
+
+
+def check_config_place(words: argparse.Namespace, options: Options) -> None:
+    """Raise OutputError where the options may not be saved, OptionError for an ending that is not written."""
+    path = words.save_config
+    fault = ending_fault(path, what="options are", written=(".json", ".yaml", ".yml"), name="save-config")
+    if fault:
+        raise OptionError(fault)
+    inputs = options.inputs() + ([("the configuration", words.config)] if words.config else [])
+    check_output(path, inputs=inputs, overwrite=bool(vars(words).get("overwrite")), name="save-config")
+    others = [getattr(options, field.name) for field in options.option_fields() if field.is_output]
+    check_apart(path, [("the output", other) for other in others if other is not None], name="save-config")
 
 
 def _plain(field: OptionField, value: Any) -> Any:
@@ -134,34 +182,9 @@ def _plain(field: OptionField, value: Any) -> Any:
     return value
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The options in a JSON, TOML or YAML file, by its ending. Raises OptionError in words."""
-    readers: dict[str, Any] = {
-        ".json": json.loads,
-        ".toml": tomllib.loads,
-        ".yaml": yaml.safe_load,
-        ".yml": yaml.safe_load,
-    }
-    if path.suffix.lower() not in readers:
-        raise OptionError(f"config {path} must end in .json, .toml, .yaml or .yml.")
-    try:
-        values = readers[path.suffix.lower()](path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise OptionError(f"config {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise OptionError(f"config {path} is no valid {path.suffix[1:].upper()}: {error}") from error
-    if not isinstance(values, dict):
-        raise OptionError(f"config {path} must hold option names and values, not {type(values).__name__}.")
-    return {str(name).replace("-", "_"): value for name, value in values.items()}
-
-
 def write_config(path: Path, options: Options) -> None:
     """Write the options as JSON or YAML, whole or not at all. Raises OutputError."""
     values = dump(options)
-    suffix = path.suffix.lower()
-    if suffix not in (".json", ".yaml", ".yml"):
-        raise OptionError(f"save-config {path} must end in .json, .yaml or .yml.")
-    text = (
-        json.dumps(values, indent=2) + "\n" if suffix == ".json" else yaml.safe_dump(values, sort_keys=False)
-    )
+    is_json = path.suffix.lower() == ".json"
+    text = json.dumps(values, indent=2) + "\n" if is_json else yaml.safe_dump(values, sort_keys=False)
     write_text(path, text)

@@ -1,13 +1,14 @@
 """Pictures of a run: what the network said beside the reference, and how it learnt.
 
-In:  a scan, its reference mask and the predicted labels; the table of scores of a run.
+In:  a scan, its reference mask and the predicted labels; the record of a run.
 Out: PNG files.
-Colours are told apart by colour-blind eyes (Okabe & Ito 2008).
+Classes have the names and colours of the run (bone_backend/volumes/classes.py).
 """
 
 from __future__ import annotations
 
-import csv
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
+from bone_backend.volumes.classes import MEAN, TRAINING, VALIDATION, describe_classes, wrong_colour
 from bone_backend.volumes.volume import open_volume
 
-CLASS_COLOURS = ("#00000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-WRONG = "#d7191c"
+CLEAR, FADED = (
+    "#00000000",
+    0.6,
+)  # FADED: share of white over the scan, so that red is dark on it for every eye
 
 
 def overlay(
@@ -33,44 +37,54 @@ def overlay(
     prediction: Path,
     scores: dict[str, Any],
     title: str,
-    names: dict[int, str],
+    classes: Sequence[Mapping[str, Any]],
 ) -> Path:
-    """Three slices of a scan: grey values, reference, prediction, and where they differ."""
+    """Three slices of a scan: grey values, reference, prediction, and where they differ.
+
+    classes: {"value", "name", "colour"} of each; values that are not among them are described as any other.
+    """
     with open_volume(scan) as grey, open_volume(reference) as wanted, open_volume(prediction) as got:
         rows = [round((grey.header.shape[0] - 1) * share) for share in (0.25, 0.5, 0.75)]
         slices = [[volume.read(z, z + 1)[0] for volume in (grey, wanted, got)] for z in rows]
-    classes = max(int(value) for value in scores["classes"])
-    colours = ListedColormap(
-        [CLASS_COLOURS[i % len(CLASS_COLOURS)] if i else CLASS_COLOURS[0] for i in range(classes + 1)]
-    )
+    values = sorted(int(value) for value in scores["classes"])
+    known = {item["value"]: item for item in [*describe_classes(values), *classes]}
+    shades = [known[value]["colour"] if value else CLEAR for value in values]
+    wrong_shade = wrong_colour(shades)
     figure, axes = plt.subplots(
         len(rows), 4, figsize=(12, 3.1 * len(rows) + 0.9), layout="constrained", squeeze=False
     )
     for row, z, (image, mask, labels) in zip(axes, rows, slices, strict=True):
         low, high = np.percentile(image, [0.5, 99.5])
-        wrong = np.where(mask == labels, np.nan, 1.0)
-        for axis, layer in zip(row, (None, mask, labels, wrong), strict=True):
+        for axis in row:
             axis.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1), interpolation="nearest")
-            if layer is wrong:
-                axis.imshow(wrong, cmap=ListedColormap([WRONG]), interpolation="nearest")
-            elif layer is not None:
-                axis.imshow(layer, cmap=colours, vmin=0, vmax=classes, alpha=0.6, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
+        for axis, layer in zip(row[1:3], (mask, labels), strict=True):
+            axis.imshow(
+                np.searchsorted(values, layer),
+                cmap=ListedColormap(shades),
+                vmin=-0.5,
+                vmax=len(values) - 0.5,
+                alpha=np.where(layer > 0, 0.6, 0.0),
+                interpolation="nearest",
+            )
+        row[3].imshow(np.ones((*image.shape, 3)), alpha=FADED)
+        wrong = np.where(mask == labels, np.nan, 1.0)
+        row[3].imshow(wrong, cmap=ListedColormap([wrong_shade]), interpolation="nearest")
         row[0].set_ylabel(f"slice {z + 1}", fontsize=11)
         row[3].set_xlabel(f"{np.mean(mask != labels):.2%} of the voxels differ", fontsize=10)
     for axis, heading in zip(axes[0], ("scan", "reference", "prediction", "difference"), strict=True):
         axis.set_title(heading, fontsize=13)
     told = [
         Patch(
-            color=CLASS_COLOURS[int(value) % len(CLASS_COLOURS)],
-            label=f"{names.get(int(value), f'class {value}')}: IoU {found['iou']:.3f}",
+            color=known[int(value)]["colour"],
+            label=f"{known[int(value)]['name']}: IoU {found['iou']:.3f}",
         )
         for value, found in scores["classes"].items()
         if int(value) and found["iou"] is not None
     ]
     figure.legend(
-        handles=[*told, Patch(color=WRONG, label="wrong")],
+        handles=[*told, Patch(color=wrong_shade, label="wrong")],
         loc="outside lower center",
         ncols=len(told) + 1,
         frameon=False,
@@ -79,29 +93,30 @@ def overlay(
     return _save(figure, path)
 
 
-def curves(path: Path, table: Path) -> Path:
-    """Loss, and IoU of every class, over the epochs."""
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    epochs = [int(row["epoch"]) for row in rows]
+def curves(path: Path, record: Path) -> Path:
+    """Loss, and IoU of every class, over the epochs. record: record.json of a run."""
+    told = json.loads(record.read_text(encoding="utf-8"))
+    rows = told["scores"]
+    epochs = [row["epoch"] for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for column, label, colour in (
-        ("train_loss", "training", "#0072b2"),
-        ("val_loss", "validation", "#d55e00"),
+        ("train_loss", "training", TRAINING),
+        ("val_loss", "validation", VALIDATION),
     ):
         left.plot(
             epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4
         )
     left.set(xlabel="epoch", ylabel="loss")
-    names = [column for column in rows[0] if column.startswith("val_iou_")]
-    for column in names:
-        value = int(column.removeprefix("val_iou_"))
-        colour = "#999999" if value == 0 else CLASS_COLOURS[value % len(CLASS_COLOURS)]
-        label = "background" if value == 0 else f"class {value}"
+    for item in told["classes"]:
         right.plot(
-            epochs, [_number(row[column]) for row in rows], "o-", color=colour, label=label, markersize=4
+            epochs,
+            [_number(row[f"val_iou_{item['value']}"]) for row in rows],
+            "o-",
+            color=item["colour"],
+            label=item["name"],
+            markersize=4,
         )
-    right.plot(epochs, [_number(row["val_miou"]) for row in rows], "k--", label="mean")
+    right.plot(epochs, [_number(row["val_miou"]) for row in rows], "--", color=MEAN, label="mean")
     right.set(xlabel="epoch", ylabel="validation IoU", ylim=(0, 1.02))
     for axis in (left, right):
         axis.legend(frameon=False)
@@ -111,8 +126,8 @@ def curves(path: Path, table: Path) -> Path:
     return _save(figure, path)
 
 
-def _number(text: str) -> float:
-    return float(text) if text else float("nan")
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _save(figure: Any, path: Path) -> Path:

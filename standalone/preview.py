@@ -7,7 +7,7 @@ Out: one PNG file, written whole or not at all.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
-from bone_backend.errors import OutputError
 from bone_backend.options import PreviewOptions
 from bone_backend.progress import Progress
-
-from .pictures import CLASS_COLOURS
+from bone_backend.volumes.classes import TRAINING
+from bone_backend.volumes.output import output_fault, whole_file
 
 INCHES = 2.1  # edge of one picture
 MOST_COLUMNS = 8
@@ -30,14 +29,18 @@ MOST_COLUMNS = 8
 
 def run(options: PreviewOptions, progress: Progress) -> dict[str, Any]:
     """Make the examples and draw them; gives the path and what is on the sheet."""
+    options.check_paths()
     from bone_backend import preview  # torch is imported only when it is used
 
-    rows = preview.make_rows(options, examples=options.examples, variants=options.variants, progress=progress)
+    made = preview.make_sheet(
+        options, examples=options.examples, variants=options.variants, progress=progress
+    )
+    rows = made.rows
     size = f"{options.patch_size} px" + (f", {options.patch_depth} slices" if options.mode == "3D" else "")
     title = (
         f"Augmentation of {options.mode} patches of {size}; the lines are the mask's borders, changed alike"
     )
-    draw(options.sheet, rows, title=f"{title}\n")
+    draw(options.sheet, rows, classes=made.classes, title=f"{title}\n")
     return {
         "sheet": str(options.sheet),
         "patches": [row.name for row in rows if not row.alone],
@@ -45,8 +48,11 @@ def run(options: PreviewOptions, progress: Progress) -> dict[str, Any]:
     }
 
 
-def draw(path: Path, rows: Sequence[Any], *, title: str) -> Path:
-    """Two sheets in one: each change alone, then the patches as training changes them."""
+def draw(path: Path, rows: Sequence[Any], *, classes: Sequence[Mapping[str, Any]], title: str) -> Path:
+    """Two sheets in one: each change alone, then the patches as training changes them.
+
+    classes: {"name", "colour"} of each class index.
+    """
     lines = [
         (row, row.pictures[:1] + part if part else row.pictures[:1])
         for row in rows
@@ -63,13 +69,10 @@ def draw(path: Path, rows: Sequence[Any], *, title: str) -> Path:
     )
     for number, (line, (row, pictures)) in enumerate(zip(axes, lines, strict=True)):
         is_first = number == 0 or lines[number - 1][0].alone != row.alone
-        _draw_line(line, row, pictures, is_first=is_first)
+        _draw_line(line, row, pictures, colours=[item["colour"] for item in classes], is_first=is_first)
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    classes = sorted({int(c) for row in rows for p in row.pictures for c in np.unique(p.classes) if c > 0})
-    told = [
-        Line2D([], [], color=CLASS_COLOURS[c % len(CLASS_COLOURS)], linewidth=2, label=f"class {c}")
-        for c in classes
-    ]
+    shown = sorted({int(c) for row in rows for p in row.pictures for c in np.unique(p.classes) if c > 0})
+    told = [Line2D([], [], color=classes[c]["colour"], linewidth=2, label=classes[c]["name"]) for c in shown]
     figure.legend(
         handles=told, loc="outside lower center", ncols=max(len(told), 1), frameon=False, fontsize=10
     )
@@ -80,7 +83,9 @@ def _parts(pictures: Sequence[Any], size: int) -> list[list[Any]]:
     return [list(pictures[i : i + size]) for i in range(0, len(pictures), size)] or [[]]
 
 
-def _draw_line(line: Sequence[Any], row: Any, pictures: Sequence[Any], *, is_first: bool) -> None:
+def _draw_line(
+    line: Sequence[Any], row: Any, pictures: Sequence[Any], *, colours: Sequence[str], is_first: bool
+) -> None:
     low, high = np.nanpercentile(pictures[0].grey, [0.5, 99.5])
     margin = 0.15 * max(high - low, 1e-3)  # so that brighter and darker show
     for axis in line:
@@ -88,11 +93,11 @@ def _draw_line(line: Sequence[Any], row: Any, pictures: Sequence[Any], *, is_fir
     for axis, picture in zip(line, pictures, strict=False):
         axis.set_axis_on()
         axis.imshow(picture.grey, cmap="gray", vmin=low - margin, vmax=high + margin, interpolation="nearest")
-        _outline(axis, picture.classes)
+        _outline(axis, picture.classes, colours)
         axis.set(xticks=[], yticks=[])
         axis.set_title("\n".join(textwrap.wrap(picture.caption, 27)[:6]), fontsize=8, pad=3)
     for spine in line[0].spines.values():
-        spine.set(color="#0072b2", linewidth=2)
+        spine.set(color=TRAINING, linewidth=2)
     line[0].set_ylabel(row.name, fontsize=9)
     if is_first:
         told = "Each change alone, at its strongest" if row.alone else "As training draws them"
@@ -108,25 +113,24 @@ def _draw_line(line: Sequence[Any], row: Any, pictures: Sequence[Any], *, is_fir
         heading.set_in_layout(False)
 
 
-def _outline(axis: Any, classes: np.ndarray) -> None:
+def _outline(axis: Any, classes: np.ndarray, colours: Sequence[str]) -> None:
     """Lines around the classes; where two meet, the dashes of the higher one leave the other seen."""
     for index in np.unique(classes):
         is_class = classes == index
         if index > 0 and not is_class.all():
             style = "solid" if index == 1 else (0, (3, 3))
-            colour = CLASS_COLOURS[int(index) % len(CLASS_COLOURS)]
-            axis.contour(is_class, levels=[0.5], colors=[colour], linewidths=1.1, linestyles=[style])
+            axis.contour(
+                is_class, levels=[0.5], colors=[colours[int(index)]], linewidths=1.1, linestyles=[style]
+            )
 
 
 def _save(figure: Any, path: Path) -> Path:
-    temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(temporary, dpi=110, format="png")
-        temporary.replace(path)
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=110, format="png")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from error
+        raise output_fault(path, error) from error
     finally:
         plt.close(figure)
     return path

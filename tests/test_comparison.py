@@ -77,6 +77,137 @@ def test_a_mask_of_0_255_against_labels_of_0_1_shares_only_background():
     assert {value: score.iou for value, score in result.classes.items()} == {0: 7 / 9, 1: 0, 255: 0}
 
 
+def test_masks_of_0_and_255_are_scored_with_the_mapping_of_the_fit():
+    bone = REFERENCE.clip(0, 1)
+    result = compare(*arrays(bone * np.uint8(255), PREDICTION.clip(0, 1)), map_labels=[(255, 1)])
+    assert {value: score.iou for value, score in result.classes.items()} == {0: 7 / 9, 1: 3 / 5}
+    assert result.warnings == ()
+
+
+def test_a_prediction_that_still_has_the_masks_values_is_mapped_too():
+    sides = [side.clip(0, 1) * np.uint8(255) for side in (REFERENCE, PREDICTION)]
+    for left, right in ((sides[0], sides[1]), (REFERENCE.clip(0, 1), sides[1])):
+        assert compare(*arrays(left, right), map_labels=[(255, 1)]).confusion.tolist() == [[7, 1], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "predicted", "expected"),
+    [
+        ([(1, 2), (2, 1)], PREDICTION, [[7, 1, 0], [1, 0, 1], [0, 2, 0]]),  # 1 and 2 change places
+        ([(1, 0), (2, 1)], PREDICTION // 2, [[10, 0], [1, 1]]),  # only label 2 is bone
+        ([(2, 1)], PREDICTION, [[7, 1], [1, 3]]),  # both are; a 2 of the prediction can only be a mask's
+    ],
+)
+def test_the_reference_is_mapped_and_the_prediction_has_the_values_of_the_network(
+    mapping, predicted, expected
+):
+    assert compare(*arrays(REFERENCE, predicted), map_labels=mapping).confusion.tolist() == expected
+
+
+def test_ignored_voxels_count_on_neither_side():
+    part = np.where(np.arange(3) < 2, REFERENCE, 255).astype(np.uint8)  # the last column is not annotated
+    result = compare(*arrays(part, PREDICTION), ignore_label=255)
+    assert result.values == (0, 1, 2)
+    assert result.confusion.tolist() == [[5, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert (result.voxels, result.ignored_voxels) == (12, 4)
+    both = compare(*arrays(part, np.where(PREDICTION == 2, 255, PREDICTION)), ignore_label=255)
+    assert both.confusion.tolist() == [[5, 1], [0, 1]]
+
+
+def test_background_that_was_not_annotated_is_ignored_in_the_reference_alone():
+    """A network says background where it finds nothing; leaving that out would reward it."""
+    result = compare(*arrays(REFERENCE, PREDICTION), ignore_label=0)
+    assert result.classes[2].iou == 1 / 2
+    assert result.ignored_voxels == 8
+
+
+def test_a_reference_of_which_nothing_counts_is_refused():
+    with pytest.raises(ScanError, match="no voxel counts: all have the ignored label 255"):
+        compare(*arrays(np.full_like(REFERENCE, 255), PREDICTION), ignore_label=255)
+
+
+@pytest.mark.parametrize(
+    ("reference", "prediction", "told"),
+    [
+        ([0, 255], [0, 1], "have no label in common but background: 255 is in the reference alone, 1 is in"),
+        ([0, 255], [0, 1], "use --map-labels 255:1."),
+        ([0, 1], [0, 255], "use --map-labels 255:1."),
+        ([0, 85, 170, 255], [0, 1, 2, 3], "use --map-labels 85:1 170:2 255:3."),
+        ([0, 1, 3], [0, 1, 2], "never meet: 3 is in the reference alone, 2 is in the prediction alone."),
+        ([0, 7, 8], [0, 1], "use --map-labels OLD:NEW, once for each."),
+        ([0, 1, 255], [0, 1], "Label 255 is in the reference alone."),
+        ([0, 1, 255], [0, 1], "use --ignore-label 255;"),
+        ([0, 1], [0, 1, 255], "Label 255 is in the prediction alone."),
+    ],
+)
+def test_volumes_that_share_hardly_any_label_get_a_word(reference, prediction, told, caplog):
+    sides = [np.resize(side, (2, 3, 4)).astype(np.uint8) for side in (reference, prediction)]
+    [warning] = compare(*arrays(*sides)).warnings
+    assert told in warning
+    assert warning in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("reference", "prediction"), [([0, 1, 2], [0, 1]), ([0, 1], [0, 1, 2]), ([0], [0, 1])]
+)
+def test_a_class_that_was_not_found_or_found_in_excess_is_in_the_table_and_needs_no_word(
+    reference, prediction
+):
+    sides = [np.resize(side, (2, 3, 4)).astype(np.uint8) for side in (reference, prediction)]
+    assert compare(*arrays(*sides)).warnings == ()
+
+
+def test_a_mapping_that_names_what_is_not_there_gets_a_word():
+    [warning] = compare(*arrays(REFERENCE, PREDICTION), map_labels=[(225, 1)]).warnings
+    assert warning == "map_labels names 225, which neither volume holds; they hold 0, 1, 2."
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 5), st.integers(0, 3), max_size=4),
+    st.one_of(st.none(), st.integers(6, 8)),
+    st.integers(0, 99),
+)
+def test_mapping_the_counts_is_mapping_the_voxels(mapping, ignored, seed):
+    generator = np.random.default_rng(seed)
+    reference = generator.integers(0, 7, (3, 20, 20), dtype=np.uint8)
+    prediction = generator.integers(0, 2, reference.shape, dtype=np.uint8)
+    result = compare(*arrays(reference, prediction), map_labels=list(mapping.items()), ignore_label=ignored)
+    counted = reference != ignored
+    mapped = np.array([mapping.get(value, value) for value in range(7)])[reference][counted]
+    classes = {*mapped.tolist(), *mapping.values()}
+    predicted = prediction[counted]
+    if any(value in mapping and value not in classes for value in (0, 1)):
+        predicted = np.array([mapping.get(value, value) for value in range(7)])[predicted]
+    np.testing.assert_array_equal(result.confusion, confusion_matrix(mapped, predicted))
+
+
+def noise(values, *, like=(4, 60, 60)):
+    return np.random.default_rng(3).integers(1, values, like, dtype=np.uint8)
+
+
+def test_a_scan_in_the_place_of_labels_is_refused_by_name():
+    mask = (noise(4, like=(4, 60, 60)) > 2).astype(np.uint8)
+    scans = [noise(248), noise(25), np.clip(noise(248), 90, 200)]
+    scans.append(np.repeat(np.repeat(noise(248, like=(4, 30, 30)), 2, axis=1), 2, axis=2))  # smooth
+    for scan in scans:
+        for sides in ((mask, scan), (scan, mask)):
+            with pytest.raises(ScanError, match=r"holds \d+ different values.* (this is|looks like) a scan"):
+                compare(*arrays(*sides))
+    with pytest.raises(ScanError, match="this is a scan"):
+        compare(*arrays(scans[0], scans[0]))
+
+
+def test_masks_of_many_bones_are_labels():
+    """117 structures, each a block of voxels; and as many, each smaller and a fifth of them wrong."""
+    blocks = np.arange(117 * 27).reshape(117, 27) // 27
+    reference = np.repeat(blocks.reshape(9, 13, 27), 4, axis=1).astype(np.uint8)
+    prediction = np.where(np.random.default_rng(0).random(reference.shape) < 0.2, 0, reference)
+    result = compare(*arrays(reference, prediction.astype(np.uint8)))
+    assert len(result.classes) == 117
+    assert result.classes[116].iou == pytest.approx(0.8, abs=0.1)
+
+
 def test_only_the_labels_that_are_asked_for_are_scored():
     result = compare(*arrays(REFERENCE, PREDICTION), labels=[2, 1, 7])
     assert list(result.classes) == [1, 2, 7]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 import shutil
 from itertools import chain
 from pathlib import Path
@@ -22,6 +24,7 @@ from bone_backend.errors import (
 )
 from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.networks import model_file
+from bone_backend.networks.checkpoint import Position
 from bone_backend.options import FitOptions
 from bone_backend.progress import Recorder
 from bone_backend.volumes.volume import open_volume, save
@@ -40,6 +43,7 @@ def options(pairs, output, **changes):
         "precision": "fp32",
         "train_split": 0.6,
         "reproducible": True,
+        "keep_checkpoint": True,
     }
     return FitOptions.parse(values | changes)
 
@@ -152,7 +156,8 @@ def test_a_run_without_a_checkpoint_starts_again_and_a_strange_folder_is_refused
     (tmp_path / "run" / "checkpoint.pth").write_bytes(b"broken")
     with pytest.raises(OutputError, match="damaged"):
         fit(FitOptions.parse({"resume": str(tmp_path / "run")}))
-    (tmp_path / "run" / "checkpoint.pth").unlink()
+    for name in ("checkpoint.pth", "record.json"):  # as after a kill in the first epoch
+        (tmp_path / "run" / name).unlink()
     assert fit(FitOptions.parse({"resume": str(tmp_path / "run")})).epochs == 1
 
 
@@ -179,6 +184,102 @@ def test_a_full_disk_at_the_first_file_leaves_no_folder(pairs, tmp_path, monkeyp
     with pytest.raises(OutputError, match="disk is full"):
         fit(options(pairs, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.parametrize("has_record", [True, False])
+def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
+    pairs, tmp_path, monkeypatch, caplog, has_record
+):
+    """/dev/full takes the last model; a folder in the way of record.json stands for no room there too."""
+    from bone_backend.networks import saving
+
+    run, usual = tmp_path / "run", saving.temporary_path
+    (tmp_path / "full").symlink_to("/dev/full")
+
+    def place(path):
+        if "_last_epoch_" in path.name:
+            return tmp_path / "full"
+        return usual(path)
+
+    def progress(*_):
+        if not has_record and run.exists():
+            (run / "record.json" / "in the way").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(saving, "temporary_path", place)
+    with pytest.raises(OutputError, match=r"BONe_last_epoch_1\.pth: the disk is full"):
+        fit(options(pairs, run, epochs=1), progress=progress)
+    assert "The fit is failed after 1 epochs" in (run / "log.txt").read_text(encoding="utf-8")
+    assert best_size(run) > 0
+    if has_record:
+        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+        assert record["result"]["outcome"] == "failed"
+        assert (run / "report.html").is_file()
+    else:
+        assert "The record is missing" in caplog.text
+    monkeypatch.undo()
+    (tmp_path / "full").unlink(missing_ok=True)
+    if has_record:  # with room again it goes on to its end
+        assert fit(FitOptions.parse({"resume": str(run)})).outcome == "done"
+
+
+def best_size(run):
+    return sum(tensor.numel() for tensor in model_file.load_state(*run.glob("*_best_epoch_*.pth")).values())
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one_to_the_same_end(
+    whole, pairs, tmp_path, caplog
+):
+    run = tmp_path / "run"
+
+    class StopInThirdEpoch(Recorder):
+        def __call__(self, step, steps, message, figures=None, /):
+            super().__call__(step, steps, message, figures)
+            if message.startswith("Epoch 3 of 3, training"):
+                raise Cancelled(message)
+
+    with pytest.raises(Cancelled):
+        fit(options(pairs, run, epochs=3), progress=StopInThirdEpoch())
+    damaged = bytearray((run / "checkpoint.pth").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (run / "checkpoint.pth").write_bytes(damaged)
+    fit(FitOptions.parse({"resume": str(run)}))
+    assert "checkpoint.pth is damaged" in caplog.text
+    assert best_weights(run) == best_weights(whole[0])
+    assert last_weights(run) == last_weights(whole[0])
+    assert not (run / "checkpoint_before.pth").exists()
+
+
+@pytest.mark.slow
+def test_files_of_a_run_from_somebody_else_reach_nothing_outside_of_it(pairs, tmp_path):
+    run, outside = tmp_path / "run", tmp_path / "precious.pth"
+    fit(options(pairs, run, epochs=1))
+    outside.write_bytes(b"mine")
+    (tmp_path / "elsewhere").mkdir()
+    values = json.loads((run / "options.json").read_text(encoding="utf-8"))
+    values["output"] = str(tmp_path / "elsewhere")
+    (run / "options.json").write_text(json.dumps(values), encoding="utf-8")
+    whole_state = torch.load(run / "checkpoint.pth", weights_only=True)
+    state = whole_state | {"position": whole_state["position"] | {"best_file": "../precious.pth"}}
+    torch.save(state, run / "checkpoint.pth")
+    with pytest.raises(OutputError, match="best_file is"):
+        fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    torch.save(whole_state, run / "checkpoint.pth")
+    (run / "log.txt").unlink()
+    (run / "log.txt").symlink_to(outside)
+    with pytest.raises(OutputError, match=r"log\.txt is a link to another place"):
+        fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    (run / "log.txt").unlink()
+    inputs = json.loads((run / "inputs.json").read_text(encoding="utf-8"))
+    for change, told in (({"pairs": inputs["pairs"][:2]}, "has 2 pairs, but"), ({"pairs": 3}, "pairs is 3")):
+        (run / "inputs.json").write_text(json.dumps(change), encoding="utf-8")
+        with pytest.raises(OutputError, match=told):
+            fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    (run / "inputs.json").write_text(json.dumps(inputs), encoding="utf-8")
+    assert fit(FitOptions.parse({"resume": str(run), "epochs": 2})).epochs == 2
+    assert outside.read_bytes() == b"mine"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -257,7 +358,7 @@ def test_a_stop_while_gradients_are_gathered_loses_nothing(pairs, tmp_path):
     class StopAmid(Recorder):
         def __call__(self, step, steps, message, figures=None, /):
             super().__call__(step, steps, message, figures)
-            if step == 6 and message.endswith("training"):  # two batches of the second group are gathered
+            if step == 6 and "training" in message:  # two batches of the second group are gathered
                 raise Cancelled(message)
 
     fit(options(pairs, tmp_path / "whole", **chosen))
@@ -277,8 +378,21 @@ def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, t
     run = tmp_path / "run"
     result = fit(options(pairs, run, epochs=1))
     shutil.copy(result.model, run / "BONe_best_epoch_9_val_jaccard_0.1.pth")
-    longer = fit(FitOptions.parse({"resume": str(run), "epochs": 2}))
+    longer = fit(FitOptions.parse({"resume": str(run), "epochs": 2, "keep_checkpoint": False}))
     assert [path.name for path in run.glob("*_best_epoch_*.pth")] == [longer.model.name]
+    assert sorted(path.name for path in run.iterdir()) == [
+        longer.model.name,
+        "BONe_last_epoch_2.pth",  # that of the first part has gone, and so has the checkpoint
+        "inputs.json",
+        "log.txt",
+        "options.json",
+        "record.json",
+        "report.html",
+        "scores.csv",
+        "split.json",
+    ]
+    with pytest.raises(OutputError, match=r"is finished \(2 epochs\).*--keep-checkpoint"):
+        fit(FitOptions.parse({"resume": str(run), "epochs": 3}))
 
 
 @pytest.mark.slow
@@ -352,3 +466,45 @@ def test_own_weights_start_a_new_fit(whole, pairs, tmp_path):
     assert str(whole[1].model.name) in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
     with pytest.raises(BoneError, match="nothing_here"):
         fit(options(pairs, tmp_path / "other", weights="nothing_here.pth"))
+
+
+@pytest.fixture
+def unlike(pairs, tmp_path):
+    """A pair with three classes, one with background only, one that nobody annotated."""
+    scan, mask = pairs[0]
+    with open_volume(mask) as volume:
+        labels = volume.read(0, volume.header.shape[0])
+    made = [(scan, mask)]
+    for name, value in (("empty", 0), ("unannotated", 255)):
+        shutil.copytree(scan, tmp_path / f"scan_{name}")
+        save(tmp_path / f"mask_{name}", np.full_like(labels, value), voxel_size=(20.0, 20.0, 20.0))
+        made.append((str(tmp_path / f"scan_{name}"), str(tmp_path / f"mask_{name}")))
+    return made
+
+
+def test_a_validation_without_bone_is_told_and_does_not_choose_the_network_that_finds_least(unlike, tmp_path):
+    chosen = options(unlike[:2], tmp_path / "run", validation_pairs=[2], class_names=["1:bone"])
+    told = rehearse(chosen).warnings[0]
+    assert told.startswith("No validation scan (scan_empty) holds classes 1 (bone), 2")
+    result = fit(chosen)
+    log = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
+    assert told in log
+    choices = [float(found) for found in re.findall(r"(0\.\d{4}) for the choice of the best", log)]
+    assert len(choices) == 2
+    assert result.best_epoch == 1 + choices.index(max(choices))
+    rows = list(csv.DictReader((tmp_path / "run" / "scores.csv").read_text(encoding="utf-8").splitlines()))
+    assert result.best_val_iou == float(rows[result.best_epoch - 1]["val_miou"])  # published as ever
+
+
+def test_a_split_of_which_nothing_can_come_is_refused_before_the_work(unlike, tmp_path):
+    ignoring = {"ignore_label": 255, "validation_pairs": [2]}
+    with pytest.raises(ScanError, match=r"no voxel of the validation scans \(scan_unannotated\) counts"):
+        fit(options([unlike[0], unlike[2]], tmp_path / "run", **ignoring))
+    with pytest.raises(ScanError, match=r"the training scans \(scan_empty\) hold nothing but background"):
+        fit(options([unlike[1], unlike[0]], tmp_path / "run", **ignoring))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_a_version_that_chose_by_the_validation_score_keeps_its_best():
+    assert Position(best_epoch=2, best_score=0.5).best_choice == 0.5
+    assert Position().best_choice == -1

@@ -21,10 +21,13 @@ from bone_backend.errors import (
     OptionError,
     OutputError,
     PackageError,
+    ProgramFault,
     ScanError,
     WorkerError,
 )
+from bone_backend.job_folder import PREFIX, WORKER, remove_left_over
 from bone_backend.jobs import COMMANDS, run_here, run_in_worker
+from bone_backend.makers import Maker, this_process
 from bone_backend.progress import Recorder
 from mocks.pythons import python_of_version
 
@@ -118,7 +121,8 @@ def test_the_worker_is_isolated_from_the_environment_of_the_host(monkeypatch, tm
 def test_the_worker_works_in_its_job_folder(temporary_folder):
     result = run("echo")
     assert Path(result["folder"]).parent.samefile(temporary_folder)
-    assert set(result["files"]) == {"job.json", "events.jsonl", "worker.log"}
+    files = set(result["files"]) - {"worker.mark"}  # which the host writes meanwhile
+    assert files == {"job.json", "events.jsonl", "worker.log"}
 
 
 @pytest.mark.parametrize("dtype", ["u1", "<u2", ">i2", "f4"])
@@ -137,6 +141,7 @@ def test_a_kept_folder_holds_the_whole_agreement(tmp_path, monkeypatch):
         "job.json",
         "events.jsonl",
         "worker.log",
+        "worker.mark",
         "result.json",
     }
 
@@ -175,7 +180,7 @@ def test_several_faults_of_the_options_stay_several():
 
 
 def test_a_fault_of_the_program_tells_its_last_line_and_the_log():
-    with pytest.raises(WorkerError, match=r"failed: ZeroDivisionError: division by zero") as caught:
+    with pytest.raises(ProgramFault, match=r"failed: ZeroDivisionError: division by zero") as caught:
         run("fail", {"how": "program"})
     assert "Traceback" in str(caught.value)
 
@@ -352,3 +357,33 @@ def test_processes_of_a_killed_worker_end_too(tmp_path):
 def test_every_bone_error_can_come_back_from_the_worker():
     for kind in BoneError.__subclasses__():
         assert kind("in words").args == ("in words",)
+
+
+def test_job_folders_of_killed_hosts_are_removed_once_their_workers_have_ended(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    dead = Maker.of_pid(ended.pid)
+    ended.wait()
+    alive = this_process()
+
+    def make(name: str, worker: Maker | None, job: str = "{}") -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "job.json").write_text(job, encoding="utf-8")
+        if worker:
+            (folder / WORKER).write_text(worker.mark, encoding="ascii")
+        return folder
+
+    gone = [
+        make(f"{PREFIX}{dead.mark}-a", dead),
+        make(f"{PREFIX}{dead.mark}-b", None),
+        make(f"bone-dry-run-{dead.mark}-c", None),
+    ]
+    stays = [
+        make(f"{PREFIX}{dead.mark}-d", alive),  # it saves what it has, then removes the folder itself
+        make(f"{PREFIX}{alive.mark}-e", dead),
+        make(f"{PREFIX}{dead.mark}-f", dead, '{"keep_folder": true}'),
+        make(f"{PREFIX}old-name", dead),
+    ]
+    remove_left_over(tmp_path)
+    assert [path for path in gone if path.exists()] == []
+    assert [path for path in stays if not path.exists()] == []

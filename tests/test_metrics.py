@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score, precision_score, recall_score
 
+from bone_backend import metrics
 from bone_backend.errors import ScanError
 from bone_backend.metrics import (
     CHUNK_BYTES,
@@ -195,3 +196,52 @@ def test_a_scan_taken_for_a_mask_is_refused():
     with pytest.raises(ScanError, match=f"more than {MOST_VALUES}"):  # noqa: PT012
         total.add(many, many)
         _ = total.values
+
+
+BACKGROUND_ONLY = np.array([[100, 0], [0, 0]]), np.array([[80, 0], [20, 0]])  # validation, training
+
+
+@pytest.mark.parametrize(
+    ("validation", "training"),
+    [
+        ([[95, 5], [0, 0]], [[78, 2], [4, 16]]),  # finds bone in training, and some too much in validation
+        ([[40, 60], [0, 0]], [[50, 30], [2, 18]]),  # far too much of it
+        ([[99, 1], [0, 0]], [[80, 0], [19, 1]]),  # one voxel
+    ],
+)
+def test_background_alone_is_never_best_where_validation_holds_no_bone(validation, training):
+    trained = [True, True]
+    assert metrics.mean(metrics.iou(BACKGROUND_ONLY[0])) == 1
+    found = metrics.choice(np.array(validation), np.array(training), trained)
+    assert found > metrics.choice(*BACKGROUND_ONLY, trained) == 0
+
+
+def test_the_choice_is_the_published_mean_where_validation_holds_every_class():
+    validation = np.array([[50, 3, 1], [4, 20, 2], [0, 5, 15]])
+    training = np.array([[9, 0, 0], [9, 0, 0], [9, 0, 0]])
+    assert metrics.choice(validation, training, [True] * 3) == metrics.mean(metrics.iou(validation))
+
+
+def test_wrong_voxels_of_validation_count_in_the_choice_though_validation_lacks_the_class():
+    training = np.array([[78, 2], [4, 16]])
+    few, many = (np.array([[100 - wrong, wrong], [0, 0]]) for wrong in (5, 50))
+    assert metrics.choice(few, training, [True, True]) == 16 / (2 + 4 + 16 + 5)
+    assert metrics.choice(many, training, [True, True]) == 16 / (2 + 4 + 16 + 50)
+
+
+def test_of_three_classes_only_the_one_that_validation_lacks_is_taken_from_training():
+    validation = np.array([[50, 5, 1], [5, 20, 0], [0, 0, 0]])
+    training = np.array([[9, 0, 0], [0, 9, 3], [0, 3, 9]])
+    bone, pores = 20 / 30, 9 / (9 + 3 + 3 + 1)
+    assert metrics.choice(validation, training, [True] * 3) == pytest.approx((bone + pores) / 2)
+
+
+def test_a_class_that_was_never_trained_does_not_count_in_the_choice():
+    validation = np.array([[50, 5, 0], [5, 20, 0], [4, 4, 2]])
+    found = metrics.choice(validation, np.eye(3, dtype=int), [True, True, False])
+    assert found == pytest.approx((50 / 64 + 20 / 34) / 2)
+
+
+def test_an_epoch_of_which_nothing_counts_has_no_score():
+    nothing = np.zeros((2, 2), int)
+    assert np.isnan(metrics.choice(nothing, nothing, [True, True]))

@@ -1,9 +1,12 @@
 """Options: every fault at once, in words, and everything a renderer needs."""
 
 import json
+import math
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from bone_backend.errors import OptionError
 from bone_backend.options import MAY_CHANGE, PROGRAMS, FitOptions, PredictOptions, PreviewOptions, dump
@@ -57,7 +60,7 @@ def test_all_faults_are_told_at_once():
         ({"device": "gpu"}, "device is 'gpu'"),
         ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
         ({"train_split": 1.0}, "train_split is 1.0"),
-        ({"validation_pairs": [3]}, "validation_pairs names [3], but there are 2 pairs"),
+        ({"validation_pairs": [3]}, "validation_pairs names 3, but there are 2 pairs"),
         ({"validation_pairs": [0]}, "validation_pairs"),
         ({"validation_pairs": [2, 1]}, "leave at least one for training"),
         (
@@ -243,10 +246,24 @@ def test_options_of_another_version_are_told_as_those_of_the_run(tmp_path, chang
     assert told in str(fault.value)
 
 
-@pytest.mark.parametrize("text", ["[]", "3", "{", "\xff"])
-def test_a_damaged_run_folder_is_told_in_words(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[]", "it holds no options"),
+        ("3", "it holds no options"),
+        ("{", "in line 1"),
+        ("\xff", "no text in UTF-8"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[" * 50 + "]" * 50, "nested too deeply"),
+        ('{"epochs": ' + "9" * 1_000_000 + "}", "1000000 digits"),
+        ('{"name": "a", "name": "b"}', "'name' stands twice"),
+        ('{"name": "\\ud800"}', "is none"),
+        ('{"weights": "a\\u0000b"}', "is none"),
+    ],
+)
+def test_a_damaged_run_folder_is_told_in_words(tmp_path, text, told):
     (tmp_path / "options.json").write_text(text, encoding="latin-1")
-    with pytest.raises(OptionError, match=r"is no run folder: its options\.json is missing or damaged"):
+    with pytest.raises(OptionError, match=rf"its options\.json is damaged \(.*{told}.*\)\. Put back a copy"):
         FitOptions.parse({"resume": str(tmp_path)})
 
 
@@ -284,3 +301,71 @@ def test_an_option_applies_only_beside_the_values_that_it_names():
     assert fields["slices"].choices == (3, 5, 7, 9)
     assert (fields["epochs"].low, fields["epochs"].kind) == (1, "int")
     assert fields["early_stopping"].is_optional
+
+
+LIMITED = [
+    pytest.param(table, field, id=f"{table.__name__}-{field.name}")
+    for table in (*PROGRAMS.values(), PreviewOptions)
+    for field in table.option_fields()
+    if field.limits
+]
+READ = re.compile(r"^(?:each )?(?:(?P<low>[\d.]+) to (?P<high>[\d.]+)|(?P<words>[^:]+?))(?: characters)?$")
+
+
+def documented(limits: str) -> tuple[dict[str, float], dict[str, float]]:
+    """The lowest and the highest value that a documented limit allows, and those it refuses just beside."""
+    read = READ.match(limits)
+    assert read, limits
+    if read["low"]:
+        return {"low": float(read["low"]), "high": float(read["high"])}, {}
+    allowed: dict[str, float] = {}
+    refused: dict[str, float] = {}
+    for part in read["words"].split(", "):
+        if found := re.fullmatch(r"above ([\d.]+)", part):
+            refused["low"] = float(found[1])
+        elif found := re.fullmatch(r"([\d.]+) or more", part):
+            allowed["low"] = float(found[1])
+        elif found := re.fullmatch(r"below ([\d.]+)", part):
+            refused["high"] = float(found[1])
+        elif found := re.fullmatch(r"up to ([\d.]+)", part):
+            allowed["high"] = float(found[1])
+        else:
+            raise AssertionError(part)
+    return allowed, refused
+
+
+@pytest.mark.parametrize(("table", "field"), LIMITED)
+def test_documented_limits_are_those_that_hold_at_both_ends(table, field):
+    is_whole = field.lengths is not None or "int" in repr(table.model_fields[field.name].annotation)
+
+    def holds(value: float) -> bool:
+        text = "x" * int(value) if field.lengths else f"{value:.0f}" if is_whole else repr(value)
+        try:
+            table.check_one(field.name, [text] if field.kind == "list" else text)
+        except ValidationError:
+            return False
+        return True
+
+    allowed, refused = documented(field.limits)
+    for end, value in allowed.items():
+        assert holds(value), (end, value)
+        toward = -math.inf if end == "low" else math.inf
+        beside = value + (-1 if end == "low" else 1) if is_whole else math.nextafter(value, toward)
+        assert (field.lengths and beside < 0) or not holds(beside), beside
+    for end, value in refused.items():
+        assert not holds(value), (end, value)
+        assert holds(math.nextafter(value, math.inf if end == "low" else -math.inf))
+    assert is_whole or not (holds(math.inf) or holds(math.nan))
+
+
+def test_exclusive_limits_are_told_as_such():
+    fields = {field.name: field for field in FitOptions.option_fields()}
+    told = {name: fields[name].limits for name in ("checkpoint_minutes", "train_split", "epochs", "seed")}
+    assert told == {
+        "checkpoint_minutes": "above 0, up to 10000",
+        "train_split": "above 0, below 1",
+        "epochs": "1 to 100000",
+        "seed": "0 to 4294967295",
+    }
+    assert fields["scan_weights"].limits == "each 0 to 1000"
+    assert fields["restart_epochs"].limits == "1 or more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from bone_backend import prediction
+from bone_backend.comparison import compare
 from bone_backend.dataset.normalisation import Normalisation
 from bone_backend.errors import (
     Cancelled,
@@ -308,7 +310,7 @@ def test_chunks_far_wider_than_the_patches_of_the_fit_are_told(scan, tmp_path, c
 
 def test_a_scan_of_another_number_type_is_refused(model, tmp_path):
     np.save(tmp_path / "scan.npy", np.zeros((2, 64, 64), np.float64))
-    with pytest.raises(ScanError, match="float64; BONe takes uint8"):
+    with pytest.raises(ScanError, match="float64; a scan is uint8"):
         predict(options(tmp_path / "scan.npy", model, tmp_path / "labels"))
 
 
@@ -329,8 +331,12 @@ def test_the_user_can_say_what_an_older_model_file_does_not(scan, tmp_path):
 
 
 def test_labels_never_replace_the_scan_or_the_model(scan, model, tmp_path):
-    for output in (scan, tmp_path, model):
-        with pytest.raises(OutputError, match="which is or holds the"):
+    for output, told in (
+        (scan, "is the scan itself"),
+        (scan / "labels", "inside the scan"),
+        (tmp_path, "hold"),
+    ):
+        with pytest.raises(OutputError, match=told):
             predict(options(scan, model, output, overwrite=True))
     assert peek(scan).shape == (3, 100, 84)
 
@@ -410,3 +416,33 @@ def test_clear_labels_of_a_gpu_equal_those_of_the_plain_loop(scan, model, tmp_pa
     clear = is_clear(expected, margin=0.2)
     assert (read(tmp_path / "gpu") != plain_labels(expected))[clear].mean() < 0.05
     assert result.peak_gpu_gib > 0
+
+
+def test_labels_have_a_record_of_what_made_them_by_which_they_are_scored(tmp_path, scan):
+    fitted = {"map_labels": [[255, 1]], "ignore_label": 7}
+    names = [{"value": value, "name": name} for value, name in enumerate(("background", "bone", "pores"))]
+    told = {"options": fitted, "classes": names, "voxel_size_um": [(8.0, 4.0, 5.0)]}
+    model = make_model(tmp_path / "mapped.pth", bone=told)
+    result = predict(options(scan, model, tmp_path / "labels"))
+    record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
+    assert record["model"]["file"] == "mapped.pth"
+    assert record["result"]["voxels"] == result.voxels
+    assert record["shape"] == [3, 100, 84]
+    assert not any(Path(record["options"][name]).is_absolute() for name in ("scan", "model", "output"))
+    labels = read(tmp_path / "labels")
+    save(tmp_path / "mask.tif", np.where(labels == 1, 255, labels).astype(np.uint8))
+    scored = compare(tmp_path / "mask.tif", tmp_path / "labels")
+    assert (scored.mean_iou, scored.warnings) == (1, ())
+    assert scored.meaning.names[1] == "bone"
+    assert result.warnings == (
+        "scan: the model was fitted on voxels of 4 x 5 um (y, x), this scan has 2 x 2.5 um (y, x); resample "
+        "it if the labels are poor.",
+    )
+
+
+def test_the_record_of_labels_that_are_replaced_is_replaced_with_them(tmp_path, scan, model):
+    other = make_model(tmp_path / "other.pth", bone={"options": {"map_labels": [[9, 1]]}})
+    predict(options(scan, other, tmp_path / "labels"))
+    predict(options(scan, model, tmp_path / "labels", overwrite=True))
+    record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
+    assert (record["model"]["file"], record["map_labels"]) == ("plain.pth", [])

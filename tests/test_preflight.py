@@ -139,7 +139,7 @@ def test_a_dry_run_finds_the_faults_that_a_fit_would_find(pairs, tmp_path):
 
 
 def test_a_dry_run_of_a_resumed_run_counts_the_epochs_that_are_left_and_changes_nothing(pairs, tmp_path):
-    fit(options(pairs, tmp_path / "run", epochs=1))
+    fit(options(pairs, tmp_path / "run", epochs=1, keep_checkpoint=True))
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     found = rehearse(FitOptions.parse({"resume": str(tmp_path / "run"), "epochs": 4, "dry_run": True}))
     assert found.epochs == 3
@@ -159,7 +159,7 @@ def test_what_is_kept_for_the_way_back_is_counted_exactly():
 
 def test_the_disk_that_is_asked_for_covers_what_a_run_leaves(pairs, tmp_path):
     found = rehearse(options(pairs, tmp_path / "run"))
-    fit(options(pairs, tmp_path / "run"))
+    fit(options(pairs, tmp_path / "run", keep_checkpoint=True))
     left = sum(path.stat().st_size for path in (tmp_path / "run").iterdir())
     assert left < found.disk_gib * GIB < 2.5 * left
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bone_backend.options import PreviewOptions
-from bone_backend.preview import make_rows
+from bone_backend.preview import make_sheet
 from bone_backend.volumes.volume import save
 
 
@@ -26,7 +26,7 @@ def pairs(tmp_path_factory):
 
 def rows(pairs, *, examples=3, variants=4, **more):
     options = PreviewOptions.parse({"pairs": pairs, "patch_size": 32} | more)
-    return make_rows(options, examples=examples, variants=variants)
+    return make_sheet(options, examples=examples, variants=variants).rows
 
 
 def test_each_change_is_shown_alone_and_then_the_patches_as_training_draws_them(pairs):

@@ -19,24 +19,36 @@ from PIL import Image
 from bone_backend import metrics
 from bone_backend.charts import Line, line_chart
 from bone_backend.dataset.augmentation import Numbers, prepare
+from bone_backend.dataset.contents import Contents
 from bone_backend.dataset.loader import Loader, PatchLayout
 from bone_backend.dataset.normalisation import normalisation
 from bone_backend.dataset.pairs import open_pairs
 from bone_backend.dataset.samples import PatchShape, Plan, draw_plan
 from bone_backend.dataset.statistics import measure
 from bone_backend.errors import Cancelled, PackageError
+from bone_backend.example import LARGEST_SLICE, commonest, make_example, mean_of
 from bone_backend.fitting import fit
 from bone_backend.networks import model_file
 from bone_backend.networks.build import build_network
 from bone_backend.option_words import option_words
-from bone_backend.options import FitOptions
+from bone_backend.options import FitOptions, PredictOptions
+from bone_backend.prediction import predict
 from bone_backend.progress import Recorder, silent
 from bone_backend.report_page import page
 from bone_backend.report_pictures import NOT_COUNTED, label_png, png, wrong_png
-from bone_backend.review import TYPICAL, WORST, Example, Review, choose
+from bone_backend.review import TYPICAL, WORST, Review, choose
 from bone_backend.scalars import check_installed
 from bone_backend.training import VALIDATION_EPOCH
+from bone_backend.volumes.classes import (
+    WRONG,
+    WRONG_BESIDE_RED,
+    columns,
+    describe_classes,
+    rgb,
+    wrong_colour,
+)
 from bone_backend.volumes.volume import open_volume, save
+from bone_backend.whole_slices import SLICES, choose_slices
 from mocks.scans import Phantom
 from standalone.command import build_parser
 from standalone.flags import gather
@@ -159,9 +171,9 @@ def test_the_numbers_of_every_epoch_are_those_of_the_table_of_scores(whole):
         "val_loss",
         "train_miou",
         "val_miou",
-        "val_iou_0",
-        "val_iou_1",
-        "val_iou_2",
+        "val_iou_background",
+        'val_iou_bone_<script>alert(1)</script>_&_"co"',
+        "val_iou_pores",
     ]
     for shown, row in zip(table[1:], rows, strict=True):
         assert [float(cell) for cell in shown] == pytest.approx(
@@ -301,15 +313,25 @@ def plan_of(scan, z, y, x):
 
 
 def test_the_worst_patches_are_chosen_once_for_each_place():
-    #           worst, same place, far away, other scan, better ...
-    rights = [0, 1, 2, 3, 8, 9, 9, 9]
-    counts = np.array([counts_of(right, 10 - right) for right in rights])
+    #       worst, same place, far away, other scan, better ...
+    wrongs = [90, 80, 70, 60, 5, 4, 3, 2]
+    counts = np.array([counts_of(100 - wrong, wrong) for wrong in wrongs])
     plan = plan_of([0, 0, 0, 1, 0, 1, 1, 1], [5, 6, 30, 5, 50, 20, 30, 40], [0] * 8, [0] * 8)
     chosen = choose(counts, plan, patch=PatchShape(1, 32, 32))
     assert [index for kind, index in chosen if kind == "worst"] == [0, 2, 3, 4]
     assert len(chosen) <= WORST + TYPICAL
     assert {int(plan.scan[index]) for kind, index in chosen if kind == "typical"} == {0, 1}
     assert not {i for kind, i in chosen if kind == "typical"} & {0, 2, 3, 4}
+
+
+def test_a_patch_with_many_wrong_voxels_is_worse_than_a_nearly_empty_one_that_scores_0():
+    nearly_empty = np.array([[1023, 0], [1, 0]])  # one voxel of bone, missed: IoU of bone 0
+    many_faults = np.array([[400, 100], [100, 424]])  # IoU of both classes 0.66 and 0.68
+    faultless = np.array([[1000, 0], [0, 24]])
+    counts = np.array([nearly_empty, many_faults, faultless])
+    assert metrics.iou(nearly_empty)[1] == 0
+    chosen = choose(counts, plan_of([0] * 3, [0, 50, 90], [0] * 3, [0] * 3), patch=PatchShape(1, 32, 32))
+    assert [index for kind, index in chosen if kind == "worst"] == [1, 0]
 
 
 def test_patches_without_a_counted_voxel_are_never_chosen():
@@ -319,23 +341,88 @@ def test_patches_without_a_counted_voxel_are_never_chosen():
     ] == [1]
 
 
+def contents(background, bone):
+    return Contents(np.stack([background, bone], axis=1))
+
+
+def test_whole_slices_come_from_the_scans_in_turn_and_hold_labels():
+    labelled = contents([9] * 10, [0, 0, 5, 5, 5, 5, 5, 5, 0, 0])
+    assert choose_slices({4: labelled}) == [(4, 3), (4, 5), (4, 7)]
+    assert choose_slices({4: labelled, 6: labelled}) == [(4, 3), (4, 6), (6, 5)]
+    assert [scan for scan, _ in choose_slices(dict.fromkeys(range(5), labelled))] == [0, 1, 2]
+
+
+def test_whole_slices_of_which_nothing_counts_are_never_shown():
+    only_one = contents([0, 0, 7, 0], [0, 0, 2, 0])
+    no_bone = contents([0, 9, 9, 0], [0] * 4)
+    nothing = contents([0] * 4, [0] * 4)
+    assert choose_slices({0: only_one}) == [(0, 2)]
+    assert choose_slices({0: no_bone}) == [(0, 1), (0, 2)]
+    assert choose_slices({0: nothing}) == choose_slices({}) == []
+    assert [scan for scan, _ in choose_slices({0: nothing, 1: only_one})] == [1]
+
+
+def test_a_large_slice_is_shown_smaller_and_no_wrong_voxel_is_lost():
+    reference = np.zeros((2000, 1500), np.int64)
+    reference[:, 700:] = 1
+    reference[:, :100] = -100  # not annotated
+    prediction = reference.clip(0).astype(np.uint8)
+    prediction[1001, 301] = 1  # one wrong voxel
+    prediction[:, 50] = 1  # where nobody knows
+    found = make_example(
+        "slice",
+        "femur",
+        (3, 0, 0),
+        metrics.counts(reference[reference >= 0], prediction[reference >= 0], 2),
+        grey=np.full((2000, 1500), 1000, np.uint16),
+        window=(0, 4000),
+        reference=reference,
+        prediction=prediction,
+        largest=LARGEST_SLICE,
+    )
+    assert (found.step, found.grey.shape) == (4, (500, 375))
+    assert found.wrong_voxels == 1
+    assert found.counted_voxels == 2000 * 1400
+    assert found.wrong[250, 75] == 1 / 16
+    assert (found.wrong > 0).sum() == 1
+    assert (found.reference[:, :25] == NOT_COUNTED).all()
+    assert np.unique(found.reference[:, 25:175]).tolist() == [0]
+    assert np.unique(found.grey).tolist() == [64]
+
+
+def test_smaller_pictures_are_means_and_commonest_labels():
+    labels = np.array([[0, 7, 3], [7, 7, 3], [1, 1, 0]], np.uint8)
+    assert commonest(labels, 2).tolist() == [[7, 3], [1, 0]]
+    assert mean_of(labels, 2).tolist() == [[5.25, 3], [1, 0]]
+    assert commonest(labels, 1) is labels
+
+
+def test_what_is_wrong_is_red_and_no_class_has_its_colour():
+    assert wrong_colour(["#000000", "#e69f00", "#56b4e9"]) == WRONG
+    assert wrong_colour(["#000000", "#ff1010"]) == WRONG_BESIDE_RED
+    red, green, blue = rgb(WRONG)
+    assert red > 200
+    assert max(green, blue) < 60
+
+
 def test_pictures_hold_the_voxels_that_they_were_given():
     grey = np.arange(48, dtype=np.uint8).reshape(6, 8)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(grey)))), grey)
     reference = np.array([[0, 1], [NOT_COUNTED, 2]], np.uint8)
-    prediction = np.array([[0, 2], [1, 2]], np.uint8)
     shown = np.asarray(
         Image.open(io.BytesIO(label_png(reference, ["#000000", "#e69f00", "#56b4e9"]))).convert("RGBA")
     )
     assert shown[0, 0, 3] == 0
     assert shown[0, 1, :3].tolist() == [0xE6, 0x9F, 0x00]
     assert shown[1, 1, :3].tolist() == [0x56, 0xB4, 0xE9]
-    wrong = np.asarray(Image.open(io.BytesIO(wrong_png(reference, prediction))).convert("RGBA"))
-    assert (wrong[..., 3] > 0).tolist() == [[False, True], [False, False]]
+    share = np.array([[0, 1], [0.01, 0]], np.float32)
+    wrong = np.asarray(Image.open(io.BytesIO(wrong_png(share, "#e00020"))).convert("RGBA"))
+    assert (wrong[..., 3] > 100).tolist() == [[False, True], [True, False]]
+    assert wrong[0, 1].tolist() == [0xE0, 0x00, 0x20, 255]
 
 
 def test_the_worst_case_of_a_page_stays_small(whole):
-    """Eight examples of pure noise with 64 classes, 2,000 epochs."""
+    """Eight patches and three slices of pure noise with 64 classes, 2,000 epochs."""
     run, _, _ = whole
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     rng = np.random.default_rng(0)
@@ -343,14 +430,24 @@ def test_the_worst_case_of_a_page_stays_small(whole):
     record |= {"classes": colours, "confusion": np.ones((64, 64), int).tolist()}
     record["scores"] = [record["scores"][0] | {"epoch": i + 1} for i in range(2000)]
     record["inputs"] = [item | {"voxels_per_class": [1] * 64} for item in record["inputs"]]
-    noise = [rng.integers(0, high, (8, 256, 256), dtype=np.uint8) for high in (256, 3, 3)]
+    kinds = [("worst", 256)] * 8 + [("slice", LARGEST_SLICE)] * SLICES
     examples = tuple(
-        Example("worst", "noise", (0, 0, 0), np.full(64, 0.5), *(images[i] for images in noise))
-        for i in range(8)
+        make_example(
+            kind,
+            "noise",
+            (0, 0, 0),
+            np.ones((64, 64), np.int64),
+            grey=rng.integers(0, 256, (edge, edge)),
+            window=(0, 255),
+            reference=rng.integers(0, 3, (edge, edge)),
+            prediction=rng.integers(0, 3, (edge, edge)),
+            largest=edge,
+        )
+        for kind, edge in kinds
     )
     counts = np.ones((1, 64, 64), np.int64)
     text = page(record, review=Review(("noise",), np.array([8]), counts, examples))
-    assert len(text) < 2 * MEBIBYTE
+    assert len(text) < 4 * MEBIBYTE
 
 
 def test_a_chart_puts_every_value_at_its_height():
@@ -384,24 +481,80 @@ def test_examples_carry_the_grey_image_once(whole):
     _, _, text = whole
     images = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)
     examples = text.count("<figure>")
-    assert 1 <= examples <= WORST + TYPICAL
+    assert SLICES < examples <= SLICES + WORST + TYPICAL
     assert len(images) == 4 * examples
-    first = base64.b64decode(images[0])
+    first, last = (base64.b64decode(images[i]) for i in (0, -4))
     assert first.startswith(b"\x89PNG")
-    assert len(zlib.decompress(first[first.index(b"IDAT") + 4 : -16])) == 32 * 33
+    assert len(zlib.decompress(last[last.index(b"IDAT") + 4 : -16])) == 32 * 33
 
 
-def test_a_3d_fit_has_a_report_with_examples(tmp_path):
-    made = []
+def slices_in(text):
+    """Scan, slice and predicted class indices (y, x) of the whole slices in a report."""
+    for figure in re.findall(r"<figure>.*?</figure>", text, flags=re.DOTALL):
+        told = re.search(r"<figcaption>(.*?), slice (\d+)\. ", figure)
+        if told:
+            images = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", figure)
+            yield told[1], int(told[2]) - 1, np.asarray(Image.open(io.BytesIO(base64.b64decode(images[2]))))
+
+
+@pytest.mark.parametrize("mode", ["2D", "2.5D", "3D"])
+def test_whole_slices_in_the_report_are_those_of_a_prediction(mode, tmp_path):
+    scans = {}
     for number in range(2):
-        grey, labels = Phantom(shape=(34, 40, 40), seed=number).slab(0, 34)
+        grey, labels = Phantom(shape=(32, 72, 80), seed=number).slab(0, 32)
+        labels = labels.copy()
+        labels[:, :10] = 9  # not annotated
         for kind, array in (("scan", grey), ("mask", labels)):
             save(tmp_path / f"{kind}_{number}", array)
-        made.append((str(tmp_path / f"scan_{number}"), str(tmp_path / f"mask_{number}")))
-    result = fit(options(made, tmp_path / "run", mode="3D", batch_size=2, epochs=1, backbone="resnet18"))
+        scans[f"scan_{number}"] = tmp_path / f"scan_{number}"
+    made = [(str(path), str(tmp_path / f"mask_{path.name[-1]}")) for path in scans.values()]
+    small = {"mode": mode, "batch_size": 8, "epochs": 1, "backbone": "resnet18", "patches_per_tile": 4}
+    result = fit(options(made, tmp_path / "run", ignore_label=9, **small))
     text = (result.run_folder / "report.html").read_text(encoding="utf-8")
-    assert "<figure>" in text
-    assert re.search(r"slice \d+, at x", text)
+    assert text.count("Whole slices") == 1
+    assert "not annotated" in text
+    found = list(slices_in(text))
+    assert len(found) == SLICES
+    values = {
+        "scan": scans[found[0][0]],
+        "model": result.model,
+        "output": tmp_path / "labels.tif",
+        "chunk_size": 32 if mode == "3D" else 64,
+        "chunk_depth": 32,
+        "confidence_threshold": 0,
+        "precision": "fp32",
+    }
+    predict(PredictOptions.parse(values))
+    with open_volume(tmp_path / "labels.tif") as labels:
+        for _, z, shown in found:
+            assert (shown == labels.read(z, z + 1)[0]).mean() > 0.999  # folding moves the last digit
+
+
+def test_columns_are_named_after_the_classes_and_never_alike():
+    classes = [
+        {"value": 0, "name": "background"},
+        {"value": 1, "name": "bone"},
+        {"value": 2, "name": "bone"},
+        {"value": 3, "name": " "},
+        {"value": 70, "name": "spongy  bone"},
+    ]
+    assert [*columns(classes, prefix="iou_").values()] == [
+        "iou_background",
+        "iou_bone_1",
+        "iou_bone_2",
+        "iou__3",
+        "iou_spongy_bone",
+    ]
+
+
+def test_no_class_has_the_colour_of_background_or_of_what_is_wrong():
+    found = describe_classes(range(65))
+    colours = [item["colour"] for item in found]
+    assert colours[0] == "#000000"
+    assert "#000000" not in colours[1:]
+    assert len(set(colours[:9])) == 9
+    assert wrong_colour(colours) == WRONG
+    assert (found[8]["name"], found[0]["name"]) == ("class 8", "background")
 
 
 def test_tensorboard_without_its_package_is_told_before_anything_is_made(pairs, tmp_path):

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from bone_backend import fitting
-from bone_backend.errors import Cancelled, HardwareError, OptionError, ScanError, WorkerError
+from bone_backend.errors import Cancelled, HardwareError, OptionError, ProgramFault, ScanError, WorkerError
 from bone_backend.fitting import fit_job
 from bone_backend.jobs import run_in_worker
 from bone_backend.networks import model_file
@@ -99,7 +99,7 @@ def test_a_fault_of_another_process_is_told_with_its_number(tmp_path):
 
 
 def test_a_crash_of_another_process_is_told_with_the_log(tmp_path):
-    with pytest.raises(WorkerError, match=r"(?s)Process 2 of 2: .*ZeroDivisionError.*last lines of its log"):
+    with pytest.raises(ProgramFault, match=r"(?s)Process 2 of 2: .*ZeroDivisionError.*last lines of its log"):
         run_waiting(tmp_path / "notes", processes=2, _1="break")
 
 
@@ -150,6 +150,7 @@ def options(pairs, output, **changes):
         "device": "cpu",
         "gpus": "2",
         "checkpoint_minutes": 0.001,
+        "keep_checkpoint": True,
     }
     return dump(FitOptions.parse(values | changes))
 

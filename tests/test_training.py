@@ -52,6 +52,7 @@ def options(pairs, output, **changes):
         "precision": "fp32",
         "train_split": 0.6,
         "reproducible": True,
+        "keep_checkpoint": True,
     }
     return values | changes
 

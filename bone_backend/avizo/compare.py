@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..comparison import compare, write_csv
-from ..errors import OptionError
+from ..errors import OptionError, OutputError
 from ..options import IoUOptions
+from ..outputs import check_output
 from ..volumes.lattice import volume_of
 from .door import Door
 from .fields import size_faults
 from .forms import COMPARE, MOST_CLASS_LINES
 from .host import array_of, box_of
+from .labels import label_names
 from .running import HostProgress, Outcome
 
 
@@ -47,6 +49,8 @@ class IoU(Door):
             self._parse()
         except OptionError as error:
             faults += error.faults
+        except OutputError as error:
+            faults.append(str(error))
         return faults
 
     def show(self) -> None:
@@ -59,8 +63,16 @@ class IoU(Door):
         self._forget()
         fields = [self.panel.connections[name].source() for name in ("reference", "prediction")]
         volumes = [volume_of(array_of(field), box_of(field), name=str(field.name)) for field in fields]
-        result = compare(volumes[0], volumes[1], progress=progress)
-        output = self._parse().output
+        options = self._parse()
+        result = compare(
+            volumes[0],
+            volumes[1],
+            progress=progress,
+            map_labels=options.map_labels or None,
+            ignore_label=options.ignore_label,
+            model=options.model,
+        )
+        output = options.output
         if output is not None:
             write_csv(output, result)
         return {**result.to_dict(), "table": None if output is None else str(output)}
@@ -69,17 +81,36 @@ class IoU(Door):
         if outcome.is_stopped or outcome.result is None:
             return "Stopped; nothing was written."
         result = outcome.result
-        lines = [f"label {value}: {_scores(score)}" for value, score in result["classes"].items()]
+        names = self._class_names(result["classes"], result["names"])
+        lines = [f"{names[value]}: {_scores(score)}" for value, score in result["classes"].items()]
         self.panel.tell("mean", f"IoU {_number(result['mean_iou'])}, Dice {_number(result['mean_dice'])}")
         print(f"{self.form.title}: mean {self.panel.lines['mean'].text}")
         print("\n".join(f"{self.form.title}: {line}" for line in lines))
         for number, (value, score) in enumerate(list(result["classes"].items())[:MOST_CLASS_LINES]):
-            self.panel.lines[f"class{number}"].label = f"Label {value}"
+            self.panel.lines[f"class{number}"].label = names[value]
             self.panel.tell(f"class{number}", _scores(score))
         more = len(lines) - MOST_CLASS_LINES
         told = f"{result['voxels']:,} voxels in {result['seconds']:.2f} s"
+        told += f"; {result['ignored_voxels']:,} of them ignored" if result["ignored_voxels"] else ""
         told += f"; {more} more labels in the console" if more > 0 else ""
-        return told + (f"; table: {result['table']}" if result["table"] else "")
+        told += f"; table: {result['table']}" if result["table"] else ""
+        return "\n".join([told, *result["warnings"]])
+
+    def _class_names(self, classes: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
+        """What each label is called: "bone (1)" by material or model, else "Label 1".
+
+        given: names of the model file, which count most.
+        """
+        names: dict[int, str] = {}
+        for name, voxels in (("prediction", "predicted_voxels"), ("reference", "reference_voxels")):
+            field = self.panel.connections[name].source()
+            values = [int(value) for value, score in classes.items() if score[voxels]]
+            names |= label_names(field, values)
+        names |= {int(value): name for value, name in given.items()}
+        return {
+            value: f"{names[int(value)]} ({value})" if int(value) in names else f"Label {value}"
+            for value in classes
+        }
 
     def _forget(self) -> None:
         """Hide the scores of other fields."""
@@ -90,8 +121,10 @@ class IoU(Door):
     def _parse(self) -> IoUOptions:
         values = self.panel.values(IoUOptions)
         checked = IoUOptions.parse({**values, "reference": "reference", "prediction": "prediction"})
-        if checked.output is not None and checked.output.is_dir():
-            raise OptionError(f"output is {checked.output}, which is a folder. Name a file.")
+        if checked.output is not None:
+            check_output(checked.output, overwrite=checked.overwrite)
+        if checked.model is not None and not checked.model.is_file():
+            raise OptionError(f"model is {checked.model}, which is no file. Choose the .pth file of a fit.")
         return checked
 
 

@@ -8,10 +8,9 @@ While a task runs, Avizo's window lives on, so rounds come in between; they do n
 from __future__ import annotations
 
 import abc
-import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from .. import jobs
@@ -25,7 +24,8 @@ from .panel import Panel
 from .running import HostProgress, Outcome, run
 
 READY = "Press Apply."
-MOST_LINES = 4  # of faults in the panel; a message box shows them all
+WORKING = "At work. Stop, beside the progress bar, ends it."
+MOST_LINES = 8  # of faults in the panel
 
 
 class Door(abc.ABC):
@@ -40,7 +40,6 @@ class Door(abc.ABC):
         self.paths: dict[str, str] = {}  # what the user calls the paths of the run under way
         self._watch = Watch()
         self._is_running = False
-        self._words = self._panel_words()
         self._lacking = [told for told in (lacking(self.form.command),) if told]
         if self._lacking:
             self._refuse(self._lacking[0])
@@ -49,14 +48,22 @@ class Door(abc.ABC):
         """One round: show the ports that mean something, and what is missing."""
         if self._is_running:
             return
+        self._safely(self._round)
+
+    def _round(self) -> None:
+        self.panel.adopt_data()
+        self.facts = self._watch.look(self.panel.connections)
+        self.show()
+        if self._lacking:  # it may have been installed meanwhile
+            self._look_for_packages()
+        self._look_for_faults()
+
+    def _safely(self, look: Callable[[], None]) -> None:
+        """Look at something; what goes wrong is told in the panel."""
         try:
-            self.panel.adopt_data()
-            self.facts = self._watch.look(self.panel.connections)
-            self.show()
-            faults = [self.in_words(told) for told in self._lacking + self.faults()]
-            self.panel.tell("missing", self._listed(faults) if faults else READY)
+            look()
         except BoneError as error:
-            self.panel.tell("missing", self.in_words(str(error)))
+            self._show_faults([str(error)])
         except Exception as error:  # Avizo's answer to an exception is not known; the panel must go on
             traceback.print_exc(file=sys.stdout)
             self.panel.tell("missing", f"{type(error).__name__}: {error}. The console has the details.")
@@ -74,22 +81,37 @@ class Door(abc.ABC):
     def _apply(self) -> None:
         self.panel.tell("result", "")
         self.facts = self._watch.look(self.panel.connections)
-        told = lacking(self.form.command, in_worker=self.in_worker())
-        self._lacking = [told] if told else []
+        self._look_for_packages()
         try:
             faults = self._lacking + self.faults()
         except BoneError as error:
             faults = [*self._lacking, str(error)]
         if faults:
+            self.panel.apply_works(False)
             self._refuse("\n".join(faults))
             return
+        self.panel.tell("missing", WORKING)
+        self.panel.apply_works(False)
         outcome = run(self.host, self.form.title, self.work)
+        self._safely(self._look_for_faults)  # a save folder is taken now, for instance
         if outcome.fault:
             self._refuse(outcome.fault, line="result")
         else:
-            self.panel.tell("missing", READY)
             self.panel.tell("result", self.in_words(self.tell(outcome)))
             print(f"{self.form.title}: {self.panel.lines['result'].text}")
+
+    def _look_for_faults(self) -> None:
+        self._show_faults(self._lacking + self.faults())
+
+    def _show_faults(self, faults: list[str]) -> None:
+        """Say what is missing; Apply cannot be pressed while there is anything."""
+        told = [self.in_words(fault) for fault in faults]
+        self.panel.tell("missing", self._listed(told) if told else READY)
+        self.panel.apply_works(not told)
+
+    def _look_for_packages(self) -> None:
+        told = lacking(self.form.command, in_worker=self.in_worker())
+        self._lacking = [told] if told else []
 
     def _refuse(self, text: str, *, line: str = "missing") -> None:
         """One message box, a line in the panel, and the console."""
@@ -143,19 +165,7 @@ class Door(abc.ABC):
         """A message in the panel's words: labels for option names and flags, fields for paths."""
         for path, name in self.paths.items():
             text = text.replace(path, name)
-        for name, (label, is_common_word) in self._words.items():
-            inside = rf"(?<![\w-]){name}(?![\w-])"
-            at_the_start = rf"(?m)^{name}(?= is | cannot| folder)"
-            text = re.sub(at_the_start if is_common_word else inside, label, text)
-        return text
-
-    def _panel_words(self) -> dict[str, tuple[str, bool]]:
-        """Option name or flag, longest first -> its label, and whether the name is a word of every day."""
-        words = {}
-        for field in [*self.form.options.option_fields(), *self.form.host.option_fields()]:
-            words[re.escape(field.flag)] = (field.label, False)
-            words[re.escape(field.name)] = (field.label, "_" not in field.name)
-        return dict(sorted(words.items(), key=lambda item: -len(item[0])))
+        return self.form.in_words(text)
 
     @staticmethod
     def _listed(faults: list[str]) -> str:
@@ -163,5 +173,5 @@ class Door(abc.ABC):
         lines = [line for fault in faults for line in fault.split("\n")]
         more = len(lines) - MOST_LINES
         return "\n".join(
-            lines[:MOST_LINES] + ([f"... and {more} more; Apply lists them all."] if more > 0 else [])
+            lines[:MOST_LINES] + ([f"... and {more} more, told when these are mended."] if more > 0 else [])
         )

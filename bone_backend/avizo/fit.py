@@ -7,30 +7,39 @@ Fields are written to disk before the fit and removed after it; a resumed run fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import catalogue
-from ..dataset import checks
+from ..dataset import checks, coverage
 from ..dataset.samples import Extent, PatchShape, count_tiles
 from ..dataset.split import split_scans
-from ..errors import BoneError, OptionError
+from ..errors import BoneError, OptionError, ScanError
+from ..names import from_home
 from ..options import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
-from ..run_folder import check_free
+from ..volumes.lattice import volume_of
+from ..volumes.volume import volume_name
 from .door import Door
 from .fields import Facts, pair_faults, pair_notes, pair_numbers, shapes_zyx, subjects_of
 from .forms import FIT, MOST_PAIRS
+from .host import array_of
 from .running import HostProgress, Outcome
 from .spill import Spill, spilling
 
 FEWEST_PAIRS = 2
+COUNTED_BYTES = 32 * 2**20  # masks up to here are looked at as soon as they are connected
 
 
 class DLFit(Door):
     """The module BONe DLFit."""
 
     form = FIT
+
+    def __init__(self, module: Any, names: Mapping[str, Any]):
+        self._counted: dict[int, tuple[Facts, dict[int, int]]] = {}  # voxels per label value of the masks
+        super().__init__(module, names)
 
     def show(self) -> None:
         super().show()
@@ -57,18 +66,18 @@ class DLFit(Door):
         try:
             options = resumed or FitOptions.parse(self._values(self._named_pairs()))
         except OptionError as error:
-            return faults + [told for told in error.faults if " pair" not in told]  # those are told above
+            told_above = self._faults_of_pairs_alone()
+            return faults + [told for told in error.faults if told not in told_above]
         faults += self._size_faults(options)
         if not faults:
             try:
                 self._split(options)
             except OptionError as error:
                 faults += error.faults
-        if resumed is None:
-            try:
-                check_free(options.output, overwrite=options.overwrite)
-            except BoneError as error:
-                faults.append(str(error))
+        try:
+            options.model_copy(update={"pairs": ()}).check_paths()  # which are fields here, not files
+        except BoneError as error:
+            faults.append(str(error))
         return faults
 
     def work(self, progress: HostProgress) -> dict[str, Any]:
@@ -76,7 +85,7 @@ class DLFit(Door):
         resumed = self._resumed()
         if resumed is not None and not numbers:
             return self.start(dump(resumed), progress)
-        output = resumed.output if resumed else Path(str(self.panel.options["output"].read())).expanduser()
+        output = resumed.output if resumed else from_home(str(self.panel.options["output"].read()))
         with spilling(f"fit {output.absolute()}") as spill:
             self.paths = spill.names
             pairs = self._hand_over(spill, numbers, progress)
@@ -113,6 +122,14 @@ class DLFit(Door):
             {"scan": f"{n}/{scan.name}", "mask": f"{n}/{mask.name} (mask)"} for n, scan, mask in self._pairs()
         ]
 
+    def _faults_of_pairs_alone(self) -> list[str]:
+        """What the options say of the pairs, all else at its default; the panel says it in its own words."""
+        try:
+            FitOptions.parse({"pairs": self._named_pairs(), "output": "any"})
+        except OptionError as error:
+            return error.faults
+        return []
+
     def _values(self, pairs: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self.panel.values(FitOptions), "pairs": pairs}
 
@@ -128,7 +145,8 @@ class DLFit(Door):
         before = [(str(pair.scan), str(pair.mask)) for pair in resumed.pairs]
         now = [(str(pair["scan"]), str(pair["mask"])) for pair in pairs]
         if before != now:
-            told = ", ".join(f"{pair.scan.stem} with {pair.mask.stem}" for pair in resumed.pairs)
+            named = [(volume_name(pair.scan), volume_name(pair.mask)) for pair in resumed.pairs]
+            told = ", ".join(f"{scan} with {mask}" for scan, mask in named)
             raise OptionError(
                 f"The run in {resumed.output} was fitted on {told}. Connect the same fields in the same "
                 "order, or none if they were files."
@@ -146,16 +164,14 @@ class DLFit(Door):
             )
             masks.append(path)
             found.append(counts)
+            facts = self.facts[f"mask{number}"]
+            if facts is not None:
+                self._counted[number] = facts, counts
         values = (
             FitOptions.parse(self._values(self._named_pairs())) if not self._resumed() else self._resumed()
         )
         assert values is not None
-        checks.read_labels(
-            found,
-            [str(path) for path in masks],
-            map_labels=values.map_labels,
-            ignore_label=values.ignore_label,
-        )
+        self._check_split(values, found, [str(path) for path in masks])
         subjects, _ = subjects_of(self.panel.options["subjects"].read(), len(numbers))
         pairs = []
         for place, number in enumerate(numbers):
@@ -163,6 +179,38 @@ class DLFit(Door):
             scan, _ = spill.write(sources[f"scan{number}"], 2 * number - 1, unit=unit, progress=part)
             pairs.append({"scan": str(scan), "mask": str(masks[place]), "subject": subjects[place]})
         return pairs
+
+    def _check_split(self, options: FitOptions, found: list[dict[int, int]], masks: list[str]) -> list[str]:
+        """What to say of labels and split before a fit. Raises ScanError where nothing would come of it."""
+        labels = checks.read_labels(
+            found, masks, map_labels=options.map_labels, ignore_label=options.ignore_label
+        )
+        _, training, validation = self._split(options)
+        return coverage.check_split(
+            labels,
+            [scan.name for _, scan, _ in self._pairs()],
+            training=coverage.taught(training, options.scan_weights),
+            validation=validation,
+            classes={item.value: item.name for item in options.class_names},
+        )
+
+    def _concerns(self, options: FitOptions) -> list[str]:
+        """The same for the panel; nothing while a large mask was not counted yet, which Apply does."""
+        sources = self.panel.sources()
+        found = []
+        for number, _, mask in self._pairs():
+            known, counts = self._counted.get(number, (None, {}))
+            if known is not mask:
+                if mask.nbytes > COUNTED_BYTES:
+                    return []
+                field = sources[f"mask{number}"]
+                counts = checks.count_labels(volume_of(array_of(field), mask.box, name=mask.name))
+                self._counted[number] = mask, counts
+            found.append(counts)
+        try:
+            return self._check_split(options, found, [mask.name for _, _, mask in self._pairs()])
+        except ScanError as error:
+            return str(error).split("\n")
 
     def _size_faults(self, options: FitOptions) -> list[str]:
         """Scans that are smaller than a patch."""
@@ -203,10 +251,11 @@ class DLFit(Door):
         patches = sum(sizes[i] for i in train)
         batches = -(-patches // options.batch_size)
         told = [
-            f"{patches:,} patches ({batches:,} batches) an epoch from {_names(scans, train)}",
-            f"Validation on {sum(sizes[i] for i in validation):,} patches from {_names(scans, validation)}",
-            f"{self.panel.options['dry_run'].field.label} tells time, RAM and disk.",
+            f"Fits on {_names(scans, train)}: {patches:,} patches in {batches:,} batches an epoch.",
+            f"Validates on {_names(scans, validation)}: {sum(sizes[i] for i in validation):,} patches.",
+            f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk.",
             *pair_notes(self.facts),
+            *self._concerns(options),
         ]
         return "\n".join(told)
 

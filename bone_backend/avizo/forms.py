@@ -7,6 +7,7 @@ Panel, port groups (.xml) and help page are made from the same form, so they can
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ..option_fields import OptionField, Options
@@ -66,6 +67,25 @@ class Form:
             if field.name not in self.without:
                 found.setdefault(field.group, []).append(field)
         return [(group, fields) for group, fields in found.items() if fields]
+
+    def in_words(self, text: str) -> str:
+        """A text in the panel's words: labels for option names and flags.
+
+        Names that are words of every day are taken for options only where a sentence is about them.
+        """
+        for name, (label, is_common_word) in self._words().items():
+            inside = rf"(?<![\w-]){name}(?![\w-])"
+            at_the_start = rf"(?m)^{name}(?= is | cannot| folder)"
+            text = re.sub(at_the_start if is_common_word else inside, label, text)
+        return text
+
+    def _words(self) -> dict[str, tuple[str, bool]]:
+        """Option name or flag, longest first -> its label, and whether the name is a word of every day."""
+        words = {}
+        for field in [*self.options.option_fields(), *self.host.option_fields()]:
+            words[re.escape(field.flag)] = (field.label, False)
+            words[re.escape(field.name)] = (field.label, "_" not in field.name)
+        return dict(sorted(words.items(), key=lambda item: -len(item[0])))
 
 
 def _pairs() -> tuple[Connection, ...]:

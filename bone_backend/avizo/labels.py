@@ -3,10 +3,13 @@
 In:  labels (x, y, z), the scan's name and bounding box, the classes of the model.
 Out: a label field among the module's results, made only when all is there.
 Materials get names from an AmiraMesh file, the only way that was ever seen; else Avizo names them itself.
+Names that are there already are read for the scores.
 """
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,42 @@ def values_of(labels: np.ndarray) -> list[int]:
     for z in range(labels.shape[2]):
         found.update(np.flatnonzero(np.bincount(labels[:, :, z].ravel(order="K"))).tolist())
     return sorted(found)
+
+
+def material_names(field: Field, values: Sequence[int]) -> dict[int, str]:
+    """The names of a label field's materials by label value, without those that Avizo made up (Material2); {}
+    where it is not certain which is which.
+
+    values: that occur in the field. Materials have an Id and no label value; Id less 1, and the order of the
+    values, both were seen to give it. They agree where labels and Ids run without gaps; only then are they
+    used.
+    """
+    try:
+        materials = ast.literal_eval(str(field.parameters["Materials"]))
+        names = {int(material["Id"]) - 1: str(name) for name, material in materials.items()}
+    except Exception:  # seen in one program only; scores need no names
+        return {}
+    if not sorted(names) == list(range(len(names))) == sorted(values):
+        return {}
+    return {value: name for value, name in names.items() if not re.fullmatch(r"Material\d+", name)}
+
+
+_of_models: dict[str, dict[int, str]] = {}  # field -> names of its labels, of the predictions of this session
+
+
+def remember_names(field: Field, classes: Sequence[Mapping[str, Any]], changed: Mapping[int, int]) -> None:
+    """Keep what the model calls the labels of a prediction, which Avizo's own materials do not tell."""
+    _of_models[str(field.name)] = {
+        changed.get(int(entry["value"]), int(entry["value"])): str(entry["name"]) for entry in classes
+    }
+
+
+def label_names(field: Field, values: Sequence[int]) -> dict[int, str]:
+    """What the labels of a field are called: by its materials where they have names, else by its model.
+
+    values: that occur in it.
+    """
+    return _of_models.get(str(field.name), {}) | material_names(field, values)
 
 
 def class_names(

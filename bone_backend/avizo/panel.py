@@ -96,6 +96,11 @@ class Panel:
             self.lines[line].text = text
         self.lines[line].visible = bool(text)
 
+    def apply_works(self, is_ready: bool) -> None:
+        """Let Apply be pressed, or not: it is green only then."""
+        with contextlib.suppress(AttributeError):  # `enabled` was seen on other kinds of ports only
+            self.apply.enabled = is_ready
+
     def sources(self) -> dict[str, Field | None]:
         """The connected fields by name of their connection."""
         return {name: port.source() for name, port in self.connections.items()}

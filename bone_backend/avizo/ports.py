@@ -46,6 +46,14 @@ def alternatives(field: OptionField) -> tuple[str, ...]:
     return tuple(field.metavar.split("|"))
 
 
+def choice_labels(field: OptionField) -> list[str]:
+    """Those words as they stand in the panel, [] where there are none."""
+    words = list(alternatives(field))
+    if _is_open(words) and "FILE" in words[-1]:
+        words[-1] = "own file"
+    return words
+
+
 def port_names(field: OptionField) -> list[str]:
     """The names of the ports of an option, as they stand in the panel."""
     name = port_name(field.name)
@@ -203,9 +211,7 @@ class MixedPort(OptionPort):
 
     def _make(self) -> Any:
         self.words = alternatives(self.field)
-        labels = list(self.words)
-        if _is_open(self.words):
-            labels[-1] = "own file" if self._takes_file else self.words[-1]
+        labels = choice_labels(self.field)
         port = self._port("HxPortRadioBox")
         port.radio_boxes = [self.host.item("HxPortRadioBox", "RadioBox", label=label) for label in labels]
         port.selected = self.words.index(self.field.default)

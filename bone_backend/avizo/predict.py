@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.checks import SCAN_DTYPES
-from ..errors import BoneError, OptionError
+from ..errors import BoneError, OptionError, OutputError
+from ..inference import voxel_size
 from ..inference.labels import ClassMap
+from ..names import from_home
 from ..options import PredictOptions, dump
+from ..outputs import ENDINGS, check_output
+from ..run_files import model_of
 from ..volumes.amira_mesh import write_labels
-from ..volumes.lattice import read_xyz
+from ..volumes.header import Header
+from ..volumes.lattice import geometry_of, read_xyz
 from ..volumes.volume import open_volume
 from .door import Door
+from .fields import shapes_zyx
 from .forms import PREDICT
-from .labels import class_names, load_labels, renumbered, show_labels
+from .labels import class_names, load_labels, remember_names, renumbered, show_labels
 from .running import HostProgress, Outcome
 from .spill import spilling
 
@@ -40,7 +46,8 @@ class DLPred(Door):
     def show(self) -> None:
         header = self._header()
         self.panel.show({"mode": header.mode} if header else {})
-        self.panel.tell("card", _card(header) if header else "")
+        card = [_card(header), self._size_advice(header)] if header else []
+        self.panel.tell("card", "\n".join(line for line in card if line))
 
     def faults(self) -> list[str]:
         faults = self.option_faults()
@@ -81,6 +88,7 @@ class DLPred(Door):
                 array = read_xyz(labels, progress=progress, message="Showing the labels")
             made = show_labels(self.host, array, name=scan.name, box=box)
             changed = renumbered(made, array)
+        remember_names(made, classes, changed)
         return {**result, "changed": changed, "field": made.name, "classes": classes}
 
     def tell(self, outcome: Outcome) -> str:
@@ -94,7 +102,17 @@ class DLPred(Door):
         confidence = result["confidence"].get("mean")
         sure = f", mean confidence {confidence:.3f}" if confidence is not None else ""
         told = f"{result['slices']} slices in {result['seconds']:.1f} s on {result['device']}"
-        return f"{result['field']}: {told}{sure}"
+        return "\n".join([f"{result['field']}: {told}{sure}", *result.get("warnings", [])])
+
+    def _size_advice(self, header: ModelHeader) -> str:
+        """Whether the connected scan has voxels of another size than the model's scans."""
+        scan = self.facts["scan"]
+        if scan is None:
+            return ""
+        unit, scale = self.unit()
+        size, _ = geometry_of(scan.shape, scan.box, scale=scale)
+        known = Header(scan.name, shapes_zyx([scan])[0], scan.dtype, size, unit).voxel_size_um
+        return voxel_size.advice(header.bone.get("voxel_size_um"), known, mode=header.mode)
 
     def _parse(self, scan: Path, output: Path) -> PredictOptions:
         header = self._header(told=False)
@@ -108,8 +126,8 @@ class DLPred(Door):
         name = self.panel.options["model"].read()
         if not name:
             return None
-        path = Path(name).expanduser()
         try:
+            path = self._model(name)
             mark = (str(path), path.stat().st_mtime_ns if path.exists() else 0)
             if mark not in self._headers:
                 self._headers = {mark: read_header(path)}
@@ -119,18 +137,35 @@ class DLPred(Door):
                 raise
             return None
 
+    @staticmethod
+    def _model(name: str) -> Path:
+        try:
+            return model_of(from_home(name))
+        except ValueError as error:
+            raise OptionError(f"model is {name}: {error}.") from error
+
     def _mesh(self) -> Path | None:
         name = self.panel.options["amira_mesh"].read()
         if not name:
             return None
-        path = Path(name).expanduser()
+        path = from_home(name)
         return path if path.suffix.lower() == ".am" else path.with_name(path.name + ".am")
 
     def _mesh_faults(self) -> list[str]:
         mesh = self._mesh()
-        if mesh is None or not mesh.exists() or self.panel.options["overwrite"].read():
+        if mesh is None:
             return []
-        return [f"{mesh} is already there. Choose another name, or switch Overwrite on."]
+        named = Path(str(self.panel.options["amira_mesh"].read()))
+        if named.suffix.lower() in ENDINGS - {".am"}:
+            return [f"amira_mesh is {named}; labels are saved as AmiraMesh. Give a name that ends in .am."]
+        header = self._header(told=False)
+        try:
+            inputs = [("the model file", header.path)] if header else []
+            is_new = bool(self.panel.options["overwrite"].read())
+            check_output(mesh, inputs=inputs, overwrite=is_new, name="amira_mesh")
+        except OutputError as error:
+            return [str(error)]
+        return []
 
 
 def _classes(header: ModelHeader) -> list[dict[str, Any]]:

@@ -24,9 +24,9 @@ from ..errors import OutputError
 from ..progress import Progress
 from ..volumes.abstract import Volume
 from ..volumes.array import NpyWriter
+from ..volumes.cache import ADVICE, cache_folder
 from ..volumes.lattice import volume_of
 from ..volumes.output import output_fault
-from ..volumes.store import cache_folder
 from .host import Field, array_of, box_of
 
 OWNER = "avizo.pid"
@@ -92,7 +92,7 @@ def spilling(key: str) -> Iterator[Spill]:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / OWNER).write_text(f"{os.getpid()} {psutil.Process().create_time():.0f}\n", encoding="utf-8")
     except OSError as fault:
-        raise output_fault(folder, fault) from fault
+        raise OutputError(f"{output_fault(folder, fault)} {ADVICE}") from fault
     try:
         yield Spill(folder)
     finally:

@@ -16,6 +16,7 @@ from ..errors import ScanError
 from ..progress import Progress, silent
 from ..volumes.volume import Volume
 from .contents import Contents, ContentsMaker
+from .label_advice import advice, grey_edges, listing
 
 SCAN_DTYPES = ("uint8", "uint16", "int16", "float32")
 # A mask with more values than this is taken for a scan that stands in the mask's place.
@@ -50,22 +51,13 @@ def pair_faults(scan: Volume, mask: Volume, *, number: int) -> list[str]:
     """Faults of one pair that the headers show; number counts from 1."""
     scan_name, mask_name = _name(scan), _name(mask)
     faults = []
-    if scan.header.dtype.name not in SCAN_DTYPES:
-        if mask.header.dtype.name in SCAN_DTYPES and scan.header.dtype.kind in "iub":
-            faults.append(
-                f"pair {number}: {scan_name} looks like a mask ({scan.header.dtype}); are scan and mask "
-                f"swapped?"
-            )
-        else:
-            faults.append(
-                f"pair {number}: scan {scan_name} has voxels of type {scan.header.dtype}; BONe takes "
-                f"{', '.join(SCAN_DTYPES)}. Convert it."
-            )
+    if fault := scan_type_fault(scan.header.dtype, name=f"scan {scan_name}"):
+        faults.append(f"pair {number}: {fault}")
     if mask.header.dtype.kind not in "iu":
+        swapped = " Or are scan and mask swapped?" if scan.header.dtype.kind in "iu" else ""
         faults.append(
             f"pair {number}: mask {mask_name} has voxels of type {mask.header.dtype}; label values are whole "
-            f"numbers. "
-            "Export it as 8-bit or 16-bit labels."
+            f"numbers. Export it as 8-bit or 16-bit labels.{swapped}"
         )
     if scan.header.shape != mask.header.shape:
         faults.append(
@@ -77,13 +69,27 @@ def pair_faults(scan: Volume, mask: Volume, *, number: int) -> list[str]:
     return faults
 
 
+def scan_type_fault(dtype: np.dtype, *, name: str) -> str | None:
+    """Why no network takes voxels of this type, and what to do; None where it does."""
+    if dtype.name in SCAN_DTYPES:
+        return None
+    told = f"{name} has voxels of type {dtype}; a scan is {', '.join(SCAN_DTYPES[:-1])} or {SCAN_DTYPES[-1]}."
+    if dtype.name == "int8":
+        return f"{told} Save it as int16 with the same values, or as uint8 with 128 added to each."
+    if dtype.kind == "f":
+        return f"{told} Save it as float32."
+    return (
+        f"{told} Save it as uint16 (or int16) where its values lie within 0 to 65535 (-32768 to 32767), "
+        "without scaling them (Fiji: Edit > Options > Conversions); else as float32."
+    )
+
+
 def _voxel_size_faults(scan: Volume, mask: Volume, number: int) -> list[str]:
-    one, other = scan.header.voxel_size_um, mask.header.voxel_size_um
-    if one is None or other is None or np.allclose(one, other, rtol=1e-3):
+    if not scan.header.has_other_voxels(mask.header):
         return []
     return [
-        f"pair {number}: the mask's voxels are {other} um but the scan's are {one} um (z, y, x). Export both "
-        f"from the same lattice."
+        f"pair {number}: the mask's voxels are {mask.header.voxel_size_um} um but the scan's are "
+        f"{scan.header.voxel_size_um} um (z, y, x). Export both from the same lattice."
     ]
 
 
@@ -142,45 +148,43 @@ def read_labels(
     mapping = dict(map_labels)
     faults: list[str] = []
     for name, values in zip(names, found, strict=True):
-        if len(values) > MOST_CLASSES:
+        if edges := grey_edges(name, values, named={*mapping, ignore_label}):
+            faults.append(edges)
+        elif len(values) > MOST_CLASSES:
             faults.append(
-                f"{name} holds {len(values)} different values ({_listing(values)}), which looks like a scan "
+                f"{name} holds {len(values)} different values ({listing(values)}), which looks like a scan "
                 f"and not like a mask. "
                 "Are scan and mask swapped?"
             )
-        elif any(value < 0 for value in values):
-            faults.append(f"mask {name} holds negative labels ({_listing(values)}). {_suggest(values)}")
-        elif max(values) > 65535:
-            faults.append(f"mask {name} holds labels above 65535 ({_listing(values)}). {_suggest(values)}")
+        elif any(not 0 <= value <= 65535 for value in values):
+            faults.append(
+                f"mask {name} holds labels {'below 0' if min(values) < 0 else 'above 65535'} "
+                f"({listing(values)}); labels are 0 to 65535. Save it with other values, e.g. 255 where "
+                "nobody annotated, and name that with --ignore-label."
+            )
     if faults:
         raise ScanError("\n".join(faults))
     everywhere = sorted({value for values in found for value in values})
     unknown = [old for old in mapping if old not in everywhere]
     if unknown:
         raise ScanError(
-            f"map_labels names {_listing(unknown)}, which no mask holds; the masks hold "
-            f"{_listing(everywhere)}."
+            f"map_labels names {listing(unknown)}, which no mask holds; the masks hold {listing(everywhere)}."
         )
     mapped = sorted({mapping.get(value, value) for value in everywhere if value != ignore_label})
     classes = [value for value in mapped if value != ignore_label]
     wanted = list(range(max(classes, default=0) + 1))
     if [value for value in wanted if value] != [value for value in classes if value]:
-        holders = [f"  {name}: {_listing(values)}" for name, values in zip(names, found, strict=True)]
-        told = f"{_listing(mapped)} after --map-labels" if mapping else _listing(everywhere)
-        advice = _suggest(everywhere, ignore_label, mapping=mapping)
-        single = [{mapping.get(value, value) for value in values} - {0, ignore_label} for values in found]
-        if all(len(values) <= 1 for values in single):  # 0/1 and 0/255, perhaps the same bone
-            same = " ".join(f"{value}:1" for value in everywhere if value not in (0, 1, ignore_label))
-            advice = f"If all masks mark the same, use --map-labels {same}; if not: {advice}"
+        holders = [f"  {name}: {listing(values)}" for name, values in zip(names, found, strict=True)]
+        told = f"{listing(mapped)} after --map-labels" if mapping else listing(everywhere)
         raise ScanError(
-            f"mask labels are {told}; they must run 0, 1, 2 ... without gaps. {advice}\n" + "\n".join(holders)
+            f"mask labels are {told}; they must run 0, 1, 2 ... without gaps. "
+            f"{advice(found, mapping, ignore_label)}\n" + "\n".join(holders)
         )
     if len(wanted) < 2:
         raise ScanError("the masks hold background only (label 0); at least one voxel must be labelled 1.")
     table = np.full(max(everywhere) + 1, IGNORED, dtype=np.int64)
     for value in everywhere:
-        new = mapping.get(value, value)
-        table[value] = IGNORED if ignore_label in (value, new) else new
+        table[value] = class_of(value, mapping, ignore_label)
     counts = np.zeros((len(found), len(wanted)), dtype=np.int64)
     for row, values in zip(counts, found, strict=True):
         for value, amount in values.items():
@@ -189,30 +193,14 @@ def read_labels(
     return Labels(tuple(wanted), table, counts)
 
 
-def _listing(values: Sequence[int] | Mapping[int, int]) -> str:
-    shown = sorted(values)
-    return (
-        ", ".join(map(str, shown))
-        if len(shown) <= 8
-        else ", ".join(map(str, shown[:6])) + f" ... {shown[-1]}"
-    )
+def class_of(value: int, mapping: Mapping[int, int], ignore_label: int | None) -> int:
+    """What a mask's value is after mapping: a class, or `IGNORED`.
 
-
-def _suggest(
-    values: Sequence[int] | Mapping[int, int],
-    ignore_label: int | None = None,
-    *,
-    mapping: Mapping[int, int] | None = None,
-) -> str:
-    """The --map-labels that would make the values 0, 1, 2 ...; mapping: the one that did not."""
-    now = {value: (mapping or {}).get(value, value) for value in values}
-    kept = sorted({new for new in now.values() if new not in (0, ignore_label)})
-    pairs = [
-        f"{value}:{kept.index(new) + 1 if new in kept else new}"
-        for value, new in sorted(now.items())
-        if value != (kept.index(new) + 1 if new in kept else new)
-    ]
-    return f"Use --map-labels {' '.join(pairs)}"
+    >>> [class_of(value, {255: 1}, 254) for value in (0, 255, 254)]
+    [0, 1, -100]
+    """
+    new = mapping.get(value, value)
+    return IGNORED if ignore_label in (value, new) else new
 
 
 def size_faults(

@@ -10,13 +10,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..errors import OptionError, ScanError
+from ..names import in_full, readable
 from ..options import FitOptions, Pair
 from ..progress import Part, Progress
+from ..volumes.cache import cache_folder
 from ..volumes.header import Header
-from ..volumes.store import PatchSource, cache_folder, open_source
-from ..volumes.volume import Volume, open_volume
+from ..volumes.store import PatchSource, open_source
+from ..volumes.volume import Volume, open_volume, volume_name
 from . import checks
 from .contents import ContentsMaker
 from .loader import PairSource
@@ -51,7 +54,7 @@ def open_pairs(
 
     Raises ScanError with the faults of all pairs; nothing stays open then.
     """
-    names = unique_names(options.pairs)
+    names = unique_names([pair.scan for pair in options.pairs])
     faults: list[str] = []
     with contextlib.ExitStack() as undo:
         volumes: list[tuple[Volume, Volume] | None] = []
@@ -81,9 +84,8 @@ def open_pairs(
         labels = replace(labels, contents=contents)
         unknown = [item.value for item in options.class_names if item.value not in labels.values]
         if unknown:
-            raise OptionError(
-                f"class_names names {unknown}, but the masks hold the classes {list(labels.values)}."
-            )
+            told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
+            raise OptionError(f"class_names names {told[0]}, but the masks hold the classes {told[1]}.")
         undo.pop_all()
     pairs = [
         OpenPair(name, pair, volumes_of[0].header, scan, mask)
@@ -131,17 +133,17 @@ def _read_masks(
     return sources, found
 
 
-def unique_names(pairs: Sequence[Pair]) -> list[str]:
-    """A short name for each scan.
+def unique_names(scans: Sequence[Path]) -> list[str]:
+    """A short name for each scan, no two the same.
 
-    Its file or folder name, with as many folders before it as it takes to tell them apart.
+    The name of its file or folder, with as many folders before it as it takes to tell all apart; with the
+    ending of its format where only that differs.
     """
-    depth = 1
-    while True:
-        names = [
-            "/".join([*pair.scan.parts[:-1][-depth + 1 :], pair.scan.stem] if depth > 1 else [pair.scan.stem])
-            for pair in pairs
-        ]
-        if len(set(names)) == len(names) or depth > max((len(pair.scan.parts) for pair in pairs), default=1):
-            return names
-        depth += 1
+    places = [in_full(scan) for scan in scans]
+    plain = [place.parent / volume_name(scan) for place, scan in zip(places, scans, strict=True)]
+    for paths in (plain, places):
+        for depth in range(1, max((len(path.parts) for path in paths), default=0) + 1):
+            names = [readable("/".join(path.parts[-depth:])) for path in paths]
+            if len(set(names)) == len(names):
+                return names
+    return [f"{readable(place.name)} ({number})" for number, place in enumerate(places, start=1)]

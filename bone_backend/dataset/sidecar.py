@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..volumes.store import cache_folder
+from ..errors import OutputError
+from ..json_files import opened, read_json, sealed
+from ..volumes.cache import ADVICE, cache_folder
+from ..volumes.output import remove_left_over, whole_file
+from .summary import check_written
 
 VERSION = 1  # goes up when the numbers of an unchanged scan would change
 SAMPLE_BYTES = 64 * 1024
@@ -33,12 +35,13 @@ def fingerprint(path: Path, files: Sequence[Path], question: Mapping[str, Any]) 
     digest = hashlib.sha256()
     for file in files:
         about = file.stat()
-        digest.update(f"{file.name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
+        told = f"{file.name}\0{about.st_size}\0{about.st_mtime_ns}\n"
+        digest.update(told.encode("utf-8", "surrogateescape"))
     for file, is_end in ((files[0], False), (files[len(files) // 2], False), (files[-1], True)):
-        with file.open("rb") as opened:
+        with file.open("rb") as content:
             if is_end:
-                opened.seek(max(0, file.stat().st_size - SAMPLE_BYTES))
-            digest.update(opened.read(SAMPLE_BYTES))
+                content.seek(max(0, file.stat().st_size - SAMPLE_BYTES))
+            digest.update(content.read(SAMPLE_BYTES))
     return {
         "version": VERSION,
         "path": str(path.resolve()),
@@ -50,10 +53,28 @@ def fingerprint(path: Path, files: Sequence[Path], question: Mapping[str, Any]) 
 def read(mark: Mapping[str, Any]) -> dict[str, Any] | None:
     """The statistics kept for this fingerprint, or None."""
     try:
-        kept = json.loads(_place(mark).read_text(encoding="utf-8"))
-        return kept["statistics"] if kept["fingerprint"] == mark else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # none yet, or damaged: measured again, and written anew
+        kept = read_statistics(_place(mark))
+    except FileNotFoundError:
+        return None
+    except OSError as fault:
+        LOG.info("the statistics of an earlier time cannot be read: %s", fault)
+        return None
+    except ValueError as fault:
+        LOG.warning("%s is damaged (%s). The scan is measured again.", _place(mark), fault)
+        return None
+    return kept["statistics"] if kept["fingerprint"] == mark else None
+
+
+def read_statistics(path: Path) -> dict[str, Any]:
+    """What stands in a file of the cache: "fingerprint" and "statistics", compared with their checksum.
+
+    Raises OSError, and ValueError where they are not as `write` writes them.
+    """
+    kept = opened(read_json(path))
+    if kept.keys() != {"fingerprint", "statistics"}:
+        raise ValueError("it has other keys")
+    check_written(kept["statistics"])
+    return kept
 
 
 def write(mark: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
@@ -61,16 +82,12 @@ def write(mark: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
     place = _place(mark)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=place.parent, prefix=place.stem, suffix=".part")
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump({"fingerprint": mark, "statistics": statistics}, file, indent=1)
-            Path(name).replace(place)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as fault:
-        LOG.info("the statistics are not kept for next time: %s", fault)
+        remove_left_over(place.parent)
+        with whole_file(place) as file:
+            kept = sealed({"fingerprint": mark, "statistics": statistics})
+            file.write(json.dumps(kept, indent=1).encode())
+    except (OSError, OutputError) as fault:
+        LOG.info("the statistics are not kept for next time: %s. %s", fault, ADVICE)
 
 
 def _place(mark: Mapping[str, Any]) -> Path:

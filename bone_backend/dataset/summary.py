@@ -8,8 +8,10 @@ Every number is exact or the nearest float64, whatever the order in which the vo
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from reprlib import repr as short
 from typing import Any
 
 from ..errors import OptionError
@@ -57,6 +59,34 @@ class Statistics:
             otsu_means=None if means is None else (float(means[0]), float(means[1])),
             voxels=values["voxels"],
         )
+
+
+def check_written(values: Any) -> None:
+    """Raise ValueError where values that were read from a file are not those of `Statistics.to_dict`."""
+    numbers = ("mean", "std", "min", "max")
+    if not isinstance(values, dict) or values.keys() != {field.name for field in fields(Statistics)}:
+        raise ValueError("it holds no statistics")
+    count, means, percentiles = values["count"], values["otsu_means"], values["percentiles"]
+    if type(count) is not int or not 0 < count < 2**63:
+        raise ValueError(f"count is {short(count)}")
+    if wrong := [name for name in numbers if not _is_number(values[name])]:
+        raise ValueError(f"{wrong[0]} is {short(values[wrong[0]])}")
+    if values["std"] < 0 or not values["min"] <= values["mean"] <= values["max"]:
+        raise ValueError("mean and std are not between min and max")
+    if values["voxels"] not in VOXELS:
+        raise ValueError(f"voxels is {short(values['voxels'])}")
+    if not isinstance(percentiles, dict) or not all(map(_is_number, percentiles.values())):
+        raise ValueError("percentiles are no numbers")
+    if not all(re.fullmatch(r"\d{1,3}(\.\d{1,12})?", name) for name in percentiles):
+        raise ValueError("percentiles have other names")
+    if means is not None and not (
+        isinstance(means, list) and len(means) == 2 and all(map(_is_number, means))
+    ):
+        raise ValueError(f"otsu_means is {short(means)}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def check_choices(voxels: str, percentiles: Sequence[float]) -> None:

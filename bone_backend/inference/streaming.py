@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,7 +24,6 @@ from ..errors import HardwareError
 from ..networks.device import free_bytes, mixed_precision
 from ..networks.step import is_out_of_memory
 from ..volumes.volume import Volume, VolumeWriter
-from .merging import Merger
 from .windows import Layout, mirror
 
 log = logging.getLogger("bone.prediction")
@@ -141,6 +141,16 @@ class WriteBehind:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
+class Receiver(Protocol):
+    """Who gets the chunks: a Merger, or whoever keeps a part of them. layout: of the chunks."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    def add(self, z: int, corner: tuple[int, int], probabilities: torch.Tensor, /) -> None:
+        """Add the chunk whose first voxel is (z, *corner)."""
+
+
 class ChunkPredictor:
     """Class probabilities of chunks, in batches that fit into the memory.
 
@@ -162,7 +172,7 @@ class ChunkPredictor:
         self.is_cuda = device.type == "cuda"
 
     def predict(
-        self, slab: torch.Tensor, group: Group, *, merger: Merger, after_batch: Callable[[], None]
+        self, slab: torch.Tensor, group: Group, *, merger: Receiver, after_batch: Callable[[], None]
     ) -> None:
         """Predict all chunks of a group and add them to the merger.
 

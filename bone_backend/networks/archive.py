@@ -1,28 +1,30 @@
 """Look into a model file without running, loading or trusting anything in it.
 
 In:  the open file, written by torch.save: a ZIP archive of one pickle and the tensors' bytes.
-Out: its state as descriptions of tensors, its metadata as plain values; or a ModelFileError.
+Out: its state as descriptions of tensors, its metadata as plain values; or a ModelFileError. The same for a
+     checkpoint, whose parts are others.
 Sizes are compared with the size of the file before anything is read. Python's reader and torch's look for the
 table of contents in different places; a file in which the places differ is refused. Needs no torch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, BinaryIO
 
 from ..errors import ModelFileError
-from .pickle_reader import PickleReader, TensorFacts
+from .pickle_reader import MOST_STEPS, Damage, PickleReader, TensorFacts
 
 MOST_PICKLE_BYTES = 4 << 20  # a UNet++ with timm's efficientnetv2_xl needs 0.3 MiB
 MOST_DIRECTORY_BYTES = 4 << 20
 MOST_ENTRIES = 20_000
 MOST_ITEMS = 200_000  # values in the metadata
+MOST_VALUES = 20_000_000  # in a checkpoint
 MOST_CHARACTERS = 4 << 20  # of all texts in the metadata, repeated ones counted again
 MOST_DEPTH = 12
 MOST_SHARING = 2  # memory of all tensors, each with values of its own, over bytes in the file
@@ -38,20 +40,25 @@ _NUMBERS = {
     "uint8": "<B",
     "bool": "<?",
 }
-# what zipfile, struct and the pickle reader raise for damaged data
-_DAMAGE = (
+# what zipfile raises for damaged data; RuntimeError: encrypted
+_FOREIGN = (
     zipfile.BadZipFile,
+    struct.error,
     EOFError,
     ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    struct.error,
-    NotImplementedError,
-    RecursionError,
-    MemoryError,
     OverflowError,
+    NotImplementedError,
+    RuntimeError,
 )
+
+
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """What zipfile raises for damaged data as Damage; nothing of our own is called within."""
+    try:
+        yield
+    except _FOREIGN as error:
+        raise Damage(str(error)[:200] or type(error).__name__) from error
 
 
 @dataclass(frozen=True)
@@ -74,44 +81,117 @@ def read_parts(file: BinaryIO, name: str, *, for_loading: bool = False) -> Parts
     it next.
     Raises ModelFileError for what is no model file, is damaged, holds code, or claims more than it has.
     """
-    try:
-        return _read_parts(file, name, for_loading)
-    except ModelFileError:
-        raise
-    except _DAMAGE as error:
-        fault = str(error)[:200] or type(error).__name__
-        raise ModelFileError(f"{name} is damaged ({fault}). Copy it again from its source.") from error
-
-
-def _read_parts(file: BinaryIO, name: str, for_loading: bool) -> Parts:
-    size = file.seek(0, 2)
-    file.seek(0)
-    _check_kind(file.read(64), name)
-    _check_directory(file, size, name)
-    with zipfile.ZipFile(file) as archive:
-        entries = _check_entries(archive, size, name)
-        for entry in entries.values() if for_loading else ():
-            _check_place(file, entry, name)
-        sizes = {key[5:]: entry.file_size for key, entry in entries.items() if key.startswith("data/")}
-        text = archive.read(entries["data.pkl"])
-        tree = PickleReader(name, sizes).read(text)
+    with _told(name), _Archive(file, name, for_loading=for_loading) as archive:
+        tree = archive.read()
         if not isinstance(tree, dict) or not {"model_state", "metadata"} <= tree.keys():
             raise ModelFileError(_other_program(name, tree))
         state, metadata = tree["model_state"], tree["metadata"]
         if not isinstance(state, dict) or not isinstance(metadata, dict):
-            raise TypeError("model_state and metadata must be dictionaries")
-        _check_state(state, held=sum(sizes.values()), name=name)
+            raise Damage("model_state and metadata must be dictionaries")
+        _check_state(state, held=archive.held, name=name)
+        plain = _plain(metadata, _Limits(), archive.number)
+        return Parts(state, plain, hashlib.sha256(archive.text).hexdigest())
 
-        @cache  # the metadata can name one place many times
-        def number(facts: TensorFacts) -> int | float:
-            form = _NUMBERS[facts.dtype]
-            entry = entries[f"data/{facts.storage}"]
-            if entry.file_size > 64:
-                raise ValueError("a number with the data of many")
-            data = archive.read(entry)
-            return struct.unpack_from(form, data, facts.offset * struct.calcsize(form))[0]
 
-        return Parts(state, _plain(metadata, _Limits(), number), hashlib.sha256(text).hexdigest())
+def read_values(
+    file: BinaryIO, name: str, *, most_bytes: int, most_steps: int, for_loading: bool = False
+) -> Any:
+    """What torch.save wrote, its tensors only described: of a checkpoint.
+
+    most_bytes, most_steps: of the header. for_loading: as in `read_parts`. Raises ModelFileError.
+    """
+    with (
+        _told(name),
+        _Archive(file, name, for_loading=for_loading, most_bytes=most_bytes) as archive,
+    ):
+        values = archive.read(most_steps)
+        claimed = sum(facts.nbytes for facts in _tensors_in(values))
+        if claimed > MOST_SHARING * archive.held:
+            raise Damage(f"it claims tensors of {claimed} bytes and holds {archive.held}")
+        return values
+
+
+def _tensors_in(values: Any) -> Iterator[TensorFacts]:
+    """All tensors in nested values, those that stand in it several times too."""
+    level, count = [values], 0
+    for _ in range(MOST_DEPTH):
+        deeper: list[Any] = []
+        for value in level:
+            if isinstance(value, TensorFacts):
+                yield value
+            elif isinstance(value, dict):
+                deeper += value.values()
+            elif isinstance(value, (list, tuple)):
+                deeper += value
+            count += 1
+            if len(deeper) + count > MOST_VALUES:
+                raise Damage("values nested without end")
+        level = deeper
+    if level:
+        raise Damage("values nested without end")
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Damage as a ModelFileError that names the file."""
+    try:
+        yield
+    except Damage as fault:
+        raise ModelFileError(f"{name} is damaged ({fault}). Copy it again from its source.") from fault
+
+
+class _Archive:
+    """The parts of an open file, checked before any of them is read.
+
+    for_loading: torch reads it next: look at the place of every part and at its checksum too. held: bytes of
+    all tensors. text: the pickle.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, *, for_loading: bool, most_bytes: int = MOST_PICKLE_BYTES):
+        self.name, self.text = name, b""
+        size = file.seek(0, 2)
+        file.seek(0)
+        _check_kind(file.read(64), name)
+        _check_directory(file, size, name)
+        with _in_words():
+            self._zip = zipfile.ZipFile(file)
+        self._entries = _check_entries(self._zip, size, name, most_bytes=most_bytes)
+        for entry in self._entries.values() if for_loading else ():
+            _check_place(file, entry, name)
+            self._check_sum(entry)
+        self._sizes = {
+            key[5:]: entry.file_size for key, entry in self._entries.items() if key.startswith("data/")
+        }
+        self.held = sum(self._sizes.values())
+        self._numbers: dict[TensorFacts, int | float] = {}  # the metadata can name one place many times
+
+    def __enter__(self) -> _Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+    def read(self, most_steps: int = MOST_STEPS) -> Any:
+        with _in_words():
+            self.text = self._zip.read(self._entries["data.pkl"])
+        return PickleReader(self.name, self._sizes, most_steps=most_steps).read(self.text)
+
+    def number(self, facts: TensorFacts) -> int | float:
+        """The value of a tensor that has one."""
+        if facts not in self._numbers:
+            form, entry = _NUMBERS.get(facts.dtype), self._entries[f"data/{facts.storage}"]
+            if form is None or entry.file_size > 64:
+                raise Damage("a number with the data of many")
+            with _in_words():
+                data = self._zip.read(entry)
+            self._numbers[facts] = struct.unpack_from(form, data, facts.offset * struct.calcsize(form))[0]
+        return self._numbers[facts]
+
+    def _check_sum(self, entry: zipfile.ZipInfo) -> None:
+        """zipfile compares the checksum (CRC-32) at the end of a part; torch does not."""
+        with _in_words(), self._zip.open(entry) as part:
+            while part.read(1 << 20):
+                pass
 
 
 def _check_state(state: dict[Any, Any], *, held: int, name: str) -> None:
@@ -120,7 +200,7 @@ def _check_state(state: dict[Any, Any], *, held: int, name: str) -> None:
         if not isinstance(key, str) or not isinstance(facts, TensorFacts):
             raise ModelFileError(f"{name}: model_state has {str(key)[:60]!r}, which is no tensor.")
         if len(key) > LONGEST_NAME:
-            raise ValueError(f"a tensor with a name of {len(key)} characters")
+            raise Damage(f"a tensor with a name of {len(key)} characters")
     claimed = sum(facts.nbytes for facts in state.values())
     if claimed > MOST_SHARING * held:
         raise ModelFileError(
@@ -186,7 +266,9 @@ def _check_directory(file: BinaryIO, size: int, name: str) -> None:
         )
 
 
-def _check_entries(archive: zipfile.ZipFile, size: int, name: str) -> dict[str, zipfile.ZipInfo]:
+def _check_entries(
+    archive: zipfile.ZipFile, size: int, name: str, *, most_bytes: int
+) -> dict[str, zipfile.ZipInfo]:
     """The archive's parts by their name below its folder; none compressed, together no more than the file."""
     entries: dict[str, zipfile.ZipInfo] = {}
     folders, seen = set(), set()
@@ -210,21 +292,25 @@ def _check_entries(archive: zipfile.ZipFile, size: int, name: str) -> dict[str, 
         raise ModelFileError(f"{name} is a TorchScript program, not a model file of BONe.")
     if "data.pkl" not in entries or len(folders) != 1:
         raise ModelFileError(f"{name} is a ZIP archive, but no model file (.pth written by BONe).")
-    if entries["data.pkl"].file_size > MOST_PICKLE_BYTES:
+    if entries["data.pkl"].file_size > most_bytes:
         raise ModelFileError(
             f"{name} has a header of {entries['data.pkl'].file_size >> 20} MiB. It is not opened."
         )
-    if "byteorder" in entries and entries["byteorder"].file_size > 64:
-        raise ValueError("an order of bytes of many bytes")
-    if "byteorder" in entries and archive.read(entries["byteorder"]).strip() != b"little":
-        raise ModelFileError(f"{name} was written on a big-endian machine, which BONe does not read.")
+    if "byteorder" in entries:
+        if entries["byteorder"].file_size > 64:
+            raise Damage("an order of bytes of many bytes")
+        with _in_words():
+            order = archive.read(entries["byteorder"]).strip()
+        if order != b"little":
+            raise ModelFileError(f"{name} was written on a big-endian machine, which BONe does not read.")
     return entries
 
 
 def _check_place(file: BinaryIO, entry: zipfile.ZipInfo, name: str) -> None:
     """What stands before a part's data must be what the table of contents says of it."""
-    file.seek(entry.header_offset)
-    sign, flags, method, packed, unpacked, letters, _ = struct.unpack("<4s2xHH8xIIHH", file.read(30))
+    with _in_words():
+        file.seek(entry.header_offset)
+        sign, flags, method, packed, unpacked, letters, _ = struct.unpack("<4s2xHH8xIIHH", file.read(30))
     sizes = {0, 0xFFFFFFFF, entry.file_size}  # torch writes the size behind the data, a large one as ZIP64
     if (
         sign != b"PK\x03\x04"
@@ -250,15 +336,15 @@ class _Limits:
         self.items += 1
         self.characters += len(value) if isinstance(value, str) else 0
         if self.items > MOST_ITEMS:
-            raise ValueError("values nested without end")
+            raise Damage("values nested without end")
         if self.characters > MOST_CHARACTERS:
-            raise ValueError(f"texts of more than {MOST_CHARACTERS} characters")
+            raise Damage(f"texts of more than {MOST_CHARACTERS} characters")
 
 
-def _plain(value: Any, limits: _Limits, number: Callable[[TensorFacts], float], depth: int = 0) -> Any:
+def _plain(value: Any, limits: _Limits, number: Callable[[TensorFacts], int | float], depth: int = 0) -> Any:
     limits.count(value)
     if depth > MOST_DEPTH:
-        raise ValueError("values nested without end")
+        raise Damage("values nested without end")
     if isinstance(value, dict):
         for key in value:
             limits.count(key)
@@ -269,4 +355,4 @@ def _plain(value: Any, limits: _Limits, number: Callable[[TensorFacts], float], 
         return number(value)
     if value is None or type(value) in (bool, int, float, str):
         return value
-    raise TypeError(f"a value of type {type(value).__name__}")
+    raise Damage(f"a value of type {type(value).__name__}")

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +23,15 @@ import torch
 import torch.distributed as dist
 
 from .. import errors
-from ..errors import BoneError, Cancelled, FittingError, HardwareError, OptionError, WorkerError
+from ..errors import (
+    BoneError,
+    Cancelled,
+    FittingError,
+    HardwareError,
+    OptionError,
+    ProgramFault,
+    WorkerError,
+)
 from ..progress import Progress
 from ..ranks import Parted, Rank
 from .device import choose_device
@@ -115,6 +125,7 @@ class World:
         """A stage that all processes go through: one that raises makes all raise.
 
         The first raises what was told, Cancelled is raised by all, anything else is Parted in the others.
+        A fault of BONe's own is told with its traceback, as a ProgramFault.
         """
         if self.size == 1:
             yield
@@ -317,7 +328,7 @@ def _told(error: BaseException) -> tuple[str, Any]:
         return type(error).__name__, str(error)
     if isinstance(error, Cancelled):
         return "Cancelled", str(error)
-    return "", _line(error)
+    return "", "".join(traceback.format_exception(error))
 
 
 def _as_told(told: tuple[str, Any], number: int, size: int) -> Exception:
@@ -325,7 +336,7 @@ def _as_told(told: tuple[str, Any], number: int, size: int) -> Exception:
     name, text = told
     kind = Cancelled if name == "Cancelled" else getattr(errors, name, None)
     if kind is None:
-        return WorkerError(f"Process {number + 1} of {size} failed: {text}")
+        return ProgramFault(f"Process {number + 1} of {size} failed.\n{text}")
     return kind(text)
 
 
@@ -335,11 +346,13 @@ def _line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _in_words(rank: Rank) -> Iterator[None]:
-    """A broken connection as a WorkerError."""
+    """A broken connection as a WorkerError; any other error of an exchange stays what it is."""
     try:
         yield
     except RuntimeError as error:
-        raise _lost(rank) from error
+        if _is_broken(error):
+            raise _lost(rank) from error
+        raise
 
 
 def _lost(rank: Rank) -> Exception:
@@ -351,10 +364,17 @@ def _lost(rank: Rank) -> Exception:
     )
 
 
-def _is_broken(error: RuntimeError) -> bool:
-    """Whether an exchange failed because another process is gone.
+# How gloo tells of it, for whose errors torch has no class.
+_BROKEN = re.compile(
+    r"gloo[/\\]transport|connection (closed|reset|refused)|broken pipe|socket (closed|timeout)"
+    r"|timed out (waiting|after)|timeout caused",
+    re.IGNORECASE,
+)
 
-    Torch has no class of its own for gloo's errors.
-    """
-    told = str(error).lower()
-    return isinstance(error, dist.DistError) or "gloo" in told or "connection" in told
+
+def _is_broken(error: RuntimeError) -> bool:
+    """Whether an exchange failed because another process is gone, and not through a fault of BONe's."""
+    is_network = isinstance(error, (dist.DistNetworkError, dist.DistStoreError, dist.DistBackendError))
+    if is_network:
+        return not re.search("ncclInvalid(Usage|Argument)", str(error))
+    return type(error) is RuntimeError and bool(_BROKEN.search(str(error)))

@@ -27,8 +27,10 @@ import torch
 
 from .. import catalogue
 from ..errors import ModelFileError, OptionError, OutputError, PackageError
+from ..names import readable
+from ..outputs import check_output
 from ..progress import Progress, silent
-from ..volumes.output import output_fault, put_in_place, remove, temporary_path
+from ..volumes.output import claim, output_fault, put_in_place, remove, temporary_path
 from .build import NetworkSpec, build_network
 from .model_file import check_weights, load_state, read_header
 from .model_header import ModelHeader
@@ -68,19 +70,25 @@ def export_model(
     if format not in FORMATS:
         raise OptionError(f"format {format!r} is not known. Use one of {', '.join(FORMATS)}.")
     out = Path(out)
-    if out.exists() and Path(path).exists() and out.samefile(path):
-        raise OutputError(f"{out}: is the model file itself. Choose another name for the export.")
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out}: is already there. Choose another name, or allow it with --overwrite.")
+    check_output(out, inputs=[("the model file", Path(path))], overwrite=overwrite)
+    if readable(str(out)) != str(out):
+        raise OutputError(
+            f"{out}: the libraries that write and read exports take only names in UTF-8. Choose another name "
+            "or folder."
+        )
     header = read_header(path)
-    temporary = temporary_path(out).with_suffix(f".{format}")
-    try:
-        export = FORMATS[format](header, temporary, progress)
-        put_in_place(temporary, out)
-    except OSError as fault:
-        raise output_fault(out, fault) from fault
-    finally:
-        remove(temporary)
+    with claim(out, doing="an export"):
+        temporary = temporary_path(out)
+        try:
+            temporary.touch()  # has the usual mode; what the libraries write has not
+            mode = temporary.stat().st_mode
+            export = FORMATS[format](header, temporary, progress)
+            temporary.chmod(mode)
+            put_in_place(temporary, out)
+        except OSError as fault:
+            raise output_fault(out, fault) from fault
+        finally:
+            remove(temporary)
     log.info("%s written; largest difference to the model %.2g.", out, export.largest_difference)
     return Export(out, format, export.largest_difference, export.fixed_size)
 

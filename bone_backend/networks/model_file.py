@@ -9,7 +9,6 @@ of the published program; here they are (z, y, x). Both directions turn them.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ import torch
 
 from ..catalogue import parse_stride
 from ..errors import ModelFileError
-from ..volumes.output import output_fault, put_in_place, remove, temporary_path
 from .archive import read_parts
 from .build import skeleton
 from .model_header import METADATA_KEYS, OWN_KEY, ModelHeader, read_header, read_metadata, strip_prefix
 from .pickle_reader import STORAGES
+from .saving import load, save
 
 __all__ = [
     "METADATA_KEYS",
@@ -76,18 +75,7 @@ def save_model(
         values["stride"] = str(tuple((y, x, z) for z, y, x in parse_stride(values["stride"])))
     own = {**{key: _plain(key, value) for key, value in bone.items()}, "format": FORMAT}
     values[OWN_KEY] = {**own, _SHA256: weights_sha256(tensors)}
-    temporary = temporary_path(path)
-    try:
-        with temporary.open("wb") as file:
-            torch.save({"model_state": tensors, "metadata": values}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        put_in_place(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch tells of a full disk with a RuntimeError
-        fault = error if isinstance(error, OSError) else OSError(28, str(error))
-        raise output_fault(path, fault) from error
-    finally:
-        remove(temporary)
+    save(path, {"model_state": tensors, "metadata": values})
 
 
 def check_weights(header: ModelHeader) -> None:
@@ -122,16 +110,9 @@ def load_state(path: Path | str, header: ModelHeader | None = None) -> dict[str,
             parts = read_parts(file, path.name, for_loading=True)
             if parts.sha256 != header.sha256:
                 raise ModelFileError(f"{path.name} was replaced after it was looked at. Start again.")
-            file.seek(0)
-            loaded = torch.load(file, map_location="cpu", weights_only=True)
-        state = dict(loaded["model_state"])
+            state = dict(load(file, path.name)["model_state"])
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
-    except ModelFileError:
-        raise
-    except Exception as error:  # torch raises many kinds for damaged or unsafe files
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelFileError(f"{path.name} could not be loaded: {text}") from error
     held = {name: (_dtype(tensor), tuple(tensor.shape)) for name, tensor in state.items()}
     if held != {name: (facts.dtype, facts.shape) for name, facts in parts.state.items()}:
         raise ModelFileError(f"{path.name} does not hold what its header says. It is not used.")

@@ -7,15 +7,18 @@ What older files lack is read off the tensors' shapes, or asked for. Needs no to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from .. import catalogue
 from ..dataset.normalisation import NORMALISATIONS
 from ..errors import ModelFileError, OptionError
+from ..schema import checked
 from .archive import Parts, read_parts
 from .pickle_reader import TensorFacts
 
@@ -43,6 +46,14 @@ PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 LONGEST_TEXT = 200  # of the names of an architecture, a backbone, a mode
 
 NEEDED = ("model_arch", "backbone")  # without these there is no network
+
+
+def _printable(text: str) -> str:
+    """A name is shown in terminals and tables, where other characters would do something."""
+    if not text.isprintable():
+        raise ValueError("a name has letters, digits and signs only")
+    return text
+
 
 _ASSUMABLE = ("model_arch", "backbone", "mode", "stride", "normalization")
 
@@ -265,21 +276,53 @@ def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
     _check_own(name, own, values["num_classes"])
 
 
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Class(_Part):
+    value: Annotated[int, Field(ge=0, le=65535)]
+    name: Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+
+
+class _Network(_Part):
+    align_corners: bool = True
+
+
+class _Chosen(_Part):
+    """Those options of the fit that mean something for its labels."""
+
+    map_labels: Sequence[Annotated[Sequence[int], Field(min_length=2, max_length=2)]] = ()
+    ignore_label: Annotated[int, Field(ge=0, le=65535)] | None = None
+
+
+Size = Annotated[Sequence[Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=3, max_length=3)]
+
+
+class _Own(_Part):
+    """Our own key, as far as programs rely on it; each may be missing."""
+
+    classes: list[_Class] = Field(default_factory=list)
+    network: _Network = Field(default_factory=_Network)
+    voxel_size_um: Sequence[Size | None] = ()
+    statistics: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    statistics_voxels: Literal["nonzero", "all"] = "nonzero"
+    options: _Chosen = Field(default_factory=_Chosen)
+    scores: dict[str, float | None] = Field(default_factory=dict)
+
+
 def _check_own(name: str, own: Any, num_classes: int) -> None:
-    """Our own key, as far as programs rely on it."""
     if not isinstance(own, dict):
         raise ModelFileError(f"{name}: its key {OWN_KEY!r} is no dictionary.")
-    network, classes = own.get("network", {}), own.get("classes", [])
-    if not isinstance(network, dict) or not isinstance(network.get("align_corners", True), bool):
-        raise ModelFileError(f"{name}: its key 'network' is not of the expected form.")
-    good = isinstance(classes, list) and all(
-        isinstance(item, dict)
-        and type(item.get("value")) is int
-        and 0 <= item["value"] <= 65535
-        and isinstance(item.get("name"), str)
-        for item in classes
-    )
-    if not good or (classes and len({item["value"] for item in classes}) != num_classes):
+    try:
+        known = checked(_Own, own)
+    except ValueError as fault:
+        raise ModelFileError(
+            f"{name}: what it says of itself is not of the expected form ({fault}). Copy it again from its "
+            "source."
+        ) from fault
+    if known.classes and len({item.value for item in known.classes}) != num_classes:
         raise ModelFileError(f"{name}: its classes are not {num_classes} different labels with names.")
 
 

@@ -1,7 +1,8 @@
 """Read the pickle inside a model file without running, calling or loading anything.
 
 In:  the pickle's bytes, and how many bytes of data the archive holds under which name.
-Out: plain values, in which every tensor is only described; or a ModelFileError.
+Out: plain values, in which every tensor is only described; or a ModelFileError, or Damage where the bytes
+     make no sense. Any other exception is a fault of this reader.
 A machine of our own follows the opcodes that torch.save writes for plain values and tensors, and no others.
 It knows a function by its name and never looks it up. No step costs more than the bytes it takes in the file,
 and no message shows a value that may hold others. Needs no torch.
@@ -9,8 +10,9 @@ and no message shows a value that may hold others. Needs no torch.
 
 from __future__ import annotations
 
+import pickle
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -37,8 +39,11 @@ STORAGES = {
     "BoolStorage": ("bool", 1),
 }
 
-
 _WIDTHS = dict(STORAGES.values())
+
+
+class Damage(Exception):  # noqa: N818 (what was found, for a sentence that names the file)
+    """A file does not hold together."""
 
 
 @dataclass(frozen=True)
@@ -80,36 +85,47 @@ class _Storage:
 class PickleReader:
     """Follows the opcodes of a pickle on a stack of its own; knows plain values and tensors only."""
 
-    def __init__(self, name: str, sizes: Mapping[str, int]):
+    def __init__(self, name: str, sizes: Mapping[str, int], *, most_steps: int = MOST_STEPS):
         """name: how messages call the file. sizes: bytes of data by the name of their place."""
-        self._name = name
+        self._name, self._most_steps = name, most_steps
         self._sizes = sizes
         self._stack: list[Any] = []
         self._marks: list[int] = []  # where in the stack
         self._memo: dict[int, Any] = {}
 
     def read(self, text: bytes) -> Any:
-        """The value that the pickle describes. A damaged one raises whatever wrong data raise."""
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(text)):
-            if number > MOST_STEPS:
-                raise ValueError("a header of too many steps")
+        """The value that the pickle describes."""
+        for number, (opcode, argument) in enumerate(_steps(text)):
+            if number > self._most_steps:
+                raise Damage("a header of too many steps")
             if opcode.name == "STOP":
-                return self._stack.pop()
+                return self.top()
             step = _STEPS.get(opcode.name)
             if step is None:
                 raise ModelFileError(
                     f"{self._name} holds objects ({opcode.name}), not only weights and plain values."
                 )
             step(self, argument)
-        raise EOFError("the header ends early")
+        raise Damage("the header ends early")
+
+    def protocol(self, number: int) -> None:
+        if number > pickle.HIGHEST_PROTOCOL:
+            raise Damage(f"protocol {number}")
 
     def push(self, value: Any) -> None:
         self._stack.append(value)
+
+    def top(self) -> Any:
+        if len(self._stack) <= (self._marks[-1] if self._marks else 0):
+            raise Damage("the header is incomplete")
+        return self._stack[-1]
 
     def mark(self) -> None:
         self._marks.append(len(self._stack))
 
     def since_mark(self) -> list[Any]:
+        if not self._marks:
+            raise Damage("the header is incomplete")
         place = self._marks.pop()
         items = self._stack[place:]
         del self._stack[place:]
@@ -117,37 +133,39 @@ class PickleReader:
 
     def last(self, number: int) -> list[Any]:
         if len(self._stack) - number < (self._marks[-1] if self._marks else 0):
-            raise EOFError("the header is incomplete")
+            raise Damage("the header is incomplete")
         items = self._stack[len(self._stack) - number :]
         del self._stack[len(self._stack) - number :]
         return items
 
     def put(self, place: int | None) -> None:
-        self._memo[len(self._memo) if place is None else place] = self._stack[-1]
+        self._memo[len(self._memo) if place is None else place] = self.top()
 
     def get(self, place: int) -> None:
+        if place not in self._memo:
+            raise Damage("the header names a value that it has not")
         self.push(self._memo[place])
 
     def append(self, items: list[Any]) -> None:
-        if type(self._stack[-1]) is not list:
-            raise TypeError("a list was expected")
+        if type(self.top()) is not list:
+            raise Damage("a list was expected")
         self._stack[-1].extend(items)
 
     def set_items(self, items: list[Any]) -> None:
-        if type(self._stack[-1]) is not dict or len(items) % 2:
-            raise TypeError("a dictionary was expected")
+        if type(self.top()) is not dict or len(items) % 2:
+            raise Damage("a dictionary was expected")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, (str, int, float)):
-                raise TypeError(f"a key of type {type(key).__name__}")
+                raise Damage(f"a key of type {type(key).__name__}")
             if isinstance(key, int) and not -LARGEST_KEY < key < LARGEST_KEY:
-                raise ValueError("a key that is a large number")
+                raise Damage("a key that is a large number")
             self._stack[-1][key] = value
 
     def find(self, module: Any, attribute: Any) -> None:
         if type(module) is not str or type(attribute) is not str:
-            raise TypeError("a function whose name is no text")
+            raise Damage("a function whose name is no text")
         if len(module) + len(attribute) > LONGEST_NAME:
-            raise ValueError("a function whose name is too long")
+            raise Damage("a function whose name is too long")
         name = f"{module}.{attribute}"
         known = name in _CALLS or (module in ("torch", "torch.storage") and attribute in STORAGES)
         if not known:
@@ -158,10 +176,15 @@ class PickleReader:
         self.push(_Call(attribute if attribute in STORAGES else name))
 
     def load_storage(self) -> None:
-        ((kind, storage, key, _, elements),) = self.last(1)
+        (place,) = self.last(1)
+        if type(place) is not tuple or len(place) != 5:
+            raise Damage("a tensor without data")
+        kind, storage, key, _, elements = place
+        if not isinstance(storage, _Call) or storage.name not in STORAGES:
+            raise Damage("a tensor without data")
         dtype, width = STORAGES[storage.name]
         if kind != "storage" or type(key) is not str or type(elements) is not int or key not in self._sizes:
-            raise ValueError("a tensor without data")
+            raise Damage("a tensor without data")
         if not 0 <= elements * width <= self._sizes[key]:
             raise ModelFileError(
                 f"{self._name} claims {elements} values where it holds {self._sizes[key] // width}."
@@ -170,53 +193,68 @@ class PickleReader:
 
     def reduce(self) -> None:
         call, arguments = self.last(2)
+        if not isinstance(call, _Call) or call.name not in _CALLS or type(arguments) is not tuple:
+            raise Damage("a call of what is no function")
         self.push(_CALLS[call.name](arguments))
 
     def build(self) -> None:
         """OrderedDict's attributes (torch's version marks); nothing in them is needed."""
         target, state = self.last(2)
         if type(target) is not dict or type(state) is not dict:
-            raise TypeError("an object with attributes")
+            raise Damage("an object with attributes")
         self.push(target)
+
+
+def _steps(text: bytes) -> Iterator[tuple[Any, Any]]:
+    """Opcodes with their arguments."""
+    try:
+        for opcode, argument, _ in pickletools.genops(text):
+            yield opcode, argument
+    except ValueError as error:  # all that pickletools raises
+        raise Damage(str(error)[:200]) from error
 
 
 def _ordered_dict(arguments: tuple[Any, ...]) -> dict[Any, Any]:
     """An empty one; Python 3 writes the items after it. One list given to many would multiply."""
     if arguments:
-        raise TypeError("an ordered dictionary of Python 2")
+        raise Damage("an ordered dictionary of Python 2")
     return {}
 
 
 def _tensor(arguments: tuple[Any, ...]) -> TensorFacts:
     """What torch._utils._rebuild_tensor_v2 would make; a shape larger than its data is refused."""
+    if len(arguments) == 7 and arguments[6] in (None, {}):  # attributes
+        arguments = arguments[:6]
+    if len(arguments) != 6 or type(arguments[4]) is not bool or type(arguments[5]) is not dict:
+        raise Damage("a tensor of unknown form")
     storage, offset, shape, stride = arguments[:4]
     if not isinstance(storage, _Storage) or type(shape) is not tuple or type(stride) is not tuple:
-        raise TypeError("a tensor of unknown form")
+        raise Damage("a tensor of unknown form")
     if len(shape) != len(stride) or len(shape) > MOST_DIMENSIONS:
-        raise TypeError(f"a tensor of {len(shape)} dimensions")
+        raise Damage(f"a tensor of {len(shape)} dimensions")
     numbers = (offset, *shape, *stride)
     if any(type(number) is not int for number in numbers):
-        raise TypeError("a tensor of a shape that is no numbers")
+        raise Damage("a tensor of a shape that is no numbers")
     if any(not 0 <= number < LONGEST_SIDE for number in numbers):
-        raise ValueError(f"a tensor of shape {shape}")
+        raise Damage(f"a tensor of shape {shape}")
     last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
     if prod(shape) > storage.elements or (prod(shape) and last >= storage.elements):
-        raise ValueError(f"a tensor of shape {shape} with only {storage.elements} values")
+        raise Damage(f"a tensor of shape {shape} with only {storage.elements} values")
     if not prod(shape) and max(shape) > 1 << 20:
-        raise ValueError(f"an empty tensor of shape {shape}")
+        raise Damage(f"an empty tensor of shape {shape}")
     return TensorFacts(storage.dtype, shape, storage.key, offset)
 
 
 def _size(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    (sides,) = arguments
-    if type(sides) is not tuple or len(sides) > MOST_DIMENSIONS:
-        raise TypeError("a shape of unknown form")
-    return sides
+    if len(arguments) != 1 or type(arguments[0]) is not tuple or len(arguments[0]) > MOST_DIMENSIONS:
+        raise Damage("a shape of unknown form")
+    return arguments[0]
 
 
 def _parameter(arguments: tuple[Any, ...]) -> TensorFacts:
-    if not isinstance(arguments[0], TensorFacts):
-        raise TypeError("a parameter that is no tensor")
+    forms = (TensorFacts, bool, dict)
+    if len(arguments) != 3 or not all(isinstance(a, f) for a, f in zip(arguments, forms, strict=True)):
+        raise Damage("a parameter that is no tensor")
     return arguments[0]
 
 
@@ -229,7 +267,7 @@ _CALLS: dict[str, Callable[[tuple[Any, ...]], Any]] = {
 
 _VALUES = "BINUNICODE SHORT_BINUNICODE BININT BININT1 BININT2 LONG1 BINFLOAT"
 _STEPS: dict[str, Callable[[PickleReader, Any], None]] = {
-    "PROTO": lambda reader, argument: None,
+    "PROTO": PickleReader.protocol,
     "FRAME": lambda reader, argument: None,
     **dict.fromkeys(_VALUES.split(), lambda reader, argument: reader.push(argument)),
     "NONE": lambda reader, argument: reader.push(None),

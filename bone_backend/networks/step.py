@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +22,13 @@ from .device import free_bytes, mixed_precision
 log = logging.getLogger("bone.fitting")
 
 # How torch, cuBLAS and cuDNN tell of it where they have no class for it.
-OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "status_alloc_failed")
+OUT_OF_MEMORY = re.compile(
+    r"allocator: (can't allocate|not enough) memory|(cuda|hip|driver|nccl|error)[^\n]{0,40} out of memory"
+    r"|status_alloc_failed",
+    re.IGNORECASE,
+)
+# No subclasses: a RecursionError or a NotImplementedError is another thing, whatever it says.
+OF_TORCH = (RuntimeError, getattr(torch, "AcceleratorError", RuntimeError))
 # Halvings of a batch before a step is given up.
 MOST_HALVINGS = 3
 
@@ -243,8 +250,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or in RAM."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    told = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in told for words in OUT_OF_MEMORY)
+    return type(error) in OF_TORCH and bool(OUT_OF_MEMORY.search(str(error)))
 
 
 @contextlib.contextmanager

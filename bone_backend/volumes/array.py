@@ -7,16 +7,20 @@ voxel size, which may stand beside it in NAME.npy.json.
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import zlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ScanError
+from ..json_files import read_json
 from .abstract import Volume, VolumeWriter
-from .header import Header, SliceLocation, Triple
+from .header import Header, SliceLocation, Triple, volume_name
 from .output import prepare, put_in_place, remove, sync, temporary_path
 from .positional import PositionalVolume
 
@@ -90,7 +94,7 @@ def open_npy(path: Path) -> Volume:
     shape, fortran, dtype, offset = _read_layout(path)
     header = _header(path, shape, dtype)
     if fortran:
-        volume = ArrayVolume(np.load(path, mmap_mode="r"), name=path.stem, path=path, format="npy")
+        volume = ArrayVolume(np.load(path, mmap_mode="r"), name=header.name, path=path, format="npy")
         volume.header = header
         return volume
     if dtype.kind == "b":
@@ -107,10 +111,10 @@ def peek_npy(path: Path) -> Header:
 
 def _header(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Header:
     dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype
-    header = Header(path.stem, (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
+    header = Header(volume_name(path), (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
     place = _geometry_path(path)
     try:
-        told = json.loads(place.read_text(encoding="utf-8"))
+        told = read_json(place)
         if tuple(told["shape"]) != header.shape:
             return header  # of another array that had this name
         return replace(
@@ -129,31 +133,73 @@ def _geometry_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+SEAL = b"BONEcrc "  # stands behind the voxels, with the CRC-32 of all that is before it
+
+
+def check_seal(path: Path) -> Iterator[int]:
+    """Compare a .npy file that `NpyWriter` sealed with its checksum; yields the bytes done, now and then.
+
+    A file without a seal, of an earlier version, passes. Raises ScanError.
+    """
+    shape, _, dtype, offset = _read_layout(path)
+    size = offset + math.prod(shape) * dtype.itemsize
+    found, done = 0, 0
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(min(16 << 20, size - done)):
+                found, done = zlib.crc32(piece, found), done + len(piece)
+                yield done
+            seal = file.read(len(SEAL) + 5)
+    except OSError as fault:
+        raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
+    if seal and seal != SEAL + found.to_bytes(4, "little"):
+        raise ScanError(f"{path}: is damaged: its checksum is that of other voxels.")
+
+
 class NpyWriter(VolumeWriter):
     """Writes a C-ordered .npy.
 
-    keeps_geometry: write voxel size, unit and origin into NAME.npy.json, where they are known.
+    keeps_geometry: write voxel size, unit and origin into NAME.npy.json, where they are known. is_sealed:
+    write a checksum behind the voxels, for `check_seal`.
     """
 
-    def __init__(self, path: Path, header: Header, *, overwrite: bool = False, keeps_geometry: bool = False):
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        *,
+        overwrite: bool = False,
+        keeps_geometry: bool = False,
+        is_sealed: bool = False,
+    ):
         super().__init__(path, header)
         self._keeps_geometry = keeps_geometry and header.voxel_size is not None
         prepare(path, overwrite=overwrite, needed_bytes=header.nbytes)
         self._temporary = temporary_path(path)
         self._file = self._temporary.open("wb")
+        self._is_sealed, self._checksum = is_sealed, 0
+        start = io.BytesIO()
         np.lib.format.write_array_header_1_0(
-            self._file,
+            start,
             {
                 "descr": np.lib.format.dtype_to_descr(header.dtype),
                 "fortran_order": False,
                 "shape": header.shape,
             },
         )
+        self._write(start.getbuffer())
+
+    def _write(self, data: memoryview) -> None:
+        self._file.write(data)
+        if self._is_sealed:
+            self._checksum = zlib.crc32(data, self._checksum)
 
     def _append(self, slab: np.ndarray) -> None:
-        self._file.write(memoryview(np.ascontiguousarray(slab)).cast("B"))
+        self._write(memoryview(np.ascontiguousarray(slab)).cast("B"))
 
     def _finish(self) -> None:
+        if self._is_sealed:
+            self._file.write(SEAL + self._checksum.to_bytes(4, "little"))
         self._file.close()
         sync(self._temporary)
         self._write_geometry()

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ScanError
+from ..names import in_full, readable
 
 Triple = tuple[float, float, float]
 
@@ -45,6 +46,22 @@ def known_unit(text: str | None) -> tuple[str, float]:
     return _SPELLINGS.get((text or "").strip().strip("\0").lower(), ("", 1.0))
 
 
+# Endings of the files that BONe reads and writes as volumes; what stands before them is the volume's name.
+_TIFF = (".tif", ".tiff", ".btf", ".tf8", ".tf2")
+_ENDINGS = (*(f".ome{end}" for end in _TIFF), *_TIFF, ".npy")
+
+
+def volume_name(path: Path) -> str:
+    """What a scan or mask is called, as text: a folder's whole name, a file's without its format's ending.
+
+    >>> volume_name(Path("scans/femur_1.5um.ome.tif")), volume_name(Path("scans/femur.2"))
+    ('femur_1.5um', 'femur.2')
+    """
+    name = in_full(path).name  # "." and ".." are called as the folders they mean
+    ending = next((end for end in _ENDINGS if name.lower().endswith(end) and len(name) > len(end)), "")
+    return readable(name[: -len(ending)] if ending and not path.is_dir() else name)
+
+
 @dataclass(frozen=True)
 class Header:
     """Name, geometry and number type of a volume.
@@ -56,6 +73,7 @@ class Header:
     origin:     centre of the first voxel (z, y, x), in `unit`.
     path:       the file or folder; None for an array.
     format:     "array", "npy", "tiff" or "tiff-folder".
+    is_z_told:  False where a file says only x and y, and z is taken to be the same.
     """
 
     name: str
@@ -66,6 +84,7 @@ class Header:
     origin: Triple = (0.0, 0.0, 0.0)
     path: Path | None = None
     format: str = "array"
+    is_z_told: bool = True
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or any(int(n) < 1 for n in self.shape):
@@ -90,6 +109,14 @@ class Header:
             return None
         z, y, x = (s * UM_PER_UNIT[self.unit] for s in self.voxel_size)
         return z, y, x
+
+    def has_other_voxels(self, other: Header, *, tolerance: float = 1e-3) -> bool:
+        """Whether both voxel sizes are known and differ by more than a share; z counts where both tell it."""
+        one, two = self.voxel_size_um, other.voxel_size_um
+        if one is None or two is None:
+            return False
+        first = 0 if self.is_z_told and other.is_z_told else 1
+        return any(abs(a - b) > tolerance * max(a, b) for a, b in zip(one[first:], two[first:], strict=True))
 
     @property
     def voxels(self) -> int:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import abc
 import contextlib
 import hashlib
+import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -22,12 +22,18 @@ import numpy as np
 from ..errors import OutputError, ScanError
 from ..progress import Progress, silent
 from .abstract import Volume
-from .array import ArrayVolume, NpyWriter, open_npy
+from .array import ArrayVolume, NpyWriter, check_seal, open_npy
+from .cache import ADVICE
 from .header import Header
+from .output import remove_left_over
 from .positional import SliceFiles
 
 _LEFT_OVER_S = 24 * 3600.0  # a half-written conversion of this age belongs to a run that was killed
 _UNUSED_S = 30 * 24 * 3600.0  # a conversion that nobody opened for so long is made anew when it is wanted
+LOOK_BYTES = 256 << 20  # between two looks for a stop while a conversion is checked
+
+LOG = logging.getLogger("bone.store")
+
 _locks: dict[Path, threading.Lock] = {}
 _locks_lock = threading.Lock()
 
@@ -157,25 +163,43 @@ def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
     with _locks_lock:
         lock = _locks.setdefault(path.absolute(), threading.Lock())
     with lock:
-        if not path.exists():
+        found = _kept(path, header, progress)
+        if found is None:
             try:
                 _convert(volume, path, progress)
-            except OutputError:
+            except OutputError as fault:
                 if not path.exists():  # else another process was quicker
-                    raise
+                    raise OutputError(
+                        f"{header.name} has to be unpacked before it can be read at random. {fault} {ADVICE}"
+                    ) from fault
+            found = open_npy(path)
     _note_use(path)
-    found = open_npy(path)
-    if found.header.shape != header.shape or found.header.dtype != header.dtype:
-        raise OutputError(f"{path}: is not the conversion of {header.name}. Delete it and start again.")
     found.header = header
     return found
+
+
+def _kept(path: Path, header: Header, progress: Progress) -> Volume | None:
+    """The conversion that is there, compared with its checksum; None where there is none that is whole."""
+    if not path.exists():
+        return None
+    try:
+        found = open_npy(path)
+        if found.header.shape != header.shape or found.header.dtype != header.dtype:
+            raise ScanError(f"{path}: is not the conversion of {header.name}.")
+        for done in check_seal(path):
+            if done % LOOK_BYTES == 0:
+                progress(done, header.nbytes, f"Checking {header.name}")
+        return found
+    except ScanError as fault:
+        LOG.warning("%s It is made anew.", fault)
+        return None
 
 
 def _convert(volume: Volume, path: Path, progress: Progress) -> None:
     """Write the volume as .npy, slab by slab."""
     _tidy(path.parent)
     depth = volume.header.shape[0]
-    with NpyWriter(path, volume.header, overwrite=True) as writer:
+    with NpyWriter(path, volume.header, overwrite=True, is_sealed=True) as writer:
         for z0, z1 in volume.slabs(16 * 2**20):
             progress(z0, depth, f"Unpacking {volume.header.name} once")
             writer.write(volume.read(z0, z1))
@@ -190,6 +214,7 @@ def _note_use(path: Path) -> None:
 
 def _tidy(folder: Path) -> None:
     """Delete conversions that a killed run left half-written, and those that have long been unused."""
+    remove_left_over(folder, older_than_s=_LEFT_OVER_S)
     digits = "[0-9a-f]" * 32  # the names that `fingerprint` gives, and no file of anybody else
     for pattern, age in ((".*.npy.*.part", _LEFT_OVER_S), (f"{digits}.npy", _UNUSED_S)):
         for path in folder.glob(pattern):
@@ -199,17 +224,3 @@ def _tidy(folder: Path) -> None:
                     path.unlink()
             except OSError:
                 continue
-
-
-def cache_folder() -> Path:
-    """Where conversions are kept: $BONE_CACHE, else the user's cache directory of the platform / bone."""
-    named = os.environ.get("BONE_CACHE")
-    if named:
-        return Path(named).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-        return (Path(base) if base else Path.home() / "AppData" / "Local") / "bone"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "bone"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "bone"

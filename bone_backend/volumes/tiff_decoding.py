@@ -1,17 +1,14 @@
-"""Open TIFF files with tifffile, and decode compressed, tiled or otherwise encoded pages.
+"""Open TIFF files, and decode pages that are compressed, tiled or otherwise encoded.
 
-In:  a path, or the places of pages.
-Out: an open tifffile.TiffFile; slabs of decoded voxels.
-What tifffile raises, or only logs where a chain of pages is broken, becomes a ScanError that names the file.
+In:  a path, or pages whose headers were checked.
+Out: the chain of directories; slabs of decoded voxels.
+Only what a decoder says of bad data becomes a ScanError, which names file and slice.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
-import threading
-import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,38 +16,29 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BoneError, PackageError, ScanError
+from ..errors import PackageError, ScanError
 from .abstract import Volume
+from .handles import PositionalReader
 from .header import Header
+from .tiff_codecs import IMAGE_CODECS, DamagedBlock, image, numbers, unpack_bytes
+from .tiff_directory import Chain
+from .tiff_page import Page, Storage
+
+FOREIGN = ("tifffile", "imagecodecs")
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """An open tifffile.TiffFile, closed at the end. Raises ScanError with the file's name."""
-    tifffile = import_tifffile()
-    with _complaints() as complaints:
-        try:
-            with tifffile.TiffFile(path) as tif:
-                yield tif
-        except BoneError:
-            raise
-        except OSError as fault:
-            raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
-        except tifffile.TiffFileError as fault:
-            raise ScanError(
-                f"{path}: is not a TIFF file, whatever its name says, or it is damaged ({fault}). "
-                "Export it again."
-            ) from fault
-        except Exception as fault:  # tifffile meets damaged files with many kinds of exception
-            raise ScanError(
-                f"{path}: is damaged ({type(fault).__name__}: {fault}). Export it again."
-            ) from fault
-    if complaints:
-        raise ScanError(f"{path}: is damaged or truncated ({complaints[0]}). Copy or export it again.")
+def opened(path: Path) -> Iterator[Chain]:
+    """The directories of a TIFF, whose file is closed at the end. Raises ScanError with the file's name."""
+    try:
+        with path.open("rb") as file:
+            yield Chain(path, file)
+    except OSError as fault:
+        raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
 
 
 def import_tifffile() -> Any:
-    """The package tifffile; it is imported on use, because not every host has it."""
+    """The package tifffile, which writes TIFFs; imported on use, because not every host has it."""
     try:
         import tifffile
     except ImportError as fault:
@@ -58,45 +46,18 @@ def import_tifffile() -> Any:
     return tifffile
 
 
-class _Listener(logging.Handler):
-    """Keeps what tifffile logs of damage in one thread; it goes on where a chain of pages is broken."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.thread = threading.get_ident()
-        self.heard: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        bad = record.levelno >= logging.ERROR or "invalid page offset" in text or "corrupted" in text
-        if record.thread == self.thread and bad:
-            self.heard.append(text)
-
-
-@contextlib.contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What tifffile logs of damage in this thread meanwhile."""
-    logger = logging.getLogger("tifffile")
-    listener = _Listener()
-    logger.addHandler(listener)
-    try:
-        yield listener.heard
-    finally:
-        logger.removeHandler(listener)
-
-
 class EncodedVolume(Volume):
-    """A volume whose pages are compressed, tiled or otherwise encoded; slabs are decoded by a few threads.
+    """A volume of which some pages are compressed, tiled or otherwise encoded; a few threads decode slabs.
 
-    places: file and page of each slice. For random patches convert it first, as `store.open_source` does.
+    pages: one for each slice. For random patches convert it first, as `store.open_source` does.
     """
 
-    def __init__(self, header: Header, places: list[tuple[Path, int]], files: tuple[Path, ...]):
+    def __init__(self, header: Header, pages: list[Page], files: tuple[Path, ...]):
         self.header = header
         self.files = files
-        self._places = places
-        self._lock = threading.Lock()
-        self._stack: tuple[Any, list[Any]] | None = None  # the TiffFile of a stack, and its pages
+        numbers = {path: number for number, path in enumerate(files)}
+        self._pages = [(numbers[page.path], page) for page in pages]
+        self._reader = PositionalReader(files)
 
     def _fill(self, z0: int, z1: int, out: np.ndarray) -> None:
         workers = min(z1 - z0, 4, os.cpu_count() or 1)
@@ -108,45 +69,57 @@ class EncodedVolume(Volume):
             list(threads.map(self._decode, range(z0, z1), out))
 
     def _decode(self, z: int, out: np.ndarray) -> None:
-        path, number = self._places[z]
-        if len(self.files) > 1:
-            with opened(path) as tif:
-                _decode_page(f"{path}", tif.pages[0], out)
-        else:
-            name = f"{path}, slice {number + 1} of {len(self._places)}"
-            _decode_page(name, self._stack_pages(path)[number], out)
-
-    def _stack_pages(self, path: Path) -> list[Any]:
-        """The pages of the stack, which stays open; several threads may decode them."""
-        with self._lock:
-            if self._stack is None:
-                tifffile = import_tifffile()
-                try:
-                    tif = tifffile.TiffFile(path)
-                except (OSError, tifffile.TiffFileError) as fault:
-                    raise ScanError(f"{path}: cannot be read any more ({fault}).") from fault
-                tif.filehandle.set_lock(True)
-                weakref.finalize(self, tif.close)
-                self._stack = (tif, list(tif.series[0].pages))
-            return self._stack[1]
+        """Decode slice z into out (y, x)."""
+        file, page = self._pages[z]
+        name = f"{page.path}" if len(self.files) > 1 else f"{page.path}, slice {z + 1} of {len(self._pages)}"
+        if page.storage is None:
+            assert page.offset is not None
+            line = np.empty(page.shape, page.dtype)
+            self._reader.read(file, page.offset, memoryview(line).cast("B"))
+            np.copyto(out, line)
+            return
+        try:
+            for number, (y, x) in enumerate(_corners(page.shape, page.storage.block)):
+                data = bytearray(page.storage.counts[number])
+                self._reader.read(file, int(page.storage.offsets[number]), memoryview(data))
+                part = out[y : y + page.storage.block[0], x : x + page.storage.block[1]]
+                _unpack(data, page.storage, part)
+        except DamagedBlock as fault:
+            raise ScanError(
+                f"{name}: cannot be decoded ({fault}). The slice is damaged; export it again."
+            ) from fault
+        except PackageError as fault:
+            raise PackageError(f"{name}: {fault}") from fault
 
     def close(self) -> None:
-        with self._lock:
-            if self._stack is not None:
-                self._stack[0].close()
-                self._stack = None
+        self._reader.close()
 
 
-def _decode_page(name: str, page: Any, out: np.ndarray) -> None:
-    """Decode a page into out; ScanError naming it, or PackageError where the decoder is missing."""
-    try:
-        np.copyto(out, page.asarray(maxworkers=1).reshape(out.shape), casting="same_kind")
-    except Exception as fault:  # each decoder has its own kind of exception
-        if "imagecodecs" in str(fault) or isinstance(fault, NotImplementedError):
-            raise PackageError(
-                f"{name}: is compressed ({page.keyframe.compression.name}), which needs the package "
-                "imagecodecs: pip install imagecodecs. Or save it uncompressed (Fiji: File > Save As > Tiff)."
-            ) from fault
-        raise ScanError(
-            f"{name}: cannot be decoded ({fault}). The slice is damaged; export it again."
-        ) from fault
+def _corners(shape: tuple[int, int], block: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Where the strips or tiles of a page begin, in the order in which they are stored."""
+    for y in range(0, shape[0], block[0]):
+        for x in range(0, shape[1], block[1]):
+            yield y, x
+
+
+def _unpack(data: bytearray, storage: Storage, out: np.ndarray) -> None:
+    """Unpack a strip or tile into its part of a slice (rows, columns); tiles reach beyond the edge."""
+    rows, columns = storage.block
+    if storage.compression in IMAGE_CODECS:
+        shapes = ((out.shape[0], columns), (rows, columns), out.shape)
+        found = image(data, storage.compression, shapes, dtype=storage.dtype, tables=storage.jpeg_tables)
+    else:
+        most = rows * ((columns * storage.bits + 7) // 8)
+        unpacked = unpack_bytes(data, storage.compression, is_bit_reversed=storage.is_bit_reversed, most=most)
+        found = numbers(
+            unpacked,
+            out.shape[0],
+            columns,
+            dtype=storage.dtype,
+            bits=storage.bits,
+            predictor=storage.predictor,
+        )
+    found = found[: out.shape[0], : out.shape[1]]
+    if storage.is_signed_offset:
+        found = (found.astype(np.uint16) ^ np.uint16(0x8000)).view(np.int16)
+    np.copyto(out, found)

@@ -1,7 +1,8 @@
 """Which files of a folder are the slices of one volume, and in which order.
 
 In:  a folder.
-Out: its TIFF files in natural order (slice_2 before slice_10); ScanError for none, one, a gap, or two series.
+Out: its TIFF files in the order of their numbers (slice_2 before slice_10, -1 before 0, 0.5 before 1.0,
+0f before 10 in hexadecimal); ScanError for none, one, a gap, or two series.
 Only names are looked at here; what the files hold is checked in tiff.py.
 """
 
@@ -10,13 +11,20 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
+from decimal import Decimal
 from pathlib import Path
 
 from ..errors import ScanError
 
-_SUFFIXES = (".tif", ".tiff")
+_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".tf2")
 _NUMBER = re.compile(r"(\d+)")
+# A hyphen after one of these, or at the start of a name, is no separator: it is the sign of a number.
+_SIGNED = re.compile(r"((?:(?<=[_ =(])|^)-\d+(?:\.\d+)?|\d+)")
+# Tried where whole numbers make no series: steps such as 0.25, a sign after a letter.
+_OTHER_NUMBERS = (re.compile(r"(-?\d+)"), re.compile(r"(-?\d+\.\d+)"), re.compile(r"(-?\d+(?:\.\d+)?)"))
+# Endings of images that are often slices too, but none that BONe reads.
+_IMAGES = (".bmp", ".png", ".jpg", ".jpeg", ".jp2", ".dcm", ".ima", ".gif")
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
@@ -49,20 +57,98 @@ def slice_files(folder: Path) -> list[Path]:
         (name for name, is_folder in found if is_tiff_name(name) and not is_folder), key=natural_key
     )
     if not names:
-        raise ScanError(_nothing_found(folder, [name for name, is_folder in found if is_folder]))
+        raise ScanError(_nothing_found(folder, found))
     if len(names) == 1:
         raise ScanError(
             f"{folder}: holds one TIFF only ({names[0]}); a volume has at least 2 slices. "
             f"If that file is a stack, give the file itself: {folder / names[0]}"
         )
-    _check_numbers(folder, names)
-    return [folder / name for name in names]
+    return [folder / name for name in _ordered(folder, names)]
 
 
-def _nothing_found(folder: Path, folders: list[str]) -> str:
-    """What to say of a folder without TIFFs; names the sub-folders that have some."""
+def _ordered(folder: Path, names: list[str]) -> list[str]:
+    """The names in the order of their numbers, whole ones or others; they come in natural order."""
+    if any("-" in name for name in names):
+        signed = _series(names, _SIGNED)
+        if signed and min(signed) < 0 and _irregular(sorted(signed)) is None:
+            return _by_number(names, signed)
+    try:
+        _check_numbers(folder, names)
+        return names
+    except ScanError:
+        for numbers in (*(_series(names, pattern) for pattern in _OTHER_NUMBERS), _hexadecimal(names)):
+            if numbers is None or _are_plain(names, numbers):
+                continue
+            ordered, ascending = _by_number(names, numbers), sorted(numbers)
+            gap = _irregular(ascending)
+            if gap is None:
+                return ordered
+            is_dense = ascending[-1] - ascending[0] <= 2 * len(names) * min(
+                (b - a for a, b in itertools.pairwise(ascending) if b > a), default=Decimal(1)
+            )
+            if is_dense and ascending[gap] < ascending[gap + 1]:
+                raise ScanError(
+                    f"{folder}: a slice is missing in the numbered series, between {ordered[gap]} and "
+                    f"{ordered[gap + 1]}. Add it, or number the slices without gaps."
+                ) from None
+        raise
+
+
+def _are_plain(names: list[str], numbers: list[Decimal]) -> bool:
+    """Whether these are the whole numbers from 0 up that were looked at before."""
+    return all(
+        number == number.to_integral_value() >= 0 and str(number) in name
+        for name, number in zip(names, numbers, strict=True)
+    )
+
+
+def _by_number(names: list[str], numbers: list[Decimal]) -> list[str]:
+    return [name for _, name in sorted(zip(numbers, names, strict=True))]
+
+
+def _series(names: list[str], pattern: re.Pattern[str]) -> list[Decimal] | None:
+    """The number that counts in each name, where the names differ in one number of this pattern only."""
+    split = [pattern.split(_stem(name)) for name in names]
+    if len({tuple(parts[::2]) for parts in split}) > 1:
+        return None
+    columns = zip(*(parts[1::2] for parts in split), strict=True)
+    varying = [column for column in columns if len(set(column)) > 1]
+    return [Decimal(number) for number in varying[0]] if len(varying) == 1 else None
+
+
+def _hexadecimal(names: list[str]) -> list[Decimal] | None:
+    """The same for names that differ in one hexadecimal number only."""
+    stems = [_stem(name) for name in names]
+    start = _common(stems)
+    end = _common([stem[start:][::-1] for stem in stems])
+    middles = [stem[start : len(stem) - end] for stem in stems]
+    has_letters = re.search("[a-f]", "".join(middles))
+    if not has_letters or not all(re.fullmatch("[0-9a-f]{1,16}", middle) for middle in middles):
+        return None
+    return [Decimal(int(middle, 16)) for middle in middles]
+
+
+def _common(texts: list[str]) -> int:
+    """How many letters the texts begin with alike."""
+    return sum(
+        1 for _ in itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))
+    )
+
+
+def _irregular(numbers: list[Decimal]) -> int | None:
+    """Where ascending numbers leave their step, or stand still; None where they do not."""
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
+    return next((i for i, step in enumerate(steps) if step != min(steps) or step == 0), None)
+
+
+def _stem(name: str) -> str:
+    return name.lower().rsplit(".", 1)[0]
+
+
+def _nothing_found(folder: Path, found: list[tuple[str, bool]]) -> str:
+    """What to say of a folder without TIFFs; names the sub-folders that have some, and other images."""
     better = []
-    for name in sorted(folders, key=natural_key):
+    for name in sorted((name for name, is_folder in found if is_folder), key=natural_key):
         try:
             if any(is_tiff_name(file.name) for file in (folder / name).iterdir()):
                 better.append(name)
@@ -71,6 +157,14 @@ def _nothing_found(folder: Path, folders: list[str]) -> str:
     if better:
         listed = ", ".join(str(folder / name) for name in better[:5])
         return f"{folder}: has no TIFF slices itself, but its sub-folders do. Give one of them: {listed}"
+    endings = Counter(Path(name).suffix.lower() for name, is_folder in found if not is_folder)
+    images = [(count, ending) for ending, count in endings.items() if ending in _IMAGES]
+    if images:
+        count, ending = max(images)
+        return (
+            f"{folder}: has no TIFF slices (.tif, .tiff), but {count} files that end in {ending}. Save them "
+            "as TIFF first (Fiji: File > Import > Image Sequence, then File > Save As > Tiff)."
+        )
     return (
         f"{folder}: has no TIFF slices (.tif, .tiff). Give a folder of slices, a TIFF stack or a .npy file."
     )
@@ -80,7 +174,7 @@ def _check_numbers(folder: Path, names: list[str]) -> None:
     """Raise ScanError unless the names form one series without gaps (or are no numbered series at all)."""
     series: dict[tuple[str, ...], list[tuple[tuple[int, ...], str]]] = defaultdict(list)
     for name in names:
-        parts = _NUMBER.split(name.lower().rsplit(".", 1)[0])
+        parts = _NUMBER.split(_stem(name))
         series[tuple(parts[::2])].append((tuple(int(n) for n in parts[1::2]), name))
     if len(series) > 1:
         _check_one_series(folder, list(series.values()))
@@ -111,9 +205,16 @@ def _check_one_series(folder: Path, groups: list[list[tuple[tuple[int, ...], str
     others = ", ".join(
         group[0][1] + (f" (and {len(group) - 1} more)" if len(group) > 1 else "") for group in groups[1:4]
     )
+    others += f" and {sum(map(len, groups[4:]))} more" if groups[4:] else ""
+    rest = sum(map(len, groups[1:]))
+    if rest <= len(groups[0]) // 10 or rest == 1:
+        advice = f"If {'that is' if rest == 1 else 'those are'} no slice of it (a preview, say), move "
+        advice += f"{'it' if rest == 1 else 'them'} to another folder."
+    else:
+        advice = "Keep the slices of one volume in a folder of their own."
     raise ScanError(
         f"{folder}: {len(groups[0])} files are named like {groups[0][0][1]}, but there is also {others}. "
-        "Keep the slices of one volume in a folder of their own."
+        f"{advice}"
     )
 
 

@@ -155,7 +155,7 @@ class TiffFolderWriter(VolumeWriter):
         if not self.path.exists():
             self._temporary.rename(self.path)
             return
-        old = temporary_path(self.path)
+        old = temporary_path(self.path, ending="old")
         self.path.rename(old)
         try:
             self._temporary.rename(self.path)

@@ -15,8 +15,9 @@ from ..errors import OptionError, ScanError
 from . import tiff
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume, NpyWriter, open_npy, peek_npy
-from .header import UM_PER_UNIT, Header, SliceLocation, Triple
+from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
 from .output import output_fault
+from .tiff_directory import is_tiff
 from .tiff_folder import is_tiff_name
 from .tiff_writer import COMPRESSIONS, TiffFileWriter, TiffFolderWriter
 
@@ -33,6 +34,7 @@ __all__ = [
     "open_volume",
     "peek",
     "save",
+    "volume_name",
 ]
 
 
@@ -65,7 +67,8 @@ def _existing(path: Path | str) -> Path:
         near = path.parent if path.parent.is_dir() else None
         hint = "" if near else f" Its folder {path.parent} does not exist either."
         raise ScanError(f"{path}: does not exist.{hint}")
-    if path.is_file() and not is_tiff_name(path.name) and path.suffix.lower() != ".npy":
+    known = is_tiff_name(path.name) or path.suffix.lower() == ".npy" or path.is_dir()
+    if not known and not is_tiff(path):  # a TIFF may have any name or none, e.g. .btf
         raise ScanError(
             f"{path}: is no volume that BONe reads; it reads a folder of slices, a TIFF stack or a .npy file."
         )
@@ -112,7 +115,7 @@ def save(
     """Write a whole volume or array (z, y, x), slab by slab; voxel_size and unit are for an array."""
     if isinstance(volume, np.ndarray):
         sizes = None if voxel_size is None else (voxel_size[0], voxel_size[1], voxel_size[2])
-        volume = ArrayVolume(volume, voxel_size=sizes, unit=unit, name=Path(path).stem)
+        volume = ArrayVolume(volume, voxel_size=sizes, unit=unit, name=volume_name(Path(path)))
     with create(path, volume.header, overwrite=overwrite, compression=compression) as writer:
         for z0, z1 in volume.slabs():
             writer.write(volume.read(z0, z1))

@@ -79,6 +79,12 @@ def predict_module(session, scan, model):
     return module
 
 
+def press_by_script(module):
+    """Press Apply as a script of Avizo can, also where the user cannot."""
+    module.ports.apply.was_hit = True
+    module.fire()
+
+
 def workers_only(session):
     """The processes that were started and are no worker."""
     return [

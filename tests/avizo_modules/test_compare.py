@@ -1,17 +1,25 @@
 """BONe IoU: scores of two fields in the panel, in the console, and in a table."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import jaccard_score
 
-from mocks.avizo import BEHAVIOURS, Session
+from bone_backend.avizo.labels import _of_models, material_names, remember_names
+from mocks.avizo import BEHAVIOURS, Behaviour, Session
 
-from .steps import open_module
+from .steps import open_module, press_by_script
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 VOXEL = (0.5, 0.25, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def a_new_avizo():
+    """No prediction was made in it yet."""
+    _of_models.clear()
 
 
 def two(session, *, classes=3, shape=(9, 8, 7), voxel=VOXEL, seed=0):
@@ -44,9 +52,9 @@ def test_scores_are_those_of_scikit_learn(behaviour, tmp_path):
     for value, iou in enumerate(expected):
         line = getattr(module.ports, f"class{value}")
         assert line.visible
-        assert line.label == f"Label {value}"
+        assert line.label == ["Exterior (0)", "Label 1", "Label 2"][value]
         assert line.text.startswith(f"IoU {iou:.4f}, Dice {2 * iou / (1 + iou):.4f} (")
-        assert f"label {value}: IoU {iou:.4f}" in session.console
+        assert f"{line.label}: IoU {iou:.4f}" in session.console
     assert module.ports.mean.text.startswith(f"IoU {expected.mean():.4f}, Dice ")
     assert not module.ports.class3.visible
     assert "table: " in module.ports.result.text
@@ -80,7 +88,7 @@ def test_more_labels_than_lines_are_in_the_console():
     module = connected(session, fields)
     session.press(module.ports.apply)
     assert "4 more labels in the console" in module.ports.result.text
-    assert "label 11: IoU" in session.console
+    assert "Label 11: IoU" in session.console
 
 
 @ALL
@@ -102,7 +110,8 @@ def test_another_geometry_is_told(behaviour, change, told):
     prediction._mock_session = session
     module = connected(session, [reference, prediction])
     assert told in module.ports.missing.text
-    session.press(module.ports.apply)
+    assert not module.ports.apply.enabled
+    press_by_script(module)
     assert len(session.messages) == 1
     assert told in session.messages[0].text
 
@@ -127,4 +136,94 @@ def test_a_table_that_cannot_be_written_is_one_message(tmp_path):
     assert "scores.csv: cannot be written" in message.text
     module.ports.output.filenames = str(tmp_path)
     module.fire()
-    assert f"Table is {tmp_path}, which is a folder. Name a file." in module.ports.missing.text
+    assert f"Table is {tmp_path}, which is a folder. Name a file ending in .csv." in module.ports.missing.text
+
+
+def of_values(session, arrays):
+    """As images of whole numbers: Avizo may renumber a label field that has gaps."""
+    return [
+        session.scalar_field(np.asarray(array, np.uint8), name=name, voxel_size=VOXEL)
+        for name, array in zip(("reference", "prediction"), arrays, strict=True)
+    ]
+
+
+BONE = np.random.default_rng(5).integers(0, 2, (9, 8, 7))
+
+
+@ALL
+def test_mapped_and_ignored_labels_are_scored_as_in_the_fit(behaviour):
+    session = Session(behaviour)
+    mask = np.where(np.arange(7) < 2, 254, BONE * 255)
+    module = connected(session, of_values(session, (mask, BONE)))
+    session.type(module.ports.mapLabels, "255:1")
+    session.type(module.ports.ignoreLabel, "254")
+    session.press(module.ports.apply)
+    assert module.ports.mean.text == "IoU 1.0000, Dice 1.0000"
+    assert not module.ports.class2.visible
+    assert "504 voxels in" in module.ports.result.text
+    assert "144 of them ignored" in module.ports.result.text
+    assert session.messages == []
+
+
+def test_a_model_file_gives_the_mapping_and_the_names_of_the_classes(tmp_path):
+    from mocks.model_files import NETWORK, published
+
+    classes = [{"value": 0, "name": "background"}, {"value": 1, "name": "bone"}]
+    told = {"options": {"map_labels": [[255, 1]]}, "classes": classes}
+    model = published(tmp_path / "m.pth", **NETWORK, bone=told)
+    session = Session()
+    module = connected(session, of_values(session, (BONE * 255, BONE)))
+    module.ports.model.filenames = str(tmp_path / "nowhere.pth")
+    module.fire()
+    assert "nowhere.pth, which is no file." in module.ports.missing.text
+    session.pick(module.ports.model, model)
+    session.press(module.ports.apply)
+    assert module.ports.mean.text == "IoU 1.0000, Dice 1.0000"
+    assert module.ports.class1.label == "bone (1)"
+    assert "map_labels 255:1: taken from the model file m.pth." in session.console
+
+
+def test_masks_that_share_no_label_get_a_word_in_the_panel():
+    session = Session()
+    module = connected(session, of_values(session, (BONE * 255, BONE)))
+    session.press(module.ports.apply)
+    assert "no label in common but background" in module.ports.result.text
+    assert "use Map labels 255:1." in module.ports.result.text
+
+
+def test_labels_have_the_names_of_the_materials_where_it_is_certain_which_is_which():
+    session = Session(Behaviour(materials="assignable"))
+    _, fields = two(session)
+    named = {"Exterior": {"Id": 1}, "Bone": {"Id": 2}, "Pores": {"Id": 3}}
+    fields[0].parameters["Materials"] = named
+    module = connected(session, fields)
+    session.press(module.ports.apply)
+    labels = [getattr(module.ports, f"class{n}").label for n in range(3)]
+    assert labels == ["Exterior (0)", "Bone (1)", "Pores (2)"]
+    assert "Bone (1): IoU 0." in session.console
+
+
+@pytest.mark.parametrize(
+    ("values", "ids"), [((0, 3, 7), (1, 2, 3)), ((0, 1, 2), (1, 2)), ((0, 1), (1, 2, 3)), ((0, 2), (1, 3))]
+)
+def test_labels_keep_their_numbers_where_materials_could_mean_another(values, ids):
+    materials = {f"name{number}": {"Id": number} for number in ids}
+    field = SimpleNamespace(parameters={"Materials": materials})
+    assert material_names(field, values) == {}
+    assert material_names(SimpleNamespace(parameters={}), values) == {}
+    assert material_names(SimpleNamespace(), values) == {}
+
+
+def test_labels_of_a_prediction_have_the_names_of_its_model():
+    session = Session()
+    _, fields = two(session)
+    classes = [
+        {"value": 0, "name": "background"},
+        {"value": 1, "name": "bone"},
+        {"value": 7, "name": "pores"},
+    ]
+    remember_names(fields[1], classes, {7: 2})  # Avizo has made 2 of 7
+    module = connected(session, fields)
+    session.press(module.ports.apply)
+    labels = [getattr(module.ports, f"class{n}").label for n in range(3)]
+    assert labels == ["Exterior (0)", "bone (1)", "pores (2)"]

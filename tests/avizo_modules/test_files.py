@@ -1,6 +1,7 @@
 """Menu entries, port groups, help pages: current, complete, and drawn as pictures."""
 
 import ast
+import html
 import re
 from html.parser import HTMLParser
 
@@ -69,7 +70,19 @@ def test_the_help_page_is_whole_and_names_every_option(form):
     for _, fields in form.groups():
         for field in fields:
             assert field.label in reader.text
-            assert field.help in reader.text
+            assert form.in_words(field.help) in reader.text
+
+
+@EACH
+def test_the_help_page_speaks_of_ports_and_never_of_options_or_flags(form):
+    page = html.unescape((MODULES / form.name / f"{form.name}.html").read_text(encoding="utf-8"))
+    fields = [*form.options.option_fields(), *form.host.option_fields()]
+    page = page.replace("bootstrap.py worker --with-torch", "")  # a command to be typed
+    told = re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL)
+    names = {field.name for field in fields if "_" in field.name} | {field.flag for field in fields}
+    assert {name for name in names if re.search(rf"(?<![\w-]){name}(?![\w-])", told)} == set()
+    assert "--" not in told
+    assert "FILE" not in told
 
 
 @EACH

@@ -18,10 +18,10 @@ from bone_backend.avizo.door import Door
 from bone_backend.avizo.forms import COMPARE
 from bone_backend.avizo.running import ConsoleLog, Pace, bar_text
 from bone_backend.errors import Cancelled, OutputError, ScanError
-from bone_backend.volumes.store import cache_folder
+from bone_backend.volumes.cache import cache_folder
 from mocks.avizo import BEHAVIOURS, Session
 
-from .steps import MODULES, add_pair, open_module, predict_module, projects_objects
+from .steps import MODULES, add_pair, open_module, predict_module, press_by_script, projects_objects
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 
@@ -122,6 +122,36 @@ def test_stop_is_noticed_and_what_was_reached_is_told(behaviour, module_with):
     assert bar.longest_silence_s < 2
     assert module.ports.result.text == "stopped {'best_epoch': 7}"
     assert session.messages == []
+
+
+def test_apply_is_grey_while_it_works_and_green_afterwards(module_with):
+    seen = []
+
+    def task(door, progress):
+        seen.append((door.panel.apply.enabled, door.panel.lines["missing"].text))
+        return {}
+
+    session = Session()
+    module = module_with(session, task)
+    module.fire()
+    assert module.ports.apply.enabled
+    session.press(module.ports.apply)
+    assert seen == [(False, "At work. Stop, beside the progress bar, ends it.")]
+    assert module.ports.apply.enabled
+    assert module.ports.missing.text == "Press Apply."
+
+
+def test_a_package_that_was_installed_meanwhile_makes_apply_green(monkeypatch, tmp_path, module_with):
+    monkeypatch.setenv("BONE_WORKER_PYTHON", "/nowhere/python")
+    monkeypatch.setattr(Task, "form", replace(Task.form, command="predict"))
+    session = Session()
+    module = module_with(session, lambda door, progress: {})
+    module.fire()
+    assert not module.ports.apply.enabled
+    assert "/nowhere/python" in module.ports.missing.text
+    monkeypatch.setenv("BONE_WORKER_PYTHON", sys.executable)
+    module.fire()
+    assert module.ports.apply.enabled
 
 
 def test_the_bar_tells_epoch_loss_iou_and_time_left(module_with):
@@ -233,7 +263,8 @@ def test_a_missing_worker_is_told_at_load_time_and_at_apply(behaviour, name, mon
     [message] = session.messages
     assert "/nowhere/python" in message.text
     assert "python3 install/bootstrap.py worker" in message.text
-    session.press(module.ports.apply)
+    assert not module.ports.apply.enabled
+    press_by_script(module)
     assert "python3 install/bootstrap.py worker" in session.messages[1].text
     assert len(session.messages) == 2
 

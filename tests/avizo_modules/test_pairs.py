@@ -5,7 +5,16 @@ import pytest
 
 from mocks.avizo import BEHAVIOURS, Session
 
-from .steps import VOXEL, add_pair, connect_pairs, open_module, projects_objects, settle
+from .steps import (
+    ORIGIN,
+    VOXEL,
+    add_pair,
+    connect_pairs,
+    open_module,
+    press_by_script,
+    projects_objects,
+    settle,
+)
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 
@@ -18,9 +27,10 @@ def module_with(session, tmp_path, pairs=2, **given):
 
 
 def apply_and_read(session, module, tmp_path):
-    """Press Apply on a module that cannot work; the one message that comes."""
+    """The one message that comes where a script presses Apply on a module that cannot work."""
     before = projects_objects(session)
-    session.press(module.ports.apply)
+    assert not module.ports.apply.enabled
+    press_by_script(module)
     [message] = session.messages
     assert message.kind == "error"
     assert message.text.split("\n")[0] in module.ports.missing.text
@@ -57,11 +67,34 @@ def test_everything_in_order_is_told_with_an_estimate(behaviour, tmp_path):
     session = Session(behaviour)
     module = module_with(session, tmp_path, pairs=3)
     assert module.ports.missing.text == "Press Apply."
-    assert "12 patches (3 batches) an epoch from" in module.ports.estimate.text
-    assert "Validation on 6 patches from" in module.ports.estimate.text
+    assert ": 12 patches in 3 batches an epoch." in module.ports.estimate.text
+    assert ": 6 patches." in module.ports.estimate.text
     session.type(module.ports.subjects, "a, a, b")
-    assert "from tibia1, tibia2" in module.ports.estimate.text
+    assert "Fits on tibia1, tibia2: 12 patches" in module.ports.estimate.text
+    assert "Validates on tibia3: 6 patches" in module.ports.estimate.text
     assert session.warnings == []
+
+
+def test_a_split_that_cannot_judge_or_teach_is_told_with_the_estimate(tmp_path):
+    session = Session()
+    module = open_module(session, "BONe_DLFit")
+    scans = [add_pair(session, n)[0] for n in (1, 2)]
+    labels = [np.zeros((48, 40, 6), np.uint8) for _ in scans]
+    labels[0][10:30, 8:28] = 1
+    masks = [
+        session.label_field(array, name=f"mask{n}", voxel_size=VOXEL, origin=ORIGIN)
+        for n, array in enumerate(labels, start=1)
+    ]
+    connect_pairs(session, module, zip(scans, masks, strict=True))
+    settle(session, module, tmp_path / "run")
+    session.type(module.ports.validationPairs, "2")
+    assert "No validation scan (tibia2) holds class 1" in module.ports.estimate.text
+    session.type(module.ports.validationPairs, "1")
+    assert "training scans (tibia2) hold nothing but background" in module.ports.estimate.text
+    session.press(module.ports.apply)
+    [message] = session.messages
+    assert "training scans (tibia2) hold nothing but background" in message.text
+    assert not (tmp_path / "run").exists()
 
 
 @ALL
@@ -173,7 +206,7 @@ def test_a_scan_of_a_type_that_networks_do_not_take_is_told(tmp_path):
     grey = np.random.default_rng(0).random((48, 40, 6))
     session.connect(module.ports.scan1, session.scalar_field(grey, name="float", voxel_size=VOXEL))
     told = apply_and_read(session, module, tmp_path)
-    assert "Pair 1: scan float has voxels of type float64; BONe takes uint8, uint16, int16, float32" in told
+    assert "Pair 1: scan float has voxels of type float64; a scan is uint8, uint16, int16 or float32" in told
 
 
 @ALL
@@ -243,8 +276,63 @@ def test_a_fault_is_told_once_and_the_module_goes_on(tmp_path):
     module = module_with(session, tmp_path)
     mask = module.ports.mask1.source()
     session.disconnect(module.ports.mask1)
-    session.press(module.ports.apply)
+    press_by_script(module)
     assert len(session.messages) == 1
     session.connect(module.ports.mask1, mask)
+    assert module.ports.apply.enabled
     assert module.ports.missing.text == "Press Apply."
     assert len(session.messages) == 1
+
+
+@pytest.mark.parametrize(
+    ("port", "text", "told"),
+    [
+        ("validationPairs", "5", "there are 2 pairs."),
+        ("validationPairs", "1, 2", "Validation pairs names all pairs; leave at least one for training."),
+        ("scanWeights", "1, 2, 3", "Scan weights has 3 numbers for 2 pairs"),
+        ("scanWeights", "0, 0", "Scan weights are all 0; at least one scan must be visited."),
+        ("mapLabels", "1:2, 1:3", "Map labels names 1 twice"),
+    ],
+)
+def test_faults_of_options_that_speak_of_pairs_are_told_and_apply_is_not_green(tmp_path, port, text, told):
+    session = Session()
+    module = module_with(session, tmp_path)
+    assert module.ports.apply.enabled
+    session.select(module.ports.showAdvanced, "on")
+    session.type(getattr(module.ports, port), text)
+    assert told in module.ports.missing.text.replace("\n", " ")
+    assert not module.ports.apply.enabled
+    session.type(getattr(module.ports, port), "")
+    assert module.ports.missing.text == "Press Apply."
+    assert module.ports.apply.enabled
+
+
+def test_faults_of_the_pairs_are_told_once(tmp_path):
+    session = Session()
+    module = module_with(session, tmp_path)
+    session.connect(module.ports.mask2, session.objects["tibia2"])
+    assert module.ports.missing.text.count("tibia2") == 1
+
+
+@ALL
+@pytest.mark.parametrize("name", ["BONe_DLFit", "BONe_DLPred", "BONe_IoU"])
+def test_apply_of_an_untouched_module_cannot_be_pressed_and_says_why(behaviour, name):
+    session = Session(behaviour)
+    module = open_module(session, name)
+    module.fire()
+    assert not module.ports.apply.enabled
+    assert module.ports.apply.visible
+    assert "Connect" in module.ports.missing.text
+    with pytest.raises(RuntimeError, match="disabled"):
+        session.press(module.ports.apply)
+
+
+def test_more_faults_than_lines_are_counted(tmp_path):
+    session = Session()
+    module = open_module(session, "BONe_DLFit")
+    for number in range(1, 12):
+        session.select(module.ports.showAllPairs, "on")
+        session.connect(getattr(module.ports, f"scan{number}"), add_pair(session, number)[0])
+    lines = module.ports.missing.text.split("\n")
+    assert len(lines) == 9
+    assert lines[-1] == "... and 4 more, told when these are mended."

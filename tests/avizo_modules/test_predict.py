@@ -10,7 +10,16 @@ from bone_backend.volumes.volume import open_volume, save
 from mocks.avizo import BEHAVIOURS, Behaviour, Session
 from tests.prediction_models import make_model
 
-from .steps import ORIGIN, VOXEL, add_pair, grey_and_labels, predict_module, projects_objects, workers_only
+from .steps import (
+    ORIGIN,
+    VOXEL,
+    add_pair,
+    grey_and_labels,
+    predict_module,
+    press_by_script,
+    projects_objects,
+    workers_only,
+)
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 CLASSES = [
@@ -118,7 +127,10 @@ def test_an_amira_mesh_is_replaced_only_when_allowed(model, tmp_path):
     module = predict_module(session, add_pair(session, 1)[0], model)
     session.pick(module.ports.amiraMesh, tmp_path / "old.am")
     session.press(module.ports.apply)
-    assert "old.am is already there. Choose another name, or switch Overwrite on." in session.messages[0].text
+    assert (
+        "old.am: is already there. Choose another name, or allow it with Overwrite."
+        in session.messages[0].text
+    )
     assert (tmp_path / "old.am").read_text() == "mine"
     session.select(module.ports.overwrite, "on")
     session.press(module.ports.apply)
@@ -173,7 +185,7 @@ def test_what_is_missing_is_told(behaviour, tmp_path, model):
     module = predict_module(session, add_pair(session, 1)[0], model)
     session.disconnect(module.ports.scan)
     assert module.ports.missing.text == "Connect the scan to be labelled."
-    session.press(module.ports.apply)
+    press_by_script(module)
     assert session.messages == [("error", "Connect the scan to be labelled.")]
     float64 = session.scalar_field(np.zeros((4, 4, 4)), name="double")
     session.connect(module.ports.scan, float64)
@@ -193,7 +205,7 @@ def test_a_file_that_is_no_model_is_told_in_the_panel_and_in_one_message(tmp_pat
         path.write_bytes(content)
         session.pick(module.ports.model, path)
     assert "wrong.pth" in module.ports.missing.text
-    session.press(module.ports.apply)
+    press_by_script(module)
     assert len(session.messages) == 1
     assert module.results[0] is None
     assert "Traceback" not in session.console
@@ -266,3 +278,16 @@ def test_the_unit_is_avizos_or_the_users_or_unknown(unit, chosen, expected, mode
     header = volume_of(scan.get_array(), scan.bounding_box, name="x", unit=found, scale=factor).header
     size = header.voxel_size_um
     assert (None if size is None else pytest.approx(size[2])) == expected
+
+
+def test_a_scan_of_another_voxel_size_is_told_before_and_after(tmp_path):
+    sizes = [(50.0, 60.0, 40.0)]  # z, y, x in um, twice that of the scan in its plane
+    model = make_model(tmp_path / "coarse.pth", bone={"classes": CLASSES, "voxel_size_um": sizes})
+    session = Session(next(b for b in BEHAVIOURS.values() if b.unit == "mm"))
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    told = "the model was fitted on voxels of 60 x 40 um (y, x), this scan has 30 x 20 um (y, x)"
+    assert told in module.ports.card.text
+    session.press(module.ports.apply)
+    assert told in module.ports.result.text
+    assert session.messages == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bone_backend.dataset import statistics
+from bone_backend.dataset import sidecar, statistics
 from bone_backend.dataset.float_tally import FloatTally
 from bone_backend.dataset.statistics import PERCENTILES, Statistics, measure, measure_job
 from bone_backend.dataset.summary import percentile_values
@@ -312,10 +313,55 @@ def test_a_damaged_sidecar_is_measured_again(tmp_path, cache, damage):
     np.save(tmp_path / "scan.npy", np.ones((3, 4, 5), np.uint8))
     options = {"scans": [{"path": str(tmp_path / "scan.npy")}]}
     measure_job(options, silent)
-    (sidecar,) = cache.iterdir()
-    sidecar.write_bytes(damage)
+    (kept,) = cache.iterdir()
+    kept.write_bytes(damage)
     assert not measure_job(options, silent)["scans"][0]["cached"]
     assert measure_job(options, silent)["scans"][0]["cached"]
+
+
+def test_a_flipped_bit_in_kept_statistics_is_noticed_wherever_it_is(tmp_path, cache):
+    np.save(tmp_path / "scan.npy", np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    options = {"scans": [{"path": str(tmp_path / "scan.npy")}]}
+    whole = measure_job(options, silent)["scans"][0]
+    (kept,) = cache.iterdir()
+    content = kept.read_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 7
+        kept.write_bytes(damaged)
+        with contextlib.suppress(ValueError):  # else it changes nothing, as a space does
+            assert sidecar.read_statistics(kept)["statistics"].items() <= whole.items()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": "3"},
+        {"mean": float("nan")},
+        {"count": 0},
+        {"count": 10**24},
+        {"std": -1.0},
+        {"percentiles": {"50": None}},
+        {"percentiles": {"median": 1.0}},
+        {"otsu_means": [1.0]},
+        {"voxels": "some"},
+    ],
+)
+def test_statistics_of_an_earlier_version_have_no_checksum_but_must_be_statistics(
+    tmp_path, cache, caplog, change
+):
+    np.save(tmp_path / "scan.npy", np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    options = {"scans": [{"path": str(tmp_path / "scan.npy")}]}
+    measure_job(options, silent)
+    (kept,) = cache.iterdir()
+    values = json.loads(kept.read_text(encoding="utf-8"))
+    del values["crc32"]
+    kept.write_text(json.dumps(values), encoding="utf-8")
+    assert measure_job(options, silent)["scans"][0]["cached"]
+    values["statistics"] |= change
+    kept.write_text(json.dumps(values), encoding="utf-8")
+    assert not measure_job(options, silent)["scans"][0]["cached"]
+    assert f"{kept} is damaged" in caplog.text
 
 
 def test_a_cache_that_cannot_be_written_is_no_fault(tmp_path, monkeypatch):

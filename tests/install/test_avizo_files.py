@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -153,3 +154,22 @@ def test_the_command_installs_checks_and_uninstalls(avizo, monkeypatch, capsys):
     for flags in ([], ["--check"], ["--uninstall"]):
         assert bootstrap.main(["avizo", "--avizo-dir", str(avizo), *flags]) == 0
     assert calls == ["install", "check", "uninstall"]
+
+
+def test_a_record_from_somebody_else_names_no_files_outside_of_the_folder(tmp_path):
+    place = tmp_path / avizo_files.RECORD
+    place.parent.mkdir(parents=True, exist_ok=True)
+    files = {
+        "share/a.pyscro": "1",
+        "../x": "1",
+        "/etc/x": "1",
+        "a/../../x": "1",
+        "C:x": "1",
+        "..\\x": "1",
+        "b": 2,
+    }
+    place.write_text(json.dumps({"files": files}), encoding="utf-8")
+    assert avizo_files.read_record(tmp_path) == {"share/a.pyscro": "1"}
+    for text in ("[]", '{"files": []}', "[" * 100_000, '{"files": 3}'):
+        place.write_text(text, encoding="utf-8")
+        assert avizo_files.read_record(tmp_path) == {}

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from bone_backend.dataset.loader import Loader, PairSource, PatchLayout
 from bone_backend.dataset.samples import PatchShape, Plan
-from bone_backend.errors import HardwareError
+from bone_backend.errors import HardwareError, ProgramFault, WorkerError
 from bone_backend.jobs import run_in_worker
+from bone_backend.networks import distributed
 from bone_backend.networks.build import NetworkSpec, build_network
 from bone_backend.networks.distributed import World, count_processes, device_of, smallest_share
 from bone_backend.networks.model_file import weights_sha256
@@ -190,3 +191,40 @@ def test_the_number_of_processes_is_that_of_the_gpus_or_as_told_on_a_cpu():
 
 def test_a_process_without_others_on_a_cpu_has_the_cpu():
     assert device_of("cpu", Rank(1, 2, 1, 2)) == torch.device("cpu")
+
+
+CLOSED = "[enforce fail at third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [::1]:5"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost"),
+    [
+        (RuntimeError(CLOSED), True),
+        (RuntimeError("Read error [127.0.0.1]:7: Connection reset by peer"), True),
+        (RuntimeError("writev [127.0.0.1]:7: Broken pipe"), True),
+        (RuntimeError("Timed out waiting 1800000ms for recv operation to complete"), True),
+        (torch.distributed.DistNetworkError("the client socket has failed"), True),
+        (torch.distributed.DistBackendError("NCCL error: ncclRemoteError"), True),
+        (torch.distributed.DistBackendError("NCCL error: ncclInvalidUsage"), False),
+        (RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"), False),
+        (RuntimeError("each connection of the decoder needs a skip"), False),
+        (RuntimeError("gloo: tensors of several dtypes"), False),
+        (NotImplementedError("Connection closed by peer"), False),
+    ],
+)
+def test_a_lost_process_is_told_apart_from_a_fault_of_our_own(error, is_lost):
+    rank = Rank(0, 2, 0, 2)
+    with pytest.raises(WorkerError if is_lost else type(error)) as caught, distributed._in_words(rank):
+        raise error
+    assert ("has ended" in str(caught.value)) == is_lost
+
+
+def test_a_fault_of_our_own_in_another_process_comes_with_its_traceback():
+    try:
+        [][1]
+    except IndexError as error:
+        told = distributed._told(error)
+    fault = distributed._as_told(told, 1, 2)
+    assert isinstance(fault, ProgramFault)
+    assert str(fault).startswith("Process 2 of 2 failed.\nTraceback")
+    assert "IndexError: list index out of range" in str(fault)

@@ -27,6 +27,7 @@ from bone_backend.networks.model_file import (
     weights_sha256,
 )
 from mocks.model_files import CLASSES, NETWORK, published, small_state
+from standalone import show
 
 # --- there and back
 
@@ -99,14 +100,14 @@ def test_values_of_numpy_torch_and_paths_are_written_plain(tmp_path):
         "peak_vram_GB": {0: np.float32(1.5)},
     }
     save_model(
-        tmp_path / "m.pth", state=small_state(), metadata=metadata, bone={"voxel_size_um": (1.0, 2, 3)}
+        tmp_path / "m.pth", state=small_state(), metadata=metadata, bone={"voxel_size_um": [(1.0, 2, 3)]}
     )
     header = read_header(tmp_path / "m.pth")
     assert header.metadata["best_val_score"] == 0.5
     assert header.metadata["best_epoch"] == 7
     assert header.metadata["train_dataset"] == ["a"]
     assert header.metadata["peak_vram_GB"] == {0: 1.5}
-    assert header.bone["voxel_size_um"] == (1.0, 2, 3)
+    assert header.bone["voxel_size_um"] == [(1.0, 2, 3)]
 
 
 def test_a_view_is_saved_without_the_memory_behind_it(tmp_path):
@@ -137,9 +138,9 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(tmp_path):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
-    from bone_backend.networks import model_file
+    from bone_backend.networks import saving
 
-    monkeypatch.setattr(model_file, "temporary_path", lambda path: tmp_path / "full")
+    monkeypatch.setattr(saving, "temporary_path", lambda path: tmp_path / "full")
     (tmp_path / "full").symlink_to("/dev/full")
     with pytest.raises(OutputError, match="full"):
         save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={})
@@ -234,6 +235,44 @@ def test_info_gives_json_also_for_scores_that_are_no_numbers(tmp_path):
     assert "missing" not in card
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, ["it would write the labels 0 to 1 for 0, 255"]),
+        ({"normalization": "tissue"}, ["normalization tissue", "labels 0 to 1"]),
+        ({"model_arch": "UPerNet", "normalization": "minMax"}, ["labels 0 to 1"]),
+    ],
+)
+def test_info_says_what_keeps_the_published_program_from_using_a_model(tmp_path, change, told):
+    options = {"loss": "Dice", "epochs": 3, "map_labels": [[7, 255]], "batch_size": 32, "momentum": 0.5}
+    own = {
+        "classes": CLASSES,
+        "options": options,
+        "voxel_size_um": [(30.0, 20.0, 20.0), (30.0, 20.0, 20.0), None],
+        "scores": {"val_miou": 0.8, "val_iou_0": 0.9, "val_iou_255": 0.7, "val_iou_x": "?"},
+    }
+    save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK | change, bone=own)
+    card = describe(tmp_path / "m.pth")
+    assert len(card["published_program"]) == len(told)
+    assert all(part in fault for part, fault in zip(told, card["published_program"], strict=True))
+    assert card["trained_voxel_sizes_um"] == [[30.0, 20.0, 20.0]]
+    assert card["val_iou_per_class"] == {"0": 0.9, "255": 0.7}
+    # without what is at its default, and what means nothing beside Adam
+    assert card["other_options"] == {"loss": "Dice", "map_labels": [[7, 255]]}
+    text = show.result("info", card)
+    assert "255 bone" in text
+    assert "#e69f00" in text
+
+
+def test_info_of_a_model_with_plain_labels_can_be_used_by_the_published_program(tmp_path):
+    assert describe(published(tmp_path / "m.pth", **NETWORK))["published_program"] == []
+    classes = [{"value": value, "name": f"class {value}"} for value in (0, 1)]
+    save_model(tmp_path / "o.pth", state=small_state(), metadata=NETWORK, bone={"classes": classes})
+    card = describe(tmp_path / "o.pth")
+    assert card["published_program"] == []
+    assert "can use it" in show.result("info", card)
+
+
 def test_a_key_that_is_needed_is_asked_for_by_name(tmp_path):
     header = read_header(published(tmp_path / "old.pth", model_arch="FPN", backbone="resnet18"))
     with pytest.raises(ModelFileError, match="'normalization'"):
@@ -321,11 +360,19 @@ def test_strided_and_shared_tensors_of_a_file_are_read(tmp_path):
         ({"stride": str(((2, 2, 2),) * 5)}, "only a 3D U-Net"),
         ({"stride": "(" * 400}, "five"),
         ({"bone": ["no", "dictionary"]}, "'bone' is no dictionary"),
-        ({"bone": {"classes": "bone"}}, "classes are not 2"),
+        ({"bone": {"classes": "bone"}}, "classes is 'bone'"),
         ({"bone": {"classes": [CLASSES[0]]}}, "classes are not 2"),
-        ({"bone": {"classes": [CLASSES[0], {"value": -1, "name": "x"}]}}, "classes are not 2"),
+        ({"bone": {"classes": [CLASSES[0], {"value": -1, "name": "x"}]}}, r"classes\[1\]\.value is -1"),
+        ({"bone": {"classes": [CLASSES[0], {"value": 1, "name": "\x1b[2J"}]}}, r"classes\[1\]\.name is"),
+        ({"bone": {"classes": [CLASSES[0], {"value": 1, "name": "x", "colour": "red"}]}}, "colour is 'red'"),
+        ({"bone": {"network": {"align_corners": 1}}}, r"network\.align_corners is 1"),
+        ({"bone": {"statistics_voxels": "some"}}, "statistics_voxels is 'some'"),
+        ({"bone": {"voxel_size_um": [(1.0, 0.0, 1.0)]}}, r"voxel_size_um\[0\]"),
+        ({"bone": {"voxel_size_um": [(1.0, float("inf"), 1.0)]}}, r"voxel_size_um\[0\]"),
+        ({"bone": {"options": {"ignore_label": "all"}}}, r"options\.ignore_label is 'all'"),
+        ({"bone": {"options": {"map_labels": [[1, 2, 3]]}}}, r"options\.map_labels\[0\]"),
         ({"bone": {"classes": [CLASSES[0], CLASSES[0]]}}, "classes are not 2"),
-        ({"bone": {"network": 3}}, "'network'"),
+        ({"bone": {"network": 3}}, r"network is 3: input should be a valid dictionary\)"),
     ],
 )
 def test_metadata_that_do_not_hold_are_refused_in_words(tmp_path, metadata, message):
@@ -442,3 +489,23 @@ def test_names_that_fall_together_without_their_prefix_are_refused(tmp_path):
     state = small_state() | {"module.encoder.bn1.running_mean": torch.zeros(4)}
     with pytest.raises(ModelFileError, match="twice"):
         read_header(published(tmp_path / "m.pth", state, **NETWORK))
+
+
+def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path):
+    """The weights have their SHA-256, all else the checksums of the archive."""
+    save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={"classes": CLASSES})
+    content = (tmp_path / "m.pth").read_bytes()
+    before, state = read_header(tmp_path / "m.pth"), load_state(tmp_path / "m.pth")
+    noticed = 0
+    for place in range(0, len(content), max(1, len(content) // 400)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / "m.pth").write_bytes(damaged)
+        try:
+            header, found = read_header(tmp_path / "m.pth"), load_state(tmp_path / "m.pth")
+        except ModelFileError:
+            noticed += 1
+            continue
+        assert (header.metadata, header.bone) == (before.metadata, before.bone)
+        assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+    assert noticed > 100

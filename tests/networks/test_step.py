@@ -210,7 +210,12 @@ def test_a_run_goes_on_in_half_precision_that_began_in_another(tmp_path):
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), True),
         (RuntimeError("size mismatch"), False),
+        (RuntimeError("the table of labels ran out of memory cells"), False),
+        (RuntimeError("not enough memory was given in the options"), False),
+        (RecursionError("CUDA error: out of memory"), False),
+        (NotImplementedError("CUDA out of memory"), False),
         (ValueError("out of memory"), False),
     ],
 )

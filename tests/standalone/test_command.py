@@ -106,8 +106,9 @@ def test_fit_leaves_a_model_and_a_whole_run_folder(fitted):
         "scores.csv",
         "log.txt",
         "record.json",
-        "checkpoint.pth",
+        "report.html",
     } <= names
+    assert "checkpoint.pth" not in names
     assert not [name for name in names if name.endswith(".part")]
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert record["versions"]["torch"]
@@ -378,6 +379,7 @@ def test_a_run_goes_on_with_the_same_configuration_from_anywhere_and_moved(
         "schedule": "constant",
         "warm-up-epochs": 1,
         "map-labels": ["2:1"],
+        "keep-checkpoint": True,
         "transforms": {"gamma": 0.3},
     }
     config = tmp_path / "fit.json"
@@ -459,10 +461,10 @@ def test_with_json_a_fault_is_one_object_too(capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["fit", "--nonsense"], "--nonsense. See bone fit --help."),
-        (["demo", "--epochs", "x"], "argument --epochs: invalid int value: 'x'. See bone demo --help."),
-        (["fitt"], "See bone --help."),
-        (["--js"], "COMMAND. See bone --help."),
+        (["fit", "--nonsense"], "there is no option --nonsense. See bone fit --help."),
+        (["demo", "--epochs", "x"], "--epochs is 'x': write a whole number. See bone demo --help."),
+        (["fitt"], "fitt is no command. Did you mean fit? See bone --help."),
+        (["--js"], "preview-augmentation, info, demo. See bone --help."),
     ],
 )
 def test_with_json_a_wrong_word_is_one_object_too(capsys, words, told):

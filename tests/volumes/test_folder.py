@@ -161,7 +161,7 @@ def test_a_file_that_is_no_tiff_is_named(tmp_path):
 def test_a_colour_slice_is_named(tmp_path, where):
     write_slices(tmp_path, 3)
     tifffile.imwrite(tmp_path / f"s_{where:04d}.tif", np.zeros((4, 5, 3), np.uint8), photometric="rgb")
-    with pytest.raises(ScanError, match=rf"s_000{where}\.tif: is a colour image \(3 values per pixel\)"):
+    with pytest.raises(ScanError, match=rf"s_000{where}\.tif: is a colour image \(3 values per pixel"):
         open_volume(tmp_path)
 
 
@@ -220,3 +220,61 @@ def test_paths_that_are_not_there_or_no_volume(tmp_path):
     (tmp_path / "scan.jpg").write_bytes(b"x")
     with pytest.raises(ScanError, match="is no volume that BONe reads"):
         open_volume(tmp_path / "scan.jpg")
+
+
+@pytest.mark.parametrize(
+    "ordered",
+    [
+        [f"slice_{n:02x}.tif" for n in range(20)],  # hexadecimal: ... 09 0a ... 0f 10
+        [f"S{n:X}_rec.tif" for n in range(8, 40)],
+        [f"slice_{n}.tif" for n in range(-3, 4)],
+        [f"slice_{n}.tif" for n in range(-12, 0)],  # all below zero: the first is the lowest
+        [f"z={n:04d}.tif" for n in range(-11, 3)],
+        [f"slice{n}.tif" for n in range(-2, 3)],
+        [f"{n}.tif" for n in range(-2, 3)],
+        [f"z_{n / 4:g}.tif" for n in range(9)],  # 0 0.25 0.5 ... 2
+        [f"z_{n / 2:.1f}um.tif" for n in range(21)],
+        [f"z_{n / 4:.2f}.tif" for n in range(-4, 5)],
+        [f"scan-{n}.tif" for n in range(1, 13)],  # a hyphen, not a sign
+        [f"scan.{n}.tif" for n in range(1, 13)],  # a full stop, not a decimal
+        [f"scan.1.{n}.tif" for n in range(1, 13)],
+        [f"femur_1.5um_{n:04d}.tif" for n in range(12)],
+        [f"scan_2024-01-15_{n}.tif" for n in range(12)],
+    ],
+)
+def test_slices_come_in_the_order_of_their_numbers_however_these_are_written(tmp_path, ordered):
+    empty_files(tmp_path, *ordered)
+    assert names_of(tmp_path) == ordered
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([f"s_{n:02x}.tif" for n in range(20) if n != 12], r"a slice is missing .*s_0b\.tif and s_0d\.tif"),
+        ([f"s_{n}.tif" for n in (-3, -2, 0, 1)], r"a slice is missing .*s_-2\.tif and s_0\.tif"),
+        ([f"s_{n / 4:g}.tif" for n in range(9) if n != 5], r"a slice is missing .*s_1\.tif and s_1\.5\.tif"),
+    ],
+)
+def test_a_missing_slice_is_told_however_the_numbers_are_written(tmp_path, names, told):
+    empty_files(tmp_path, *names)
+    with pytest.raises(ScanError, match=told):
+        slice_files(tmp_path)
+
+
+def test_a_preview_among_the_slices_is_to_be_moved_and_other_files_do_not_matter(tmp_path):
+    slices = [f"rec_{n:04d}.tif" for n in range(12)]
+    empty_files(
+        tmp_path, *slices, "Thumbs.db", "rec_.log", "notes.txt", "rec_spr.bmp", ".DS_Store", "desktop.ini"
+    )
+    assert names_of(tmp_path) == slices
+    empty_files(tmp_path, "rec_spr.tif")
+    with pytest.raises(
+        ScanError, match=r"also rec_spr\.tif\. If that is no slice .* move it to another folder"
+    ):
+        slice_files(tmp_path)
+
+
+def test_images_of_another_format_are_named_with_the_way_to_tiff(tmp_path):
+    empty_files(tmp_path, "a_1.bmp", "a_2.bmp", "a_spr.png", "a.log")
+    with pytest.raises(ScanError, match=r"2 files that end in \.bmp\. Save them as TIFF first"):
+        slice_files(tmp_path)

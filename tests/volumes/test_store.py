@@ -1,6 +1,7 @@
 """Patches equal slices of the array, whatever the format; conversions are made once and whole."""
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from bone_backend.errors import Cancelled, OutputError, ScanError
 from bone_backend.progress import Recorder
-from bone_backend.volumes.store import cache_folder, fingerprint, open_source
+from bone_backend.volumes.cache import cache_folder
+from bone_backend.volumes.store import fingerprint, open_source
 from bone_backend.volumes.volume import ArrayVolume, open_volume, save
 
 SCAN = np.random.default_rng(0).integers(0, 60000, (9, 33, 41)).astype(np.uint16)
@@ -252,3 +254,54 @@ def test_the_cache_folder_is_the_one_named(tmp_path, monkeypatch):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("BONE_CACHE")
     assert cache_folder().name == "bone"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files")
+def test_where_a_conversion_cannot_be_written_the_variable_to_set_is_named(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "scan.tif", np.ones((5, 8, 8), np.uint8), compression="zlib", photometric="minisblack"
+    )
+    with pytest.raises(OutputError, match=r"scan has to be unpacked .* BONE_CACHE"):
+        open_source(open_volume(tmp_path / "scan.tif"), folder=Path("/proc/nothing"))
+
+
+def converted(tmp_path):
+    """A compressed stack, and its conversion."""
+    save(tmp_path / "z.tif", SCAN, compression="zlib")
+    open_source(open_volume(tmp_path / "z.tif"), folder=tmp_path / "store").close()
+    (made,) = (tmp_path / "store").iterdir()
+    return tmp_path / "z.tif", made
+
+
+@pytest.mark.parametrize("share", [0.0, 0.004, 0.01, 0.3, 0.5, 0.77, 0.9995, 1.0])
+def test_a_flipped_bit_in_a_conversion_is_told_and_it_is_made_anew(tmp_path, caplog, share):
+    path, made = converted(tmp_path)
+    whole = made.read_bytes()
+    damaged = bytearray(whole)
+    damaged[round(share * (len(whole) - 1))] ^= 4
+    made.write_bytes(damaged)
+    source = open_source(open_volume(path), folder=made.parent)
+    np.testing.assert_array_equal(source.read_patch(0, 0, 0, out=np.empty_like(SCAN)), SCAN)
+    assert made.read_bytes() == whole
+    assert f"{made}: is" in caplog.text
+    assert "It is made anew." in caplog.text
+
+
+@pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b[:500], lambda b: b"", lambda b: b + b"x"])
+def test_a_conversion_of_another_length_is_made_anew(tmp_path, caplog, change):
+    path, made = converted(tmp_path)
+    whole = made.read_bytes()
+    made.write_bytes(change(whole))
+    open_source(open_volume(path), folder=made.parent).close()
+    assert made.read_bytes() == whole
+    assert "It is made anew." in caplog.text
+
+
+def test_a_conversion_of_an_earlier_version_has_no_checksum_and_is_taken(tmp_path, caplog):
+    path, made = converted(tmp_path)
+    made.write_bytes(made.read_bytes()[:-12])
+    before = made.stat().st_mtime_ns
+    source = open_source(open_volume(path), folder=made.parent)
+    np.testing.assert_array_equal(source.read_slice(3), SCAN[3])
+    assert made.stat().st_mtime_ns == before
+    assert caplog.text == ""

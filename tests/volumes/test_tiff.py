@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from bone_backend.errors import ScanError
+from bone_backend.volumes import tiff_decoding
 from bone_backend.volumes.volume import open_volume, peek
 
 STACK = np.random.default_rng(1).integers(0, 60000, (6, 40, 50)).astype(np.uint16)
@@ -309,3 +310,42 @@ def test_a_stack_written_page_by_page_is_a_volume(tmp_path):
             writer.write(plane)
     with open_volume(tmp_path / "pages.tif") as volume:
         assert np.array_equal(volume.read(0, 5), array)
+
+
+def test_a_fault_of_our_own_while_a_tiff_is_open_is_not_told_as_damage(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint8))
+    for fault in (IndexError("list index out of range"), TypeError("wrong"), AssertionError(), KeyError("z")):
+        with pytest.raises(type(fault)), tiff_decoding.opened(tmp_path / "a.tif"):
+            raise fault
+
+
+def test_a_fault_within_tifffile_is_told_as_damage(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint8))
+    with (
+        pytest.raises(ScanError, match=r"a\.tif: is damaged"),
+        tiff_decoding.opened(tmp_path / "a.tif") as tif,
+    ):
+        tif.pages[99]
+
+
+class Page:
+    """A page of tifffile's that decodes to something else, or not at all."""
+
+    def __init__(self, image):
+        self.image = image
+
+    def asarray(self, maxworkers):
+        return self.image
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4), np.uint8), np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.float32)]
+)
+def test_a_page_that_is_not_as_its_header_says_is_told(image):
+    with pytest.raises(ScanError, match=r"a\.tif: is .* but its header says \(8, 8\) of uint8"):
+        tiff_decoding._decode_page("a.tif", Page(image), np.empty((8, 8), np.uint8))
+
+
+def test_a_fault_of_our_own_while_decoding_goes_up():
+    with pytest.raises(AttributeError):
+        tiff_decoding._decode_page("a.tif", None, np.empty((8, 8), np.uint8))

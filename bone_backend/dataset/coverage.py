@@ -1,0 +1,113 @@
+"""Can this split teach every class, and judge it?
+
+In:  voxels of each class in each mask, and which scans train and which validate.
+Out: warnings in words; a ScanError where nothing could be learnt, or nothing be judged.
+Known as soon as the masks are counted, before any work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..errors import ScanError
+from .checks import Labels
+
+Scans = tuple[int, ...]
+
+
+def taught(training: Scans, weights: Sequence[float]) -> Scans:
+    """The training scans that are visited. weights: the scan_weights of all scans, or none.
+
+    >>> taught((0, 2), [1, 1, 0])
+    (0,)
+    """
+    return tuple(i for i in training if not weights or weights[i] > 0)
+
+
+def held_classes(labels: Labels, scans: Scans) -> np.ndarray:
+    """Whether any of the scans holds the class, bool (class,)."""
+    return labels.counts[list(scans)].sum(axis=0) > 0
+
+
+def check_split(
+    labels: Labels,
+    names: Sequence[str],
+    *,
+    training: Scans,
+    validation: Scans,
+    classes: Mapping[int, str] | None = None,
+) -> list[str]:
+    """What to say before a fit.
+
+    names: of the scans. training, validation: their indices. classes: names of the classes, as far as there
+    are any. Raises ScanError where no voxel of validation counts, and where training holds background only.
+    """
+    voxels = labels.counts.sum(axis=1)
+    sides = {"training": training, "validation": validation}
+    told = {side: _listed([names[i] for i in scans]) for side, scans in sides.items()}
+    _refuse(labels, told, training=training, validation=validation)
+    warnings = [
+        f"Scan {names[i]}: no voxel of its mask counts, so it adds nothing to {side}."
+        for side, scans in sides.items()
+        for i in scans
+        if voxels[i] == 0
+    ]
+    is_trained = held_classes(labels, training)
+    is_judged = held_classes(labels, validation)
+    if only := _classes(labels, is_judged & ~is_trained, classes):
+        warnings.append(
+            f"Only the validation scans ({told['validation']}) hold {only}: what is never trained is not "
+            "found. Let scans that hold every class train: --validation-pairs names the others."
+        )
+    if lacking := _classes(labels, is_trained & ~is_judged, classes):
+        warnings.append(
+            f"No validation scan ({told['validation']}) holds {lacking}, so validation cannot tell how well "
+            "that is found; the best epoch is chosen with the IoU in training instead. Name validation scans "
+            "that hold every class: --validation-pairs."
+        )
+    return warnings
+
+
+def check_seen(counts: np.ndarray, labels: Labels, validation: Scans) -> list[str]:
+    """What to say after the first validation, whose patches are a sample: a class that they all missed.
+
+    counts: int64 (class, class) of the validation, rows reference.
+    """
+    is_missed = held_classes(labels, validation) & (counts.sum(axis=1) == 0)
+    missed = _classes(labels, is_missed, None)
+    if not missed:
+        return []
+    return [
+        f"No validation patch holds {missed}, though the scans do: the best epoch is chosen with its IoU in "
+        "training. Use more patches_per_tile."
+    ]
+
+
+def _refuse(labels: Labels, told: Mapping[str, str], *, training: Scans, validation: Scans) -> None:
+    why = "all have the ignored label. Annotate some, or choose others with --validation-pairs."
+    if not labels.counts[list(validation)].any():
+        raise ScanError(f"no voxel of the validation scans ({told['validation']}) counts: {why}")
+    if not labels.counts[list(training)].any():
+        raise ScanError(f"no voxel of the training scans ({told['training']}) counts: {why}")
+    if not held_classes(labels, training)[1:].any():
+        raise ScanError(
+            f"the training scans ({told['training']}) hold nothing but background, so there is nothing to "
+            f"learn; the validation scans ({told['validation']}) hold the other classes. Choose with "
+            "--validation-pairs, or give more pairs."
+        )
+
+
+def _classes(labels: Labels, chosen: np.ndarray, names: Mapping[int, str] | None) -> str:
+    """The chosen classes in words; "" for none."""
+    shown = []
+    for value, is_chosen in zip(labels.values, chosen, strict=True):
+        if is_chosen:
+            name = (names or {}).get(value) or ("background" if value == 0 else "")
+            shown.append(f"{value} ({name})" if name else str(value))
+    return (("class " if len(shown) == 1 else "classes ") + _listed(shown)) if shown else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

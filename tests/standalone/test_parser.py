@@ -1,0 +1,109 @@
+"""Wrong words are told all at once, each with what was probably meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from bone_backend.errors import OptionError
+from bone_backend.options import PROGRAMS
+from standalone.command import SUMMARIES, build_parser
+from standalone.flags import gather
+
+
+def faults(*words):
+    with pytest.raises(OptionError) as told:
+        build_parser().parse_args(words)
+    return told.value.faults
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--epoch", "--epochs"),
+        ("--patchsize", "--patch-size"),
+        ("--patch_size", "--patch-size"),
+        ("--Patch-Size", "--patch-size"),
+        ("--patch-sise", "--patch-size"),
+        ("-epochs", "--epochs"),
+        ("\N{EN DASH}pair", "--pair"),
+        ("--lr", "--learning-rate"),
+        ("--rate", "--learning-rate"),
+        ("--arch", "--architecture"),
+        ("--augment", "--augmentation"),
+        ("--no-augment", "--no-augmentation"),
+        ("--bs=4", "--batch-size"),
+    ],
+)
+def test_a_wrong_flag_is_answered_with_the_right_one(word, meant):
+    name = word.partition("=")[0]
+    assert faults("fit", word, "4") == [
+        f"there is no option {name}. Did you mean {meant}? See bone fit --help."
+    ]
+
+
+def test_several_that_could_be_meant_are_named():
+    assert faults("fit", "--patch", "4") == [
+        "there is no option --patch. Did you mean --patch-depth or --patch-size? See bone fit --help."
+    ] or faults("fit", "--brightness", "1") == [
+        "there is no option --brightness. Did you mean --brightness-probability or --brightness-range? "
+        "See bone fit --help."
+    ]
+
+
+def test_a_flag_is_never_completed_so_that_new_options_change_no_command():
+    assert "there is no option --output-folder" in faults("predict", "scan", "--output-folder", "x")[0]
+    assert faults("predict", "scan", "--mod", "m.pth") == [
+        "there is no option --mod. Did you mean --model? See bone predict --help."
+    ]
+
+
+def test_all_wrong_flags_are_told_at_once():
+    words = ["fit", "--epoch", "3", "--patchsize=64", "--quux", "--tensorboard=1", "--output", "--pair"]
+    assert faults(*words) == [
+        "there is no option --epoch. Did you mean --epochs?",
+        "there is no option --patchsize. Did you mean --patch-size?",
+        "there is no option --quux.",
+        "--tensorboard is a switch; leave out =1.",
+        "--output needs a value: --output FOLDER.",
+        "--pair needs a value: --pair SCAN MASK [SUBJECT]. See bone fit --help.",
+    ]
+
+
+def test_a_flag_of_another_command_is_told_as_that():
+    assert faults("iou", "a", "b", "--chunk-size", "64") == [
+        "there is no option --chunk-size. It belongs to bone predict. See bone iou --help."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["predcit"], "predcit is no command. Did you mean predict? See bone --help."),
+        (["FIT", "--epochs", "3"], "FIT is no command. Did you mean fit? See bone --help."),
+        (["satistics"], "satistics is no command. Did you mean statistics? See bone --help."),
+        (["preview"], "preview is no command. Did you mean preview-augmentation? See bone --help."),
+        (["frob"], f"frob is no command. There are {', '.join(SUMMARIES)}. See bone --help."),
+        (["info"], "PATH is missing. See bone info --help."),
+        (["iou", "a", "b", "c"], "one word too many: c. See bone iou --help."),
+        (["info", "a", "b", "c"], "words too many: b c. See bone info --help."),
+        (["demo", "--epochs", "2.5"], "--epochs is '2.5': write a whole number. See bone demo --help."),
+    ],
+)
+def test_other_wrong_words_are_told_in_words(words, told):
+    assert faults(*words) == [told]
+
+
+def test_a_negative_number_is_a_value():
+    arguments = build_parser().parse_args(
+        ["fit", "--pair", "a", "am", "--pair", "b", "bm", "--output", "r", "--map-labels", "-1:0", "-2:0"]
+    )
+    assert gather(arguments, PROGRAMS["fit"]).map_labels == ((-1, 0), (-2, 0))
+    with pytest.raises(OptionError, match="epochs is"):
+        gather(build_parser().parse_args(["fit", "--epochs", "-3"]), PROGRAMS["fit"])
+
+
+def test_a_wrong_flag_beside_help_does_not_hide_the_page(capsys):
+    with pytest.raises(SystemExit) as end:
+        build_parser().parse_args(["fit", "--epoch", "3", "--help"])
+    assert end.value.code == 0
+    assert "--epochs N" in capsys.readouterr().out
