@@ -117,9 +117,9 @@ def test_one_architecture_is_fitted_and_scores_as_its_table_says(capsys):
 
 
 @pytest.mark.slow
-def test_memory_in_avizo_is_measured_three_ways(capsys):
+def test_memory_in_avizo_is_measured_beside_files(capsys):
     found = rows(run("avizo_memory", capsys))[1:]
-    assert [row[2] for row in found] == ["files", "module, view", "module, copy"]
+    assert [row[2] for row in found] == ["files", "module, copy"]
 
 
 def test_convolutions_are_right_where_torch_is(capsys):
@@ -135,11 +135,7 @@ def test_the_page_of_networks_is_made_for_one_backbone(capsys):
 
 @pytest.mark.slow
 def test_the_phantom_is_fitted_and_scored(capsys):
-    assert [row[0] for row in rows(run("phantom", capsys))[1:]] == [
-        "validation",
-        "test, seed 10",
-        "test, seed 11",
-    ]
+    assert [row[0] for row in rows(run("phantom", capsys))[1:]] == ["validation", "test, seed 10"]
 
 
 @pytest.mark.slow
