@@ -11,6 +11,7 @@ import contextlib
 import glob
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,7 +71,9 @@ def load(file: BinaryIO, name: str) -> Any:
     """
     file.seek(0)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of pickle protocols that pickle_reader.py knows
+            return torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFileError(f"{name} could not be loaded: {text}") from error
