@@ -41,12 +41,12 @@ def measure(candidate: str, pairs: int, shape: tuple[int, int, int], folder: Pat
     """Run one fit in this process; peaks in MiB."""
     import torch
 
-    from bone_backend.monitor import Monitor, private_bytes
+    from bone_backend.machine.monitor import Monitor, private_bytes
 
     torch.set_num_threads(2)
     began = private_bytes()
     if candidate == "files":
-        from bone_backend.options import FitOptions, dump
+        from bone_backend.options.programs import FitOptions, dump
 
         listed = []
         for number in range(pairs):
@@ -55,7 +55,7 @@ def measure(candidate: str, pairs: int, shape: tuple[int, int, int], folder: Pat
             listed.append([str(folder / f"scan{number}.npy"), str(folder / f"mask{number}.npy")])
         values = {"patch_size": 64, "patches_per_tile": 1, "epochs": 1, "batch_size": 8, "device": "cpu"}
         options = FitOptions.parse({**values, "pairs": listed, "output": folder / "run"})
-        from bone_backend import jobs
+        from bone_backend.jobs import run as jobs
 
         held = private_bytes()
         with Monitor() as monitor:

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.sidebyside import add_quick, machine, markdown_table
-from bone_backend import catalogue
 from bone_backend.fitting import fit, rescore
-from bone_backend.options import FitOptions, PredictOptions
+from bone_backend.options import catalogue
+from bone_backend.options.programs import FitOptions, PredictOptions
 from bone_backend.prediction import predict
 from mocks.scans import Phantom, write
 

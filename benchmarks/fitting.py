@@ -55,8 +55,8 @@ def write_slices(folder: Path) -> None:
 
 def plan_and_sources(folder: Path, patches: int) -> tuple[Any, Any, Any]:
     from bone_backend.dataset.loader import PairSource, PatchLayout
-    from bone_backend.dataset.samples import PAPER_2D, Extent, PatchShape, draw_plan
-    from bone_backend.volumes.store import open_source
+    from bone_backend.dataset.plan import PAPER_2D, Extent, PatchShape, draw_plan
+    from bone_backend.volumes.patch_source import open_source
     from bone_backend.volumes.volume import open_volume
 
     sources = PairSource(
@@ -82,7 +82,7 @@ def bone_loader(folder: Path, *, finished: bool, patches: int = 2048, batch: int
 
     from bone_backend.dataset.augmentation import Numbers, prepare
     from bone_backend.dataset.loader import gather
-    from bone_backend.dataset.normalisation import Normalisation
+    from bone_backend.intensity.normalisation import Normalisation
 
     plan, sources, layout = plan_and_sources(folder, patches)
     grey = np.zeros(layout.grey_shape(batch), sources.scan.header.dtype)
@@ -184,9 +184,9 @@ def training_step(
     import segmentation_models_pytorch as library
     import torch
 
-    from bone_backend.networks.device import choose_precision
-    from bone_backend.networks.losses import build_loss
-    from bone_backend.networks.step import Step
+    from bone_backend.machine.device import choose_precision
+    from bone_backend.training.losses import build_loss
+    from bone_backend.training.step import Step
 
     torch.manual_seed(SEED)
     place = torch.device(device)
@@ -314,7 +314,7 @@ def step_row(repeats: int, *, is_quick: bool = False) -> None:
 
 def phantom_fit(folder: Path, precision: str, *, is_quick: bool = False) -> float:
     from bone_backend.fitting import fit
-    from bone_backend.options import FitOptions
+    from bone_backend.options.programs import FitOptions
     from mocks.scans import Phantom, write
 
     pairs = []
@@ -418,7 +418,7 @@ def gpu_row(repeats: int) -> None:
 
 def gpu_fit(folder: Path) -> dict[str, Any]:
     from bone_backend.fitting import fit
-    from bone_backend.options import FitOptions
+    from bone_backend.options.programs import FitOptions
 
     for name in ("a", "b"):
         (folder / name).mkdir()

@@ -25,15 +25,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sidebyside import ROOT, add_quick, machine, markdown_table
-from bone_backend import jobs, prediction
-from bone_backend.dataset.normalisation import Normalisation, normalisation
-from bone_backend.dataset.statistics import Statistics, measure
+from bone_backend import prediction
 from bone_backend.errors import ScanError
 from bone_backend.inference.labels import ClassMap
 from bone_backend.inference.streaming import ChunkPredictor
-from bone_backend.networks import model_file
-from bone_backend.networks.device import choose_device, choose_precision
-from bone_backend.options import FitOptions, IoUOptions, PredictOptions, dump
+from bone_backend.intensity.normalisation import Normalisation, normalisation
+from bone_backend.intensity.statistics import Statistics, measure
+from bone_backend.jobs import run as jobs
+from bone_backend.machine.device import choose_device, choose_precision
+from bone_backend.model_files import model_file
+from bone_backend.options.programs import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import create, open_volume, volume_name
 

@@ -33,9 +33,9 @@ from benchmarks.sidebyside import (
     missing_rows,
 )
 from bone_backend.comparison import compare
-from bone_backend.networks import model_file
+from bone_backend.model_files import model_file
 from bone_backend.networks.build import build_network
-from bone_backend.options import FitOptions, PredictOptions
+from bone_backend.options.programs import FitOptions, PredictOptions
 from bone_backend.prediction import measure as measure_scan
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import save
@@ -87,7 +87,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     from bone_backend import prediction
     from bone_backend.inference.labels import ClassMap
     from bone_backend.inference.streaming import ChunkPredictor
-    from bone_backend.networks.device import choose_device, choose_precision
+    from bone_backend.machine.device import choose_device, choose_precision
     from bone_backend.volumes.volume import create, open_volume
 
     options = options_of(folder, name, **more)

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.sidebyside import ROOT, add_quick, bone, machine, markdown_table
-from bone_backend.dataset.statistics import measure
+from bone_backend.intensity.statistics import measure
 from bone_backend.volumes.volume import open_volume, save
 
 SKULLS = ("c57bl6", "balb", "dba2")

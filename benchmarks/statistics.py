@@ -24,8 +24,8 @@ from statistics import median
 import numpy as np
 
 from benchmarks.sidebyside import add_quick
-from bone_backend.dataset.statistics import measure
-from bone_backend.jobs import run_in_worker
+from bone_backend.intensity.statistics import measure
+from bone_backend.jobs.run import run_in_worker
 from bone_backend.volumes.array import ArrayVolume
 
 PERCENTILES = (1.0, 50.0, 99.0)

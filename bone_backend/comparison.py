@@ -22,13 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from . import label_judgement, label_meaning, metrics
 from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
-from .label_judgement import ScanWatch
-from .label_meaning import LabelMeaning
-from .outputs import check_output
+from .files.outputs import check_output
 from .progress import Progress, silent
+from .scores import judgement as label_judgement
+from .scores import meaning as label_meaning
+from .scores import metrics
+from .scores.judgement import ScanWatch
+from .scores.meaning import LabelMeaning
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
 from .volumes.output import prepare, whole_file

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BoneError
-from .options import FitOptions, PredictOptions
+from .options.programs import FitOptions, PredictOptions
 
 
 def check_inputs(options: object) -> None:
@@ -29,7 +29,7 @@ def check_inputs(options: object) -> None:
 
 def _looks(options: object) -> Iterator[tuple[Callable[[Path], Any], Path]]:
     """What is to be looked at, and how."""
-    from .networks.model_header import read_header
+    from .model_files.header import read_header
     from .volumes.volume import peek
 
     if isinstance(options, FitOptions) and options.resume is None:

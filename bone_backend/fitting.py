@@ -18,34 +18,39 @@ from typing import Any
 
 import torch
 
-from . import catalogue, jobs, metrics, preflight, report, scalars
 from .dataset import checks, coverage
 from .dataset.loader import PatchLayout
-from .dataset.normalisation import normalisation
 from .dataset.pairs import OpenPair, open_pairs
-from .dataset.samples import PatchShape, count_tiles
+from .dataset.plan import PatchShape, count_tiles
 from .dataset.split import split_scans
-from .dataset.statistics import Statistics
 from .errors import Cancelled, HardwareError, OptionError
-from .interpreter import is_plain_python
-from .keeping import FitResult, Keeper
-from .makers import this_process
-from .monitor import Monitor
-from .networks import model_file
+from .files.makers import this_process
+from .intensity.normalisation import normalisation
+from .intensity.statistics import Statistics
+from .jobs import run as jobs
+from .jobs.interpreter import is_plain_python
+from .jobs.ranks import Rank
+from .machine.device import choose_precision, compile_network, describe, determinism
+from .machine.monitor import Monitor
+from .model_files import model_file
 from .networks.build import NetworkSpec, build_network
-from .networks.device import choose_precision, compile_network, describe, determinism
-from .networks.distributed import World, count_processes, join, smallest_share
-from .networks.losses import build_loss
-from .networks.optimization import build_optimizer
-from .networks.replica import seed_apart
-from .networks.step import Step, memory_in_words
-from .networks.weights import initialise
-from .options import FitOptions, dump
-from .preflight import Preflight
+from .networks.transfer import initialise
+from .options import catalogue
+from .options.programs import FitOptions, dump
 from .progress import Part, Progress, silent
-from .ranks import Rank
-from .run_folder import OPTIONS, RunFolder
-from .training import Training
+from .report import write as report
+from .runs import tensorboard as scalars
+from .runs.folder import OPTIONS, RunFolder
+from .runs.keeper import FitResult, Keeper
+from .scores import metrics
+from .training import preflight
+from .training.distributed import World, count_processes, join, smallest_share
+from .training.loop import Training
+from .training.losses import build_loss
+from .training.optimization import build_optimizer
+from .training.preflight import Preflight
+from .training.replica import seed_apart
+from .training.step import Step, memory_in_words
 
 log = logging.getLogger("bone.fitting")
 

@@ -20,25 +20,27 @@ from typing import Any
 
 import torch
 
-from . import catalogue, jobs, label_meaning
-from .account import versions
 from .dataset.checks import scan_type_fault
-from .dataset.normalisation import NORMALISATIONS, Normalisation, normalisation
-from .dataset.statistics import Statistics
 from .errors import HardwareError, ModelFileError, OptionError, ScanError
 from .inference import streaming, voxel_size
 from .inference.labels import ClassMap, Confidence
 from .inference.merging import Merger
 from .inference.streaming import ChunkPredictor, Group
 from .inference.windows import Layout, layout
-from .monitor import GIB, Monitor
-from .networks import model_file
+from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation
+from .intensity.statistics import Statistics
+from .jobs import run as jobs
+from .machine.device import choose_device, choose_precision, describe
+from .machine.monitor import GIB, Monitor
+from .model_files import model_file
 from .networks.build import build_network
-from .networks.device import choose_device, choose_precision, describe
 from .networks.folding import fold_batch_norm
-from .networks.step import interruptible
-from .options import PredictOptions, dump
+from .options import catalogue
+from .options.programs import PredictOptions, dump
 from .progress import Part, Progress, silent
+from .runs.metadata import versions
+from .scores import meaning as label_meaning
+from .training.step import interruptible
 from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
 from .volumes.volume import Header, Volume, VolumeWriter, create, open_volume, volume_name

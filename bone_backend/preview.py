@@ -14,21 +14,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from . import jobs, transform_table
 from .dataset import augmentation
 from .dataset.augmentation import TURNS_2D, TURNS_3D, Numbers
 from .dataset.checks import Labels
 from .dataset.choice import Choice
 from .dataset.contents import Holdings
 from .dataset.loader import PatchLayout, common_dtype, gather
-from .dataset.normalisation import normalisation
 from .dataset.pairs import OpenPair, open_pairs
-from .dataset.samples import PatchShape, Plan, draw_plan
-from .dataset.statistics import Statistics
+from .dataset.plan import PatchShape, Plan, draw_plan
 from .dataset.variation import neutral
-from .options import FitOptions
+from .intensity.normalisation import normalisation
+from .intensity.statistics import Statistics
+from .jobs import run as jobs
+from .options import transforms as transform_table
+from .options.programs import FitOptions
 from .progress import Part, Progress, silent
-from .training import chances_of
+from .training.loop import chances_of
 from .volumes.classes import describe_classes
 
 # Columns of a record that show a transform at its strongest, from the numbers of its table.

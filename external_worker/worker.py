@@ -300,7 +300,7 @@ def run(folder, job):
 
 def attempt(folder, job, events, siblings):
     from bone_backend.errors import BoneError, Cancelled, WorkerError
-    from bone_backend.jobs import run_here
+    from bone_backend.jobs.run import run_here
 
     progress = JobProgress(folder, events, Cancelled)
     try:
@@ -343,8 +343,8 @@ def run_beside(folder, job, rank):
     logger.propagate = False
     prepare(job)
     from bone_backend.errors import BoneError, Cancelled
-    from bone_backend.jobs import run_here
-    from bone_backend.ranks import Parted
+    from bone_backend.jobs.ranks import Parted
+    from bone_backend.jobs.run import run_here
 
     try:
         run_here(job["command"], job["options"])

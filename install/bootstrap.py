@@ -38,7 +38,7 @@ NOTHING_COLLECTED = 5  # pytest's exit status
 AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks", "tests/test_avizo.py")
 NEVER_IN_AVIZO = ("tests/standalone", "tests/install", "tests/benchmarks")
 # Tests of the app that run on the other side, so that both sides take as long.
-MOVED = ("tests/networks",)
+MOVED = ("tests/networks", "tests/model_files", "tests/training", "tests/machine")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from bone_backend.dataset.pool import run_in_processes
 from bone_backend.errors import Cancelled, OptionError, ScanError
+from bone_backend.intensity.pool import run_in_processes
 from bone_backend.progress import Progress
 
 

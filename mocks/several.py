@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bone_backend.errors import Cancelled, ScanError
+from bone_backend.jobs.ranks import Parted, Rank
 from bone_backend.progress import Progress, Recorder
-from bone_backend.ranks import Parted, Rank
 
 
 def wait(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def exchange(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Try everything that a World offers; the first process gives what each of them saw."""
     import torch
 
-    from bone_backend.networks import distributed
+    from bone_backend.training import distributed
 
     torch.set_num_threads(1)
     with distributed.join("cpu") as world:
@@ -94,7 +94,7 @@ def _train(world: Any) -> dict[str, Any]:
     """Weights after three steps on batches of 5 and 7 patches, of which each process takes its share."""
     import torch
 
-    from bone_backend.networks.step import Step
+    from bone_backend.training.step import Step
 
     torch.manual_seed(3)
     network = torch.nn.Sequential(

@@ -1,6 +1,6 @@
 """What `bone info` shows: a card in words and units for each kind of file.
 
-In:  the facts of bone_backend/information.py, of which some may be missing.
+In:  the facts of bone_backend/information/describe.py, of which some may be missing.
 Out: text.
 """
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bone_backend import __version__
 from bone_backend.errors import BoneError, Cancelled, OptionError
-from bone_backend.names import readable
+from bone_backend.files.names import readable
 
 if TYPE_CHECKING:
     from bone_backend.progress import Progress
@@ -82,7 +82,7 @@ def _fill(parser: Parser, name: str) -> None:
     elif name == "demo":
         _fill_demo(parser)
     else:
-        from bone_backend.options import PROGRAMS, PreviewOptions
+        from bone_backend.options.programs import PROGRAMS, PreviewOptions
 
         from .flags import add_flags
 
@@ -146,7 +146,7 @@ def _stops() -> list[signal.Signals]:
 
 
 def _run(words: list[str]) -> int:
-    from bone_backend.ranks import Parted, Rank
+    from bone_backend.jobs.ranks import Parted, Rank
 
     from . import show
     from .console import ConsoleProgress
@@ -222,9 +222,9 @@ def _command(
 
 
 def _program(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from bone_backend import jobs
     from bone_backend.early import check_inputs
-    from bone_backend.options import PROGRAMS, dump
+    from bone_backend.jobs import run as jobs
+    from bone_backend.options.programs import PROGRAMS, dump
 
     from .flags import gather
 
@@ -234,8 +234,8 @@ def _program(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any
 
 
 def _statistics(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from bone_backend import jobs
-    from bone_backend.options import StatisticsOptions, dump
+    from bone_backend.jobs import run as jobs
+    from bone_backend.options.programs import StatisticsOptions, dump
 
     from .flags import gather
 
@@ -246,13 +246,13 @@ def _statistics(arguments: argparse.Namespace, progress: Progress) -> dict[str, 
 
 
 def _info(arguments: argparse.Namespace, _progress: Progress) -> dict[str, Any]:
-    from bone_backend import information
+    from bone_backend.information import describe as information
 
     return information.describe(arguments.path)
 
 
 def _preview(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from bone_backend.options import PreviewOptions
+    from bone_backend.options.programs import PreviewOptions
 
     from . import preview
     from .flags import gather

@@ -24,7 +24,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, TextIO, cast
 
 from bone_backend.errors import Cancelled
-from bone_backend.ranks import Rank
+from bone_backend.jobs.ranks import Rank
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

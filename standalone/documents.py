@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bone_backend.option_fields import OptionField, Options
-from bone_backend.options import PROGRAMS
+from bone_backend.options.fields import OptionField, Options
+from bone_backend.options.programs import PROGRAMS
 
 from .flags import conditions
 
@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 TITLE = """# All options
 
 `bone COMMAND --help` shows those that most people need, `--help-all` all of them.
-Made from `bone_backend/options.py` by `python -m standalone.documents`; a test checks that it is current. The
+Made from `bone_backend/options/` by `python -m standalone.documents`; a test checks that it is current. The
 same fields make the command's flags, the ports in Avizo, the record of a run and the metadata of a model.
 """
 

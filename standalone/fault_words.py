@@ -15,7 +15,7 @@ def in_flags(command: str, text: str) -> str:
     >>> in_flags("fit", "patch_size is 250; U-Net with resnet18 needs a multiple of 32.")
     '--patch-size is 250; U-Net with resnet18 needs a multiple of 32.'
     """
-    from bone_backend.options import PROGRAMS, PreviewOptions
+    from bone_backend.options.programs import PROGRAMS, PreviewOptions
 
     options = {**PROGRAMS, "preview-augmentation": PreviewOptions}.get(command)
     if options is None:

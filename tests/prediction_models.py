@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from empatches import EMPatches
 
-from bone_backend.networks import model_file
+from bone_backend.model_files import model_file
 from bone_backend.networks.build import NetworkSpec, build_network
 
 

@@ -23,10 +23,10 @@ from bone_backend.errors import (
     ScanError,
 )
 from bone_backend.fitting import fit, rehearse, rescore
-from bone_backend.networks import model_file
-from bone_backend.networks.checkpoint import Position
-from bone_backend.options import FitOptions
+from bone_backend.model_files import model_file
+from bone_backend.options.programs import FitOptions
 from bone_backend.progress import Recorder
+from bone_backend.runs.checkpoint import Position
 from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
 
@@ -180,7 +180,7 @@ def test_a_full_disk_at_the_first_file_leaves_no_folder(pairs, tmp_path, monkeyp
     def full(self, name, content):
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr("bone_backend.run_folder.RunFolder.write_json", full)
+    monkeypatch.setattr("bone_backend.runs.folder.RunFolder.write_json", full)
     with pytest.raises(OutputError, match="disk is full"):
         fit(options(pairs, tmp_path / "run"))
     assert not (tmp_path / "run").exists()
@@ -192,7 +192,7 @@ def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
     pairs, tmp_path, monkeypatch, caplog, has_record
 ):
     """/dev/full takes the last model; a folder in the way of record.json stands for no room there too."""
-    from bone_backend.networks import saving
+    from bone_backend.model_files import saving
 
     run, usual = tmp_path / "run", saving.temporary_path
     (tmp_path / "full").symlink_to("/dev/full")
@@ -397,7 +397,7 @@ def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, t
 
 @pytest.mark.slow
 def test_a_table_that_is_open_elsewhere_does_not_end_the_run(pairs, tmp_path, monkeypatch, caplog):
-    from bone_backend import run_folder
+    from bone_backend.runs import folder as run_folder
 
     def held(temporary, path):
         if path.name == "scores.csv" and not (path.parent / "checkpoint.pth.seen").exists():

@@ -14,7 +14,6 @@ import torch
 
 from bone_backend import prediction
 from bone_backend.comparison import compare
-from bone_backend.dataset.normalisation import Normalisation
 from bone_backend.errors import (
     Cancelled,
     HardwareError,
@@ -27,9 +26,10 @@ from bone_backend.inference.labels import ClassMap
 from bone_backend.inference.merging import Merger
 from bone_backend.inference.streaming import ChunkPredictor, plan_groups
 from bone_backend.inference.windows import layout
-from bone_backend.monitor import Monitor
-from bone_backend.networks import model_file
-from bone_backend.options import PredictOptions
+from bone_backend.intensity.normalisation import Normalisation
+from bone_backend.machine.monitor import Monitor
+from bone_backend.model_files import model_file
+from bone_backend.options.programs import PredictOptions
 from bone_backend.prediction import label, predict, predict_job
 from bone_backend.progress import Recorder, silent
 from bone_backend.volumes.volume import Header, Volume, open_volume, peek, save

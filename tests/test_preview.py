@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bone_backend.options import PreviewOptions
+from bone_backend.options.programs import PreviewOptions
 from bone_backend.preview import make_sheet
 from bone_backend.volumes.volume import save
 

@@ -19,12 +19,12 @@ import torch
 from bone_backend import fitting
 from bone_backend.errors import Cancelled, HardwareError, OptionError, ProgramFault, ScanError, WorkerError
 from bone_backend.fitting import fit_job
-from bone_backend.jobs import run_in_worker
-from bone_backend.networks import model_file
-from bone_backend.networks.distributed import World
-from bone_backend.options import FitOptions, dump
+from bone_backend.jobs.ranks import Rank
+from bone_backend.jobs.run import run_in_worker
+from bone_backend.model_files import model_file
+from bone_backend.options.programs import FitOptions, dump
 from bone_backend.progress import Recorder, silent
-from bone_backend.ranks import Rank
+from bone_backend.training.distributed import World
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable)
@@ -120,7 +120,7 @@ def test_all_end_with_the_host(tmp_path):
     notes.mkdir()
     code = (
         f"import sys, tempfile; sys.path.insert(0, {str(ROOT)!r}); tempfile.tempdir = {str(tmp_path)!r}\n"
-        "from pathlib import Path\nfrom bone_backend.jobs import run_in_worker\n"
+        "from pathlib import Path\nfrom bone_backend.jobs.run import run_in_worker\n"
         f"run_in_worker('mocks.several:wait', {{'notes': {str(notes)!r}}}, python=Path(sys.executable), "
         "processes=2)\n"
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from bone_backend.networks.model_file import save_model
+from bone_backend.model_files.model_file import save_model
 from mocks.model_files import CLASSES, NETWORK, header_of, published, rewrite, small_state
 
 from .damage import INTERESTING, change_bytes

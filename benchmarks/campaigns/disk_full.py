@@ -33,10 +33,10 @@ from typing import Any
 
 import torch
 
-from bone_backend import jobs
 from bone_backend.errors import BoneError
-from bone_backend.networks import model_file
-from bone_backend.options import FitOptions
+from bone_backend.jobs import run as jobs
+from bone_backend.model_files import model_file
+from bone_backend.options.programs import FitOptions
 from bone_backend.volumes.volume import save
 from standalone.flags import write_config
 

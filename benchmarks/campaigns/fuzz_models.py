@@ -24,9 +24,9 @@ from typing import Any
 
 import torch
 
-from bone_backend import information
 from bone_backend.errors import ModelFileError
-from bone_backend.networks import model_file
+from bone_backend.information import describe as information
+from bone_backend.model_files import model_file
 
 from . import child, damaged_model
 from .campaign import Campaign, parser

@@ -30,13 +30,13 @@ import numpy as np
 import torch
 import yaml
 
-from bone_backend.dataset.statistics import measure_job
 from bone_backend.errors import Cancelled
 from bone_backend.fitting import fit
-from bone_backend.networks import model_file
-from bone_backend.options import PROGRAMS, FitOptions, dump
+from bone_backend.intensity.statistics import measure_job
+from bone_backend.model_files import model_file
+from bone_backend.options.programs import PROGRAMS, FitOptions, dump
 from bone_backend.progress import Recorder
-from bone_backend.volumes.store import open_source
+from bone_backend.volumes.patch_source import open_source
 from bone_backend.volumes.volume import open_volume
 from standalone.command import build_parser
 from standalone.flags import gather

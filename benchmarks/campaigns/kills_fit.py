@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from bone_backend.errors import BoneError
-from bone_backend.networks import model_file
+from bone_backend.model_files import model_file
 
 from . import child, small
 from .campaign import Campaign, parser

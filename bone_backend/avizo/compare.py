@@ -11,8 +11,8 @@ from typing import Any
 
 from ..comparison import compare, write_csv
 from ..errors import OptionError, OutputError
-from ..options import IoUOptions
-from ..outputs import check_output
+from ..files.outputs import check_output
+from ..options.programs import IoUOptions
 from ..volumes.lattice import volume_of
 from .door import Door
 from .fields import size_faults

@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from .. import jobs
 from ..errors import BoneError, OptionError
+from ..jobs import run as jobs
 from ..progress import Progress
 from .fields import Facts, Watch
 from .forms import Form

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import catalogue
 from ..dataset import checks, coverage
-from ..dataset.samples import Extent, PatchShape, count_tiles
+from ..dataset.plan import Extent, PatchShape, count_tiles
 from ..dataset.split import split_scans
 from ..errors import BoneError, OptionError, ScanError
-from ..names import from_home
-from ..options import MAY_CHANGE, FitOptions, dump
+from ..files.names import from_home
+from ..options import catalogue
+from ..options.programs import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
 from ..volumes.lattice import volume_of
 from ..volumes.volume import volume_name

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..option_fields import OptionField, Options
-from ..options import (
+from ..options.fields import OptionField, Options
+from ..options.programs import (
     FitHostOptions,
     FitOptions,
     HostOptions,

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from ..errors import WorkerError
-from ..interpreter import find_worker_python
+from ..jobs.interpreter import find_worker_python
 
 # Package as it is imported -> as it is installed.
 _ALL = {"tifffile": "tifffile"}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import OptionError
-from ..option_fields import OptionField, Options
+from ..options.fields import OptionField, Options
 from .forms import APPLY, LOOSE, STATE, Form
 from .host import Field, Host
 from .ports import OptionPort, make_port, port_names

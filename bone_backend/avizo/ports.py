@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..option_fields import OptionField
+from ..options.fields import OptionField
 from .host import GREATEST_INT, Host
 
 MOST_BOXES = 5  # choices that stand side by side; more go into a menu

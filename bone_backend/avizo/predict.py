@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..dataset.checks import SCAN_DTYPES
 from ..errors import BoneError, OptionError, OutputError
+from ..files.names import from_home
+from ..files.outputs import ENDINGS, check_output
 from ..inference import voxel_size
 from ..inference.labels import ClassMap
-from ..names import from_home
-from ..options import PredictOptions, dump
-from ..outputs import ENDINGS, check_output
-from ..run_files import model_of
-from ..volumes.amira_mesh import write_labels
+from ..options.programs import PredictOptions, dump
+from ..runs.files import model_of
+from ..volumes.amira import write_labels
 from ..volumes.header import Header
 from ..volumes.lattice import geometry_of, read_xyz
 from ..volumes.volume import open_volume
@@ -31,7 +31,7 @@ from .running import HostProgress, Outcome
 from .spill import spilling
 
 if TYPE_CHECKING:
-    from ..networks.model_header import ModelHeader
+    from ..model_files.header import ModelHeader
 
 
 class DLPred(Door):
@@ -121,7 +121,7 @@ class DLPred(Door):
 
     def _header(self, *, told: bool = True) -> ModelHeader | None:
         """The model file's header, read again when the file has changed; None while none is named."""
-        from ..networks.model_header import read_header  # of the shelf of networks, but it needs no torch
+        from ..model_files.header import read_header  # of the shelf of networks, but it needs no torch
 
         name = self.panel.options["model"].read()
         if not name:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .normalisation import Normalisation
-from .samples import Plan
+from ..intensity.normalisation import Normalisation
+from .plan import Plan
 from .transforms import to_device, vary
 
 # Code -> (kind, argument); axes count from the end: -1 is x, -2 is y, -3 is z. Quarter turns go from y to x.

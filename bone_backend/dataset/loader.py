@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..volumes.store import PatchSource
-from .samples import PatchShape, Plan
+from ..volumes.patch_source import PatchSource
+from .plan import PatchShape, Plan
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import OptionError, ScanError
-from ..names import in_full, readable
-from ..options import FitOptions, Pair
+from ..files.names import in_full, readable
+from ..options.programs import FitOptions, Pair
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
 from ..volumes.header import Header
-from ..volumes.store import PatchSource, open_source
+from ..volumes.patch_source import PatchSource, open_source
 from ..volumes.volume import Volume, open_volume, volume_name
 from . import checks
 from .contents import ContentsMaker
 from .loader import PairSource
-from .samples import Extent, PatchShape
+from .plan import Extent, PatchShape
 
 
 @dataclass(frozen=True)

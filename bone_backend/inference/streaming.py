@@ -19,10 +19,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ..dataset.normalisation import Normalisation
 from ..errors import HardwareError
-from ..networks.device import free_bytes, mixed_precision
-from ..networks.step import is_out_of_memory
+from ..intensity.normalisation import Normalisation
+from ..machine.device import free_bytes, mixed_precision
+from ..training.step import is_out_of_memory
 from ..volumes.volume import Volume, VolumeWriter
 from .windows import Layout, mirror
 

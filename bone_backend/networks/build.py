@@ -20,8 +20,8 @@ import timm
 import torch
 from torch.overrides import TorchFunctionMode
 
-from .. import catalogue
 from ..errors import OptionError
+from ..options import catalogue
 from .decoders3d import Depth
 from .inflation import inflate, redraw
 
@@ -85,7 +85,7 @@ def build_network(
     if weights == "random":
         network = build_2d(spec)
     else:
-        from .weights import build_with_imagenet  # which needs this module
+        from .transfer import build_with_imagenet  # which needs this module
 
         network = build_with_imagenet(spec, weights_dir, weights)
     if spec.mode != "3D":

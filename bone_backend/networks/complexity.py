@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .. import catalogue
 from ..errors import OptionError
+from ..options import catalogue
 from .build import NetworkSpec, skeleton
 
 Shape = Sequence[int]

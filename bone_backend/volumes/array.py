@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ScanError
-from ..json_files import read_json
+from ..files.json_files import read_json
 from .abstract import Volume, VolumeWriter
 from .header import Header, SliceLocation, Triple, volume_name
 from .output import prepare, put_in_place, remove, sync, temporary_path

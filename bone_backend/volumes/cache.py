@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import OutputError
-from ..names import from_home, in_full
+from ..files.names import from_home, in_full
 
 log = logging.getLogger("bone.cache")
 

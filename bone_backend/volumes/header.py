@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ScanError
-from ..names import in_full, readable
+from ..files.names import in_full, readable
 
 Triple = tuple[float, float, float]
 

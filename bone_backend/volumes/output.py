@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from .. import locks
 from ..errors import OutputError
-from ..makers import MARK, Maker, this_process
-from ..outputs import in_work, lock_of, short
+from ..files import locks
+from ..files.makers import MARK, Maker, this_process
+from ..files.outputs import in_work, lock_of, short
 
 GIB = 2**30
 PATIENCE_S = 5.0
@@ -191,3 +191,12 @@ def remove(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all; bytes of names that are no text stand as \\udcNN.
+
+    Raises OutputError.
+    """
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8", errors="backslashreplace"))

@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OptionError, ScanError
-from . import tiff
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume, NpyWriter, open_npy, peek_npy
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
 from .output import output_fault
-from .tiff_directory import is_tiff
-from .tiff_folder import is_tiff_name
-from .tiff_writer import COMPRESSIONS, TiffFileWriter, TiffFolderWriter
+from .tiff import reading as tiff
+from .tiff.directory import is_tiff
+from .tiff.folder import is_tiff_name
+from .tiff.writing import COMPRESSIONS, TiffFileWriter, TiffFolderWriter
 
 __all__ = [
     "SLAB_BYTES",

@@ -2,8 +2,8 @@
 
 In:  .pyscro files, ours and other people's.
 Out: `Session`, which runs them; `Behaviour` and `BEHAVIOURS`, switches for what is not established.
-Nothing that avizo_api.md does not list exists here. The panel drawing is in mocks.avizo.panel, the checks of
-.rc and .xml files in mocks.avizo.registration.
+Nothing that avizo_api.md does not list exists here. The panel drawing is in mocks.avizo.drawing.panel, the
+checks of .rc and .xml files in mocks.avizo.registration.
 """
 
 from .behaviour import BEHAVIOURS, Behaviour

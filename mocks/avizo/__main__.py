@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from . import Session
-from .description import describe
+from .drawing.description import describe
 
 
 def main(arguments=None):

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import types
 
-from . import choice_ports, current, number_ports, ports, scene_ports
-from .fields import HxRegScalarField3
+from . import current
+from .ports import choices as choice_ports
+from .ports import numbers as number_ports
+from .ports import plain as ports
+from .ports import scene as scene_ports
 from .script import PyScriptObject
 from .strict import Strict
+from .things.fields import HxRegScalarField3
 
 CLASSES = {
     cls.__name__: cls

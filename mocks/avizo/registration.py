@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .types import KNOWN_TYPES
+from .things.types import KNOWN_TYPES
 
 OPTIONS = (
     "-name",

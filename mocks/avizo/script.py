@@ -10,11 +10,11 @@ from __future__ import annotations
 import traceback
 
 from . import current
-from .choice_ports import HxPortButtonList
-from .data_object import Ports
-from .port import text_of
-from .ports import HxConnection, HxPortDoIt, HxPortFilename
+from .ports.base import text_of
+from .ports.choices import HxPortButtonList
+from .ports.plain import HxConnection, HxPortDoIt, HxPortFilename
 from .strict import StrictList
+from .things.data_object import Ports
 
 MOST_ROUNDS = 8
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from . import current
-from .port import text_of
+from .ports.base import text_of
 from .strict import Strict
 
 

@@ -15,16 +15,17 @@ import threading
 import traceback
 from pathlib import Path
 
-from . import amiramesh, current, namespace, tcl, user
+from . import current, namespace, tcl, user
 from .behaviour import Behaviour
 from .console import ConsoleStream
-from .data_object import DataObject
-from .fields import LABEL, SCALAR, HxRegScalarField3
-from .ports import HxConnection
+from .ports.plain import HxConnection
 from .processes import watch_processes
-from .project import HxObjectFactory, HxProject, Project
 from .script import run_guarded
 from .services import HxMessage, HxPaths, HxProgress, HxViewerManager, Message
+from .things import amiramesh
+from .things.data_object import DataObject
+from .things.fields import LABEL, SCALAR, HxRegScalarField3
+from .things.project import HxObjectFactory, HxProject, Project
 
 
 class Session(user.User):

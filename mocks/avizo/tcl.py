@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import amiramesh
-from .fields import SCALAR, HxRegScalarField3
+from .things import amiramesh
+from .things.fields import SCALAR, HxRegScalarField3
 
 RAW_TYPES = {"byte": "u1", "ushort": "u2", "short": "i2", "int32": "i4", "float": "f4", "double": "f8"}
 METRES = {"nm": 1e-9, "um": 1e-6, "µm": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0}

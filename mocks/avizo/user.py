@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .choice_ports import (
+from .ports.choices import (
     HxPortButtonList,
     HxPortButtonMenu,
     HxPortMultiMenu,
     HxPortRadioBox,
     HxPortToggleList,
 )
-from .number_ports import Slider, TextN
-from .ports import HxConnection, HxPortDoIt, HxPortFilename, HxPortText
-from .scene_ports import GenericComboBox, GenericFloatTextEdit, GenericPushButton, HxPortGeneric
+from .ports.numbers import Slider, TextN
+from .ports.plain import HxConnection, HxPortDoIt, HxPortFilename, HxPortText
+from .ports.scene import GenericComboBox, GenericFloatTextEdit, GenericPushButton, HxPortGeneric
 
 
 def reach(port, *kinds):

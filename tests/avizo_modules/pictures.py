@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mocks.avizo import Session
-from mocks.avizo.panel import draw_panel
+from mocks.avizo.drawing.panel import draw_panel
 from mocks.avizo.registration import read_groups
 from mocks.scans import Phantom
 from tests.prediction_models import make_model

@@ -10,7 +10,7 @@ import pytest
 from avizo_modules import generate
 from bone_backend.avizo.forms import FORMS
 from mocks.avizo import Session
-from mocks.avizo.panel import draw_panel
+from mocks.avizo.drawing.panel import draw_panel
 from mocks.avizo.registration import check_folder, read_groups
 
 from .steps import MODULES, open_module

@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from bone_backend.networks.model_file import load_state, read_header
+from bone_backend.model_files.model_file import load_state, read_header
 from mocks.avizo import BEHAVIOURS, Behaviour, Session
 
-from .steps import (
-    add_pair,
-    connect_pairs,
-    fit_module,
-    open_module,
-    projects_objects,
-    settle,
-    workers_only,
-)
+from .steps import add_pair, connect_pairs, fit_module, open_module, projects_objects, settle, workers_only
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 

@@ -263,7 +263,7 @@ def test_subjects_are_checked(tmp_path, text, told):
 def test_an_empty_field_is_no_field(tmp_path):
     session = Session()
     module = module_with(session, tmp_path)
-    from mocks.avizo.fields import HxRegScalarField3
+    from mocks.avizo.things.fields import HxRegScalarField3
 
     empty = HxRegScalarField3("HxUniformScalarField3", "empty")
     session.project.add(empty)

@@ -4,8 +4,8 @@ import pytest
 
 from bone_backend.avizo.forms import COMPARE, FIT, FORMS, PREDICT
 from bone_backend.avizo.ports import port_label, port_name, port_names
-from bone_backend.option_fields import Options, option
-from bone_backend.options import FitOptions, PredictOptions, dump
+from bone_backend.options.fields import Options, option
+from bone_backend.options.programs import FitOptions, PredictOptions, dump
 from mocks.avizo import BEHAVIOURS, Behaviour, Session
 
 from .steps import MODULES, open_module

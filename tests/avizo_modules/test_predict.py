@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bone_backend.options import PredictOptions
+from bone_backend.options.programs import PredictOptions
 from bone_backend.prediction import predict
 from bone_backend.volumes.lattice import volume_of
 from bone_backend.volumes.volume import open_volume, save

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bone_backend.networks.model_file import load_state, read_header
+from bone_backend.model_files.model_file import load_state, read_header
 from bone_backend.volumes.volume import open_volume, save
 from mocks.avizo import Behaviour, Session
 

@@ -9,10 +9,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bone_backend.dataset.augmentation import TURNS_2D, TURNS_3D, Numbers, prepare
-from bone_backend.dataset.normalisation import Normalisation
-from bone_backend.dataset.samples import Plan
+from bone_backend.dataset.plan import Plan
 from bone_backend.dataset.variation import neutral
-from bone_backend.transform_table import TRANSFORMS
+from bone_backend.intensity.normalisation import Normalisation
+from bone_backend.options.transforms import TRANSFORMS
 
 SQUARE = np.array([[1, 2], [3, 4]])
 

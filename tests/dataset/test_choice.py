@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bone_backend.dataset.checks import count_labels, read_labels
 from bone_backend.dataset.choice import Choice
 from bone_backend.dataset.contents import PLACES, ContentsMaker, Holdings
-from bone_backend.dataset.samples import PAPER_2D, Extent, PatchShape, draw_plan
+from bone_backend.dataset.plan import PAPER_2D, Extent, PatchShape, draw_plan
 from bone_backend.errors import ScanError
 from bone_backend.volumes.volume import ArrayVolume
 

@@ -8,11 +8,11 @@ import torch
 
 from bone_backend.dataset.augmentation import TURNS_2D, TURNS_3D, Numbers, prepare
 from bone_backend.dataset.loader import Loader, PairSource, PatchLayout, common_dtype
-from bone_backend.dataset.normalisation import Normalisation
-from bone_backend.dataset.samples import PAPER_2D, Extent, PatchShape, draw_plan
+from bone_backend.dataset.plan import PAPER_2D, Extent, PatchShape, draw_plan
 from bone_backend.fitting import fit
-from bone_backend.options import FitOptions
-from bone_backend.volumes.store import open_source
+from bone_backend.intensity.normalisation import Normalisation
+from bone_backend.options.programs import FitOptions
+from bone_backend.volumes.patch_source import open_source
 from bone_backend.volumes.volume import ArrayVolume, open_volume, save
 from mocks.scans import Phantom
 

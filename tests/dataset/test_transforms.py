@@ -7,10 +7,10 @@ import torch
 from bone_backend.dataset import transforms
 from bone_backend.dataset.augmentation import Numbers, prepare
 from bone_backend.dataset.hashing import bits, normals, uniforms
-from bone_backend.dataset.normalisation import Normalisation
-from bone_backend.dataset.samples import PAPER_2D, PAPER_3D, Extent, PatchShape, draw_plan
+from bone_backend.dataset.plan import PAPER_2D, PAPER_3D, Extent, PatchShape, draw_plan
 from bone_backend.dataset.variation import neutral
-from bone_backend.transform_table import TRANSFORMS, read
+from bone_backend.intensity.normalisation import Normalisation
+from bone_backend.options.transforms import TRANSFORMS, read
 
 CPU = torch.device("cpu")
 # Everything at once, always.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bone_backend.dataset.samples import PAPER_2D, Extent, PatchShape, draw_plan
+from bone_backend.dataset.plan import PAPER_2D, Extent, PatchShape, draw_plan
 from bone_backend.dataset.variation import NEUTRAL, VARIATION, neutral
 
 GAMMA = {"gamma": {"probability": 0.3, "low": 0.5, "high": 2.0}}

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bone_backend import jobs
-from bone_backend.dataset.statistics import Statistics
 from bone_backend.errors import Cancelled
-from bone_backend.interpreter import MINIMUM, check_worker_python
+from bone_backend.intensity.statistics import Statistics
+from bone_backend.jobs import run as jobs
+from bone_backend.jobs.interpreter import MINIMUM, check_worker_python
 from bone_backend.volumes.volume import save
 from external_worker import worker
 from mocks.pythons import python_of_version, python_with_packages

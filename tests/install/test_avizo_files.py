@@ -33,7 +33,11 @@ def checkout(tmp_path) -> Path:
             (folder / "avizo_modules" / module / f"{module}{suffix}").write_text(
                 f"{module}\n", encoding="utf-8"
             )
-    for name in ("bone_backend/__init__.py", "bone_backend/volumes/tiff.py", "external_worker/worker.py"):
+    for name in (
+        "bone_backend/__init__.py",
+        "bone_backend/volumes/tiff/reading.py",
+        "external_worker/worker.py",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x = 1\n", encoding="utf-8")
     (folder / "bone_backend/__pycache__").mkdir()
@@ -77,7 +81,7 @@ def test_twice_in_a_row_changes_nothing(avizo, checkout, capsys):
 
 def test_a_newer_version_replaces_the_older_and_clears_what_it_no_longer_has(avizo, checkout):
     install(avizo, checkout)
-    (checkout / "bone_backend/volumes/tiff.py").unlink()
+    (checkout / "bone_backend/volumes/tiff/reading.py").unlink()
     (checkout / "bone_backend/new.py").write_text("y = 2\n", encoding="utf-8")
     install(avizo, checkout)
     modules = avizo / "share/python_modules"

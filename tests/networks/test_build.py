@@ -5,9 +5,9 @@ import segmentation_models_pytorch as library
 import torch
 from torch import nn
 
-from bone_backend import catalogue
 from bone_backend.errors import OptionError
 from bone_backend.networks.build import NetworkSpec, build_2d, build_network, skeleton
+from bone_backend.options import catalogue
 
 
 def shape_after(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bone_backend import catalogue
 from bone_backend.errors import OptionError
 from bone_backend.networks.build import NetworkSpec, build_2d, build_network
 from bone_backend.networks.decoders3d import Depth, _attend
@@ -22,6 +21,7 @@ from bone_backend.networks.inflation import (
     redraw,
     to_hwd,
 )
+from bone_backend.options import catalogue
 
 #: a small backbone of each family of convolutional ones but plain resnets, and two with modules of their own
 SMALL = (

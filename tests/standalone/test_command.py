@@ -563,7 +563,7 @@ sys.exit(main())
 
 @NO_SIGINT
 @pytest.mark.parametrize("times", ["1", "2"])
-@pytest.mark.parametrize("module", ["pydantic", "bone_backend.jobs", "numpy", "torch"])
+@pytest.mark.parametrize("module", ["pydantic", "bone_backend.jobs.run", "numpy", "torch"])
 def test_ctrl_c_while_bone_starts_is_answered_at_once(scans, tmp_path, module, times):
     pairs = pair_words((scans / "scan_a", scans / "mask_a"), (scans / "scan_b", scans / "mask_b"))
     words = ["fit", *map(str, pairs), "--output", tmp_path / "run", *SMALL, "--json"]

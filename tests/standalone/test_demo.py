@@ -38,7 +38,7 @@ def test_a_second_run_on_phantoms_does_nothing_again(tmp_path, capsys, monkeypat
     assert set(first["iou_per_class"]) == {"0", "1", "2"}
     assert all(Path(path).stat().st_size > 1000 for path in first["pictures"])
     with monkeypatch.context() as no_more:
-        no_more.setattr("bone_backend.jobs.run_here", None)
+        no_more.setattr("bone_backend.jobs.run.run_here", None)
         assert run(capsys, "--output", tmp_path / "demo") == {**first, "kept": True}
     assert main(["demo", "--output", str(tmp_path / "demo"), "--epochs", "1"]) == 0
     assert "earlier run" in capsys.readouterr().out

@@ -1,6 +1,6 @@
 """The page of all options is made from the options and is current."""
 
-from bone_backend.options import PROGRAMS
+from bone_backend.options.programs import PROGRAMS
 from standalone.documents import PAGE, page
 
 

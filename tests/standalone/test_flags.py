@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bone_backend.errors import OptionError, OutputError
-from bone_backend.options import PROGRAMS, dump
+from bone_backend.options.programs import PROGRAMS, dump
 from standalone.command import build_parser
 from standalone.flags import gather
 

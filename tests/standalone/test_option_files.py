@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bone_backend.errors import OptionError
-from bone_backend.options import FitOptions
+from bone_backend.options.programs import FitOptions
 from standalone.command import build_parser
 from standalone.flags import gather
 from standalone.option_files import MOST_BYTES, read_config

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bone_backend.option_fields import OptionField
-from bone_backend.options import PROGRAMS, PreviewOptions
+from bone_backend.options.fields import OptionField
+from bone_backend.options.programs import PROGRAMS, PreviewOptions
 from standalone.command import SUMMARIES, build_parser
 from standalone.flags import gather
 from standalone.pages import EXAMPLES, SMALL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bone_backend.errors import OptionError
-from bone_backend.options import PROGRAMS
+from bone_backend.options.programs import PROGRAMS
 from standalone.command import SUMMARIES, build_parser
 from standalone.flags import gather
 

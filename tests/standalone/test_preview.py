@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bone_backend.errors import OptionError
-from bone_backend.option_types import NamedClass
-from bone_backend.options import PreviewOptions
+from bone_backend.options.programs import PreviewOptions
+from bone_backend.options.types import NamedClass
 from bone_backend.preview import Picture, Row
 from bone_backend.volumes.classes import describe_classes
 from bone_backend.volumes.volume import save

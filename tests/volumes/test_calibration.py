@@ -6,7 +6,7 @@ import tifffile
 
 from bone_backend.errors import OutputError, ScanError
 from bone_backend.volumes.header import Header, known_unit
-from bone_backend.volumes.tiff_calibration import resolution
+from bone_backend.volumes.tiff.calibration import resolution
 from bone_backend.volumes.volume import create, peek
 
 STACK = np.zeros((3, 4, 5), np.uint8)

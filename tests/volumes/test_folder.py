@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bone_backend.errors import ScanError
-from bone_backend.volumes.tiff_folder import natural_key, slice_files
+from bone_backend.volumes.tiff.folder import natural_key, slice_files
 from bone_backend.volumes.volume import open_volume, peek
 
 

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 
 from bone_backend.errors import OutputError
-from bone_backend.makers import Maker, this_process
-from bone_backend.outputs import check_output
-from bone_backend.run_folder import write_text
-from bone_backend.volumes.amira_mesh import write_labels
+from bone_backend.files.makers import Maker, this_process
+from bone_backend.files.outputs import check_output
+from bone_backend.volumes.amira import write_labels
 from bone_backend.volumes.array import ArrayVolume
-from bone_backend.volumes.output import claim, remove_left_over, temporary_path, whole_file
+from bone_backend.volumes.output import claim, remove_left_over, temporary_path, whole_file, write_text
 from bone_backend.volumes.volume import create, open_volume, save
 
 ROOT = Path(__file__).resolve().parents[2]

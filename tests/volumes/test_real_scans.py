@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from bone_backend.volumes.store import open_source
+from bone_backend.volumes.patch_source import open_source
 from bone_backend.volumes.volume import open_volume, peek, save
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -9,7 +9,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bone_backend.volumes.tiff_writer import TiffFileWriter
+from bone_backend.volumes.tiff.writing import TiffFileWriter
 from bone_backend.volumes.volume import ArrayVolume, Header, create, open_volume, peek, save
 
 DTYPES = ["uint8", "uint16", "int16", "float32", "int32", "float64"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bone_backend.errors import Cancelled, OutputError, ScanError
 from bone_backend.progress import Recorder
 from bone_backend.volumes.cache import cache_folder
-from bone_backend.volumes.store import fingerprint, open_source
+from bone_backend.volumes.patch_source import fingerprint, open_source
 from bone_backend.volumes.volume import ArrayVolume, open_volume, save
 
 SCAN = np.random.default_rng(0).integers(0, 60000, (9, 33, 41)).astype(np.uint16)

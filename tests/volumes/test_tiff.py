@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from bone_backend.errors import ScanError
-from bone_backend.volumes import tiff_decoding
+from bone_backend.volumes.tiff import decoding as tiff_decoding
 from bone_backend.volumes.volume import open_volume, peek
 
 STACK = np.random.default_rng(1).integers(0, 60000, (6, 40, 50)).astype(np.uint16)

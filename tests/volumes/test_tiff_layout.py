@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from bone_backend.errors import ScanError
-from bone_backend.volumes.tiff_layout import layout_of
+from bone_backend.volumes.tiff.layout import layout_of
 from bone_backend.volumes.volume import open_volume
 
 SLICE = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bone_backend.volumes.flat import flat_reader
-from bone_backend.volumes.store import open_source
+from bone_backend.volumes.patch_source import open_source
 from bone_backend.volumes.volume import open_volume, peek
 from tests.volumes.raw_tiff import SHORT, plain_page, tiff_bytes
 

@@ -13,7 +13,7 @@ import tifffile
 
 from bone_backend.errors import OptionError, OutputError
 from bone_backend.volumes.output import output_fault
-from bone_backend.volumes.tiff_writer import TiffFileWriter
+from bone_backend.volumes.tiff.writing import TiffFileWriter
 from bone_backend.volumes.volume import Header, create, open_volume, save
 
 ARRAY = np.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mocks.avizo import BEHAVIOURS, Behaviour, Session
-from mocks.avizo.fields import DTYPES
+from mocks.avizo.things.fields import DTYPES
 
 
 def test_arrays_are_x_y_z_and_fortran_ordered_whatever_was_set():

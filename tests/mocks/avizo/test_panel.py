@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from mocks.avizo import Session
+from mocks.avizo.drawing.panel import draw_panel, main
+from mocks.avizo.drawing.pen import APPLY, DISABLED, elide, width_of, wrap
 from mocks.avizo.namespace import CLASSES
-from mocks.avizo.panel import draw_panel, main
-from mocks.avizo.pen import APPLY, DISABLED, elide, width_of, wrap
 from mocks.avizo.registration import PortGroup, PortGroups
 
 image = pytest.importorskip("PIL.Image")

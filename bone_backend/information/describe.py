@@ -1,0 +1,126 @@
+"""What a path is: a scan, a mask, a model file, a run folder, or nothing that BONe reads.
+
+In:  a path.
+Out: a dictionary of plain values; of large volumes some slices are looked at, of other files their headers.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ..errors import ScanError
+from ..files.names import from_home
+from ..runs.files import found, model_of
+from ..volumes.tiff.folder import is_tiff_name
+from . import model as model_facts
+from . import run as run_facts
+from . import volume as volume_facts
+
+READS = (
+    "BONe reads scans and masks as a folder of TIFF slices, a TIFF stack or a .npy file; model files (.pth); "
+    "and run folders of a fit."
+)
+# How files begin that people may take for a scan.
+BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\x1f\x8b", "a gzip file, perhaps a NIfTI image (.nii.gz)"),
+    (344, b"n+1\0", "a NIfTI image"),
+    (128, b"DICM", "a DICOM image"),
+    (0, b"\x89PNG", "a PNG picture"),
+    (0, b"\xff\xd8\xff", "a JPEG picture"),
+    (0, b"BM", "a BMP picture"),
+    (0, b"# AmiraMesh", "an AmiraMesh file"),
+    (0, b"# Avizo", "an Avizo file"),
+    (0, b"\x89HDF", "an HDF5 file"),
+    (0, b"NRRD", "an NRRD image"),
+    (0, b"# vtk", "a VTK file"),
+    (0, b"solid", "an STL surface"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"%PDF", "a PDF document"),
+    (0, b"{", "a text in JSON"),
+)
+ADVICE = {
+    "a gzip file, perhaps a NIfTI image (.nii.gz)": "Export a NIfTI image as TIFF, e.g. from Fiji or Avizo.",
+    "a NIfTI image": "Export it as TIFF, e.g. from Fiji (File > Save As > Tiff) or Avizo.",
+    "a DICOM image": "Export the series as TIFF slices, e.g. from Fiji (File > Save As > Image Sequence).",
+    "an AmiraMesh file": "Load it in Avizo and export it as 3D TIFF.",
+    "a PNG picture": "Convert the slices to TIFF, e.g. in Fiji (File > Save As > Image Sequence).",
+    "a BMP picture": "Convert the slices to TIFF, e.g. in Fiji (File > Save As > Image Sequence).",
+    "a JPEG picture": "JPEG has changed the grey values; reconstruct or export the slices as TIFF.",
+}
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """The facts. Raises BoneError where there is nothing, or a scan or model file is damaged.
+
+    Numbers that JSON does not have (nan, inf) are None.
+    """
+    path = _named(from_home(path))
+    if not path.exists():
+        raise ScanError(f"{path} does not exist.")
+    return {key: _finite(value) for key, value in _facts(path).items()}
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        return run_facts.facts(path) if run_facts.is_run(path) else _folder(path)
+    if path.name == "checkpoint.pth" and run_facts.is_run(path.parent):
+        told = "the state of a fit, from which it goes on"
+        return _unknown(path, told, f"Go on with: bone fit --resume {path.parent}")
+    if path.suffix.lower() in (".pth", ".pt"):
+        return model_facts.facts(path)
+    if is_tiff_name(path.name) or path.suffix.lower() == ".npy":
+        return volume_facts.facts(path)
+    told = _kind_of_file(path)
+    return _unknown(path, told, ADVICE.get(told, ""))
+
+
+def _kind_of_file(path: Path) -> str:
+    """What a file is that BONe does not read, by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(1024)
+    if not start:
+        return "an empty file"
+    found = (name for at, mark, name in BEGINNINGS if start[at : at + len(mark)] == mark)
+    return next(found, "a file that BONe does not know")
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
+    if any(is_tiff_name(name) for name in names):
+        return volume_facts.facts(path)
+    inner = [name for name in names if (path / name).is_dir()]
+    files = [name for name in names if name not in inner]
+    told = "an empty folder" if not names else f"a folder without TIFF slices ({len(names):,} entries)"
+    if inner:
+        return _unknown(
+            path,
+            told,
+            f"Name one of the folders in it: {', '.join(inner[:6])}{', ...' if inner[6:] else ''}.",
+        )
+    kind = _kind_of_file(path / files[0]) if files else ""
+    if kind in ADVICE:
+        told = f"a folder without TIFF slices; its first file, {files[0]}, is {kind}"
+    return _unknown(path, told, ADVICE.get(kind, ""))
+
+
+def _unknown(path: Path, what: str, advice: str) -> dict[str, Any]:
+    known = {"kind": "unknown", "path": str(path), "what": what, "advice": advice, "reads": READS}
+    return known | ({} if path.is_dir() else {"bytes_on_disk": path.stat().st_size})
+
+
+def _named(path: Path) -> Path:
+    """The file meant by a pattern: of the best models of a run, the best."""
+    try:
+        return model_of(path) if "_best_epoch_" in path.name else found(path)
+    except ValueError as error:
+        raise ScanError(f"{path}: {error}.") from error
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,219 @@
+"""Run a command by its name: in this process, or in the external worker.
+
+In:  a command's name and its options as plain JSON values (paths as text), and a progress.
+Out: the command's result as a dict. A fault arrives as the same BoneError either way, a stop as Cancelled.
+The host's half of the agreement in docs/job_folder.md; the other half is external_worker/worker.py.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import errors
+from ..errors import BoneError, Cancelled, OptionError, ProgramFault, WorkerError
+from ..progress import Progress, silent
+from .folder import (
+    LOG,
+    PROTOCOL,
+    Events,
+    log_tail,
+    make_folder,
+    note_worker,
+    read_answer,
+    remove,
+    write_arrays,
+    write_job,
+)
+from .interpreter import INSTALL_COMMAND, check_worker_python, find_worker_python, worker_environment
+from .process_tree import end_tree, start_apart, words_for_exit
+
+__all__ = ["COMMANDS", "PROTOCOL", "check_worker_python", "find_worker_python", "run_here", "run_in_worker"]
+
+COMMANDS = {
+    "statistics": "bone_backend.intensity.statistics:measure_job",
+    "fit": "bone_backend.fitting:fit_job",
+    "predict": "bone_backend.prediction:predict_job",
+    "iou": "bone_backend.comparison:compare_job",
+    "export": "bone_backend.model_files.export:export_job",
+}
+# How long a command may take to save what it has after a stop was asked for; then it is ended by force.
+PATIENCE_S = {"statistics": 2.0}
+DEFAULT_PATIENCE_S = 10.0
+
+POLL_S = 0.03
+EXIT_S = 5.0  # from the written result to the end of the process
+
+
+def run_here(command: str, options: Mapping[str, Any], *, progress: Progress = silent) -> dict[str, Any]:
+    """Run a command in this process.
+
+    command: a name in COMMANDS, or "module:function" with function(options, progress) -> dict.
+    """
+    module, _, function = _target(command).partition(":")
+    return getattr(importlib.import_module(module), function)(dict(options), progress)
+
+
+def run_in_worker(
+    command: str,
+    options: Mapping[str, Any],
+    *,
+    progress: Progress = silent,
+    arrays: Mapping[str, Any] | None = None,
+    python: Path | None = None,
+    patience_s: float | None = None,
+    keep_folder: bool = False,
+    processes: int = 1,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """Run a command in the external worker and wait for it; call it from any thread.
+
+    arrays: numpy arrays that only the host holds; each is written slice by slice as NAME.npy into the job
+        folder, and the text "array:NAME" anywhere in the options becomes the path of that file.
+    python: the worker's interpreter; None: find_worker_python().
+    patience_s: how long the worker may take to save what it has after a stop; None: as PATIENCE_S says.
+    keep_folder: leave the job folder where it is, and log where.
+    processes: how many run the command side by side; the first speaks for all, and when one fails all end.
+    folder: the command's working folder, for relative paths in its options; None: the job folder.
+
+    Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
+    or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
+    or is of the wrong version; ProgramFault for any other exception of the command. Other exceptions of
+    `progress`, and Ctrl-C, stop the worker too and go up.
+    """
+    _target(command)
+    interpreter = find_worker_python() if python is None else python
+    if patience_s is None:
+        patience_s = PATIENCE_S.get(command, DEFAULT_PATIENCE_S)
+    job = make_folder()
+    try:
+        write_job(
+            job,
+            command,
+            options=options,
+            patience_s=patience_s,
+            keep_folder=keep_folder,
+            processes=processes,
+            working_folder=folder,
+        )
+        write_arrays(job, arrays or {}, progress)
+        return _run(job, interpreter, progress=progress, patience_s=patience_s)
+    finally:
+        if keep_folder:
+            LOG.info("job folder kept: %s", job)
+        else:
+            remove(job)
+
+
+def _target(command: str) -> str:
+    target = command if ":" in command else COMMANDS.get(command)
+    if target is None:
+        raise OptionError(f"There is no command {command!r}; there are {', '.join(COMMANDS)}.")
+    return target
+
+
+def _run(folder: Path, interpreter: Path, *, progress: Progress, patience_s: float) -> dict[str, Any]:
+    process = _start(interpreter, folder)
+    events = Events(folder)
+    stop: Cancelled | None = None
+    try:
+        try:
+            _wait(process, folder, events=events, progress=progress)
+        except (
+            BaseException
+        ) as reason:  # a stop, Ctrl-C, a fault in the host's progress: the worker may save first
+            (folder / "cancel").touch()
+            _wait(process, folder, events=events, progress=silent, timeout_s=patience_s)
+            if not isinstance(reason, Cancelled):
+                raise
+            stop = reason
+    finally:
+        end_tree(process)
+    return _outcome(folder, process.returncode, stop=stop)
+
+
+def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
+    script = Path(__file__).resolve().parents[2] / "external_worker" / "worker.py"
+    if not script.is_file():
+        raise WorkerError(f"The worker's script {script} is missing. Install BONe again.")
+    from ..volumes.cache import cache_folder  # here, since this floor lies below the volumes
+
+    environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder())}
+    with (folder / "worker.log").open("wb") as log:
+        try:
+            process = start_apart(
+                [str(interpreter), "-I", "-X", "utf8", str(script), str(folder)],
+                folder=folder,
+                environment=environment,
+                log=log,
+            )
+            note_worker(folder, process.pid)
+            return process
+        except OSError as fault:
+            raise WorkerError(
+                f"The worker's Python {interpreter} cannot be started ({fault.strerror or fault}). "
+                f"Install the worker with: {INSTALL_COMMAND}"
+            ) from fault
+
+
+def _wait(
+    process: subprocess.Popen[bytes],
+    folder: Path,
+    *,
+    events: Events,
+    progress: Progress,
+    timeout_s: float = float("inf"),
+) -> None:
+    """Until the process has ended, its result has been there for EXIT_S, or the time is over."""
+    deadline = time.monotonic() + timeout_s
+    is_answered = False
+    while time.monotonic() < deadline:
+        has_ended = process.poll() is not None  # asked first, so that the last events are read after it
+        if not is_answered and (folder / "result.json").exists():
+            is_answered = True
+            deadline = min(deadline, time.monotonic() + EXIT_S)
+        events.tell(progress, repeat=not is_answered and not has_ended)
+        if has_ended:
+            return
+        time.sleep(POLL_S)
+
+
+def _outcome(folder: Path, exit_code: int | None, *, stop: Cancelled | None) -> dict[str, Any]:
+    """The worker's result, or the exception that stands for it."""
+    ended = words_for_exit(exit_code)
+    try:
+        answer = read_answer(folder)
+    except ValueError as fault:
+        raise WorkerError(f"The worker's result cannot be read: {fault}.{log_tail(folder)}") from fault
+    if answer is None and stop is None:
+        raise WorkerError(f"The worker gave no result: it {ended}.{log_tail(folder)}")
+    if answer is None:
+        LOG.warning("the worker did not save anything after the stop: it %s", ended)
+        answer = {"status": "cancelled", "result": None}
+    if answer["status"] == "failed":
+        raise _fault(answer["error"], folder)
+    if stop is not None or answer["status"] == "cancelled":
+        cancelled = stop or Cancelled("The worker was stopped.")
+        vars(cancelled)["result"] = answer.get("result")
+        raise cancelled
+    if exit_code:
+        LOG.warning("the worker did its work, but then it %s", ended)
+    return answer["result"]
+
+
+def _fault(error: Mapping[str, Any], folder: Path) -> Exception:
+    kind = getattr(errors, error["kind"], None)
+    if kind is OptionError:
+        return OptionError(error.get("faults") or error["message"])
+    told = error["message"] + (log_tail(folder) if error.get("unexpected") else "")
+    if kind is ProgramFault:
+        return ProgramFault(told)
+    if isinstance(kind, type) and issubclass(kind, BoneError) and kind is not WorkerError:
+        return kind(error["message"])
+    return WorkerError(told)

@@ -1,0 +1,300 @@
+"""What one option is, and how a set of options is checked.
+
+In:  field definitions made with `option(...)`.
+Out: `Options`, a frozen pydantic model that tells its fields to the renderers (flags, ports, form, docs)
+     and reports every fault of the given values in one OptionError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from ..errors import OptionError
+from ..files.outputs import Named, check_output
+from .sentences import is_text, no_number, no_option, not_given, sentence, shown
+
+MOST_FAULTS = 40  # told one by one
+LONGEST_TEXT = 4096  # of a path on most systems
+
+Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
+
+
+def option(
+    default: Any = PydanticUndefined,
+    *,
+    group: str,
+    label: str,
+    help: str,
+    unit: str = "",
+    kind: Kind | None = None,
+    choices: tuple[str, ...] = (),
+    applies: Mapping[str, tuple[Any, ...]] | None = None,
+    advanced: bool = False,
+    often: bool = False,
+    positional: bool = False,
+    flag: str | None = None,
+    metavar: str | None = None,
+) -> Any:
+    """One option.
+
+    group, label: where forms put it and what they call it. unit: of the number. kind: what it holds, found
+    from its type if not given. choices: values offered (others may be accepted). applies: {other option:
+    values} for which it means something. advanced: hidden until asked for. often: among the dozen that most
+    people need, which the first page of help shows. positional: a word on the command line instead of a flag.
+    """
+    extra: dict[str, Any] = {
+        "group": group,
+        "label": label,
+        "unit": unit,
+        "kind": kind,
+        "choices": choices,
+        "applies": dict(applies or {}),
+        "advanced": advanced,
+        "often": often,
+        "positional": positional,
+        "flag": flag,
+        "metavar": metavar,
+    }
+    return Field(default, description=help, json_schema_extra=extra)
+
+
+@dataclass(frozen=True)
+class OptionField:
+    """One option as the renderers need it."""
+
+    name: str
+    label: str
+    help: str
+    group: str
+    kind: Kind
+    default: Any  # None where there is none or where it is none
+    required: bool
+    unit: str
+    choices: tuple[Any, ...]
+    is_closed: bool  # no value but the choices
+    low: float | None  # of each item, where it is a list
+    high: float | None
+    is_above: bool  # low itself is refused
+    is_below: bool  # high itself is refused
+    lengths: tuple[int, int] | None  # of a text, in characters
+    is_optional: bool  # None is allowed
+    applies: dict[str, tuple[Any, ...]]
+    advanced: bool
+    often: bool
+    positional: bool
+    flag: str
+    metavar: str | None
+
+    @property
+    def limits(self) -> str:
+        """What a number may be, in words, e.g. "above 0, up to 10000"; "" where there is no limit."""
+        if self.lengths:
+            return "{} to {} characters".format(*self.lengths)
+        low, high = (None if limit is None else _number(limit) for limit in (self.low, self.high))
+        if low is not None and high is not None and not self.is_above and not self.is_below:
+            told = f"{low} to {high}"
+        else:
+            told = ", ".join(
+                [f"above {low}" if self.is_above else f"{low} or more"] * (low is not None)
+                + [f"{'below' if self.is_below else 'up to'} {high}"] * (high is not None)
+            )
+        return f"each {told}" if told and self.kind == "list" else told
+
+    @property
+    def is_output(self) -> bool:
+        """Whether the program writes there."""
+        return self.kind == "save" or self.name == "output"
+
+    def is_applicable(self, values: Mapping[str, Any]) -> bool:
+        """Whether it means something beside these values of the other options."""
+        return all(values.get(other) in allowed for other, allowed in self.applies.items())
+
+
+class Options(BaseModel):
+    """A set of options. Made with `parse`, so that all faults are told at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, allow_inf_nan=False)
+    title: ClassVar[str] = ""
+
+    @classmethod
+    def option_fields(cls) -> list[OptionField]:
+        """The fields in the order in which they are shown."""
+        return [_describe(name, info) for name, info in cls.model_fields.items()]
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Self:
+        """Check plain values. Raises OptionError with every fault found, each naming its option."""
+        faults: list[str] = []
+        faulty: set[str] = set()
+        kept = dict(values)
+        for name, fault in cls._unsuitable(kept):
+            faults.append(fault)
+            faulty.add(name)
+            del kept[name]
+        try:
+            made = cls.model_validate(kept)
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                name = str(item["loc"][0]) if item["loc"] else ""
+                if item["type"] == "missing" and name in faulty:
+                    continue  # it was given, and told above
+                faulty.add(name)
+                faults.append(cls._sentence(name, item) if len(faults) < MOST_FAULTS else "")
+                kept.pop(name, None)
+            made = cls._with_gaps(kept)
+        faults += [text for names, text in made.cross_faults() if not faulty.intersection(names)]
+        if faults:
+            raise OptionError(_told(faults))
+        return made
+
+    @classmethod
+    def _unsuitable(cls, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Names and faults of what pydantic would take: yes for a number, and text that can be no name."""
+        found: list[tuple[str, str]] = []
+        for field in cls.option_fields():
+            value = values.get(field.name)
+            if isinstance(value, str):
+                is_table = value.startswith("{")  # JSON may be as long as it wants
+                if len(value) > LONGEST_TEXT and not is_table:
+                    found.append((field.name, f"{field.name} is {shown(value)}: it is too long."))
+                elif not is_text(value):
+                    told = "it holds characters that no name has"
+                    found.append((field.name, f"{field.name} is {shown(value)}: {told}."))
+            elif field.kind in ("int", "float", "list"):
+                inside = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
+                found += [(field.name, no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
+        return found
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        """Faults that lie between options: the names involved and the sentence."""
+        return []
+
+    def inputs(self) -> list[Named]:
+        """What the program reads: what it is, in words, and its path."""
+        fields = [field for field in self.option_fields() if field.kind in ("volume", "file")]
+        found = [(f"the {field.label.lower()}", getattr(self, field.name)) for field in fields]
+        return [(word, path) for word, path in found if isinstance(path, Path)]
+
+    def check_paths(self) -> None:
+        """Raise OutputError where an output may not be written; before any work, and without torch."""
+        for field in self.option_fields():
+            path = getattr(self, field.name)
+            if field.kind == "save" and path is not None:
+                overwrite = bool(getattr(self, "overwrite", False))
+                check_output(path, inputs=self.inputs(), overwrite=overwrite, name=field.name)
+
+    @classmethod
+    def _with_gaps(cls, values: Mapping[str, Any]) -> Self:
+        """An object from the values that hold, defaults elsewhere, for the cross-checks only."""
+        checked: dict[str, Any] = {}
+        for name, info in cls.model_fields.items():
+            checked[name] = None if info.is_required() else info.get_default(call_default_factory=True)
+            if name in values:
+                checked[name] = cls.check_one(name, values[name])
+        return cls.model_construct(**checked)
+
+    @classmethod
+    def check_one(cls, name: str, value: Any) -> Any:
+        """The value as the options hold it, by itself. Raises pydantic's ValidationError."""
+        info = cls.model_fields[name]
+        whole: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+        return TypeAdapter(whole).validate_python(value)
+
+    @classmethod
+    def _sentence(cls, name: str, item: Any) -> str:
+        if name not in cls.model_fields:
+            return no_option(name, cls.title, cls.model_fields)
+        field = _describe(name, cls.model_fields[name])
+        return (
+            not_given(field) if item["type"] == "missing" and len(item["loc"]) == 1 else sentence(field, item)
+        )
+
+
+def _told(faults: list[str]) -> list[str]:
+    """Each fault once; of very many, how many there are."""
+    told = list(dict.fromkeys(faults[:MOST_FAULTS]))
+    more = len(faults) - MOST_FAULTS
+    return told + [f"... and {more} more faults."] * (more > 0)
+
+
+def _describe(name: str, info: FieldInfo) -> OptionField:
+    extra: dict[str, Any] = dict(info.json_schema_extra) if isinstance(info.json_schema_extra, dict) else {}
+    annotation, is_optional, metadata = _core(info)
+    limits = _limits(metadata)
+    if get_origin(annotation) is tuple:
+        limits = _limits(_inside(get_args(annotation)[0])[2])
+    is_closed = get_origin(annotation) is Literal
+    choices = get_args(annotation) if is_closed else extra["choices"]
+    required = info.is_required()
+    return OptionField(
+        name=name,
+        label=extra["label"],
+        help=info.description or "",
+        group=extra["group"],
+        kind=extra["kind"] or _kind(annotation, choices),
+        default=None if required else info.default,
+        required=required,
+        unit=extra["unit"],
+        choices=tuple(choices),
+        is_closed=is_closed,
+        low=limits.get("ge", limits.get("gt")),
+        high=limits.get("le", limits.get("lt")),
+        is_above="gt" in limits,
+        is_below="lt" in limits,
+        lengths=(limits["min_length"], limits["max_length"]) if "max_length" in limits else None,
+        is_optional=is_optional,
+        applies=extra["applies"],
+        advanced=extra["advanced"],
+        often=extra["often"],
+        positional=extra["positional"],
+        flag=extra["flag"] or "--" + name.replace("_", "-"),
+        metavar=extra["metavar"],
+    )
+
+
+def _core(info: FieldInfo) -> tuple[Any, bool, list[Any]]:
+    """The type without Annotated and None, whether None was allowed, and the limits found on the way."""
+    annotation, is_optional, metadata = _inside(info.annotation)
+    return annotation, is_optional, [*info.metadata, *metadata]
+
+
+def _inside(annotation: Any) -> tuple[Any, bool, list[Any]]:
+    metadata: list[Any] = []
+    is_optional = False
+    while True:
+        arguments = get_args(annotation)
+        if hasattr(annotation, "__metadata__"):
+            for item in annotation.__metadata__:
+                metadata += getattr(item, "metadata", [item])
+            annotation = arguments[0]
+        elif type(None) in arguments:
+            is_optional = True
+            annotation = next(a for a in arguments if a is not type(None))
+        else:
+            return annotation, is_optional, metadata
+
+
+def _limits(metadata: list[Any]) -> dict[str, Any]:
+    """Those that are set: ge, gt, le, lt, min_length, max_length."""
+    names = ("ge", "gt", "le", "lt", "min_length", "max_length")
+    return {name: getattr(item, name) for item in metadata for name in names if hasattr(item, name)}
+
+
+def _number(value: float) -> str:
+    return f"{int(value)}" if value == int(value) else f"{value:g}"
+
+
+def _kind(annotation: Any, choices: tuple[Any, ...]) -> Kind:
+    if get_origin(annotation) is tuple:
+        return "list"
+    if choices:
+        return "choice"
+    kinds: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
+    return kinds.get(annotation, "path")

@@ -1,0 +1,303 @@
+"""Every choice a user has, once, program by program; those of a fit stand in fit.py.
+
+In:  plain values from any door (flags, a file, ports, a form).
+Out: one frozen, checked object per program; or an OptionError that names all faults at once.
+Ports, form, flags, metadata and documentation are made from these fields; nothing is repeated there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from ..files.outputs import ending_fault
+from .fields import Options, option
+from .fit import MAY_CHANGE, FitOptions, PreviewOptions
+from .types import (
+    DEVICE,
+    PRECISION,
+    Device,
+    InputPath,
+    Label,
+    LabelMap,
+    ModelPath,
+    Normalization,
+    Pair,
+    Precision,
+    Share,
+    UserPath,
+    map_faults,
+)
+
+__all__ = [
+    "MAY_CHANGE",
+    "PROGRAMS",
+    "ExportOptions",
+    "FitHostOptions",
+    "FitOptions",
+    "HostOptions",
+    "IoUOptions",
+    "Pair",
+    "PredictHostOptions",
+    "PredictOptions",
+    "PreviewOptions",
+    "StatisticsOptions",
+    "dump",
+]
+
+
+class PredictOptions(Options):
+    """BONe DLPred: label a scan with a fitted model."""
+
+    title: ClassVar[str] = "BONe DLPred"
+
+    scan: InputPath = option(
+        group="Data",
+        label="Scan",
+        kind="volume",
+        positional=True,
+        help="The scan to label: TIFF folder or multi-page TIFF.",
+    )
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
+    )
+    output: UserPath = option(
+        group="Data",
+        label="Labels",
+        kind="save",
+        help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a "
+        "slice.",
+    )
+    overwrite: bool = option(
+        False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
+    )
+    chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
+        512,
+        group="Chunks",
+        label="Chunk size",
+        often=True,
+        unit="px",
+        help="Edge of the square windows that a slice is cut into.",
+    )
+    chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
+        64,
+        group="Chunks",
+        label="Chunk depth",
+        unit="slices",
+        applies={"mode": ("3D",)},
+        help="Depth of the windows of a 3D model; ignored by 2D and 2.5D models.",
+    )
+    chunk_overlap: Annotated[float, Field(ge=0, le=0.9)] = option(
+        0.25, group="Chunks", label="Chunk overlap", help="Share of a chunk that its neighbour covers too."
+    )
+    merge: Literal["uniform", "gaussian"] = option(
+        "uniform",
+        group="Chunks",
+        label="Merging",
+        advanced=True,
+        help="Weights of overlapping chunks: all the same (as in the paper), or less towards the borders.",
+    )
+    confidence_threshold: Share = option(
+        0.5,
+        group="Labels",
+        label="Confidence threshold",
+        often=True,
+        help="Voxels whose highest class probability is below this become background.",
+    )
+    normalization: Normalization | None = option(
+        None,
+        group="Labels",
+        label="Normalization",
+        advanced=True,
+        help="Of the grey values, for an older model file that does not say how it was fitted; none: what "
+        "the model file says.",
+    )
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = option(
+        None,
+        group="Machine",
+        label="Batch size",
+        unit="chunks",
+        advanced=True,
+        help="Chunks in one step; none: sized to the free memory.",
+    )
+    device: Device = DEVICE
+    precision: Precision = PRECISION
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        fault = ending_fault(
+            self.output,
+            what="labels are",
+            written=(".tif", ".tiff", ".npy"),
+            or_folder="as a folder of TIFF slices (a name without ending)",
+        )
+        return [(("output",), fault)] if fault else []
+
+
+class IoUOptions(Options):
+    """BONe IoU: score predicted labels against a reference mask."""
+
+    title: ClassVar[str] = "BONe IoU"
+
+    reference: InputPath = option(
+        group="Data", label="Reference", kind="volume", positional=True, help="Reference mask."
+    )
+    prediction: InputPath = option(
+        group="Data",
+        label="Prediction",
+        kind="volume",
+        positional=True,
+        help="Predicted labels of the same geometry.",
+    )
+    map_labels: tuple[LabelMap, ...] = option(
+        (),
+        metavar="OLD:NEW",
+        group="Data",
+        label="Map labels",
+        help="Change label values of the reference as the fit did, e.g. 255:1; of the prediction too where "
+        "it holds the old values. None: what the record of the labels or the model says.",
+    )
+    ignore_label: Label | None = option(
+        None,
+        group="Data",
+        label="Ignore label",
+        help="Voxels with this mask value are not counted (not annotated). None: what the record of the "
+        "labels or the model says.",
+    )
+    model: ModelPath | None = option(
+        None,
+        group="Data",
+        label="Model file",
+        kind="file",
+        help="The .pth file that made the labels, or its run folder: mapped labels, ignore label and class "
+        "names are taken from it. None: from the record beside the labels, where there is one.",
+    )
+    output: UserPath | None = option(
+        None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."
+    )
+    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing table.")
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        fault = ending_fault(self.output, what="the table is", written=(".csv",))
+        return [(("output",), fault)] * bool(fault) + map_faults(self.map_labels)
+
+
+class StatisticsOptions(Options):
+    """Grey-value statistics of a scan, as normalisation uses them."""
+
+    title: ClassVar[str] = "BONe statistics"
+
+    scan: InputPath = option(
+        group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF."
+    )
+    voxels: Literal["nonzero", "all"] = option(
+        "nonzero", group="Data", label="Voxels", help="Count the non-zero voxels only, or all."
+    )
+
+
+class ExportOptions(Options):
+    """A model file for other software."""
+
+    title: ClassVar[str] = "BONe export"
+
+    model: ModelPath = option(
+        group="Data",
+        label="Model file",
+        kind="file",
+        positional=True,
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
+    )
+    output: UserPath = option(group="Data", label="Export", kind="save", help="The file to write.")
+    format: Literal["onnx", "safetensors"] = option(
+        "onnx",
+        flag="--to",
+        group="Data",
+        label="Format",
+        help="onnx: network and weights, for onnxruntime and others. safetensors: weights only.",
+    )
+    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing file.")
+
+    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        written = (f".{self.format}",)
+        fault = ending_fault(self.output, what=f"with --to {self.format} the model is", written=written)
+        return [(("output", "format"), fault)] if fault else []
+
+
+class HostOptions(Options):
+    """What a module inside Avizo asks beyond its program's options."""
+
+    title: ClassVar[str] = "Avizo"
+
+    show_advanced: bool = option(
+        False,
+        group="Panel",
+        label="Advanced options",
+        help="Show the options that are seldom needed. Those that were changed are always shown.",
+    )
+    unit: Literal["from Avizo", "nm", "um", "mm", "cm", "m", "unknown"] = option(
+        "from Avizo",
+        group="Data",
+        label="Unit of coordinates",
+        advanced=True,
+        help="Unit in which this project gives voxel sizes. 'from Avizo' asks Avizo, which knows it when "
+        "units "
+        "management is switched on in its preferences; otherwise the voxel size is kept without a unit.",
+    )
+    run_in_worker: bool = option(
+        False,
+        group="Machine",
+        label="Run in worker",
+        help="Compute in the worker's own process instead of Avizo's: the same result and the same Stop, and "
+        "Avizo survives "
+        "a crash. The worker needs PyTorch: python3 install/bootstrap.py worker --with-torch",
+    )
+
+
+class FitHostOptions(HostOptions):
+    """What BONe DLFit asks inside Avizo beyond FitOptions."""
+
+    subjects: str = option(
+        "",
+        group="Data",
+        label="Subjects",
+        help="Animal or person of each pair, in order, with commas between; empty: every scan is a subject "
+        "of its own. Scans "
+        "of one subject are never split between training and validation.",
+    )
+    show_all_pairs: bool = option(
+        False,
+        group="Panel",
+        label="Show all pairs",
+        help="Show all connections; otherwise the next pair appears when the last one is connected.",
+    )
+
+
+class PredictHostOptions(HostOptions):
+    """What BONe DLPred asks inside Avizo beyond PredictOptions."""
+
+    amira_mesh: UserPath | None = option(
+        None,
+        group="Labels",
+        label="Save as AmiraMesh",
+        kind="save",
+        help="Write the labels to this .am file, with the names and colours of the classes as materials, and "
+        "load it as the "
+        "result. Without it the labels are in the project only, and Avizo names the materials itself.",
+    )
+
+
+PROGRAMS: dict[str, type[Options]] = {
+    "fit": FitOptions,
+    "predict": PredictOptions,
+    "iou": IoUOptions,
+    "statistics": StatisticsOptions,
+    "export": ExportOptions,
+}
+
+
+def dump(options: Options) -> dict[str, Any]:
+    """The options as plain JSON values (paths as text)."""
+    return options.model_dump(mode="json")

@@ -1,0 +1,134 @@
+"""What the value of an option can be: paths, labels, pairs, classes, devices.
+
+In:  plain values as a user writes them ("255:1", "1:bone:#ffcc00", [scan, mask]).
+Out: checked values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ..files.names import from_home
+from ..runs.files import found, model_of
+from . import transforms as transform_table
+from .fields import option
+from .sentences import is_text
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _whole(path: Path) -> Path:
+    """The path with the home folder for ~ in its place. ValueError for text that can be none."""
+    if not is_text(os.fspath(path)):
+        raise ValueError("it holds characters that no file name has")
+    whole = from_home(path)
+    if whole.parts and whole.parts[0].startswith("~") and not os.path.lexists(whole.parts[0]):
+        raise ValueError(f"the home folder {whole.parts[0]} is not known; write the path in full")
+    return whole
+
+
+def _input(path: Path) -> Path:
+    return found(_whole(path))
+
+
+def _model(path: Path) -> Path:
+    return model_of(_whole(path))
+
+
+def _parse_map(value: object) -> object:
+    """'255:1' -> (255, 1)."""
+    if isinstance(value, str):
+        left, colon, right = value.partition(":")
+        if not colon:
+            raise ValueError("write it as OLD:NEW, e.g. 255:1")
+        return (left, right)
+    return value
+
+
+def _parse_class(value: object) -> object:
+    """'1:bone' or '1:bone:#ffcc00' -> {"value": 1, "name": "bone", "colour": "#ffcc00"}."""
+    if isinstance(value, str):
+        parts = value.split(":")
+        if len(parts) not in (2, 3):
+            raise ValueError("write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone")
+        return dict(zip(("value", "name", "colour"), parts, strict=False))
+    return value
+
+
+def _parse_pair(value: object) -> object:
+    """[scan, mask] or [scan, mask, subject] -> a dictionary."""
+    if isinstance(value, (list, tuple)):
+        if len(value) not in (2, 3):
+            raise ValueError(f"a pair is SCAN MASK, or SCAN MASK SUBJECT; got {len(value)} values")
+        return dict(zip(("scan", "mask", "subject"), value, strict=False))
+    return value
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+UserPath = Annotated[Path, AfterValidator(_whole)]
+InputPath = Annotated[Path, AfterValidator(_input)]  # may be a pattern
+ModelPath = Annotated[Path, AfterValidator(_model)]  # may be a pattern, or a run folder
+Label = Annotated[int, Field(ge=0, le=65535)]
+Stored = Annotated[int, Field(ge=-(2**31), le=2**32 - 1)]  # a value that a mask can hold
+LabelMap = Annotated[tuple[Stored, Label], BeforeValidator(_parse_map)]
+
+
+def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[tuple[tuple[str, ...], str]]:
+    """A value that is to become two others, as `cross_faults` tells it."""
+    old = [value for value, _new in map_labels]
+    if twice := sorted({value for value in old if old.count(value) > 1}):
+        told = ", ".join(map(str, twice))
+        return [(("map_labels",), f"map_labels names {told} twice; a value becomes one other.")]
+    return []
+
+
+class ClassName(BaseModel):
+    """The name and colour of one label value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    value: Label
+    name: Annotated[str, Field(min_length=1, max_length=60)]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
+
+
+class Pair(BaseModel):
+    """A scan, its mask, and the animal or person it comes from (one subject can have several scans)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    scan: InputPath
+    mask: InputPath
+    subject: str | None = None
+
+
+Transforms = Annotated[str, BeforeValidator(transform_table.written)]
+NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
+NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]
+
+Normalization = Literal["ZScore", "minMax", "percentiles", "tissue"]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+
+# Options that several programs have.
+DEVICE = option(
+    "auto",
+    group="Machine",
+    label="Device",
+    often=True,
+    metavar="auto|cpu|cuda|cuda:N",
+    help="auto takes the GPU when there is one.",
+)
+PRECISION = option(
+    "auto",
+    group="Machine",
+    label="Precision",
+    help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
+)
