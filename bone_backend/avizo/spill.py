@@ -103,7 +103,7 @@ def spilling(key: str) -> Iterator[Spill]:
 
 
 def _forget_statistics(folder: Path, *, since: float) -> None:
-    """Remove what was remembered of the scans in a folder that is gone (dataset/sidecar.py)."""
+    """Remove what was remembered of the scans in a folder that is gone (intensity/remembered.py)."""
     for kept in (cache_folder() / "statistics").glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             is_young = kept.stat().st_mtime >= since - 2

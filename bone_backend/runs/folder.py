@@ -2,7 +2,7 @@
 
 In:  the folder that the user named.
 Out: options.json, inputs.json, split.json, scores.csv, log.txt, record.json, checkpoint.pth and the one
-before it, the model files, report.html. run_records.py reads them back.
+before it, the model files, report.html. records.py reads them back.
 Each file appears under its name only when it is whole. A folder with another run is refused, never mixed.
 """
 

@@ -2,7 +2,7 @@
 
 In:  int64 counts (class, class), rows reference, columns prediction; or two label arrays to count.
 Out: float64 scores per class; nan where a score has no meaning.
-The counts are integers (label_counts.py); only the last division is in floating point.
+The counts are integers (counts.py); only the last division is in floating point.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 In:  a folder.
 Out: its TIFF files in the order of their numbers (slice_2 before slice_10, -1 before 0, 0.5 before 1.0,
 0f before 10 in hexadecimal); ScanError for none, one, a gap, or two series.
-Only names are looked at here; what the files hold is checked in tiff.py.
+Only names are looked at here; what the files hold is checked in reading.py.
 """
 
 from __future__ import annotations

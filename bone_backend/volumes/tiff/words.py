@@ -2,7 +2,7 @@
 
 In:  the descriptions of one page.
 Out: Words: how many slices, channels and times there should be, in which pages, and notes on the voxel size.
-Only what is announced; whether it is there is checked in tiff.py.
+Only what is announced; whether it is there is checked in reading.py.
 """
 
 from __future__ import annotations
