@@ -46,9 +46,11 @@ from .campaign import Campaign, parser
 from .disk_full import contents
 
 RECORDS = ("options.json", "inputs.json", "split.json", "record.json", "scores.csv", "checkpoint.pth")
-KINDS = ("options as JSON", "options as TOML", "options as YAML", "statistics in the cache",
-"conversion in the cache",
-         *RECORDS)  # fmt: skip
+KINDS = (
+    *("options as JSON", "options as TOML", "options as YAML"),
+    *("statistics in the cache", "conversion in the cache"),
+    *RECORDS,
+)
 #: of what a checkpoint holds
 STRANGE_VALUES: tuple[Any, ...] = (
     *(
@@ -155,7 +157,7 @@ class Files:
         """The first steps of the resumed run, or all, where none are left; then its best model is loaded."""
         run = self.place / "run"
         try:
-            fit(FitOptions.parse({"resume": str(run)}), progress=Recorder(stop_after=STEPS))
+            fit(FitOptions.parse({"resume": str(run), "epochs": 2}), progress=Recorder(stop_after=STEPS))
         except Cancelled:
             pass
         finally:

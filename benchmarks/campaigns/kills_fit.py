@@ -73,10 +73,10 @@ class Fits:
         if is_begun:
             return ["fit", "--resume", str(run)]
         values = small.fit_values(self.pairs, run)
-        words = ["fit", "--reproducible"]
+        words = ["fit", "--reproducible", "--keep-checkpoint"]
         for scan, mask in values.pop("pairs"):
             words += ["--pair", scan, mask]
-        del values["reproducible"]
+        del values["reproducible"], values["keep_checkpoint"]
         return words + [
             w for name, value in values.items() for w in (f"--{name.replace('_', '-')}", str(value))
         ]

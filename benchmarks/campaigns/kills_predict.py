@@ -115,7 +115,7 @@ def trial(campaign: Campaign, made: Predictions, rng: random.Random) -> bool:
     again = made.begin(output).end()
     fault = "" if again.kind == child.DONE else f"{again.kind}: {again.text}"
     fault = fault or made.faults(output, must_be=True)
-    if left := small.strangers(place, {output.name}):
+    if left := small.strangers(place, {output.name, f"{output.name}.record.json"}):
         fault = fault or f"left in the output's folder after the next prediction: {', '.join(left)}"
     if left := small.strangers(made.folder / "tmp", set()):
         fault = fault or f"left in the folder for temporary files: {', '.join(left[:3])} ({len(left)})"

@@ -57,6 +57,7 @@ def fit_values(pairs: list[list[str]], output: Path, **changes: Any) -> dict[str
         "train_split": 0.6,
         "reproducible": True,
         "checkpoint_minutes": 0.002,
+        "keep_checkpoint": True,  # so that more epochs can be added, and the last state be compared
     }
     return values | changes
 
