@@ -25,6 +25,7 @@ from .dataset.plan import PatchShape, count_tiles
 from .dataset.split import split_scans
 from .errors import Cancelled, HardwareError, OptionError
 from .files.makers import this_process
+from .intensity.asking import ask
 from .intensity.normalisation import normalisation
 from .intensity.statistics import Statistics
 from .jobs import run as jobs
@@ -414,13 +415,8 @@ def _stride(options: FitOptions) -> tuple[tuple[int, int, int], ...] | None:
 
 
 def _measure(options: FitOptions, pairs: list[OpenPair], progress: Progress) -> list[Statistics]:
-    """Statistics of every scan, counted by the worker or taken from an earlier count."""
-    request = {
-        "scans": [{"path": str(pair.pair.scan.absolute())} for pair in pairs],  # the worker runs elsewhere
-        "voxels": options.statistics_voxels,
-    }
-    answer = jobs.run_in_worker("statistics", request, progress=progress)
-    return [Statistics.from_dict(found) for found in answer["scans"]]
+    """Statistics of every scan."""
+    return ask([pair.pair.scan for pair in pairs], options.statistics_voxels, progress=progress)
 
 
 def _split(options: FitOptions, pairs: list[OpenPair]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -27,9 +27,8 @@ from .inference.labels import ClassMap, Confidence
 from .inference.merging import Merger
 from .inference.streaming import ChunkPredictor, Group
 from .inference.windows import Layout, layout
+from .intensity.asking import ask
 from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation
-from .intensity.statistics import Statistics
-from .jobs import run as jobs
 from .machine.device import choose_device, choose_precision, describe
 from .machine.monitor import GIB, Monitor
 from .model_files import model_file
@@ -248,10 +247,8 @@ def _normalisation_mode(options: PredictOptions, model: model_file.ModelHeader) 
 
 def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress: Progress) -> Normalisation:
     """How the network wants the greys of this scan, from its statistics, counted by the worker."""
-    path = str(options.scan.absolute())  # the worker runs in a folder of its own
-    request = {"scans": [{"path": path}], "voxels": model.bone.get("statistics_voxels", "nonzero")}
-    answer = jobs.run_in_worker("statistics", request, progress=progress)
-    found = Statistics.from_dict(answer["scans"][0])
+    voxels = model.bone.get("statistics_voxels", "nonzero")
+    (found,) = ask([options.scan], voxels, progress=progress)
     return normalisation(_normalisation_mode(options, model), found, name=f"scan {options.scan}")
 
 

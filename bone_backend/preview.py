@@ -23,9 +23,8 @@ from .dataset.loader import PatchLayout, common_dtype, gather
 from .dataset.pairs import OpenPair, open_pairs
 from .dataset.plan import PatchShape, Plan, draw_plan
 from .dataset.variation import neutral
+from .intensity.asking import ask
 from .intensity.normalisation import normalisation
-from .intensity.statistics import Statistics
-from .jobs import run as jobs
 from .options import transforms as transform_table
 from .options.programs import FitOptions
 from .progress import Part, Progress, silent
@@ -88,14 +87,9 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
     pairs, labels = open_pairs(
         options, patch=patch, multiple=any_size, progress=Part(progress, first=0, share=50, steps=100)
     )
-    request = {
-        "scans": [{"path": str(p.pair.scan.absolute())} for p in pairs],
-        "voxels": options.statistics_voxels,
-    }
-    found = jobs.run_in_worker("statistics", request, progress=Part(progress, first=50, share=50, steps=100))[
-        "scans"
-    ]
-    norms = [normalisation(options.normalization, Statistics.from_dict(values)) for values in found]
+    counting = Part(progress, first=50, share=50, steps=100)
+    found = ask([pair.pair.scan for pair in pairs], options.statistics_voxels, progress=counting)
+    norms = [normalisation(options.normalization, statistics) for statistics in found]
     maker = _Maker(
         options,
         pairs,

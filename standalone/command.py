@@ -234,15 +234,14 @@ def _program(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any
 
 
 def _statistics(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from bone_backend.jobs import run as jobs
-    from bone_backend.options.programs import StatisticsOptions, dump
+    from bone_backend.intensity.asking import ask_plain
+    from bone_backend.options.programs import StatisticsOptions
 
     from .flags import gather
 
-    options = dump(gather(arguments, StatisticsOptions))
-    path = str(Path(options["scan"]).absolute())  # the worker runs in a folder of its own
-    request = {"scans": [{"path": path}], "voxels": options["voxels"]}
-    return jobs.run_in_worker("statistics", request, progress=progress)["scans"][0]
+    options = gather(arguments, StatisticsOptions)
+    (found,) = ask_plain([options.scan], options.voxels, progress=progress)
+    return found
 
 
 def _info(arguments: argparse.Namespace, _progress: Progress) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""Ask the worker for the statistics of scans: the one way in which stories get them.
+
+In:  the paths of scans, and which voxels count.
+Out: Statistics of each, counted in the worker's processes or remembered from an earlier count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import Cancelled
+from ..jobs import run as jobs
+from ..progress import Progress, silent
+from .summary import Statistics
+
+
+def ask(scans: Sequence[Path], voxels: str, *, progress: Progress = silent) -> list[Statistics]:
+    """Statistics of every scan, in order. voxels: "nonzero" or "all". Raises what the worker raises."""
+    return [Statistics.from_dict(found) for found in ask_plain(scans, voxels, progress=progress)]
+
+
+def ask_plain(scans: Sequence[Path], voxels: str, *, progress: Progress = silent) -> list[dict[str, Any]]:
+    """The same as JSON values, with the path and whether it was remembered."""
+    request = {
+        "scans": [{"path": str(path.absolute())} for path in scans],  # the worker runs in a folder of its own
+        "voxels": voxels,
+    }
+    try:
+        answer: list[dict[str, Any]] = jobs.run_in_worker("statistics", request, progress=progress)["scans"]
+    except Cancelled as stop:
+        stop.result = None  # half of the statistics is nothing that a stopped fit or prediction has reached
+        raise
+    return answer
