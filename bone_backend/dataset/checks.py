@@ -225,7 +225,7 @@ def size_faults(
     if patch[1] > min(shape[1:]) and edge < least:
         told.append(
             f"scan {name} is {shape[1]} x {shape[2]} px, smaller than the smallest patch of this network "
-            f"({least} px). Leave its pair out{_others(min(shape[1:]), 16, 'px')}."
+            f"({least} px). {_way_out(_smaller(min(shape[1:]), 16, 'px'))}"
         )
     elif patch[1] > min(shape[1:]):
         told.append(
@@ -235,8 +235,7 @@ def size_faults(
     if patch[0] > shape[0] and depth == 0:
         told.append(
             f"scan {name} has {shape[0]} slices, fewer than the smallest patch of this network "
-            f"({multiple[0]} slices). Use the mode 2D or 2.5D, or leave its pair out"
-            f"{_others(shape[0], 8, 'slices')}."
+            f"({multiple[0]} slices). {_way_out(['the mode 2.5D', *_smaller(shape[0], 8, 'slices')])}"
         )
     elif patch[0] > shape[0]:
         told.append(
@@ -246,8 +245,12 @@ def size_faults(
     return told
 
 
-def _others(room: int, limit: int, unit: str) -> str:
-    """Networks with a patch of `limit` or more that fits into so many voxels; "" where there is none."""
+def _smaller(room: int, limit: int, unit: str) -> list[str]:
+    """Networks with a patch of `limit` or more that fits into so many voxels, as advice; or none."""
     least = {item.title: -(-limit // item.output_stride) * item.output_stride for item in SMALL}
-    named = [f"{title} ({size} {unit})" for title, size in least.items() if size <= room]
-    return f", or use an architecture with smaller patches: {' or '.join(named)}" if named else ""
+    named = [f"{title}: {size} {unit}" for title, size in least.items() if size <= room]
+    return [f"an architecture with smaller patches ({', '.join(named)})"] * bool(named)
+
+
+def _way_out(instead: list[str]) -> str:
+    return f"Use {' or '.join(instead)}, or leave its pair out." if instead else "Leave its pair out."
