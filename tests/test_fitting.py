@@ -75,6 +75,7 @@ def test_the_pairs_that_are_named_are_validated_on_and_the_others_train(pairs, t
     assert found.training_scans == tuple(f"scan_{number - 1}" for number in others)
 
 
+@pytest.mark.slow
 def test_an_open_patch_size_is_the_largest_that_fits_every_scan_and_stays_so_when_resumed(
     whole, pairs, tmp_path
 ):
