@@ -147,7 +147,8 @@ def _told(form: Form, field: OptionField, labels: dict[str, str]) -> str:
         if part
     )
     facts = [limits] if limits else []
-    facts.append("required" if field.required else f"default {_value(field.default)}")
+    default = field.none_word if field.default is None else _value(field.default)
+    facts.append("required" if field.required else f"default {default}")
     told.append(html.escape(f"[{'; '.join(facts)}]"))
     if field.applies:
         conditions = [

@@ -20,7 +20,7 @@ import torch
 
 from .dataset import checks, coverage
 from .dataset.loader import PatchLayout
-from .dataset.pairs import OpenPair, open_pairs
+from .dataset.pairs import Opened, OpenPair, open_pairs
 from .dataset.plan import PatchShape, count_tiles
 from .dataset.split import split_scans
 from .errors import Cancelled, HardwareError, OptionError
@@ -161,6 +161,7 @@ def _preflight(options: FitOptions, keeper: Keeper, progress: Progress) -> Prefl
             epochs=epochs,
             check=check,
             concerns=keeper.concerns,
+            notes=keeper.notes,
         )
 
 
@@ -204,11 +205,9 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFol
     precision = choose_precision(options.precision, device)
     if options.tensorboard:
         scalars.check_installed()
-    patch = PatchShape(
-        options.patch_depth if options.mode == "3D" else 1, options.patch_size, options.patch_size
-    )
     preparing = Part(progress, first=0, share=500, steps=1000)
-    pairs, labels = _open(options, patch, world, preparing)
+    options, pairs, labels, notes = _open(options, world, preparing)
+    patch = PatchShape(*options.patch)
     train, validation = _split(options, pairs)
     concerns = coverage.check_split(
         labels,
@@ -236,7 +235,7 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFol
             options.mode,
             options.in_channels,
             labels.num_classes,
-            _stride(options),
+            options.strides,
         )
         layout = PatchLayout(patch, channels=options.in_channels, is_3d=options.mode == "3D")
         torch.manual_seed(options.seed)
@@ -276,6 +275,7 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFol
             spec=spec,
             monitor=monitor,
             concerns=concerns,
+            notes=notes,
         )
         with world.together():
             keeper.check_inputs()
@@ -291,20 +291,14 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFol
         yield keeper
 
 
-def _open(
-    options: FitOptions, patch: PatchShape, world: World, progress: Progress
-) -> tuple[list[OpenPair], checks.Labels]:
+def _open(options: FitOptions, world: World, progress: Progress) -> Opened:
     """Open the pairs: first in one process, which converts what has to be converted, then in the others."""
-    multiple = catalogue.size_multiples(
-        options.architecture, options.backbone, options.mode, _stride(options)
-    )
-    opened: list[Any] = []
+    opened: list[Opened] = []
     for is_my_turn in (world.is_first, not world.is_first):
         with world.together():
             if is_my_turn:
-                opened += open_pairs(options, patch=patch, multiple=multiple, progress=progress)
-    pairs, labels = opened
-    return pairs, labels
+                opened.append(open_pairs(options, progress=progress))
+    return opened[0]
 
 
 def _check_batches(options: FitOptions, training: Training) -> None:
@@ -405,13 +399,9 @@ def _batch_faults(options: FitOptions, batch_size: int) -> list[str]:
         options.mode,
         patch_size=options.patch_size,
         patch_depth=options.patch_depth if options.mode == "3D" else None,
-        stride=_stride(options),
+        stride=options.strides,
         batch_size=batch_size,
     )
-
-
-def _stride(options: FitOptions) -> tuple[tuple[int, int, int], ...] | None:
-    return catalogue.parse_stride(options.stride) if options.stride and options.mode == "3D" else None
 
 
 def _measure(options: FitOptions, pairs: list[OpenPair], progress: Progress) -> list[Statistics]:

@@ -68,10 +68,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """All rows, and {"value", "name", "colour"} of every class index."""
+    """All rows, and {"value", "name", "colour"} of every class index. patch: voxels along z, y, x."""
 
     rows: list[Row]
     classes: list[dict[str, Any]]
+    patch: PatchShape
 
 
 def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: Progress = silent) -> Sheet:
@@ -82,11 +83,11 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
     """
     options = options.model_copy(update={"foreground_share": 1.0, "class_balance": 0.0})
     is_3d = options.mode == "3D"
-    patch = PatchShape(options.patch_depth if is_3d else 1, options.patch_size, options.patch_size)
     any_size = (1, 1, 1)  # of patches: no network looks at them
-    pairs, labels = open_pairs(
-        options, patch=patch, multiple=any_size, progress=Part(progress, first=0, share=50, steps=100)
+    options, pairs, labels, _ = open_pairs(
+        options, multiple=any_size, progress=Part(progress, first=0, share=50, steps=100)
     )
+    patch = PatchShape(*options.patch)
     counting = Part(progress, first=50, share=50, steps=100)
     found = ask([pair.pair.scan for pair in pairs], options.statistics_voxels, progress=counting)
     norms = [normalisation(options.normalization, statistics) for statistics in found]
@@ -98,7 +99,7 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
         Numbers.of(norms, torch.device("cpu")),
     )
     rows = list(maker.rows(examples, variants))
-    return Sheet(rows, describe_classes(labels.values, options.class_names))
+    return Sheet(rows, describe_classes(labels.values, options.class_names), patch)
 
 
 @dataclass(frozen=True)

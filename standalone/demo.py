@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bone_backend.dataset.pairs import unique_names
+from bone_backend.dataset.patch_size import largest_edge
 from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.files.json_files import read_json
 from bone_backend.files.outputs import check_apart
@@ -56,7 +57,9 @@ def run(
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
     _check_free(output)
     any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
-    _fit_options(any_pairs, output, epochs=epochs, edge=64, classes=())  # a fault is told before drawing
+    _fit_options(
+        any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=()
+    )  # a fault is told before drawing
     pairs = (
         find_pairs(data)
         if data
@@ -66,8 +69,8 @@ def run(
     if data:
         sides = [(f"the {side} of {p.name}", getattr(p, side)) for p in pairs for side in ("scan", "mask")]
         check_apart(output, sides)
-    edge = min(min(peek(pair.scan).shape[1:]) for pair in train)
-    fit = _fit_options(train, output, epochs=epochs, edge=edge, classes=() if data else PHANTOM_CLASSES)
+    shapes = [peek(pair.scan).shape for pair in train]
+    fit = _fit_options(train, output, epochs=epochs, shapes=shapes, classes=() if data else PHANTOM_CLASSES)
     asked = {
         "options": dump(fit),
         "test": [str(test.scan), str(test.mask)],
@@ -133,16 +136,21 @@ def _record(run: Path) -> dict[str, Any]:
 
 
 def _fit_options(
-    train: list[Found], output: Path, *, epochs: int, edge: int, classes: tuple[str, ...]
+    train: list[Found],
+    output: Path,
+    *,
+    epochs: int,
+    shapes: Sequence[tuple[int, int, int]],
+    classes: tuple[str, ...],
 ) -> FitOptions:
-    """edge: of the smallest slice, px."""
+    """shapes: of the scans, (z, y, x)."""
     return FitOptions.parse(
         {
             "pairs": [(pair.scan, pair.mask) for pair in train],
             "output": output / "run",
             "name": "demo",
             "overwrite": True,
-            "patch_size": max(32, min(64, edge // 32 * 32)),
+            "patch_size": largest_edge(shapes, multiple=32, least=32, most=64),  # small ones are quick
             "batch_size": 16,
             "epochs": epochs,
             "train_split": 0.7,

@@ -44,7 +44,7 @@ def _default(field: OptionField) -> str:
     if field.required:
         return "required"
     if field.default in (None, ()):
-        return "none"
+        return field.none_word
     if field.kind == "bool":
         return "on" if field.default else "off"
     shown = f"{field.default:g}" if isinstance(field.default, float) else field.default

@@ -122,6 +122,8 @@ def _text(field: OptionField, fields: dict[str, OptionField]) -> str:
         brackets.append("required")
     elif field.kind == "bool" and field.default:
         brackets.append("default on")
+    elif field.default is None and field.none_word != "none":
+        brackets.append(f"default {field.none_word}")
     elif field.default not in (None, (), "", False):
         brackets.append(f"default {shown_default(field)}")
     return " ".join(told) + (f" ({'; '.join(brackets)})" if brackets else "")
@@ -174,8 +176,10 @@ def check_config_place(words: argparse.Namespace, options: Options) -> None:
 
 
 def _plain(field: OptionField, value: Any) -> Any:
-    """'none' clears an option that may be empty; numbers of a closed choice come as numbers."""
-    if field.is_optional and isinstance(value, str) and value.lower() == "none":
+    """'none' clears an option that may be empty ('auto' one that the program then chooses); numbers of a
+    closed choice come as numbers.
+    """
+    if field.is_optional and isinstance(value, str) and value.lower() == field.none_word:
         return None
     if field.is_closed and isinstance(value, str):
         return next((choice for choice in field.choices if str(choice).lower() == value.lower()), value)

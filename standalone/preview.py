@@ -36,7 +36,7 @@ def run(options: PreviewOptions, progress: Progress) -> dict[str, Any]:
         options, examples=options.examples, variants=options.variants, progress=progress
     )
     rows = made.rows
-    size = f"{options.patch_size} px" + (f", {options.patch_depth} slices" if options.mode == "3D" else "")
+    size = f"{made.patch.x} px" + (f", {made.patch.z} slices" if options.mode == "3D" else "")
     title = (
         f"Augmentation of {options.mode} patches of {size}; the lines are the mask's borders, changed alike"
     )

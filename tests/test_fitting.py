@@ -75,6 +75,24 @@ def test_the_pairs_that_are_named_are_validated_on_and_the_others_train(pairs, t
     assert found.training_scans == tuple(f"scan_{number - 1}" for number in others)
 
 
+@pytest.mark.slow
+def test_an_open_patch_size_is_the_largest_that_fits_every_scan_and_stays_so_when_resumed(
+    whole, pairs, tmp_path
+):
+    run, _, _ = whole
+    first = fit(options(pairs, tmp_path / "run", patch_size="auto", epochs=3))
+    assert best_weights(tmp_path / "run") == best_weights(run)  # which was given 32
+    log = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
+    assert log.count("Patches of 32 px: the largest that fits scan scan_0 (64 x 48 px).") == 1
+    stored = json.loads((tmp_path / "run" / "options.json").read_text(encoding="utf-8"))
+    record = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))
+    header = model_file.read_header(first.model)
+    sizes = [stored["patch_size"], record["options"]["patch_size"], header.metadata["patch_size"]]
+    assert [*sizes, header.bone["options"]["patch_size"]] == [32, 32, 32, 32]
+    again = {"resume": str(tmp_path / "run"), "patch_size": "auto", "epochs": 4}
+    assert fit(FitOptions.parse(again)).epochs == 4
+
+
 def test_every_epoch_is_in_the_table_and_the_best_is_the_best(whole):
     run, result, _ = whole
     rows = (run / "scores.csv").read_text(encoding="utf-8").splitlines()

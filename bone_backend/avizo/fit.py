@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..dataset import checks, coverage
-from ..dataset.plan import Extent, PatchShape, count_tiles
+from ..dataset import checks, coverage, patch_size
+from ..dataset.plan import Extent, count_tiles
 from ..dataset.split import split_scans
 from ..errors import BoneError, OptionError, ScanError
 from ..files.names import from_home
-from ..options import catalogue
 from ..options.programs import MAY_CHANGE, FitOptions, dump
 from ..progress import Part
 from ..volumes.lattice import volume_of
@@ -214,16 +213,23 @@ class DLFit(Door):
 
     def _size_faults(self, options: FitOptions) -> list[str]:
         """Scans that are smaller than a patch."""
-        stride = catalogue.parse_stride(options.stride) if options.stride and options.mode == "3D" else None
-        multiple = catalogue.size_multiples(options.architecture, options.backbone, options.mode, stride)
-        depth = options.patch_depth if options.mode == "3D" else 1
-        patch = PatchShape(depth, options.patch_size, options.patch_size)
         scans = [scan for _, scan, _ in self._pairs()]
+        if not scans:
+            return []
+        options, _ = self._settled(options)
+        multiple, least = options.size_multiples, options.smallest_patch
         return [
             fault
             for scan, shape in zip(scans, shapes_zyx(scans), strict=True)
-            for fault in checks.size_faults(shape, patch, name=scan.name, multiple=multiple)
+            for fault in checks.size_faults(
+                shape, options.patch, name=scan.name, multiple=multiple, least=least
+            )
         ]
+
+    def _settled(self, options: FitOptions) -> tuple[FitOptions, list[str]]:
+        """With the patch size as a number; what was chosen, in words."""
+        scans = [scan for _, scan, _ in self._pairs()]
+        return patch_size.settled(options, [scan.name for scan in scans], shapes_zyx(scans))
 
     def _split(self, options: FitOptions) -> tuple[list[int], tuple[int, ...], tuple[int, ...]]:
         """Patches of each scan; which scans train and which validate. Raises OptionError."""
@@ -253,6 +259,7 @@ class DLFit(Door):
         told = [
             f"Fits on {_names(scans, train)}: {patches:,} patches in {batches:,} batches an epoch.",
             f"Validates on {_names(scans, validation)}: {sum(sizes[i] for i in validation):,} patches.",
+            *self._settled(options)[1],
             f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk.",
             *pair_notes(self.facts),
             *self._concerns(options),

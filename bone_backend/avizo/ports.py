@@ -19,7 +19,6 @@ MOST_BOXES = 5  # choices that stand side by side; more go into a menu
 LONGEST_SLIDER = 256  # values
 GREATEST_FLOAT = 1e9
 SWITCH = ("off", "on")
-NONE = "none"  # stands in a text port whose option may be left out
 
 
 def port_name(name: str) -> str:
@@ -135,7 +134,7 @@ def _choices(field: OptionField) -> tuple[Any, ...]:
 
 
 def _words(field: OptionField) -> list[str]:
-    return [NONE if choice is None else str(choice) for choice in _choices(field)]
+    return [field.none_word if choice is None else str(choice) for choice in _choices(field)]
 
 
 class BoxPort(OptionPort):
@@ -178,7 +177,7 @@ class TextPort(OptionPort):
         port = self._port("HxPortText")
         port.text = "" if self.field.default == () else str(self.field.default or "")
         if self.field.default is None:
-            port.text = NONE
+            port.text = self.field.none_word
         return port
 
     def read(self) -> Any:
@@ -189,7 +188,7 @@ class TextPort(OptionPort):
                 for word in re.split(r"[,;]" if re.search(r"[,;]", text) else r"\s+", text)
                 if word.strip()
             ]
-        if not text or (self.field.is_optional and text.lower() == NONE):
+        if not text or (self.field.is_optional and text.lower() == self.field.none_word):
             return "" if self.field.default == "" else None
         return text
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ScanError
+from ..options.catalogue import ARCHITECTURES
 from ..progress import Progress, silent
 from ..volumes.volume import Volume
 from .contents import Contents, ContentsMaker
@@ -21,6 +22,8 @@ from .label_advice import advice, grey_edges, listing
 SCAN_DTYPES = ("uint8", "uint16", "int16", "float32")
 # A mask with more values than this is taken for a scan that stands in the mask's place.
 MOST_CLASSES = 64
+# Networks whose smallest patch is smaller than that of most.
+SMALL = [item for item in ARCHITECTURES.values() if item.output_stride < 32]
 
 
 @dataclass(frozen=True)
@@ -204,26 +207,50 @@ def class_of(value: int, mapping: Mapping[int, int], ignore_label: int | None) -
 
 
 def size_faults(
-    shape: tuple[int, int, int], patch: tuple[int, int, int], *, name: str, multiple: tuple[int, int, int]
+    shape: tuple[int, int, int],
+    patch: tuple[int, int, int],
+    *,
+    name: str,
+    multiple: tuple[int, int, int],
+    least: int,
 ) -> list[str]:
-    """Whether a patch (z, y, x) fits into the scan; says the largest that does, in steps of `multiple`."""
-    if all(p <= s for p, s in zip(patch, shape, strict=True)):
-        return []
-    edge = min(shape[1], shape[2]) // multiple[1] * multiple[1]
+    """Whether a patch (z, y, x) fits into the scan; says the largest that does, in steps of `multiple`.
+
+    least: edge of the smallest patch of the network, px.
+    """
+    step = max(multiple[1:])
+    edge = min(shape[1], shape[2]) // step * step
     depth = shape[0] // multiple[0] * multiple[0]
-    if edge == 0 or depth == 0:
-        return [
-            f"scan {name} is {shape} (z, y, x), smaller than the smallest patch of this network ({multiple})."
-        ]
     told = []
-    if patch[1] > min(shape[1:]):
+    if patch[1] > min(shape[1:]) and edge < least:
+        told.append(
+            f"scan {name} is {shape[1]} x {shape[2]} px, smaller than the smallest patch of this network "
+            f"({least} px). {_way_out(_smaller(min(shape[1:]), 16, 'px'))}"
+        )
+    elif patch[1] > min(shape[1:]):
         told.append(
             f"patch_size is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the largest that fits "
             f"is {edge}."
         )
-    if patch[0] > shape[0]:
+    if patch[0] > shape[0] and depth == 0:
+        told.append(
+            f"scan {name} has {shape[0]} slices, fewer than the smallest patch of this network "
+            f"({multiple[0]} slices). {_way_out(['the mode 2.5D', *_smaller(shape[0], 8, 'slices')])}"
+        )
+    elif patch[0] > shape[0]:
         told.append(
             f"patch_depth is {patch[0]} but scan {name} has {shape[0]} slices; the largest that fits is "
             f"{depth}."
         )
     return told
+
+
+def _smaller(room: int, limit: int, unit: str) -> list[str]:
+    """Networks with a patch of `limit` or more that fits into so many voxels, as advice; or none."""
+    least = {item.title: -(-limit // item.output_stride) * item.output_stride for item in SMALL}
+    named = [f"{title}: {size} {unit}" for title, size in least.items() if size <= room]
+    return [f"an architecture with smaller patches ({', '.join(named)})"] * bool(named)
+
+
+def _way_out(instead: list[str]) -> str:
+    return f"Use {' or '.join(instead)}, or leave its pair out." if instead else "Leave its pair out."

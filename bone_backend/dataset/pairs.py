@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import OptionError, ScanError
 from ..files.names import in_full, readable
@@ -20,10 +21,10 @@ from ..volumes.cache import cache_folder
 from ..volumes.header import Header
 from ..volumes.patch_source import PatchSource, open_source
 from ..volumes.volume import Volume, open_volume, volume_name
-from . import checks
+from . import checks, patch_size
 from .contents import ContentsMaker
 from .loader import PairSource
-from .plan import Extent, PatchShape
+from .plan import Extent
 
 
 @dataclass(frozen=True)
@@ -47,25 +48,46 @@ class OpenPair:
         return PairSource(self.scan, self.mask)
 
 
+class Opened(NamedTuple):
+    """Pairs that were checked. options: with the patch size as a number; notes: what was chosen, in words."""
+
+    options: FitOptions
+    pairs: list[OpenPair]
+    labels: checks.Labels
+    notes: list[str]
+
+
 def open_pairs(
-    options: FitOptions, *, patch: PatchShape, multiple: tuple[int, int, int], progress: Progress
-) -> tuple[list[OpenPair], checks.Labels]:
+    options: FitOptions, *, multiple: tuple[int, int, int] | None = None, progress: Progress
+) -> Opened:
     """Open and check every pair; convert what cannot be read in place into the store, once.
 
+    multiple: what a patch that is given has to be a multiple of, (z, y, x); None: what the network needs.
     Raises ScanError with the faults of all pairs; nothing stays open then.
     """
     names = unique_names([pair.scan for pair in options.pairs])
     faults: list[str] = []
     with contextlib.ExitStack() as undo:
         volumes: list[tuple[Volume, Volume] | None] = []
-        for number, (pair, name) in enumerate(zip(options.pairs, names, strict=True), start=1):
+        for number, pair in enumerate(options.pairs, start=1):
             opened = _open_both(pair, number, faults)
             volumes.append(opened)
-            if opened:
-                for volume in opened:
-                    undo.callback(volume.close)
-                faults += checks.pair_faults(*opened, number=number)
-                faults += checks.size_faults(opened[0].header.shape, patch, name=name, multiple=multiple)
+            for volume in opened or ():
+                undo.callback(volume.close)
+        scans = [(name, both[0].header.shape) for name, both in zip(names, volumes, strict=True) if both]
+        notes: list[str] = []
+        if scans:
+            options, notes = patch_size.settled(options, *zip(*scans, strict=True))
+        for number, (name, both) in enumerate(zip(names, volumes, strict=True), start=1):
+            if both:
+                faults += checks.pair_faults(*both, number=number)
+                faults += checks.size_faults(
+                    both[0].header.shape,
+                    options.patch,
+                    name=name,
+                    multiple=multiple or options.size_multiples,
+                    least=multiple[1] if multiple else options.smallest_patch,
+                )
         if faults:
             raise ScanError("\n".join(dict.fromkeys(faults)))
         whole = [opened for opened in volumes if opened]
@@ -91,7 +113,7 @@ def open_pairs(
         OpenPair(name, pair, volumes_of[0].header, scan, mask)
         for name, pair, volumes_of, (scan, mask) in zip(names, options.pairs, whole, sources, strict=True)
     ]
-    return pairs, labels
+    return Opened(options, pairs, labels, notes)
 
 
 def _open_both(pair: Pair, number: int, faults: list[str]) -> tuple[Volume, Volume] | None:

@@ -22,6 +22,7 @@ from .sentences import is_text, no_number, no_option, not_given, sentence, shown
 
 MOST_FAULTS = 40  # told one by one
 LONGEST_TEXT = 4096  # of a path on most systems
+AUTO = "auto"  # written for None where the program then chooses
 
 Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
 
@@ -41,6 +42,7 @@ def option(
     positional: bool = False,
     flag: str | None = None,
     metavar: str | None = None,
+    none_word: str = "none",
 ) -> Any:
     """One option.
 
@@ -48,6 +50,7 @@ def option(
     from its type if not given. choices: values offered (others may be accepted). applies: {other option:
     values} for which it means something. advanced: hidden until asked for. often: among the dozen that most
     people need, which the first page of help shows. positional: a word on the command line instead of a flag.
+    none_word: how None is written, where it is allowed.
     """
     extra: dict[str, Any] = {
         "group": group,
@@ -61,6 +64,7 @@ def option(
         "positional": positional,
         "flag": flag,
         "metavar": metavar,
+        "none_word": none_word,
     }
     return Field(default, description=help, json_schema_extra=extra)
 
@@ -91,6 +95,7 @@ class OptionField:
     positional: bool
     flag: str
     metavar: str | None
+    none_word: str  # how None is written
 
     @property
     def limits(self) -> str:
@@ -256,6 +261,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         positional=extra["positional"],
         flag=extra["flag"] or "--" + name.replace("_", "-"),
         metavar=extra["metavar"],
+        none_word=extra["none_word"],
     )
 
 

@@ -22,7 +22,7 @@ from ..files.outputs import Named, check_apart, check_output, ending_fault
 from ..runs.files import check_free, check_quiet, check_resumable, model_of
 from . import catalogue
 from . import transforms as transform_table
-from .fields import LONGEST_TEXT, OptionField, Options, option
+from .fields import AUTO, LONGEST_TEXT, OptionField, Options, option
 from .sentences import is_text
 from .types import (
     DEVICE,
@@ -33,6 +33,7 @@ from .types import (
     NamedClass,
     NamedPair,
     Normalization,
+    PatchSize,
     Precision,
     Share,
     Transforms,
@@ -195,13 +196,16 @@ class FitOptions(Options):
         applies={"mode": ("3D",)},
         help="Depth of a 3D patch.",
     )
-    patch_size: Annotated[int, Field(ge=16, le=2048)] = option(
-        256,
+    patch_size: PatchSize = option(
+        None,
         group="Network input",
         label="Patch size",
         often=True,
         unit="px",
-        help="Edge of the square patches; a multiple of what the network needs (mostly 32).",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Edge of the square patches; a multiple of what the network needs (mostly 32). auto: the "
+        "largest that fits every scan, at most 256.",
     )
     patches_per_tile: Annotated[int, Field(ge=1, le=1024)] = option(
         4,
@@ -589,6 +593,30 @@ class FitOptions(Options):
         return self.slices if self.mode == "2.5D" else 1
 
     @property
+    def strides(self) -> tuple[catalogue.Triple, ...] | None:
+        """Of the stages of a 3D network, where they are given."""
+        return catalogue.parse_stride(self.stride) if self.stride and self.mode == "3D" else None
+
+    @property
+    def size_multiples(self) -> catalogue.Triple:
+        """What a patch of the network is a multiple of, along z, y, x."""
+        return catalogue.size_multiples(self.architecture, self.backbone, self.mode, self.strides)
+
+    @property
+    def smallest_patch(self) -> int:
+        """Edge of the smallest patch that the network and this option take, in pixels."""
+        edge, least = max(self.size_multiples[1:]), 16  # the limit of patch_size
+        return max(
+            -(-least // edge) * edge, catalogue.minimum_size(self.architecture, self.backbone, self.mode)
+        )
+
+    @property
+    def patch(self) -> catalogue.Triple:
+        """Voxels of a patch along z, y, x, once patch_size is a number (`dataset.patch_size.settled`)."""
+        assert self.patch_size is not None
+        return (self.patch_depth if self.mode == "3D" else 1, self.patch_size, self.patch_size)
+
+    @property
     def flip_chance(self) -> float:
         """Probability of each flip direction; the paper's for the mode where none is given."""
         if self.flip_probability is not None:
@@ -776,10 +804,12 @@ def _resumed(folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], li
             kept[name] = value
     before = stored.with_paths(_real)
     now = stored.model_copy(update=checked).with_paths(_real)
+    chosen = {field.name for field in FitOptions.option_fields() if field.none_word == AUTO}
     changes = [
         f"{name} cannot be changed when a run is resumed; leave it out."
         for name in checked
-        if not _is_same(name, getattr(now, name), getattr(before, name))
+        if not (name in chosen and getattr(now, name) is None)  # auto: what the run has chosen
+        and not _is_same(name, getattr(now, name), getattr(before, name))
         and not (name == "output" and now.output == _real(folder))  # also where the folder was moved
         and (name, now.overwrite) != ("overwrite", False)
     ]

@@ -89,6 +89,8 @@ def sentence(field: OptionField, item: Any) -> str:
     else:
         told = item["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
     told = told[0].lower() + told[1:].rstrip(".")
+    if field.none_word != "none" and told.startswith("give "):
+        told += f", or {field.none_word}"
     return f"{where} is {shown(given)}: {told}{'' if told.endswith('?') else '.'}"
 
 

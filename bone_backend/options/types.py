@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from ..files.names import from_home
 from ..runs.files import found, model_of
 from . import transforms as transform_table
-from .fields import option
+from .fields import AUTO, option
 from .sentences import is_text
 
 Positive = Annotated[int, Field(ge=1)]
@@ -74,6 +74,15 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _parse_auto(value: object) -> object:
+    """'auto' -> None: the program chooses."""
+    return None if isinstance(value, str) and value.strip().lower() == AUTO else value
+
+
+def _written_auto(value: object) -> object:
+    return AUTO if value is None else value
+
+
 UserPath = Annotated[Path, AfterValidator(_whole)]
 InputPath = Annotated[Path, AfterValidator(_input)]  # may be a pattern
 ModelPath = Annotated[Path, AfterValidator(_model)]  # may be a pattern, or a run folder
@@ -109,6 +118,12 @@ class Pair(BaseModel):
     subject: str | None = None
 
 
+# None: the largest that fits every scan. For a field whose option says none_word=AUTO.
+PatchSize = Annotated[
+    Annotated[int, Field(ge=16, le=2048)] | None,
+    BeforeValidator(_parse_auto),
+    PlainSerializer(_written_auto, when_used="json"),
+]
 Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
 NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]

@@ -87,11 +87,13 @@ class Keeper:
         spec: NetworkSpec,
         monitor: Monitor,
         concerns: Sequence[str] = (),
+        notes: Sequence[str] = (),
     ):
         self.options, self.folder, self.training = options, folder, training
         self.pairs, self.labels, self.statistics = pairs, labels, statistics
         self.spec, self.monitor = spec, monitor
         self.concerns = tuple(concerns)  # about the split, in words
+        self.notes = tuple(notes)  # of what was chosen for the user, in words
         self._is_trained = coverage.held_classes(
             labels, coverage.taught(training.training_scans, options.scan_weights)
         )
@@ -151,6 +153,8 @@ class Keeper:
         log.info(
             "Validation on %s (%d patches).", ", ".join(split["validation"]), split["validation_patches"]
         )
+        for note in self.notes:
+            log.info("%s", note)
         shares = self.labels.counts.sum(axis=0) / max(self.labels.counts.sum(), 1)
         log.info(
             "Classes: %s.",

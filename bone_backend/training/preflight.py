@@ -35,7 +35,8 @@ OPTIMIZER_COPIES = {"Adam": 2, "AdamW": 2, "SGD": 1}
 class Preflight:
     """What a fit will take. *_gib: GiB; *_free_gib: what can be had; *_s: seconds. epochs: that are left.
 
-    crowded_share: patches that overlap another one of their tile by more than max_patch_overlap.
+    crowded_share: patches that overlap another one of their tile by more than max_patch_overlap. notes: what
+    was chosen for the user, in words.
     """
 
     training_scans: tuple[str, ...]
@@ -59,6 +60,7 @@ class Preflight:
     disk_free_gib: float
     crowded_share: float
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """As JSON values, with the sentences of `told`."""
@@ -66,16 +68,22 @@ class Preflight:
 
     def told(self) -> list[str]:
         """In words, without the warnings."""
+        return [
+            f"Training on {_listing(self.training_scans)}: {self.training_patches:,} patches, "
+            f"{self.steps:,} steps an epoch.",
+            f"Validation on {_listing(self.validation_scans)}: {self.validation_patches:,} patches, "
+            f"{self.validation_batches:,} batches.",
+            *self.notes,
+            *self._costs(),
+        ]
+
+    def _costs(self) -> list[str]:
         gpu = (
             f"{self.gpu_gib:.1f} GiB on the GPU ({self.gpu_free_gib:.1f} GiB can be had), "
             if self.gpu_gib is not None and self.gpu_free_gib is not None
             else ""
         )
         return [
-            f"Training on {_listing(self.training_scans)}: {self.training_patches:,} patches, "
-            f"{self.steps:,} steps an epoch.",
-            f"Validation on {_listing(self.validation_scans)}: {self.validation_patches:,} patches, "
-            f"{self.validation_batches:,} batches.",
             f"Time on {self.device}: about {duration(self.epoch_s)} an epoch, {duration(self.total_s)} for "
             f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'} ({self.step_s:.3g} s a step).",
             f"Memory: about {self.ram_gib:.1f} GiB of RAM ({self.ram_free_gib:.1f} GiB can be had), {gpu}"
@@ -84,7 +92,7 @@ class Preflight:
 
     def log(self) -> None:
         """Tell the figures and the warnings."""
-        for line in self.told()[2:]:  # the split is in the log already
+        for line in self._costs():  # the rest is in the log already
             log.info("%s", line)
         for warning in self.warnings:
             log.warning("%s", warning)
@@ -98,12 +106,13 @@ def estimate(
     epochs: int,
     check: Callable[[], None] = lambda: None,
     concerns: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> Preflight:
     """Measure a step and say what a fit will take.
 
     names: of all scans. folder: the run folder, or where it will be. epochs: that are left. check: called now
-    and then; it may raise Cancelled. concerns: warnings that are known already. Nothing in `training` is
-    changed.
+    and then; it may raise Cancelled. concerns: warnings that are known already; notes: what was chosen for
+    the user. Nothing in `training` is changed.
     """
     options, plan = training.options, training.plan(0)
     held, available = private_bytes(), int(psutil.virtual_memory().available)
@@ -138,6 +147,7 @@ def estimate(
         disk_free_gib=_free_disk(folder) / GIB,
         crowded_share=crowded_share(plan, training.layout.patch, per_tile=per_tile, limit=limit),
         warnings=(),
+        notes=tuple(notes),
     )
     warnings = [*concerns, *_warnings(found, training, is_too_large=learnt.is_too_large)]
     return replace(found, warnings=tuple(warnings))

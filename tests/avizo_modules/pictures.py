@@ -54,11 +54,11 @@ def main(folder):
         session.connect(getattr(fit.ports, f"scan{number}"), scan)
         session.connect(getattr(fit.ports, f"mask{number}"), mask)
     fit.ports.output.filenames = "/data/femurs/run_01"
-    session.type(fit.ports.patchSize, 64)
+    session.type(fit.ports.patchSize, "64")
     session.type(fit.ports.classNames, "1:bone, 2:pores")
     draw(fit, folder / "avizo_fit.png")
     session.disconnect(fit.ports.mask2)
-    session.type(fit.ports.patchSize, 250)
+    session.type(fit.ports.patchSize, "250")
     session.select(fit.ports.mode, "3D")
     draw(fit, folder / "avizo_fit_faults.png")
     with tempfile.TemporaryDirectory() as place:

@@ -47,12 +47,13 @@ def connect_pairs(session, module, pairs):
         session.connect(getattr(module.ports, f"mask{number}"), mask)
 
 
-def settle(session, module, output, *, epochs=1):
-    """The smallest fit: patches of 32 px, few of them, on the CPU."""
+def settle(session, module, output, *, epochs=1, patch_size="32"):
+    """The smallest fit: few patches, on the CPU. patch_size: None leaves the port as it is."""
     ports = module.ports
     session.pick(ports.output, output)
     session.select(ports.backbone, "mobilenet_v2")
-    session.type(ports.patchSize, 0, 32)
+    if patch_size is not None:
+        session.type(ports.patchSize, patch_size)
     session.type(ports.patchesPerTile, 0, 1)
     session.type(ports.epochs, 0, epochs)
     session.type(ports.batchSize, 0, 4)
@@ -60,11 +61,11 @@ def settle(session, module, output, *, epochs=1):
     session.select(ports.precision, "fp32")
 
 
-def fit_module(session, output, *, pairs=2, epochs=1, **given):
+def fit_module(session, output, *, pairs=2, epochs=1, patch_size="32", **given):
     """DLFit with pairs connected, ready for Apply."""
     module = open_module(session, "BONe_DLFit")
     connect_pairs(session, module, [add_pair(session, number, **given) for number in range(1, pairs + 1)])
-    settle(session, module, output, epochs=epochs)
+    settle(session, module, output, epochs=epochs, patch_size=patch_size)
     return module
 
 

@@ -167,14 +167,19 @@ def test_a_run_goes_on_with_the_same_fields(tmp_path):
 @pytest.mark.slow
 def test_a_dry_run_tells_time_and_memory_and_writes_nothing(tmp_path):
     session = Session()
-    module = fit_module(session, tmp_path / "run")
+    module = fit_module(session, tmp_path / "run", patch_size=None)
+    chosen = "Patches of 32 px: the largest that fits scan tibia1 (40 x 48 px)."
+    assert module.ports.patchSize.text == "auto"
+    assert module.ports.missing.text == "Press Apply."
+    assert chosen in module.ports.estimate.text.split("\n")
     session.select(module.ports.dryRun, "on")
     session.press(module.ports.apply)
     assert session.messages == []
     told = module.ports.result.text.split("\n")
     assert told[0].startswith("Training on tibia")
-    assert told[2].startswith("Time on CPU")
-    assert "GiB of RAM" in told[3]
+    assert told[2] == chosen
+    assert told[3].startswith("Time on CPU")
+    assert "GiB of RAM" in told[4]
     assert not (tmp_path / "run").exists()
 
 

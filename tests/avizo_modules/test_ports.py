@@ -86,9 +86,9 @@ def test_what_the_user_sets_arrives_as_the_option_wants_it(behaviour):
 def test_numbers_are_clipped_by_the_limits_of_the_option_and_not_by_avizos_ten():
     session = Session(Behaviour(programmatic_values="clipped"))
     ports = open_module(session, "BONe_DLFit").ports
-    assert ports.patchSize.texts[0].value == 256
-    session.type(ports.patchSize, 4096)
-    assert ports.patchSize.texts[0].value == 2048
+    assert ports.batchSize.texts[0].value == 32
+    session.type(ports.batchSize, 5000)
+    assert ports.batchSize.texts[0].value == 4096
     session.type(ports.trainSplit, -1.0)
     assert ports.trainSplit.texts[0].value == 0.0
     assert session.warnings == []
@@ -161,7 +161,7 @@ def test_a_free_word_has_a_line_of_its_own():
 def test_a_wrong_word_is_told_in_the_panels_words():
     session = Session()
     module = open_module(session, "BONe_DLFit")
-    session.type(module.ports.patchSize, 250)
+    session.type(module.ports.patchSize, "250")
     told = module.ports.missing.text
     assert "Patch size is 250" in told
     assert "patch_size" not in told

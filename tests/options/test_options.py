@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from bone_backend.dataset.patch_size import MOST
 from bone_backend.errors import OptionError
 from bone_backend.options.programs import (
     MAY_CHANGE,
@@ -30,7 +31,8 @@ def faults(**values):
 def test_the_defaults_are_those_of_the_published_program():
     options = FitOptions.parse({"pairs": PAIRS, "output": "run"})
     assert (options.architecture, options.backbone, options.mode) == ("U-Net", "resnet18", "2D")
-    assert (options.patch_size, options.patches_per_tile, options.max_patch_overlap) == (256, 4, 0.3)
+    assert (options.patch_size, MOST) == (None, 256)  # auto: 256 wherever the scans have room for it
+    assert (options.patches_per_tile, options.max_patch_overlap) == (4, 0.3)
     assert (options.epochs, options.batch_size, options.learning_rate) == (25, 32, 0.001)
     assert (options.loss, options.optimizer, options.normalization) == ("Jaccard", "Adam", "ZScore")
     assert (options.train_split, options.seed, options.momentum, options.weight_decay) == (0.8, 42, 0.9, 0.01)
@@ -113,6 +115,27 @@ def test_a_resumed_run_takes_its_own_options_and_only_harmless_ones_anew(tmp_pat
     assert (resumed.patch_size, resumed.epochs, resumed.pairs) == (64, 5, stored.pairs)
     with pytest.raises(OptionError, match="patch_size cannot be changed"):
         FitOptions.parse({"resume": str(tmp_path), "patch_size": 128})
+
+
+def test_a_resumed_run_keeps_the_patch_size_that_auto_has_chosen(tmp_path):
+    stored = FitOptions.parse({"pairs": PAIRS, "output": str(tmp_path), "patch_size": 64})
+    (tmp_path / "options.json").write_text(json.dumps(dump(stored)), encoding="utf-8")
+    for again in ({}, {"patch_size": "auto"}, {"patch_size": 64}):
+        assert FitOptions.parse({"resume": str(tmp_path)} | again).patch_size == 64
+
+
+@pytest.mark.parametrize("word", ["auto", "Auto", None])
+def test_auto_leaves_the_patch_size_open_and_is_written_as_a_word(word):
+    options = FitOptions.parse({"pairs": PAIRS, "output": "run", "patch_size": word})
+    assert options.patch_size is None
+    assert dump(options)["patch_size"] == "auto"
+    assert FitOptions.parse(dump(options)) == options
+
+
+@pytest.mark.parametrize("wrong", ["aut", "none", "", 8, 4096, 32.5, "256 px"])
+def test_a_patch_size_that_is_neither_a_number_nor_auto_is_told(wrong):
+    (told,) = faults(patch_size=wrong)
+    assert told == f"patch_size is {wrong!r}: give a whole number from 16 to 2048, or auto."
 
 
 TABLE = {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}

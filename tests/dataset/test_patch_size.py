@@ -1,0 +1,95 @@
+"""The patch size that is chosen where the user left it open."""
+
+import numpy as np
+import pytest
+
+from bone_backend.dataset.checks import size_faults
+from bone_backend.dataset.patch_size import largest_edge, settled
+from bone_backend.dataset.plan import Extent, PatchShape, draw_plan
+from bone_backend.options.programs import FitOptions, dump
+
+
+def options(**values):
+    return FitOptions.parse({"pairs": [["a", "am"], ["b", "bm"]], "output": "run"} | values)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "multiple", "least", "edge"),
+    [
+        ([(49, 63)], 32, 32, 32),
+        ([(63, 49), (94, 103)], 32, 32, 32),
+        ([(94, 103)], 32, 32, 64),
+        ([(64, 64)], 32, 32, 64),
+        ([(255, 999)], 32, 32, 224),
+        ([(256, 256), (2000, 3000)], 32, 32, 256),
+        ([(2000, 3000)], 32, 32, 256),
+        ([(49, 63)], 8, 16, 48),
+        ([(49, 63)], 16, 128, 128),  # which does not fit; size_faults says so
+        ([(20, 63)], 32, 32, 32),
+    ],
+)
+def test_the_edge_is_the_largest_multiple_that_fits_every_scan_up_to_256(sizes, multiple, least, edge):
+    shapes = [(7, height, width) for height, width in sizes]
+    assert largest_edge(shapes, multiple=multiple, least=least) == edge
+
+
+def test_the_scan_that_decides_is_named_with_its_size():
+    chosen, told = settled(options(), ["tooth", "femur"], [(9, 94, 103), (9, 49, 63)])
+    assert chosen.patch_size == 32
+    assert chosen.patch == (1, 32, 32)
+    assert told == ["Patches of 32 px: the largest that fits scan femur (49 x 63 px)."]
+
+
+def test_a_size_that_was_given_is_never_changed():
+    given = options(patch_size=256)
+    assert settled(given, ["femur"], [(9, 49, 63)]) == (given, [])
+
+
+@pytest.mark.parametrize(
+    ("network", "edge"),
+    [
+        ({"architecture": "U-Net"}, 64),
+        ({"architecture": "PSPNet"}, 88),
+        ({"architecture": "DeepLabV3+"}, 80),
+        ({"architecture": "PAN"}, 128),
+        ({"architecture": "PAN", "mode": "3D"}, 80),
+    ],
+)
+def test_the_edge_suits_the_network(network, edge):
+    chosen, _ = settled(options(**network), ["a"], [(40, 95, 90)])
+    assert chosen.patch_size == edge
+    assert options(**network, patch_size=edge).patch_size == edge  # the options take what was chosen
+
+
+def test_where_scans_have_room_auto_is_256_in_every_respect():
+    shapes = [(3, 300, 256), (2, 256, 400)]
+    chosen, told = settled(options(patch_size="auto"), ["a", "b"], shapes)
+    given = options(patch_size=256)
+    assert told == ["Patches of 256 px; every scan has room for them."]
+    assert dump(chosen) == dump(given)
+    plans = [
+        draw_plan(
+            [Extent(*shape) for shape in shapes],
+            PatchShape(*one.patch),
+            scans=[0, 1],
+            patches_per_tile=one.patches_per_tile,
+            max_overlap=one.max_patch_overlap,
+            seed=one.seed,
+            epoch=0,
+            chances=None,
+        )
+        for one in (chosen, given)
+    ]
+    for name in ("scan", "z", "y", "x"):
+        assert np.array_equal(*(getattr(plan, name) for plan in plans))
+
+
+def test_a_scan_that_is_smaller_than_the_smallest_patch_is_told_with_a_way_out():
+    chosen, told = settled(options(), ["a"], [(9, 20, 63)])
+    assert told == []
+    assert size_faults((9, 20, 63), chosen.patch, name="a", multiple=(1, 32, 32), least=32) == [
+        "scan a is 20 x 63 px, smaller than the smallest patch of this network (32 px). Use an architecture "
+        "with smaller patches (PSPNet: 16 px, DeepLabV3+: 16 px), or leave its pair out."
+    ]
+    (told,) = size_faults((9, 12, 63), chosen.patch, name="a", multiple=(1, 32, 32), least=32)
+    assert told.endswith("(32 px). Leave its pair out.")
