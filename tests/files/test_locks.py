@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
 import sys, time
 from pathlib import Path
-from bone_backend.locks import held
+from bone_backend.files.locks import held
 while not Path(sys.argv[2]).exists():
     time.sleep(0.001)
 with held(Path(sys.argv[1]), doing="a fit", refusal=lambda doing, who: f"{doing}: {who}"):

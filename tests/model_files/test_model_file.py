@@ -249,7 +249,7 @@ def test_info_says_what_keeps_the_published_program_from_using_a_model(tmp_path,
         "classes": CLASSES,
         "options": options,
         "voxel_size_um": [(30.0, 20.0, 20.0), (30.0, 20.0, 20.0), None],
-        "scores": {"val_miou": 0.8, "val_iou_0": 0.9, "val_iou_255": 0.7, "val_iou_x": "?"},
+        "scores": {"val_miou": 0.8, "val_iou_0": 0.9, "val_iou_255": 0.7},
     }
     save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK | change, bone=own)
     card = describe(tmp_path / "m.pth")
