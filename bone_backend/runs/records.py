@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from ..errors import OutputError
 from ..files.json_files import MOST_BYTES, read_json
@@ -24,7 +24,18 @@ Epoch = Annotated[int, Field(ge=0, le=1_000_000)]
 Seconds = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=1, le=2**31)]
-Text = Annotated[str, Field(max_length=10_000)]
+LONGEST_TEXT = 10_000
+
+
+def _path_text(value: Any) -> str:
+    """A path as text; may hold bytes of names that are no UTF-8, which pydantic's own str refuses."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise ValueError("input should be a path")
+    return value
+
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+PathText = Annotated[Any, PlainValidator(_path_text)]
 Dtype = Annotated[str, Field(pattern=r"^[<>|=]?[a-z]{1,8}\d{0,2}$")]
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 
@@ -67,8 +78,8 @@ class Input(Part):
     """A pair of a run."""
 
     name: Text
-    scan: Text
-    mask: Text
+    scan: PathText
+    mask: PathText
     subject: Text | None
     shape: Annotated[list[Side], Field(min_length=3, max_length=3)]
     dtype: Dtype
@@ -96,8 +107,8 @@ class Class(Part):
 class Result(Part):
     """What a run reached."""
 
-    model: Text | None
-    run_folder: Text
+    model: PathText | None
+    run_folder: PathText
     best_epoch: Epoch
     best_val_iou: Score | None
     val_iou_per_class: dict[str, Score | None]

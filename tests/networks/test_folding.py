@@ -38,7 +38,7 @@ def test_a_folded_network_gives_the_same_output(architecture, backbone, folded):
         before = network(patch)
         assert fold_batch_norm(network, torch.zeros(1, 1, 128, 128)) == folded
         after = network(patch)
-    assert (after - before).abs().max() < 1e-5 * before.abs().max() + 1e-5
+    assert (after - before).abs().max() < 3e-5 * before.abs().max() + 1e-5
 
 
 def test_three_dimensions_are_folded_too():

@@ -93,7 +93,7 @@ def test_a_scan_without_labels_cannot_be_validated_on_when_empty_tiles_are_skipp
     save(tmp_path / "empty.tif", np.zeros((9, 48, 48), np.uint8))
     some = [pairs[0], (pairs[1][0], tmp_path / "empty.tif")]
     with pytest.raises(ScanError, match="No tile is left"):
-        run(some, tmp_path / "run", empty_tiles="skip everywhere")
+        run(some, tmp_path / "run", empty_tiles="skip everywhere", validation_pairs=(2,))
 
 
 def test_a_compiled_network_learns_what_the_plain_one_does(pairs, tmp_path, monkeypatch):
