@@ -319,33 +319,7 @@ def test_a_fault_of_our_own_while_a_tiff_is_open_is_not_told_as_damage(tmp_path)
             raise fault
 
 
-def test_a_fault_within_tifffile_is_told_as_damage(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint8))
-    with (
-        pytest.raises(ScanError, match=r"a\.tif: is damaged"),
-        tiff_decoding.opened(tmp_path / "a.tif") as tif,
-    ):
-        tif.pages[99]
-
-
-class Page:
-    """A page of tifffile's that decodes to something else, or not at all."""
-
-    def __init__(self, image):
-        self.image = image
-
-    def asarray(self, maxworkers):
-        return self.image
-
-
-@pytest.mark.parametrize(
-    "image", [np.zeros((4, 4), np.uint8), np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.float32)]
-)
-def test_a_page_that_is_not_as_its_header_says_is_told(image):
-    with pytest.raises(ScanError, match=r"a\.tif: is .* but its header says \(8, 8\) of uint8"):
-        tiff_decoding._decode_page("a.tif", Page(image), np.empty((8, 8), np.uint8))
-
-
 def test_a_fault_of_our_own_while_decoding_goes_up():
-    with pytest.raises(AttributeError):
-        tiff_decoding._decode_page("a.tif", None, np.empty((8, 8), np.uint8))
+    no_storage = None
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'block'"):
+        tiff_decoding._unpack(bytearray(64), no_storage, np.empty((8, 8), np.uint8))

@@ -354,7 +354,7 @@ def test_resolutions_and_their_units(tmp_path, x, unit, expected):
 
 
 def test_every_tag_that_the_reader_names_stands_in_the_document():
-    source = (Path(__file__).parents[2] / "bone_backend" / "volumes" / "tiff_tags.py").read_text("utf-8")
+    source = (Path(__file__).parents[2] / "bone_backend" / "volumes" / "tiff" / "tags.py").read_text("utf-8")
     told = set(re.findall(r"^\| [^|]+ \| (\d+)", FORMATS.read_text("utf-8"), re.MULTILINE))
     named = set(re.findall(r"tag (\d{3,5})", source)) | set(re.findall(r"^    (\d{3,5}): \(\"", source, re.M))
     assert len(named) > 15
