@@ -227,7 +227,7 @@ def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
     monkeypatch.setattr(saving, "temporary_path", place)
     with pytest.raises(OutputError, match=r"BONe_last_epoch_1\.pth: the disk is full"):
         fit(options(pairs, run, epochs=1), progress=progress)
-    assert "The fit is failed after 1 epochs" in (run / "log.txt").read_text(encoding="utf-8")
+    assert "The fit failed after 1 epoch" in (run / "log.txt").read_text(encoding="utf-8")
     assert best_size(run) > 0
     if has_record:
         record = json.loads((run / "record.json").read_text(encoding="utf-8"))
