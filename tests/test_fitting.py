@@ -415,7 +415,7 @@ def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, t
 
 @pytest.mark.slow
 def test_a_table_that_is_open_elsewhere_does_not_end_the_run(pairs, tmp_path, monkeypatch, caplog):
-    from bone_backend.runs import folder as run_folder
+    from bone_backend.volumes import output
 
     def held(temporary, path):
         if path.name == "scores.csv" and not (path.parent / "checkpoint.pth.seen").exists():
@@ -424,7 +424,7 @@ def test_a_table_that_is_open_elsewhere_does_not_end_the_run(pairs, tmp_path, mo
             raise PermissionError(13, "Permission denied")
         temporary.replace(path)
 
-    monkeypatch.setattr(run_folder, "put_in_place", held)
+    monkeypatch.setattr(output, "put_in_place", held)
     fit(options(pairs, tmp_path / "run"))
     assert "written again after the next epoch" in caplog.text
     assert len((tmp_path / "run" / "scores.csv").read_text(encoding="utf-8").splitlines()) == 3
