@@ -45,10 +45,21 @@ def read(path: Path) -> str:
     return digest.hexdigest()
 
 
+class _Complaints(logging.Handler):
+    """Raises what tifffile tells of damage while it goes on reading."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ValueError(record.getMessage())
+
+
 def meant(path: Path) -> list[str]:
-    """What the files hold by tifffile: hashes of all that they may be taken for."""
+    """What the files hold by tifffile: hashes of all that they may be taken for.
+
+    Raises ValueError where tifffile guesses: it says what is wrong in its log, and reads on.
+    """
     import tifffile
 
+    logging.getLogger("tifffile").addHandler(_Complaints(logging.WARNING))
     if path.is_dir():
         stack = []
         for file in sorted(path.iterdir()):
@@ -58,13 +69,19 @@ def meant(path: Path) -> list[str]:
     with tifffile.TiffFile(path) as tif:
         pages = list(tif.pages)  # each with its own tags, before tifffile takes some for copies of others
         if len(pages) > 1:  # whatever a description announces
-            kept = [page for page in pages if not page.is_reduced]
+            kept = [page for page in pages if not (page.is_reduced or _is_marked(page))]
             stacks = [[_as_meant(page.asarray(), page) for page in some] for some in (pages, kept)]
         else:
             array = tif.series[0].asarray()
             stacks = [[_as_meant(plane, pages[0]) for plane in array.reshape(-1, *array.shape[-2:])]]
     alike = [stack for stack in stacks if stack and len({plane.shape for plane in stack}) == 1]
     return [_hash(np.stack(stack)) for stack in alike]
+
+
+def _is_marked(page: Any) -> bool:
+    """Whether a page says that it is a preview or a transparency mask (NewSubfileType, SubfileType)."""
+    new, old = (page.tags.get(number) for number in (254, 255))
+    return bool(new is not None and int(new.value) & 5) or (old is not None and old.value == 2)
 
 
 def _as_meant(plane: np.ndarray, page: Any) -> np.ndarray:

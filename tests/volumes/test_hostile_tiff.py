@@ -298,3 +298,16 @@ def test_a_damaged_file_is_read_as_by_tifffile_or_refused(tmp_path, seed):
             if expected.shape == found.shape and expected.dtype == found.dtype:
                 np.testing.assert_array_equal(found, expected)
     assert read > 10
+
+
+def test_an_ome_stack_whose_chain_of_pages_is_cut_is_not_read_from_what_lies_behind(tmp_path):
+    """Between the slices of such a file lie the other pages' tags, which are no voxels."""
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
+        writer.write(np.arange(6 * 24 * 32, dtype=np.uint8).reshape(6, 24, 32), photometric="minisblack")
+    data = bytearray((tmp_path / "a.ome.tif").read_bytes())
+    first = int.from_bytes(data[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(data[first : first + 2], "little")
+    data[end : end + 4] = bytes(4)  # no further page
+    (tmp_path / "a.ome.tif").write_bytes(data)
+    with pytest.raises(ScanError, match="OME announces 6 slices, one is found"):
+        open_volume(tmp_path / "a.ome.tif")

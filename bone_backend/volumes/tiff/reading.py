@@ -34,6 +34,9 @@ from .tags import (
 )
 from .words import Words, words_of
 
+# Programs that may write one page only, with the voxels of all slices behind it.
+WITH_ONE_PAGE = ("ImageJ", "tifffile")
+
 
 def open_folder(folder: Path) -> Volume:
     """A folder of single-slice TIFFs as a volume, all headers checked.
@@ -196,6 +199,11 @@ def _stack(chain: Chain) -> tuple[list[Page], Calibration]:
     depth = words.planes or len(slices)
     calibration = read_calibration(slices[0], words)
     if len(slices) == 1 and depth > 1:
+        if words.program not in WITH_ONE_PAGE:
+            raise ScanError(
+                f"{chain.path}: {words.program or 'its description'} announces {depth} slices, one is found: "
+                "the others are lost, or in other files. Export it again as one stack."
+            )
         return _block_behind(chain, first, depth), calibration
     words_of_all, pages = _rest(slices, words, first)
     _check_whole(chain, pages, max(depth, len(pages)))
