@@ -225,12 +225,13 @@ def test_a_stopped_run_in_two_processes_goes_on_to_the_same_weights(whole, pairs
 @pytest.mark.slow
 def test_a_lost_process_ends_the_fit_in_words_and_the_run_can_go_on_with_one(pairs, tmp_path):
     run, killed = tmp_path / "run", []
+    earlier = set(psutil.Process().children(recursive=True))  # of other tests
 
     def progress(step, steps, message, figures=None, /):
         if message.startswith("Epoch 2") and not killed:
-            ranks = [p for p in psutil.Process().children(recursive=True) if p.cmdline()[-1:] == ["1"]]
-            killed.extend(p.pid for p in psutil.Process().children(recursive=True))
-            ranks[0].kill()
+            ours = [p for p in psutil.Process().children(recursive=True) if p not in earlier]
+            killed.extend(p.pid for p in ours)
+            next(p for p in ours if p.cmdline()[-1:] == ["1"]).kill()
 
     with pytest.raises(WorkerError, match=r"Process 2 of 2: it was killed by signal 9"):
         fit_job(options(pairs, run, epochs=40), progress)
