@@ -134,7 +134,9 @@ def change_tensors(source: Path, target: Path, rng: random.Random) -> Path:
     whole = torch.load(source, weights_only=True)
     state = whole["model_state"]
     for _ in range(rng.choice((1, 1, 2))):
-        name = rng.choice([name for name, value in state.items() if isinstance(value, torch.Tensor)])
+        # not the huge one that an earlier change has made, of which most changes would be made in memory
+        names = [name for name, value in state.items() if isinstance(value, torch.Tensor)]
+        name = rng.choice([name for name in names if state[name].numel() < 2**24])
         tensor = state[name].to_dense()
         state[name] = rng.choice(
             (
