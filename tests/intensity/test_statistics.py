@@ -323,7 +323,7 @@ def test_a_damaged_sidecar_is_measured_again(tmp_path, cache, damage):
 def test_a_flipped_bit_in_kept_statistics_is_noticed_wherever_it_is(tmp_path, cache):
     np.save(tmp_path / "scan.npy", np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
     options = {"scans": [{"path": str(tmp_path / "scan.npy")}]}
-    whole = measure_job(options, silent)["scans"][0]
+    whole = json.loads(json.dumps(measure_job(options, silent)["scans"][0]))
     (kept,) = cache.iterdir()
     content = kept.read_bytes()
     for place in range(len(content)):
