@@ -78,6 +78,7 @@ def test_a_hang_up_that_is_ignored_from_outside_stays_ignored():
         with ConsoleProgress(end=not_ended) as progress:
             signal.raise_signal(signal.SIGHUP)
             progress(0, 1, "Fitting")
+            assert progress.stop_signal is None
     finally:
         signal.signal(signal.SIGHUP, before)
 
