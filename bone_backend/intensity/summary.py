@@ -42,8 +42,9 @@ class Statistics:
     voxels: str = "nonzero"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
+        """As plain JSON values, alike before and after a way through JSON."""
+        means = self.otsu_means
+        return asdict(self) | {"otsu_means": None if means is None else list(means)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Statistics:
