@@ -190,8 +190,11 @@ class ConsoleProgress:
             message,
             share=step / max(steps, 1),
             figures=figures,
-            times=f"elapsed {in_words(self._clock.elapsed_s())}, left {in_words(self._clock.left_s())}",
+            times=self._times(),
         )
+
+    def _times(self) -> str:
+        return f"elapsed {in_words(self._clock.elapsed_s())}, left {in_words(self._clock.left_s())}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -245,9 +248,8 @@ class ConsoleProgress:
     def _write_line(self) -> None:
         step, steps, message, figures = self._state
         shown = [f"{100 * step / max(steps, 1):.0f} % of all", *figures_in_words(figures)]
-        times = f"elapsed {in_words(self._clock.elapsed_s())}, left {in_words(self._clock.left_s())}"
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
-        self._stream.write(f"{stamp} {message}: {', '.join([*shown, times])}\n")
+        self._stream.write(f"{stamp} {message}: {', '.join([*shown, self._times()])}\n")
         self._stream.flush()
 
 

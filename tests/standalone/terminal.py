@@ -38,9 +38,6 @@ class Terminal:
         self.columns = columns
         self._screen = pyte.HistoryScreen(columns, rows, history=5000)
         self._stream = pyte.ByteStream(self._screen)
-        self._began = time.monotonic()
-        self.first_sign_s: float | None = None
-        self.raw = b""  # everything that was ever drawn
         self._master, slave = pty.openpty()
         self.resize(columns, rows)
         surroundings = {
@@ -103,9 +100,6 @@ class Terminal:
                     part = b""
                 if not part:
                     return self.process.wait(30)
-                if self.first_sign_s is None:
-                    self.first_sign_s = time.monotonic() - self._began
-                self.raw += part
                 self._stream.feed(part)
             if until(self.text()):
                 return None
