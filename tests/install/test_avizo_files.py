@@ -63,7 +63,7 @@ def test_each_file_goes_to_its_place(avizo, checkout):
         assert (share / "python_script_objects" / f"{module}.pyscro").is_file()
         assert (share / "python_script_objects" / f"{module}.rc").is_file()
         assert (share / "xml" / f"{module}.xml").is_file()
-    assert (share / "python_modules/bone_backend/volumes/tiff.py").is_file()
+    assert (share / "python_modules/bone_backend/volumes/tiff/reading.py").is_file()
     note = share / "python_modules/external_worker/python.txt"
     assert note.read_text(encoding="utf-8").strip() == sys.executable
     assert not list(share.rglob("*.pyc"))
