@@ -22,6 +22,7 @@ from bone_backend.errors import (
     OutputError,
     ScanError,
 )
+from bone_backend.inference.labelling import label
 from bone_backend.inference.labels import ClassMap
 from bone_backend.inference.merging import Merger
 from bone_backend.inference.streaming import ChunkPredictor, plan_groups
@@ -30,7 +31,7 @@ from bone_backend.intensity.normalisation import Normalisation
 from bone_backend.machine.monitor import Monitor
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import PredictOptions
-from bone_backend.prediction import label, predict, predict_job
+from bone_backend.prediction import predict, predict_job
 from bone_backend.progress import Recorder, silent
 from bone_backend.volumes.volume import Header, Volume, open_volume, peek, save
 from mocks.model_files import NETWORK, published

@@ -75,6 +75,14 @@ class PredictOptions(Options):
     overwrite: bool = option(
         False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
     )
+    axes: Literal["auto", "z", "zyx"] = option(
+        "auto",
+        group="Chunks",
+        label="Axes",
+        applies={"mode": ("2D", "2.5D")},
+        help="Slices along which axes are labelled: z, or z, y and x one after the other, of which the mean "
+        "counts (three times the work, and room in the cache folder); auto: as the model was fitted.",
+    )
     chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
         512,
         group="Chunks",
