@@ -31,6 +31,7 @@ from .intensity.asking import ask
 from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .machine.device import choose_device, choose_precision, describe
 from .machine.monitor import GIB, Monitor
+from .machine.stopping import interruptible
 from .model_files import model_file
 from .networks.build import build_network
 from .networks.folding import fold_batch_norm
@@ -39,7 +40,6 @@ from .options.programs import PredictOptions, dump
 from .progress import Part, Progress, silent
 from .runs.metadata import versions
 from .scores import meaning as label_meaning
-from .training.step import interruptible
 from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
 from .volumes.volume import Header, Volume, VolumeWriter, create, open_volume, volume_name

@@ -13,7 +13,7 @@ from bone_backend.model_files.model_file import weights_sha256
 from bone_backend.options.programs import FitOptions
 from bone_backend.runs.checkpoint import Position, load_checkpoint, save_checkpoint
 from bone_backend.training.optimization import build_optimizer
-from bone_backend.training.step import Step, is_out_of_memory, memory_in_words
+from bone_backend.training.step import Step
 
 CPU = torch.device("cpu")
 PAIRS = [("a", "b"), ("c", "d")]
@@ -199,30 +199,6 @@ def test_a_run_goes_on_in_half_precision_that_began_in_another(tmp_path):
     back = made_step()
     load_checkpoint(tmp_path / "d.pth", network=back.network, step=back)
     assert scale > 1
-
-
-@pytest.mark.parametrize(
-    ("error", "is_memory"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
-        (MemoryError(), True),
-        (RuntimeError("CUDA error: out of memory"), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), True),
-        (RuntimeError("size mismatch"), False),
-        (RuntimeError("the table of labels ran out of memory cells"), False),
-        (RuntimeError("not enough memory was given in the options"), False),
-        (RecursionError("CUDA error: out of memory"), False),
-        (NotImplementedError("CUDA out of memory"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_memory_faults_are_known_however_they_are_told(error, is_memory):
-    assert is_out_of_memory(error) == is_memory
-    with pytest.raises(HardwareError if is_memory else type(error)), memory_in_words(CPU):
-        raise error
 
 
 @pytest.mark.gpu
