@@ -26,7 +26,7 @@ from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions
 from bone_backend.progress import Recorder
-from bone_backend.runs.checkpoint import Position
+from bone_backend.runs.state import Position
 from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
 

@@ -11,7 +11,8 @@ from bone_backend.errors import HardwareError
 from bone_backend.machine.device import determinism
 from bone_backend.model_files.model_file import weights_sha256
 from bone_backend.options.programs import FitOptions
-from bone_backend.runs.checkpoint import Position, load_checkpoint, save_checkpoint
+from bone_backend.runs.checkpoint import read_checkpoint, restore, save_checkpoint
+from bone_backend.runs.state import Position
 from bone_backend.training.optimization import build_optimizer
 from bone_backend.training.step import Step
 
@@ -171,7 +172,7 @@ def test_a_checkpoint_in_the_midst_of_a_group_goes_on_to_the_same_bits(tmp_path,
     broken = train(made_step(optimizer=optimizer, accumulate=3), *range(4))
     save_checkpoint(tmp_path / "c.pth", network=broken.network, step=broken, position=Position())
     resumed = made_step(optimizer=optimizer, accumulate=3)
-    load_checkpoint(tmp_path / "c.pth", network=resumed.network, step=resumed)
+    restore(read_checkpoint(tmp_path / "c.pth"), network=resumed.network, step=resumed)
     train(resumed, 4, 5)
     assert weights(resumed) == weights(whole)
     assert resumed.gathered() == {}
@@ -192,12 +193,12 @@ def test_a_run_goes_on_in_half_precision_that_began_in_another(tmp_path):
     before = train(made_step(), 0)
     save_checkpoint(tmp_path / "c.pth", network=before.network, step=before, position=Position())
     after = made_step(precision=torch.float16)
-    load_checkpoint(tmp_path / "c.pth", network=after.network, step=after)
+    restore(read_checkpoint(tmp_path / "c.pth"), network=after.network, step=after)
     assert weights(after) == weights(before)
     scale = after.scaler.get_scale()
     save_checkpoint(tmp_path / "d.pth", network=after.network, step=after, position=Position())
     back = made_step()
-    load_checkpoint(tmp_path / "d.pth", network=back.network, step=back)
+    restore(read_checkpoint(tmp_path / "d.pth"), network=back.network, step=back)
     assert scale > 1
 
 
