@@ -11,12 +11,12 @@ import logging
 from pathlib import Path
 
 from ..errors import BoneError, Cancelled
+from ..files.whole import write_text
 from ..model_files import model_file
 from ..progress import Progress
 from ..runs.files import RECORD, REPORT
 from ..runs.records import read_record
 from ..runs.state import FitState
-from ..volumes.output import write_text
 from .page import page
 from .review import Review, review
 

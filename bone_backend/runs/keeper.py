@@ -19,11 +19,11 @@ import torch
 
 from ..dataset import coverage
 from ..errors import OutputError
+from ..files.whole import put_in_place, remove
 from ..model_files import model_file
 from ..model_files.header import ModelHeader
 from ..options.programs import dump
 from ..training.loop import Timing
-from ..volumes.output import put_in_place, remove
 from .checkpoint import load_position, save_checkpoint
 from .files import CHECKPOINT, CHECKPOINT_BEFORE, CHECKPOINTS, INPUTS, OPTIONS, RECORD, SPLIT
 from .folder import RunFolder
