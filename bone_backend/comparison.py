@@ -25,6 +25,7 @@ import numpy as np
 from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
 from .files.outputs import check_output
+from .files.whole import whole_file
 from .progress import Progress, silent
 from .scores import judgement as label_judgement
 from .scores import meaning as label_meaning
@@ -33,7 +34,7 @@ from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
-from .volumes.output import prepare, whole_file
+from .volumes.output import prepare
 from .volumes.volume import Volume, open_volume
 
 log = logging.getLogger("bone.comparison")

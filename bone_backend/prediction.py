@@ -28,13 +28,13 @@ from .intensity.asking import ask
 from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .machine.device import choose_device, choose_precision, describe
 from .machine.monitor import GIB, Monitor
+from .machine.versions import versions
 from .model_files import model_file
 from .networks.build import build_network
 from .networks.folding import fold_batch_norm
 from .options import catalogue
 from .options.programs import PredictOptions, dump
 from .progress import Part, Progress, silent
-from .runs.metadata import versions
 from .scores import meaning as label_meaning
 from .volumes.output import claim
 from .volumes.output import prepare as prepare_output

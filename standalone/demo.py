@@ -20,12 +20,13 @@ from bone_backend.dataset.patch_size import largest_edge
 from bone_backend.errors import OptionError, OutputError, ScanError
 from bone_backend.files.json_files import read_json
 from bone_backend.files.outputs import check_apart
+from bone_backend.files.whole import write_text
 from bone_backend.jobs import run as jobs
+from bone_backend.machine.versions import versions
 from bone_backend.options.programs import FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import Part, Progress
 from bone_backend.runs.folder import RECORD
-from bone_backend.runs.metadata import versions
-from bone_backend.volumes.output import made_folder, write_text
+from bone_backend.volumes.output import made_folder
 from bone_backend.volumes.volume import peek
 
 from . import pictures

@@ -17,10 +17,10 @@ import yaml
 
 from bone_backend.errors import OptionError
 from bone_backend.files.outputs import check_apart, check_output, ending_fault
+from bone_backend.files.whole import write_text
 from bone_backend.jobs.ranks import Rank
 from bone_backend.options.fields import OptionField, Options
 from bone_backend.options.programs import dump
-from bone_backend.volumes.output import write_text
 
 from .option_files import read_config
 from .pages import Entry

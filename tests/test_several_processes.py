@@ -10,21 +10,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 
-from bone_backend import fitting
 from bone_backend.errors import Cancelled, HardwareError, OptionError, ProgramFault, ScanError, WorkerError
-from bone_backend.fitting import fit_job
+from bone_backend.fitting import fit_job, ready
 from bone_backend.jobs.ranks import Rank
 from bone_backend.jobs.run import run_in_worker
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions, dump
 from bone_backend.progress import Recorder, silent
 from bone_backend.training.distributed import World
+from bone_backend.training.learner import check_batches
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable)
@@ -173,9 +172,9 @@ def test_two_processes_score_as_one_does_with_the_same_weights(whole):
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert (result["outcome"], result["epochs"], record["processes"]) == ("done", 3, 2)
     chosen = FitOptions.parse({"resume": str(run)})
-    with fitting._begin(chosen, silent, folder=run.parent) as keeper:
-        keeper.network.load_state_dict(model_file.load_state(Path(result["model"])))
-        counts, _ = keeper.training.validate(lambda _done, _figures: None)
+    with ready(chosen, World()) as state:
+        state.network.load_state_dict(model_file.load_state(Path(result["model"])))
+        counts, _ = state.training.validate(lambda _done, _figures: None)
     assert counts.tolist() == record["confusion"]
 
 
@@ -281,11 +280,8 @@ def test_faults_come_in_words_before_anything_is_made(pairs, tmp_path):
 )
 def test_shares_that_are_too_small_are_refused(pairs, patches, size, words):
     chosen = FitOptions.parse({**options(pairs, "run"), "architecture": "DeepLabV3+", "gpus": "1"})
-    training = SimpleNamespace(
-        plan=lambda _epoch: range(patches), train_batches=2, world=World(Rank(0, size))
-    )
     with pytest.raises(OptionError, match=words):
-        fitting._check_batches(chosen, training)
+        check_batches(chosen, patches=patches, batches=2, world=World(Rank(0, size)))
 
 
 def test_one_gpu_is_one_process(pairs, tmp_path):

@@ -21,12 +21,12 @@ import psutil
 
 from ..dataset import checks
 from ..errors import OutputError
+from ..files.whole import output_fault
 from ..progress import Progress
 from ..volumes.abstract import Volume
 from ..volumes.array import NpyWriter
 from ..volumes.cache import ADVICE, cache_folder
 from ..volumes.lattice import volume_of
-from ..volumes.output import output_fault
 from .host import Field, array_of, box_of
 
 OWNER = "avizo.pid"

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 
 from ..errors import HardwareError, ScanError
+from ..files.whole import GIB
 from ..intensity.normalisation import Normalisation
+from ..machine.stopping import interruptible
 from ..model_files.header import ModelHeader
 from ..options.programs import PredictOptions
 from ..progress import Progress
-from ..training.step import interruptible
 from ..volumes.bricks import AXES, Bricks
 from ..volumes.cache import cache_folder
-from ..volumes.output import GIB
 from ..volumes.volume import Volume, VolumeWriter
 from . import passes, streaming
 from .labels import ClassMap

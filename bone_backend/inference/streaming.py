@@ -22,7 +22,7 @@ import torch
 from ..errors import HardwareError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import free_bytes, mixed_precision
-from ..training.step import is_out_of_memory
+from ..machine.memory import is_out_of_memory
 from ..volumes.volume import Header, VolumeWriter
 from .windows import Layout, mirror
 

@@ -26,12 +26,14 @@ from ..dataset.plan import Chances, Extent, Plan, draw_plan
 from ..errors import FittingError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import mixed_precision
+from ..machine.memory import is_out_of_memory
+from ..machine.stopping import interruptible
 from ..options import transforms as transform_table
 from ..options.programs import FitOptions
 from .distributed import World
 from .optimization import learning_rate, set_rate
 from .scoring import DeviceCounts
-from .step import Step, interruptible, is_out_of_memory
+from .step import Step
 
 log = logging.getLogger("bone.fitting")
 

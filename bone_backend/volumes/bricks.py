@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OutputError
+from ..files.whole import GIB, output_fault, remove, remove_left_over, temporary_path
 from .cache import ADVICE
-from .output import GIB, output_fault, remove, remove_left_over, temporary_path
 
 EDGE = 32
 AXES = "zyx"

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OptionError, ScanError
+from ..files.whole import output_fault
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume, NpyWriter, open_npy, peek_npy
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
-from .output import output_fault
 from .tiff import reading as tiff
 from .tiff.directory import is_tiff
 from .tiff.folder import is_tiff_name

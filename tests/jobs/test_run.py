@@ -376,7 +376,6 @@ def test_job_folders_of_killed_hosts_are_removed_once_their_workers_have_ended(t
     gone = [
         make(f"{PREFIX}{dead.mark}-a", dead),
         make(f"{PREFIX}{dead.mark}-b", None),
-        make(f"bone-dry-run-{dead.mark}-c", None),
     ]
     stays = [
         make(f"{PREFIX}{dead.mark}-d", alive),  # it saves what it has, then removes the folder itself
