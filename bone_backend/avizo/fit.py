@@ -16,7 +16,7 @@ from ..dataset.plan import Extent, count_tiles
 from ..dataset.split import split_scans
 from ..errors import BoneError, OptionError, ScanError
 from ..files.names import from_home
-from ..options.programs import MAY_CHANGE, FitOptions, dump
+from ..options.programs import FitOptions, dump
 from ..progress import Part
 from ..volumes.lattice import volume_of
 from ..volumes.volume import volume_name
@@ -138,7 +138,8 @@ class DLFit(Door):
         if not folder:
             return None
         values = self.panel.values(FitOptions)
-        return FitOptions.parse({name: value for name, value in values.items() if name in MAY_CHANGE})
+        anew = [field.name for field in FitOptions.option_fields() if field.may_change]
+        return FitOptions.parse({name: values[name] for name in anew if name in values})
 
     def _check_same_fields(self, resumed: FitOptions, pairs: list[dict[str, Any]]) -> None:
         before = [(str(pair.scan), str(pair.mask)) for pair in resumed.pairs]

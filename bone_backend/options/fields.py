@@ -43,6 +43,7 @@ def option(
     flag: str | None = None,
     metavar: str | None = None,
     none_word: str = "none",
+    may_change: bool = False,
 ) -> Any:
     """One option.
 
@@ -50,7 +51,9 @@ def option(
     from its type if not given. choices: values offered (others may be accepted). applies: {other option:
     values} for which it means something. advanced: hidden until asked for. often: among the dozen that most
     people need, which the first page of help shows. positional: a word on the command line instead of a flag.
-    none_word: how None is written, where it is allowed.
+    none_word: how None is written, where it is allowed. may_change: of a fit, whether a run that is resumed
+    takes another value; so may how long it goes on and on what, never what is fitted. The options of the
+    machine change the result by rounding at most.
     """
     extra: dict[str, Any] = {
         "group": group,
@@ -65,6 +68,7 @@ def option(
         "flag": flag,
         "metavar": metavar,
         "none_word": none_word,
+        "may_change": may_change,
     }
     return Field(default, description=help, json_schema_extra=extra)
 
@@ -96,6 +100,7 @@ class OptionField:
     flag: str
     metavar: str | None
     none_word: str  # how None is written
+    may_change: bool  # when a run is resumed
 
     @property
     def limits(self) -> str:
@@ -262,6 +267,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         flag=extra["flag"] or "--" + name.replace("_", "-"),
         metavar=extra["metavar"],
         none_word=extra["none_word"],
+        may_change=extra["may_change"],
     )
 
 

@@ -1,4 +1,4 @@
-"""Every choice a user has, once, program by program; those of a fit stand in fit.py.
+"""Every choice a user has, once, program by program; those of a fit stand in fit.py and preview.py.
 
 In:  plain values from any door (flags, a file, ports, a form).
 Out: one frozen, checked object per program; or an OptionError that names all faults at once.
@@ -13,7 +13,8 @@ from pydantic import Field
 
 from ..files.outputs import ending_fault
 from .fields import Options, option
-from .fit import MAY_CHANGE, FitOptions, PreviewOptions
+from .fit import FitOptions
+from .preview import PreviewOptions
 from .types import (
     DEVICE,
     PRECISION,
@@ -31,7 +32,6 @@ from .types import (
 )
 
 __all__ = [
-    "MAY_CHANGE",
     "PROGRAMS",
     "ExportOptions",
     "FitHostOptions",

@@ -70,7 +70,8 @@ def _parse_pair(value: object) -> object:
     return value
 
 
-def _as_text(value: object) -> object:
+def as_text(value: object) -> object:
+    """1 -> "1"."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -136,6 +137,7 @@ Precision = Literal["auto", "bf16", "fp16", "fp32"]
 DEVICE = option(
     "auto",
     group="Machine",
+    may_change=True,
     label="Device",
     often=True,
     metavar="auto|cpu|cuda|cuda:N",
@@ -144,6 +146,7 @@ DEVICE = option(
 PRECISION = option(
     "auto",
     group="Machine",
+    may_change=True,
     label="Precision",
     help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
 )

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
+from ..errors import OptionError, OutputError
 from ..files import locks
+from ..files.json_files import read_json
 from ..files.makers import MARK
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
@@ -104,6 +105,22 @@ def check_resumable(folder: Path) -> None:
             f"checkpoint, without which it cannot go on. Start a new fit from its best model: --weights "
             f"{folder}. If more epochs may be wanted later, fit with --keep-checkpoint."
         )
+
+
+def stored_options(folder: Path) -> dict[str, Any]:
+    """The options with which the run in a folder began, as plain values. Raises OptionError."""
+    try:
+        values = read_json(folder / OPTIONS)
+        if not isinstance(values, dict):
+            raise ValueError("it holds no options")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise OptionError(f"resume {folder} is no run folder: its options.json is missing.") from error
+    except (OSError, ValueError) as error:
+        fault = getattr(error, "strerror", None) or error
+        raise OptionError(
+            f"resume {folder}: its options.json is damaged ({fault}). Put back a copy, or start a new run."
+        ) from error
+    return values
 
 
 def _record(folder: Path) -> dict[str, Any]:
