@@ -23,7 +23,8 @@ from .dataset.loader import PatchLayout
 from .dataset.pairs import Opened, OpenPair, open_pairs
 from .dataset.plan import PatchShape, count_tiles
 from .dataset.split import split_scans
-from .errors import Cancelled, HardwareError, OptionError
+from .errors import Cancelled, Fault, HardwareError, OptionError
+from .errors import called as option
 from .files.makers import this_process
 from .intensity.asking import ask
 from .intensity.normalisation import normalisation
@@ -224,7 +225,7 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFol
     ]
     if options.class_weights and len(options.class_weights) != labels.num_classes:
         raise OptionError(
-            f"class_weights has {len(options.class_weights)} numbers, but the masks have "
+            f"{option('class_weights')} has {len(options.class_weights)} numbers, but the masks have "
             f"{labels.num_classes} classes. Give one for each class, background first."
         )
 
@@ -307,16 +308,16 @@ def _check_batches(options: FitOptions, training: Training) -> None:
     smallest = smallest_share(len(training.plan(0)), options.batch_size, size)
     if smallest < 1:
         raise OptionError(
-            f"batch_size {options.batch_size}: the batches of an epoch are smaller than the number of "
-            "processes, "
-            f"{size}. Use a larger batch_size, or fewer gpus."
+            f"{option('batch_size')} {options.batch_size}: the batches of an epoch are smaller than the "
+            "number of processes, "
+            f"{size}. Use a larger {option('batch_size')}, or fewer {option('gpus')}."
         )
     # GPUs normalise over the shares of all
     faults = _batch_faults(options, smallest * (size if training.world.device.type == "cuda" else 1))
     if faults:
         told = f"an epoch has {len(training.plan(0))} patches in {training.train_batches} batches"
         told += f", each shared by {size} processes" if size > 1 else ""
-        raise OptionError([f"{told}: {fault}" for fault in faults])
+        raise OptionError([f"{told}: {Fault(fault).put(option)}" for fault in faults])
 
 
 def _run_epochs(options: FitOptions, training: Training, keeper: Keeper, progress: Progress) -> str:

@@ -64,9 +64,8 @@ class DLFit(Door):
         faults += subjects_of(self.panel.options["subjects"].read(), len(self._pairs()))[1]
         try:
             options = resumed or FitOptions.parse(self._values(self._named_pairs()))
-        except OptionError as error:
-            told_above = self._faults_of_pairs_alone()
-            return faults + [told for told in error.faults if told not in told_above]
+        except OptionError as error:  # of pairs the panel tells in its own words
+            return faults + [fault for fault in error.faults if fault.names != ("pairs",)]
         faults += self._size_faults(options)
         if not faults:
             try:
@@ -76,7 +75,7 @@ class DLFit(Door):
         try:
             options.model_copy(update={"pairs": ()}).check_paths()  # which are fields here, not files
         except BoneError as error:
-            faults.append(str(error))
+            faults += error.faults
         return faults
 
     def work(self, progress: HostProgress) -> dict[str, Any]:
@@ -120,14 +119,6 @@ class DLFit(Door):
         return [
             {"scan": f"{n}/{scan.name}", "mask": f"{n}/{mask.name} (mask)"} for n, scan, mask in self._pairs()
         ]
-
-    def _faults_of_pairs_alone(self) -> list[str]:
-        """What the options say of the pairs, all else at its default; the panel says it in its own words."""
-        try:
-            FitOptions.parse({"pairs": self._named_pairs(), "output": "any"})
-        except OptionError as error:
-            return error.faults
-        return []
 
     def _values(self, pairs: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self.panel.values(FitOptions), "pairs": pairs}
@@ -210,7 +201,7 @@ class DLFit(Door):
         try:
             return self._check_split(options, found, [mask.name for _, _, mask in self._pairs()])
         except ScanError as error:
-            return str(error).split("\n")
+            return list(error.faults)
 
     def _size_faults(self, options: FitOptions) -> list[str]:
         """Scans that are smaller than a patch."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from ..errors import OptionError
+from ..errors import Fault, OptionError, called
 from ..files.names import from_home
 from ..files.outputs import Named, check_apart
 from ..runs.files import check_free, check_quiet, check_resumable
@@ -101,15 +101,15 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
             return self.flip_probability
         return 0.111 if self.mode == "3D" else 0.166
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         return super().cross_faults() + self.network_faults() + self._faults_between()
 
-    def network_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def network_faults(self) -> list[Fault]:
         """Why the network cannot be built, or cannot take such patches."""
         try:
             stride, faults = self.strides, []
         except OptionError as error:
-            stride, faults = None, [(("stride",), fault) for fault in error.faults]
+            stride, faults = None, [Fault(fault, "stride") for fault in error.faults]
         keys = (
             "architecture",
             "backbone",
@@ -121,7 +121,7 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
             "batch_size",
         )
         return faults + [
-            (keys, fault)
+            Fault(fault, *keys)
             for fault in catalogue.check(
                 self.architecture,
                 self.backbone,
@@ -135,31 +135,23 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
             )
         ]
 
-    def _faults_between(self) -> list[tuple[tuple[str, ...], str]]:
-        faults: list[tuple[tuple[str, ...], str]] = []
+    def _faults_between(self) -> list[Fault]:
+        faults: list[Fault] = []
         directions = 3 if self.mode == "3D" else 2
         chance = directions * self.flip_chance + self.turn_probability
         if chance > 1 + 1e-9:
-            faults.append(
-                (
-                    ("flip_probability", "turn_probability"),
-                    f"flip_probability {self.flip_chance:g} in {directions} directions and turn_probability "
-                    f"{self.turn_probability:g} add up to {chance:g}; a patch is flipped or turned, so at "
-                    f"most 1.",
-                )
-            )
+            flips = f"{called('flip_probability')} {self.flip_chance:g} in {directions} directions"
+            told = f"{flips} and {called('turn_probability')} {self.turn_probability:g} add up to {chance:g}"
+            faults.append(Fault(f"{told}; a patch is flipped or turned, so at most 1."))
         if self.scan_weights and len(self.scan_weights) != len(self.pairs):
-            faults.append(
-                (
-                    ("scan_weights", "pairs"),
-                    f"scan_weights has {len(self.scan_weights)} numbers for {len(self.pairs)} pairs; give "
-                    f"one for each.",
-                )
+            told = (
+                f"{called('scan_weights')} has {len(self.scan_weights)} numbers for {len(self.pairs)} pairs"
             )
+            faults.append(Fault(f"{told}; give one for each.", "pairs"))
         if self.gpus != "all" and int(self.gpus) > self.batch_size:
-            told = f"gpus is {self.gpus}, but batch_size is {self.batch_size}; each takes a share of a batch."
-            faults.append((("gpus", "batch_size"), told))
+            told = f"{called('gpus')} is {self.gpus}, but {called('batch_size')} is {self.batch_size}"
+            faults.append(Fault(f"{told}; each takes a share of a batch."))
         if self.compile and self.reproducible:
-            told = "compile and reproducible are both on; compiled code is not promised to repeat its bits."
-            faults.append((("compile", "reproducible"), f"{told} Leave one out."))
+            told = f"{called('compile')} and {called('reproducible')} are both on"
+            faults.append(Fault(f"{told}; compiled code is not promised to repeat its bits. Leave one out."))
         return faults

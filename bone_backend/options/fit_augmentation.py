@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..errors import Fault, called
 from . import transforms as transform_table
 from .fields import Options, option
 from .types import Share, Transforms
@@ -85,14 +86,10 @@ class FitAugmentation(Options):
         'E.g. {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}. See docs/augmentation.md.',
     )
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults()
-        faults += [(("transforms",), fault) for fault in transform_table.faults(self.transforms)]
+        faults += transform_table.faults(self.transforms)
         if self.transforms and not self.augmentation:
-            faults.append(
-                (
-                    ("transforms", "augmentation"),
-                    "transforms are given but augmentation is off; leave one out.",
-                )
-            )
+            told = f"{called('transforms')} are given but {called('augmentation')} is off; leave one out."
+            faults.append(Fault(told))
         return faults

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from ..errors import Fault, called
 from ..files.names import real
 from ..files.outputs import Named, ending_fault
 from .fields import Options, option
@@ -81,55 +82,46 @@ class FitData(Options):
             found += [(f"the scan of pair {number}", pair.scan), (f"the mask of pair {number}", pair.mask)]
         return found
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults() + self._pair_faults() + map_faults(self.map_labels)
         values = [item.value for item in self.class_names]
         if len(set(values)) < len(values):
-            faults.append((("class_names",), "class_names names a label value twice."))
+            faults.append(Fault(f"{called('class_names')} names a label value twice."))
         return faults + self._validation_faults()
 
-    def _pair_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        faults: list[tuple[tuple[str, ...], str]] = []
+    def _pair_faults(self) -> list[Fault]:
+        faults: list[Fault] = []
         if len(self.pairs) < self.fewest_pairs:
             told = "no pair is given" if not self.pairs else "only one pair is given"
-            faults.append(
-                (
-                    ("pairs",),
-                    f"{told}; a split into training and validation by whole scans needs at least two pairs. "
-                    "Name each with --pair SCAN MASK.",
-                )
-            )
+            told += "; a split into training and validation by whole scans needs at least two pairs."
+            faults.append(Fault(f"{told} Name each with --pair SCAN MASK.", "pairs"))
         seen: dict[Path, int] = {}  # by the file itself: a link or another spelling is the same scan
         for number, pair in enumerate(self.pairs, start=1):
             scan = real(pair.scan)
             if scan in seen:
-                faults.append(
-                    (
-                        ("pairs",),
-                        f"pair {number} has the same scan as pair {seen[scan]}: {pair.scan}. Give every "
-                        f"scan once.",
-                    )
-                )
+                told = f"pair {number} has the same scan as pair {seen[scan]}: {pair.scan}."
+                faults.append(Fault(f"{told} Give every scan once.", "pairs"))
             if scan == real(pair.mask):
-                faults.append((("pairs",), f"pair {number} has the same path as scan and mask: {pair.scan}."))
+                told = f"pair {number} has the same path as scan and mask: {pair.scan}."
+                faults.append(Fault(told, "pairs"))
             seen.setdefault(scan, number)
         return faults
 
-    def _validation_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def _validation_faults(self) -> list[Fault]:
         chosen, count = set(self.validation_pairs), len(self.pairs)
-        names = ("validation_pairs", "pairs")
+        name = called("validation_pairs")
         if beyond := sorted(number for number in chosen if number > count):
             told = ", ".join(map(str, beyond))
-            return [(names, f"validation_pairs names {told}, but there are {count} pairs.")]
+            return [Fault(f"{name} names {told}, but there are {count} pairs.", "pairs")]
         if chosen and len(chosen) == count:
-            return [(names, "validation_pairs names all pairs; leave at least one for training.")]
+            return [Fault(f"{name} names all pairs; leave at least one for training.", "pairs")]
         sides: tuple[set[str], set[str]] = (set(), set())
         for number, pair in enumerate(self.pairs, start=1):
             if pair.subject is not None:
                 sides[number in chosen].add(pair.subject)
         if both := sorted(sides[0] & sides[1]):
-            told = f"validation_pairs has scans of {', '.join(both)} on both sides"
-            return [(names, f"{told}; scans of one subject go to training or to validation together.")]
+            told = f"{name} has scans of {', '.join(both)} on both sides; scans of one subject go to training"
+            return [Fault(f"{told} or to validation together.", "pairs")]
         return []
 
 
@@ -196,8 +188,8 @@ class FitOutput(Options):
         "Nothing is written to the save folder.",
     )
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         folder = "as a folder (a name without ending)"
         fault = ending_fault(self.output, what="a run is", written=(), or_folder=folder)
         is_fault = fault and not os.path.isdir(self.output)  # noqa: PTH112 (never raises)
-        return super().cross_faults() + ([(("output",), fault)] if is_fault else [])
+        return super().cross_faults() + ([Fault(fault)] if is_fault else [])

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ..errors import Fault, called
 from .fields import Options, option
 from .types import DEVICE, PRECISION, Device, Precision, as_text
 
@@ -151,10 +152,10 @@ class FitLearning(Options):
         help="Deterministic kernels too: the same machine and options give the same weights, bit for bit.",
     )
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults()
         if self.class_weights and not any(self.class_weights):
-            faults.append((("class_weights",), "class_weights are all 0; at least one class must count."))
+            faults.append(Fault(f"{called('class_weights')} are all 0; at least one class must count."))
         return faults
 
 
@@ -192,9 +193,9 @@ class FitMachine(Options):
         help="Threads that read patches ahead; any number gives the same result.",
     )
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults()
         if self.gpus != "1" and self.device.startswith("cuda:"):
-            told = f"gpus is {self.gpus}, but device names one GPU, {self.device}. Use device cuda or auto."
-            faults.append((("gpus", "device"), told))
+            told = f"{called('gpus')} is {self.gpus}, but {called('device')} names one GPU, {self.device}."
+            faults.append(Fault(f"{told} Use {called('device')} cuda or auto."))
         return faults

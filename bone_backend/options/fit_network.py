@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from ..errors import Fault, called
 from ..runs.files import model_of
 from . import catalogue
 from .fields import AUTO, Options, option
@@ -151,18 +152,16 @@ class FitInput(Options):
         """Whether patches are laid around voxels of a class."""
         return self.foreground_share > 0 or self.class_balance > 0
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults()
         if self.mode == "3D" and self.patch_depth > self.tile_depth:
-            faults.append(
-                (
-                    ("patch_depth", "tile_depth"),
-                    f"patch_depth {self.patch_depth} is larger than tile_depth {self.tile_depth}; it must "
-                    f"fit into a tile.",
-                )
+            depths = (
+                f"{called('patch_depth')} {self.patch_depth}",
+                f"{called('tile_depth')} {self.tile_depth}",
             )
+            faults.append(Fault(f"{depths[0]} is larger than {depths[1]}; it must fit into a tile."))
         if self.scan_weights and not any(self.scan_weights):
-            faults.append((("scan_weights",), "scan_weights are all 0; at least one scan must be visited."))
+            faults.append(Fault(f"{called('scan_weights')} are all 0; at least one scan must be visited."))
         return faults
 
 

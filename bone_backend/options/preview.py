@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
-from ..errors import OptionError
+from ..errors import Fault, OptionError, called
 from ..files.outputs import check_output
 from .fields import OptionField, option
 from .fit import FitOptions
@@ -83,7 +83,7 @@ class PreviewOptions(FitOptions):
         """Check plain values; options of a fit that change nothing of what is shown are unknown."""
         foreign = [name for name in values if name in cls.model_fields and name not in _SEEN]
         unknown = [
-            f"{name} is an option of a fit that changes no patch; leave it out of {cls.title}."
+            f"{called(name)} is an option of a fit that changes no patch; leave it out of {cls.title}."
             for name in foreign
         ]
         try:
@@ -94,11 +94,11 @@ class PreviewOptions(FitOptions):
             raise OptionError(unknown)
         return made
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults()
         if self.sheet.suffix.lower() != ".png":
-            faults.append((("sheet",), f"sheet is {self.sheet}; its name must end in .png."))
+            faults.append(Fault(f"{called('sheet')} is {self.sheet}; its name must end in .png."))
         return faults
 
-    def network_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def network_faults(self) -> list[Fault]:
         return []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ..errors import OptionError
+from ..errors import OptionError, called
 from ..files.names import real
 from ..runs.files import stored_options
 from .fields import AUTO
@@ -45,7 +45,7 @@ def resumed(
     before = stored.with_paths(real)
     now = stored.model_copy(update=checked).with_paths(real)
     changes = [
-        f"{name} cannot be changed when a run is resumed; leave it out."
+        f"{called(name)} cannot be changed when a run is resumed; leave it out."
         for name in checked
         if not (fields[name].none_word == AUTO and getattr(now, name) is None)  # what the run has chosen
         and not _is_same(name, getattr(now, name), getattr(before, name))
@@ -62,8 +62,8 @@ def _stored(fit: type[FitOptions], folder: Path) -> FitOptions:
         return fit.parse({**values, "resume": None})
     except OptionError as error:
         raise OptionError(
-            f"resume {folder}: its options.json does not hold in this version of BONe; go on with the "
-            f"one that began the run. {' '.join(fault[:300] for fault in error.faults)}"
+            f"{called('resume')} {folder}: its options.json does not hold in this version of BONe; go on "
+            f"with the one that began the run. {' '.join(fault[:300] for fault in error.faults)}"
         ) from error
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from ..errors import Fault, called
 from ..files.names import from_home
 from ..runs.files import found, model_of
 from . import transforms as transform_table
@@ -92,12 +93,12 @@ Stored = Annotated[int, Field(ge=-(2**31), le=2**32 - 1)]  # a value that a mask
 LabelMap = Annotated[tuple[Stored, Label], BeforeValidator(_parse_map)]
 
 
-def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[tuple[tuple[str, ...], str]]:
+def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[Fault]:
     """A value that is to become two others, as `cross_faults` tells it."""
     old = [value for value, _new in map_labels]
     if twice := sorted({value for value in old if old.count(value) > 1}):
         told = ", ".join(map(str, twice))
-        return [(("map_labels",), f"map_labels names {told} twice; a value becomes one other.")]
+        return [Fault(f"{called('map_labels')} names {told} twice; a value becomes one other.")]
     return []
 
 
