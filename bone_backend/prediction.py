@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from .dataset.checks import scan_type_fault
-from .errors import ModelFileError, OptionError, ScanError
+from .errors import ModelFileError, OptionError, ScanError, called
 from .inference import passes, voxel_size
 from .inference.labelling import Labelling
 from .inference.labels import ClassMap, Confidence
@@ -255,8 +255,8 @@ def _normalisation_mode(options: PredictOptions, model: model_file.ModelHeader) 
     if told in NORMALISATIONS:
         if asked not in (None, told):
             raise OptionError(
-                f"normalization is {asked}, but {options.model.name} says that it was fitted with {told}. "
-                "Leave it out."
+                f"{called('normalization')} is {asked}, but {options.model.name} says that it was fitted "
+                f"with {told}. Leave it out."
             )
         return str(told)
     if asked is None:

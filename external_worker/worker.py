@@ -203,7 +203,8 @@ class Siblings:
         message = told.pop("message")
         told["message"] = f"Process {rank + 1} of {self.count}: {message}"
         if told.get("faults"):
-            told["faults"] = [f"Process {rank + 1} of {self.count}: {fault}" for fault in told["faults"]]
+            text = f"Process {rank + 1} of {self.count}: "
+            told["faults"] = [[text + fault, *names] for fault, *names in told["faults"]]
         return told
 
     def watch(self):
@@ -261,26 +262,29 @@ def attempt(folder, job, events, siblings):
         told = siblings.fault() if isinstance(fault, WorkerError) else None
         if told:
             told["message"] += f" {fault}"
-        write_fault(folder, **(told or as_plain(fault)))
+            if told.get("faults"):
+                told["faults"][-1][0] += f" {fault}"
+        write_fault(folder, **(told or as_told(fault)))
     except ModuleNotFoundError as fault:
         traceback.print_exc()
         if (fault.name or "").partition(".")[0] == "bone_backend":  # a file of BONe's own
-            return write_fault(folder, **unexpected(fault))
+            return write_fault(folder, **as_told(fault))
         message = f"The worker's Python {sys.executable} lacks the package {fault.name}. {INSTALL}"
         write_fault(folder, "PackageError", message)
     except BaseException as fault:
         traceback.print_exc()
         sys.stderr.flush()
-        write_fault(folder, **(siblings.fault() or unexpected(fault)))
+        write_fault(folder, **(siblings.fault() or as_told(fault)))
 
 
-def as_plain(fault):
-    return {"kind": type(fault).__name__, "message": str(fault), "faults": getattr(fault, "faults", None)}
+def as_told(fault):
+    """An exception as write_fault takes it."""
+    from bone_backend.errors import as_plain
 
-
-def unexpected(fault):
-    line = traceback.format_exception_only(type(fault), fault)[-1].strip()
-    return {"kind": "ProgramFault", "message": f"The worker failed: {line}", "unexpected": True}
+    told = as_plain(fault)
+    if told["kind"] == "ProgramFault":
+        told.update(message=f"The worker failed: {told['message']}", unexpected=True)
+    return told
 
 
 def run_beside(folder, job, rank):
@@ -301,12 +305,9 @@ def run_beside(folder, job, rank):
     except (Cancelled, Parted):
         pass
     except BaseException as fault:
-        if isinstance(fault, BoneError):
-            told = as_plain(fault)
-        else:
+        if not isinstance(fault, BoneError):
             traceback.print_exc()
-            told = unexpected(fault)
-        write_fault(folder, name=f"fault_{rank}.json", **told)
+        write_fault(folder, name=f"fault_{rank}.json", **as_told(fault))
         return 1
     return 0
 

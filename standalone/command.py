@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bone_backend import __version__
-from bone_backend.errors import BoneError, Cancelled, OptionError
+from bone_backend.errors import BoneError, Cancelled
 from bone_backend.files.names import readable
 
 if TYPE_CHECKING:
@@ -301,12 +301,10 @@ def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None
 
 def _failed(words: list[str], error: BoneError) -> int:
     prefix = f"{_name(words)}: "
-    faults = str(error).split("\n")
-    if isinstance(error, OptionError):
-        from .fault_words import in_flags
+    from .fault_words import in_flags
 
-        faults = [in_flags(_name(words).removeprefix("bone "), fault) for fault in error.faults]
-    _tell("\n".join(prefix + fault for fault in faults))
+    told = [in_flags(_name(words).removeprefix("bone "), fault) for fault in error.faults]
+    _tell("\n".join(prefix + line for text in told for line in text.split("\n")))
     if _wants_json(words):
         _say(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n", status=1)
     return 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..errors import Fault
 from ..options.fields import OptionField, Options
 from ..options.programs import (
     FitHostOptions,
@@ -26,6 +27,7 @@ MOST_CLASS_LINES = 8
 LOOSE = "Panel"  # options of this group stand above all groups
 STATE = "State"
 APPLY = "apply"
+_WRITTEN = re.compile(r"(?<![\w./\\-])(--[a-z-]+|[a-z]+(_[a-z]+)+)(?![\w/\\-]|\.\w)")  # in no path
 
 
 @dataclass(frozen=True)
@@ -69,23 +71,15 @@ class Form:
         return [(group, fields) for group, fields in found.items() if fields]
 
     def in_words(self, text: str) -> str:
-        """A text in the panel's words: labels for option names and flags.
-
-        Names that are words of every day are taken for options only where a sentence is about them.
+        """A text in the panel's words: labels for the options that a fault calls, and for anything that is
+        written as an option only, a flag or a name with an underscore.
         """
-        for name, (label, is_common_word) in self._words().items():
-            inside = rf"(?<![\w-]){name}(?![\w-])"
-            at_the_start = rf"(?m)^{name}(?= is | cannot| folder)"
-            text = re.sub(at_the_start if is_common_word else inside, label, text)
-        return text
-
-    def _words(self) -> dict[str, tuple[str, bool]]:
-        """Option name or flag, longest first -> its label, and whether the name is a word of every day."""
-        words = {}
-        for field in [*self.options.option_fields(), *self.host.option_fields()]:
-            words[re.escape(field.flag)] = (field.label, False)
-            words[re.escape(field.name)] = (field.label, "_" not in field.name)
-        return dict(sorted(words.items(), key=lambda item: -len(item[0])))
+        fields = [*self.options.option_fields(), *self.host.option_fields()]
+        labels = {field.name: field.label for field in fields}
+        told = Fault(text).put(lambda name: labels.get(name, name))
+        written = {field.flag: field.label for field in fields}
+        written |= {name: label for name, label in labels.items() if "_" in name}
+        return _WRITTEN.sub(lambda found: written.get(found[0], found[0]), told)
 
 
 def _pairs() -> tuple[Connection, ...]:

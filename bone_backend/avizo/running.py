@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,11 +136,11 @@ class ConsoleLog(logging.Handler):
 
 @dataclass
 class Outcome:
-    """How a task ended: one of result, stopped (with what was reached, if anything), fault in words."""
+    """How a task ended: one of result, stopped (with what was reached, if anything), faults in words."""
 
     result: dict[str, Any] | None = None
     is_stopped: bool = False
-    fault: str = ""
+    faults: Sequence[str] = ()
 
 
 def run(host: Host, title: str, task: Callable[[HostProgress], dict[str, Any]]) -> Outcome:
@@ -152,17 +152,14 @@ def run(host: Host, title: str, task: Callable[[HostProgress], dict[str, Any]]) 
         except Cancelled as stop:
             outcome = Outcome(result=stop.result, is_stopped=True)
         except BoneError as error:
-            outcome = Outcome(fault=str(error))
+            outcome = Outcome(faults=error.faults)
         except MemoryError:
-            outcome = Outcome(
-                fault="The machine's memory does not suffice. Close other programs or data, and try again."
-            )
+            told = "The machine's memory does not suffice. Close other programs or data, and try again."
+            outcome = Outcome(faults=[told])
         except Exception as error:
             traceback.print_exc(file=sys.stdout)
-            outcome = Outcome(
-                fault=f"BONe has met a fault of its own: {type(error).__name__}: {error}. "
-                "The console has the details; please send them to us."
-            )
+            told = f"BONe has met a fault of its own: {type(error).__name__}: {error}. "
+            outcome = Outcome(faults=[told + "The console has the details; please send them to us."])
     release_memory()
     return outcome
 

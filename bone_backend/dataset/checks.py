@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ScanError
+from ..errors import Fault, ScanError, called
 from ..options.catalogue import ARCHITECTURES
 from ..progress import Progress, silent
 from ..volumes.volume import Volume
@@ -229,8 +229,10 @@ def size_faults(
         )
     elif patch[1] > min(shape[1:]):
         told.append(
-            f"patch_size is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the largest that fits "
-            f"is {edge}."
+            Fault(
+                f"{called('patch_size')} is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the "
+                f"largest that fits is {edge}."
+            )
         )
     if patch[0] > shape[0] and depth == 0:
         told.append(
@@ -239,8 +241,10 @@ def size_faults(
         )
     elif patch[0] > shape[0]:
         told.append(
-            f"patch_depth is {patch[0]} but scan {name} has {shape[0]} slices; the largest that fits is "
-            f"{depth}."
+            Fault(
+                f"{called('patch_depth')} is {patch[0]} but scan {name} has {shape[0]} slices; the largest "
+                f"that fits is {depth}."
+            )
         )
     return told
 

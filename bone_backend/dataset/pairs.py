@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import OptionError, ScanError
+from ..errors import OptionError, ScanError, called
 from ..files.names import in_full, readable
 from ..options.programs import FitOptions, Pair
 from ..progress import Part, Progress
@@ -89,7 +89,7 @@ def open_pairs(
                     least=multiple[1] if multiple else options.smallest_patch,
                 )
         if faults:
-            raise ScanError("\n".join(dict.fromkeys(faults)))
+            raise ScanError(list(dict.fromkeys(faults)))
         whole = [opened for opened in volumes if opened]
         makers = [ContentsMaker(with_places=options.needs_places) for _ in whole]
         sources, found = _read_masks(whole, names, makers=makers, progress=progress)
@@ -107,7 +107,9 @@ def open_pairs(
         unknown = [item.value for item in options.class_names if item.value not in labels.values]
         if unknown:
             told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
-            raise OptionError(f"class_names names {told[0]}, but the masks hold the classes {told[1]}.")
+            raise OptionError(
+                f"{called('class_names')} names {told[0]}, but the masks hold the classes {told[1]}."
+            )
         undo.pop_all()
     pairs = [
         OpenPair(name, pair, volumes_of[0].header, scan, mask)

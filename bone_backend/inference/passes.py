@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import OptionError
+from ..errors import OptionError, called
 from ..progress import Part, Progress
 from ..volumes import bricks
 from ..volumes.bricks import Bricks
@@ -70,14 +70,16 @@ def choose(
         return "z", None
     if mode == "3D":
         raise OptionError(
-            f"axes is zyx, but {model} is a 3D model, which sees all axes at once. Leave it out."
+            f"{called('axes')} is zyx, but {model} is a 3D model, which sees all axes at once. Leave it out."
         )
     if min(header.shape) < patch:
         edges = " x ".join(map(str, header.shape))
         seen = f"{header.name} has {edges} voxels, and {model} was fitted on patches of {patch} px"
         if asked == "zyx":
             raise OptionError(
-                f"axes is zyx, but {seen}: slices along y and x would be too narrow. Use axes z."
+                f"{called('axes')} is zyx, but {seen}: slices along y and x are too narrow. "
+                f"Use {called('axes')} z."
+            )
             )
         return "z", f"{seen}: it is labelled along z only."
     if not are_cubes(header.voxel_size_um):

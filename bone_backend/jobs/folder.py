@@ -196,11 +196,21 @@ def read_answer(folder: Path) -> dict[str, Any] | None:
         raise ValueError("it has no status")
     error, result = answer.get("error"), answer.get("result")
     if answer["status"] == "failed":
-        if not isinstance(error, dict) or not all(isinstance(error.get(k), str) for k in ("kind", "message")):
+        if not _is_fault(error):
             raise ValueError("it does not say what failed")
     elif not isinstance(result, dict) and (answer["status"] == "done" or result is not None):
         raise ValueError("it has no result")
     return answer
+
+
+def _is_fault(error: Any) -> bool:
+    """Whether it is what `errors.as_plain` gives."""
+    if not isinstance(error, dict) or not all(isinstance(error.get(k), str) for k in ("kind", "message")):
+        return False
+    faults = error.get("faults") or []
+    return isinstance(faults, list) and all(
+        isinstance(fault, list) and fault and all(isinstance(part, str) for part in fault) for fault in faults
+    )
 
 
 def log_tail(folder: Path) -> str:

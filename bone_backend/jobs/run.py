@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import errors
-from ..errors import BoneError, Cancelled, OptionError, ProgramFault, WorkerError
+from ..errors import Cancelled, OptionError, WorkerError, from_plain
 from ..progress import Progress, silent
 from .folder import (
     LOG,
@@ -208,12 +207,5 @@ def _outcome(folder: Path, exit_code: int | None, *, stop: Cancelled | None) -> 
 
 
 def _fault(error: Mapping[str, Any], folder: Path) -> Exception:
-    kind = getattr(errors, error["kind"], None)
-    if kind is OptionError:
-        return OptionError(error.get("faults") or error["message"])
-    told = error["message"] + (log_tail(folder) if error.get("unexpected") else "")
-    if kind is ProgramFault:
-        return ProgramFault(told)
-    if isinstance(kind, type) and issubclass(kind, BoneError) and kind is not WorkerError:
-        return kind(error["message"])
-    return WorkerError(told)
+    more = {"message": error["message"] + log_tail(folder)} if error.get("unexpected") else {}
+    return from_plain({**error, **more})

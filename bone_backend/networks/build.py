@@ -20,7 +20,7 @@ import timm
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..errors import OptionError
+from ..errors import OptionError, called
 from ..options import catalogue
 from .decoders3d import Depth
 from .inflation import inflate, redraw
@@ -78,7 +78,8 @@ def build_network(
     sets = catalogue.OTHER_WEIGHTS.get(spec.backbone, ("imagenet",))
     if weights not in ("random", *sets):
         faults.append(
-            f"weights is {weights!r}; {spec.backbone} takes random, {', '.join(sets)}, or a model file."
+            f"{called('weights')} is {weights!r}; {spec.backbone} takes random, {', '.join(sets)}, or a "
+            "model file."
         )
     if faults:
         raise OptionError(faults)

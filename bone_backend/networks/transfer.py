@@ -19,7 +19,7 @@ import segmentation_models_pytorch as library
 import torch
 from torch import Tensor
 
-from ..errors import ModelFileError
+from ..errors import ModelFileError, called
 from .build import NetworkSpec, build_2d, quiet
 from .inflation import inflate_state
 
@@ -60,7 +60,9 @@ def find_weights(backbone: str, folder: Path, weights: str = "imagenet") -> Path
     Raises ModelFileError where there is none or more than one.
     """
     if not folder.is_dir():
-        raise ModelFileError(f"weights_dir is not a folder: {folder}. {_advice(backbone, weights)}")
+        raise ModelFileError(
+            f"{called('weights_dir')} is not a folder: {folder}. {_advice(backbone, weights)}"
+        )
     found = [
         path
         for path in (*folder.iterdir(), *folder.glob("*/model.*"))

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..errors import OptionError
+from ..errors import Fault, OptionError, called
 from ..files.outputs import Named, check_output
 from .sentences import is_text, no_number, no_option, not_given, sentence, shown
 
@@ -43,6 +43,7 @@ def option(
     flag: str | None = None,
     metavar: str | None = None,
     none_word: str = "none",
+    may_change: bool = False,
 ) -> Any:
     """One option.
 
@@ -50,7 +51,9 @@ def option(
     from its type if not given. choices: values offered (others may be accepted). applies: {other option:
     values} for which it means something. advanced: hidden until asked for. often: among the dozen that most
     people need, which the first page of help shows. positional: a word on the command line instead of a flag.
-    none_word: how None is written, where it is allowed.
+    none_word: how None is written, where it is allowed. may_change: of a fit, whether a run that is resumed
+    takes another value; so may how long it goes on and on what, never what is fitted. The options of the
+    machine change the result by rounding at most.
     """
     extra: dict[str, Any] = {
         "group": group,
@@ -65,6 +68,7 @@ def option(
         "flag": flag,
         "metavar": metavar,
         "none_word": none_word,
+        "may_change": may_change,
     }
     return Field(default, description=help, json_schema_extra=extra)
 
@@ -96,6 +100,7 @@ class OptionField:
     flag: str
     metavar: str | None
     none_word: str  # how None is written
+    may_change: bool  # when a run is resumed
 
     @property
     def limits(self) -> str:
@@ -136,13 +141,14 @@ class Options(BaseModel):
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """Check plain values. Raises OptionError with every fault found, each naming its option."""
-        faults: list[str] = []
+        faults: list[Fault] = []
         faulty: set[str] = set()
         kept = dict(values)
-        for name, fault in cls._unsuitable(kept):
+        for fault in cls._unsuitable(kept):
             faults.append(fault)
-            faulty.add(name)
-            del kept[name]
+            faulty.update(fault.names)
+            for name in fault.names:
+                del kept[name]
         try:
             made = cls.model_validate(kept)
         except ValidationError as error:
@@ -151,34 +157,36 @@ class Options(BaseModel):
                 if item["type"] == "missing" and name in faulty:
                     continue  # it was given, and told above
                 faulty.add(name)
-                faults.append(cls._sentence(name, item) if len(faults) < MOST_FAULTS else "")
+                faults.append(
+                    Fault(cls._sentence(name, item), name) if len(faults) < MOST_FAULTS else Fault("")
+                )
                 kept.pop(name, None)
             made = cls._with_gaps(kept)
-        faults += [text for names, text in made.cross_faults() if not faulty.intersection(names)]
+        faults += [fault for fault in made.cross_faults() if not faulty.intersection(fault.names)]
         if faults:
             raise OptionError(_told(faults))
         return made
 
     @classmethod
-    def _unsuitable(cls, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Names and faults of what pydantic would take: yes for a number, and text that can be no name."""
-        found: list[tuple[str, str]] = []
+    def _unsuitable(cls, values: Mapping[str, Any]) -> list[Fault]:
+        """Faults of what pydantic would take: yes for a number, and text that can be no name."""
+        found: list[Fault] = []
         for field in cls.option_fields():
             value = values.get(field.name)
             if isinstance(value, str):
                 is_table = value.startswith("{")  # JSON may be as long as it wants
                 if len(value) > LONGEST_TEXT and not is_table:
-                    found.append((field.name, f"{field.name} is {shown(value)}: it is too long."))
+                    found.append(Fault(f"{called(field.name)} is {shown(value)}: it is too long."))
                 elif not is_text(value):
                     told = "it holds characters that no name has"
-                    found.append((field.name, f"{field.name} is {shown(value)}: {told}."))
+                    found.append(Fault(f"{called(field.name)} is {shown(value)}: {told}."))
             elif field.kind in ("int", "float", "list"):
                 inside = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
-                found += [(field.name, no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
+                found += [Fault(no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
         return found
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        """Faults that lie between options: the names involved and the sentence."""
+    def cross_faults(self) -> list[Fault]:
+        """Faults that lie between options."""
         return []
 
     def inputs(self) -> list[Named]:
@@ -222,9 +230,9 @@ class Options(BaseModel):
         )
 
 
-def _told(faults: list[str]) -> list[str]:
+def _told(faults: list[Fault]) -> list[str]:
     """Each fault once; of very many, how many there are."""
-    told = list(dict.fromkeys(faults[:MOST_FAULTS]))
+    told: list[str] = list(dict.fromkeys(faults[:MOST_FAULTS]))
     more = len(faults) - MOST_FAULTS
     return told + [f"... and {more} more faults."] * (more > 0)
 
@@ -262,6 +270,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         flag=extra["flag"] or "--" + name.replace("_", "-"),
         metavar=extra["metavar"],
         none_word=extra["none_word"],
+        may_change=extra["may_change"],
     )
 
 

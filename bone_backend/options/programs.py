@@ -1,4 +1,4 @@
-"""Every choice a user has, once, program by program; those of a fit stand in fit.py.
+"""Every choice a user has, once, program by program; those of a fit stand in fit.py and preview.py.
 
 In:  plain values from any door (flags, a file, ports, a form).
 Out: one frozen, checked object per program; or an OptionError that names all faults at once.
@@ -11,9 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ..errors import Fault
 from ..files.outputs import ending_fault
 from .fields import Options, option
-from .fit import MAY_CHANGE, FitOptions, PreviewOptions
+from .fit import FitOptions
+from .preview import PreviewOptions
 from .types import (
     DEVICE,
     PRECISION,
@@ -31,7 +33,6 @@ from .types import (
 )
 
 __all__ = [
-    "MAY_CHANGE",
     "PROGRAMS",
     "ExportOptions",
     "FitHostOptions",
@@ -135,14 +136,14 @@ class PredictOptions(Options):
     device: Device = DEVICE
     precision: Precision = PRECISION
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         fault = ending_fault(
             self.output,
             what="labels are",
             written=(".tif", ".tiff", ".npy"),
             or_folder="as a folder of TIFF slices (a name without ending)",
         )
-        return [(("output",), fault)] if fault else []
+        return [Fault(fault)] if fault else []
 
 
 class IoUOptions(Options):
@@ -188,9 +189,9 @@ class IoUOptions(Options):
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing table.")
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         fault = ending_fault(self.output, what="the table is", written=(".csv",))
-        return [(("output",), fault)] * bool(fault) + map_faults(self.map_labels)
+        return [Fault(fault)] * bool(fault) + map_faults(self.map_labels)
 
 
 class StatisticsOptions(Options):
@@ -228,10 +229,10 @@ class ExportOptions(Options):
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing file.")
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         written = (f".{self.format}",)
         fault = ending_fault(self.output, what=f"with --to {self.format} the model is", written=written)
-        return [(("output", "format"), fault)] if fault else []
+        return [Fault(fault, "format")] if fault else []
 
 
 class HostOptions(Options):

@@ -17,7 +17,7 @@ import torch
 from ..dataset.checks import IGNORED
 from ..dataset.loader import PatchLayout
 from ..dataset.plan import PatchShape
-from ..errors import OptionError
+from ..errors import Fault, OptionError, called
 from ..model_files import model_file
 from ..networks.build import NetworkSpec, build_network
 from ..networks.transfer import initialise
@@ -134,16 +134,15 @@ def check_batches(options: FitOptions, *, patches: int, batches: int, world: Wor
     smallest = smallest_share(patches, options.batch_size, world.size)
     if smallest < 1:
         raise OptionError(
-            f"batch_size {options.batch_size}: the batches of an epoch are smaller than the number of "
-            "processes, "
-            f"{world.size}. Use a larger batch_size, or fewer gpus."
+            f"{called('batch_size')} {options.batch_size}: the batches of an epoch are smaller than the "
+            f"number of processes, {world.size}. Use a larger {called('batch_size')}, or fewer {called('gpus')}."
         )
     # GPUs normalise over the shares of all
     faults = _batch_faults(options, smallest * (world.size if world.device.type == "cuda" else 1))
     if faults:
         told = f"an epoch has {patches} patches in {batches} batches"
         told += f", each shared by {world.size} processes" if world.size > 1 else ""
-        raise OptionError([f"{told}: {fault}" for fault in faults])
+        raise OptionError([f"{told}: {Fault(fault).put(called)}" for fault in faults])
 
 
 def _batch_faults(options: FitOptions, batch_size: int) -> list[str]:

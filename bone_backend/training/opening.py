@@ -15,7 +15,7 @@ from ..dataset.checks import Labels
 from ..dataset.pairs import Opened, OpenPair, open_pairs
 from ..dataset.plan import count_tiles
 from ..dataset.split import split_scans
-from ..errors import OptionError
+from ..errors import OptionError, called
 from ..intensity.asking import ask
 from ..intensity.normalisation import Normalisation, normalisation
 from ..intensity.statistics import Statistics
@@ -71,7 +71,7 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
     ]
     if options.class_weights and len(options.class_weights) != labels.num_classes:
         raise OptionError(
-            f"class_weights has {len(options.class_weights)} numbers, but the masks have "
+            f"{called('class_weights')} has {len(options.class_weights)} numbers, but the masks have "
             f"{labels.num_classes} classes. Give one for each class, background first."
         )
     return FitData(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import OutputError, called
 from ..files.whole import GIB, output_fault, remove, remove_left_over, temporary_path
 from .cache import ADVICE
 
@@ -110,5 +110,5 @@ def _check_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise OutputError(
             f"{folder}: a prediction along three axes keeps {needed / GIB:.1f} GiB there while it runs, but "
-            f"only {free / GIB:.1f} GiB are free. {ADVICE} Or predict along z only: --axes z."
+            f"only {free / GIB:.1f} GiB are free. {ADVICE} Or predict along z only: {called('axes')} z."
         )

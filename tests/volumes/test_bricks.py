@@ -50,7 +50,7 @@ def test_nothing_is_left_behind_even_after_a_fault(tmp_path):
 
 def test_too_little_room_is_told_with_what_helps(tmp_path, monkeypatch):
     monkeypatch.setattr(bricks.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    with pytest.raises(OutputError, match=r"only 0.0 GiB are free. .*BONE_CACHE.* along z only: --axes z"):
+    with pytest.raises(OutputError, match=r"only 0.0 GiB are free. .*BONE_CACHE.* along z only: axes z"):
         Bricks(SHAPE, np.dtype(np.uint8), folder=tmp_path)
 
 

@@ -1,0 +1,215 @@
+"""What the network of a fit sees, and which network it is.
+
+In:  plain values of these options.
+Out: two groups of FitOptions, each with the faults that lie inside it; those between them are in fit.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from ..errors import Fault, called
+from ..runs.files import model_of
+from . import catalogue
+from .fields import AUTO, Options, option
+from .types import Normalization, PatchSize, Share, UserPath
+
+
+def _weights(name: str) -> str:
+    """A set of the library as it is; else the path of a model file."""
+    return name if name in _library_weights() else str(model_of(Path(name).expanduser()))
+
+
+def _library_weights() -> set[str]:
+    return {"random", "imagenet", *(name for names in catalogue.OTHER_WEIGHTS.values() for name in names)}
+
+
+class FitInput(Options):
+    """Tiles and patches: how they are cut, normalised, and dealt out."""
+
+    mode: Literal["2D", "2.5D", "3D"] = option(
+        "2D",
+        group="Network input",
+        label="Fitting mode",
+        often=True,
+        help="2D: one slice. 2.5D: neighbouring slices as channels, the centre one is labelled. 3D: slabs.",
+    )
+    slices: Literal[3, 5, 7, 9] = option(
+        3,
+        group="Network input",
+        label="Number of slices",
+        unit="slices",
+        applies={"mode": ("2.5D",)},
+        help="Slices that a 2.5D network sees at once.",
+    )
+    tile_depth: Annotated[int, Field(ge=8, le=256)] = option(
+        32,
+        group="Network input",
+        label="Tile depth",
+        unit="slices",
+        applies={"mode": ("3D",)},
+        help="Thickness of the slabs from which 3D patches are cut.",
+    )
+    patch_depth: Annotated[int, Field(ge=8, le=256)] = option(
+        32,
+        group="Network input",
+        label="Patch depth",
+        unit="slices",
+        applies={"mode": ("3D",)},
+        help="Depth of a 3D patch.",
+    )
+    patch_size: PatchSize = option(
+        None,
+        group="Network input",
+        label="Patch size",
+        often=True,
+        unit="px",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Edge of the square patches; a multiple of what the network needs (mostly 32). auto: the "
+        "largest that fits every scan, at most 256.",
+    )
+    patches_per_tile: Annotated[int, Field(ge=1, le=1024)] = option(
+        4,
+        group="Network input",
+        label="Patches per tile",
+        help="Random patches taken from every tile in every epoch.",
+    )
+    max_patch_overlap: Share = option(
+        0.3,
+        group="Network input",
+        label="Max. patch overlap",
+        help="Largest share of a patch that another patch of the same tile may cover.",
+    )
+    normalization: Normalization = option(
+        "ZScore",
+        group="Network input",
+        label="Normalization",
+        help="Per scan. ZScore: mean 0, standard deviation 1, clipped to -5..5. minMax: 0..1. percentiles: "
+        "0.5 to 99.5 % become "
+        "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners "
+        "best.",
+    )
+    statistics_voxels: Literal["nonzero", "all"] = option(
+        "nonzero",
+        group="Network input",
+        label="Statistics over",
+        help="Voxels that the normalisation statistics count.",
+    )
+    empty_tiles: Literal["keep", "skip in training", "skip everywhere"] = option(
+        "keep",
+        group="Network input",
+        label="Empty tiles",
+        advanced=True,
+        help="Tiles whose mask holds only background and ignored voxels. Skip everywhere where only some "
+        "slices are annotated: "
+        "the others then count in validation neither.",
+    )
+    foreground_share: Share = option(
+        0.0,
+        group="Network input",
+        label="Foreground share",
+        advanced=True,
+        help="Share of the training patches, in tiles that hold a labelled voxel, which must hold one; the "
+        "others lie anywhere.",
+    )
+    class_balance: Share = option(
+        0.0,
+        group="Network input",
+        label="Class balance",
+        advanced=True,
+        help="Share of the training tiles that is dealt out to the classes evenly, so that rare ones are "
+        "seen more often; all "
+        "patches of such a tile hold its class.",
+    )
+    scan_weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = option(
+        (),
+        metavar="WEIGHT",
+        group="Network input",
+        label="Scan weights",
+        advanced=True,
+        help="One number for each pair, in order: how often an epoch visits its tiles in training; 0.5 is a "
+        "random half of them. "
+        "None: 1 for all.",
+    )
+
+    @property
+    def in_channels(self) -> int:
+        """Slices that the network sees as channels."""
+        return self.slices if self.mode == "2.5D" else 1
+
+    @property
+    def patch(self) -> catalogue.Triple:
+        """Voxels of a patch along z, y, x, once patch_size is a number (`dataset.patch_size.settled`)."""
+        assert self.patch_size is not None
+        return (self.patch_depth if self.mode == "3D" else 1, self.patch_size, self.patch_size)
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether patches are laid around voxels of a class."""
+        return self.foreground_share > 0 or self.class_balance > 0
+
+    def cross_faults(self) -> list[Fault]:
+        faults = super().cross_faults()
+        if self.mode == "3D" and self.patch_depth > self.tile_depth:
+            depths = (
+                f"{called('patch_depth')} {self.patch_depth}",
+                f"{called('tile_depth')} {self.tile_depth}",
+            )
+            faults.append(Fault(f"{depths[0]} is larger than {depths[1]}; it must fit into a tile."))
+        if self.scan_weights and not any(self.scan_weights):
+            faults.append(Fault(f"{called('scan_weights')} are all 0; at least one scan must be visited."))
+        return faults
+
+
+class FitNetwork(Options):
+    """Architecture, backbone, and first weights."""
+
+    architecture: str = option(
+        "U-Net",
+        group="Network",
+        label="Model architecture",
+        choices=tuple(catalogue.ARCHITECTURES),
+        help="Segmentation network.",
+    )
+    backbone: str = option(
+        "resnet18",
+        group="Network",
+        label="Backbone",
+        often=True,
+        choices=tuple(catalogue.BACKBONES),
+        help="Encoder of the network.",
+    )
+    stride: str | None = option(
+        None,
+        group="Network",
+        label="Custom stride",
+        applies={"mode": ("3D",)},
+        advanced=True,
+        help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. "
+        "'((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
+    )
+    weights: Annotated[str, AfterValidator(_weights)] = option(
+        "random",
+        group="Network",
+        label="Weights",
+        metavar="random|imagenet|FILE.pth",
+        help="Start from random numbers, from ImageNet, or from a model file of your own (or the best of a "
+        "run folder).",
+    )
+    weights_dir: UserPath | None = option(
+        None,
+        group="Network",
+        label="Weights folder",
+        kind="folder",
+        applies={"weights": ("imagenet",)},
+        help="Folder with downloaded ImageNet weights, for machines without a network.",
+    )
+
+    @property
+    def is_library_weights(self) -> bool:
+        """Whether the first weights are random or a set of the library ("imagenet", "imagenet+5k" ...)."""
+        return self.weights in _library_weights()
