@@ -91,7 +91,9 @@ def open_pairs(
         if faults:
             raise ScanError(list(dict.fromkeys(faults)))
         whole = [opened for opened in volumes if opened]
-        makers = [ContentsMaker(with_places=options.needs_places) for _ in whole]
+        makers = [
+            ContentsMaker(with_places=options.needs_places, of_others=options.is_along_all) for _ in whole
+        ]
         sources, found = _read_masks(whole, names, makers=makers, progress=progress)
         labels = checks.read_labels(
             found,

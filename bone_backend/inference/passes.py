@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..dataset.views import are_cubes, turned
 from ..errors import OptionError, called
 from ..progress import Part, Progress
 from ..volumes import bricks
 from ..volumes.bricks import Bricks
-from ..volumes.header import Header, Triple
+from ..volumes.header import Header
 from ..volumes.volume import Volume
 from .labels import ClassMap
 from .merging import Merger
 from .windows import Layout, layout
 
-TOLERANCE = 1.25  # voxels whose edges differ by less count as cubes
 SLAB_BYTES = 64 << 20
 LAYING_OUT = 4  # per cent of the progress
 
@@ -46,16 +46,6 @@ class Turned:
         """Slices first to last (half-open), as a Volume gives them."""
         out[...] = self._greys.read(self._axis, first, last)[:, 0]
         return out
-
-
-def turned(shape: tuple[int, int, int], axis: int) -> tuple[int, int, int]:
-    """The shape of a scan whose slices are taken along an axis (0: z, 1: y, 2: x).
-
-    >>> turned((4, 5, 6), 1)
-    (5, 4, 6)
-    """
-    others = [n for i, n in enumerate(shape) if i != axis]
-    return (shape[axis], others[0], others[1])
 
 
 def choose(
@@ -80,20 +70,14 @@ def choose(
                 f"{called('axes')} is zyx, but {seen}: slices along y and x are too narrow. "
                 f"Use {called('axes')} z."
             )
-            )
         return "z", f"{seen}: it is labelled along z only."
-    if not are_cubes(header.voxel_size_um):
+    if not are_cubes(header):
         sizes = " x ".join(f"{size:.4g}" for size in header.voxel_size_um or ())
         seen = f"{header.name} has voxels of {sizes} um (z, y, x)"
         if asked == "zyx":
             return "zyx", f"{seen}: slices along y and x look stretched, which the network has not seen."
         return "z", f"{seen}, which are no cubes: it is labelled along z only."
     return "zyx", None
-
-
-def are_cubes(voxel_size_um: Triple | None) -> bool:
-    """Whether voxels are about as long as wide, as far as is known."""
-    return voxel_size_um is None or max(voxel_size_um) <= TOLERANCE * min(voxel_size_um)
 
 
 def needed_bytes(header: Header, classes: int) -> int:

@@ -78,6 +78,14 @@ class FitInput(Options):
         label="Patches per tile",
         help="Random patches taken from every tile in every epoch.",
     )
+    axes: Literal["z", "zyx"] = option(
+        "z",
+        group="Network input",
+        label="Axes",
+        applies={"mode": ("2D", "2.5D")},
+        help="Slices along which axes the network learns from: z, or z, y and x, where voxels are cubes and "
+        "the scan has room for a patch. Prediction then averages over the three.",
+    )
     max_patch_overlap: Share = option(
         0.3,
         group="Network input",
@@ -151,6 +159,11 @@ class FitInput(Options):
     def needs_places(self) -> bool:
         """Whether patches are laid around voxels of a class."""
         return self.foreground_share > 0 or self.class_balance > 0
+
+    @property
+    def is_along_all(self) -> bool:
+        """Whether the network learns from slices along y and x too."""
+        return self.axes == "zyx" and self.mode != "3D"
 
     def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults()

@@ -69,6 +69,7 @@ def open_learner(data: FitData, world: World, *, precision: torch.dtype | None) 
     training = Training(
         options,
         _build_step(options, network, called, device=world.device, precision=precision),
+        views=data.views,
         extents=[pair.extent for pair in data.pairs],
         sources=[pair.source for pair in data.pairs],
         normalisations=data.normalisations,
@@ -135,7 +136,8 @@ def check_batches(options: FitOptions, *, patches: int, batches: int, world: Wor
     if smallest < 1:
         raise OptionError(
             f"{called('batch_size')} {options.batch_size}: the batches of an epoch are smaller than the "
-            f"number of processes, {world.size}. Use a larger {called('batch_size')}, or fewer {called('gpus')}."
+            f"number of processes, {world.size}. "
+            f"Use a larger {called('batch_size')}, or fewer {called('gpus')}."
         )
     # GPUs normalise over the shares of all
     faults = _batch_faults(options, smallest * (world.size if world.device.type == "cuda" else 1))

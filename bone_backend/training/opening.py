@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..dataset import coverage
+from ..dataset import coverage, views
 from ..dataset.checks import Labels
 from ..dataset.pairs import Opened, OpenPair, open_pairs
 from ..dataset.plan import count_tiles
 from ..dataset.split import split_scans
+from ..dataset.views import View
 from ..errors import OptionError, called
 from ..intensity.asking import ask
 from ..intensity.normalisation import Normalisation, normalisation
@@ -30,8 +31,9 @@ Scans = tuple[int, ...]  # numbers of pairs, from 0
 class FitData:
     """What a fit learns from, pair by pair in the order of the options.
 
-    options: with the patch size as a number. training, validation: whose pairs these are. concerns: about the
-    split, in words. notes: of what was chosen for the user, in words.
+    options: with the patch size as a number. views: of the pairs along the axes. training, validation:
+    whose pairs these are. concerns: about the split, in words. notes: of what was chosen for the user, in
+    words.
     """
 
     options: FitOptions
@@ -39,6 +41,7 @@ class FitData:
     labels: Labels
     statistics: list[Statistics]
     normalisations: list[Normalisation]
+    views: list[View]
     training: Scans
     validation: Scans
     concerns: tuple[str, ...]
@@ -56,9 +59,13 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
     measuring = Part(progress, first=500, share=500, steps=1000)
     options, pairs, labels, notes = _open(options, world, preparing)
     training, validation = _split(options, pairs)
+    names = [pair.name for pair in pairs]
+    seen, told = views.choose(
+        names, [pair.header for pair in pairs], all_axes=options.is_along_all, patch=options.patch[1]
+    )
     concerns = coverage.check_split(
         labels,
-        [pair.name for pair in pairs],
+        names,
         training=coverage.taught(training, options.scan_weights),
         validation=validation,
         classes={item.value: item.name for item in options.class_names},
@@ -80,10 +87,11 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         labels,
         statistics,
         normalisations,
+        seen,
         training=training,
         validation=validation,
         concerns=tuple(concerns),
-        notes=tuple(notes),
+        notes=(*notes, *told),
     )
 
 
