@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .columns import Row, duration, percent, printable, rows, score, size, table, value
+from bone_backend.durations import measured
+
+from .columns import Row, percent, printable, rows, score, size, table, value
 
 FORMATS = {"tiff": "TIFF stack", "tiff-folder": "folder of TIFF slices", "npy": ".npy array"}
 NUMBERS = {
@@ -210,7 +212,7 @@ def _run(found: dict[str, Any]) -> list[str]:
     asked = f" of {found['epochs_asked']:,}" if found.get("epochs_asked") else ""
     state = found["state"]
     if found.get("outcome") is None and silence is not None:
-        state += f"; last sign of life {duration(silence)} ago"
+        state += f"; last sign of life {measured(silence)} ago"
     facts: list[Row] = [
         ("This is", "the run folder of a fit"),
         ("Path", found.get("path")),

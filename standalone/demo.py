@@ -82,6 +82,18 @@ def run(
         return {**earlier, "kept": True}
     with made_folder(output):
         write_text(output / MEMORY, json.dumps({"asked": asked, "result": None}, indent=2) + "\n")
+    made = _make(output, fit, test, progress)
+    result = {
+        **made,
+        "seconds": round(time.monotonic() - began, 1),
+        "fitted_on": [pair.name for pair in train],
+    }
+    write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
+    return {**result, "kept": False}
+
+
+def _make(output: Path, fit: FitOptions, test: Found, progress: Progress) -> dict[str, Any]:
+    """Fit, predict `test`, score and draw it; gives scores and paths."""
     fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
     predict = PredictOptions.parse(
         {
@@ -115,20 +127,16 @@ def run(
         ),
         pictures.curves(output / "curves.png", output / "run" / RECORD),
     ]
-    result = {
+    return {
         "mean_iou": scored["mean_iou"],
         "iou_per_class": {value: found["iou"] for value, found in scored["classes"].items()},
         "class_names": {str(value): name for value, name in names.items()},
-        "seconds": round(time.monotonic() - began, 1),
-        "fitted_on": [pair.name for pair in train],
         "predicted": test.name,
         "model": fitted["model"],
         "labels": labelled["output"],
         "pictures": [str(path) for path in drawn],
         "run_folder": fitted["run_folder"],
     }
-    write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
-    return {**result, "kept": False}
 
 
 def _record(run: Path) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from bone_backend.durations import measured
+
 from . import cards
 from .cards import name_of
-from .columns import Row, duration, percent, printable, rows, score, table, value
+from .columns import Row, percent, printable, rows, score, table, value
 
 
 def result(command: str, found: dict[str, Any]) -> str:
@@ -28,7 +30,7 @@ def _fit(found: dict[str, Any]) -> str:
         ("Best model", found["model"] or "none: no epoch was finished"),
         ("Validation", f"mean IoU {score(found['best_val_iou'])} {reached}" if found["model"] else None),
         ("Run folder", found["run_folder"]),
-        ("Time, RAM", f"{duration(found['seconds'])}, peak {found['peak_ram_gib']:.2f} GiB"),
+        ("Time, RAM", f"{measured(found['seconds'])}, peak {found['peak_ram_gib']:.2f} GiB"),
     ]
     classes = [[name_of(names, label), score(iou)] for label, iou in found["val_iou_per_class"].items()]
     return "\n".join([*rows(facts), "", *table(["class", "validation IoU"], classes)])
@@ -39,7 +41,7 @@ def _predict(found: dict[str, Any]) -> str:
     total = max(sum(voxels.values()), 1)
     names = {label: known["name"] for label, known in sure["per_class"].items()}
     uncertain = f"{sure['uncertain_voxels']:,} voxels ({sure['uncertain_share']:.2%})"
-    took = f"{duration(found['seconds'])} for {found['slices']:,} slices"
+    took = f"{measured(found['seconds'])} for {found['slices']:,} slices"
     facts: list[Row] = [
         ("Labels", found["output"]),
         ("Confidence", f"mean {score(sure['mean'])}"),
@@ -105,7 +107,7 @@ def _demo(found: dict[str, Any]) -> str:
     classes = [[name_of(names, label), score(iou)] for label, iou in found["iou_per_class"].items()]
     facts: list[Row] = [
         ("Mean IoU", f"{score(found['mean_iou'])} on {found['predicted']}, which was not seen in fitting"),
-        ("Time", duration(found["seconds"])),
+        ("Time", measured(found["seconds"])),
         *((("Pictures", "")[number > 0], path) for number, path in enumerate(found["pictures"])),
         ("Model", found["model"]),
         ("Labels", found["labels"]),

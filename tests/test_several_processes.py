@@ -17,13 +17,11 @@ import torch
 
 from bone_backend.errors import Cancelled, HardwareError, OptionError, ProgramFault, ScanError, WorkerError
 from bone_backend.fitting import fit_job, ready
-from bone_backend.jobs.ranks import Rank
 from bone_backend.jobs.run import run_in_worker
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions, dump
 from bone_backend.progress import Recorder, silent
 from bone_backend.training.distributed import World
-from bone_backend.training.learner import check_batches
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable)
@@ -265,23 +263,6 @@ def test_faults_come_in_words_before_anything_is_made(pairs, tmp_path):
     if not torch.cuda.is_available():
         with pytest.raises(HardwareError, match="no GPU answers"):
             fit_job(options(pairs, run, device="auto"), silent)
-
-
-@pytest.mark.parametrize(
-    ("patches", "size", "words"),
-    [
-        (7, 4, "batches of an epoch are smaller than the number of processes, 4"),  # 3 and 4 patches
-        (
-            12,
-            6,
-            "12 patches in 2 batches, each shared by 6 processes: batch_size is 1",
-        ),  # one patch for each process
-    ],
-)
-def test_shares_that_are_too_small_are_refused(pairs, patches, size, words):
-    chosen = FitOptions.parse({**options(pairs, "run"), "architecture": "DeepLabV3+", "gpus": "1"})
-    with pytest.raises(OptionError, match=words):
-        check_batches(chosen, patches=patches, batches=2, world=World(Rank(0, size)))
 
 
 def test_one_gpu_is_one_process(pairs, tmp_path):

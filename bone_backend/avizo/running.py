@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..durations import estimated
 from ..errors import BoneError, Cancelled
 from .host import Host
 
@@ -47,21 +48,10 @@ class Pace:
         return passed * (steps - step) / done
 
 
-def duration(seconds: float) -> str:
-    """A time in words.
-
-    >>> duration(42), duration(200), duration(9000)
-    ('42 s', '3 min', '2.5 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def bar_text(message: str, figures: Mapping[str, float], left: float | None) -> str:
     """One line for the progress bar: what is done, loss and IoU, time left."""
     told = [f"{FIGURES[name]} {value:.3f}" for name, value in figures.items() if name in FIGURES]
-    parts = [message, ", ".join(told), "" if left is None else f"{duration(left)} left"]
+    parts = [message, ", ".join(told), "" if left is None else f"{estimated(left)} left"]
     return " | ".join(part for part in parts if part)
 
 

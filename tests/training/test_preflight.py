@@ -18,7 +18,7 @@ from bone_backend.options.programs import FitOptions, dump
 from bone_backend.progress import Recorder, silent
 from bone_backend.training import preflight
 from bone_backend.training.distributed import World
-from bone_backend.training.preflight import GIB, crowded_share, duration
+from bone_backend.training.preflight import GIB, crowded_share
 from bone_backend.training.rehearsal import Kept
 
 
@@ -231,14 +231,6 @@ def test_every_fit_tells_its_figures_in_the_log_and_asks_for_a_stop_before(pairs
     assert "GiB of RAM" in text
     messages = [report.message for report in recorder.reports]
     assert messages.index("Measuring one step") < next(i for i, m in enumerate(messages) if "Epoch 1" in m)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(0.2, "1 s"), (99, "99 s"), (150, "2 min"), (3700, "1 h 2 min"), (90_000, "1 d 1 h")],
-)
-def test_times_are_told_as_people_say_them(seconds, told):
-    assert duration(seconds) == told
 
 
 @pytest.mark.gpu
