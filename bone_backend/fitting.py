@@ -57,25 +57,21 @@ from .training.step import Step, memory_in_words
 log = logging.getLogger("bone.fitting")
 
 
-def fit_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The job "fit".
-
-    Plain options in, a plain result out. Several GPUs have a process each, in the worker.
-    """
-    chosen = FitOptions.parse(options)
+def fit_job(options: FitOptions, progress: Progress) -> dict[str, Any]:
+    """The command "fit", or its dry run. Several GPUs have a process each, in the worker."""
     if Rank.of_environment().of == 1:
-        processes = count_processes(chosen.gpus, chosen.device)
+        processes = count_processes(options.gpus, options.device)
         if processes > 1:
             running = Path(sys.executable or "")
             return jobs.run_in_worker(
                 "fit",
-                options,
+                dump(options),
                 progress=progress,
                 python=running if is_plain_python(running) else None,
                 processes=processes,
                 folder=Path.cwd(),
             )
-    return (rehearse if chosen.dry_run else fit)(chosen, progress=progress).plain()
+    return (rehearse if options.dry_run else fit)(options, progress=progress).plain()
 
 
 def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
