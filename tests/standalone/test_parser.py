@@ -114,7 +114,7 @@ def test_a_wrong_flag_beside_help_does_not_hide_the_page(capsys):
         (["info"], "Path is missing. Name it as PATH: a scan, a mask, a model file or a run folder."),
         (["demo", "--epochs", "2.5"], "--epochs is '2.5': give a whole number from 1 to 100000."),
         (["demo", "--hold-out", "a"], "--hold-out names a scan of --data; give --data DIR too."),
-        (["statistics", "a", "--voxels", "half"], "--voxels is 'half': choose nonzero or all."),
+        (["statistics", "a", "--voxels", "x"], "--voxels is 'x': choose nonzero or all."),
     ],
 )
 def test_wrong_values_of_any_command_are_told_by_its_options(words, told):
