@@ -23,7 +23,7 @@ from .machine.device import choose_precision, compile_network, determinism
 from .machine.memory import memory_in_words
 from .machine.monitor import Monitor
 from .model_files import model_file
-from .options.programs import FitOptions
+from .options.programs import FitOptions, dump
 from .progress import Progress, silent
 from .report import write as report
 from .runs import tensorboard
@@ -42,25 +42,21 @@ from .training.preflight import Preflight
 log = logging.getLogger("bone.fitting")
 
 
-def fit_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The job "fit".
-
-    Plain options in, a plain result out. Several GPUs have a process each, in the worker.
-    """
-    chosen = FitOptions.parse(options)
+def fit_job(options: FitOptions, progress: Progress) -> dict[str, Any]:
+    """The command "fit", or its dry run. Several GPUs have a process each, in the worker."""
     if Rank.of_environment().of == 1:
-        processes = count_processes(chosen.gpus, chosen.device)
+        processes = count_processes(options.gpus, options.device)
         if processes > 1:
             running = Path(sys.executable or "")
             return jobs.run_in_worker(
                 "fit",
-                options,
+                dump(options),
                 progress=progress,
                 python=running if is_plain_python(running) else None,
                 processes=processes,
                 folder=Path.cwd(),
             )
-    return (rehearse if chosen.dry_run else fit)(chosen, progress=progress).plain()
+    return (rehearse if options.dry_run else fit)(options, progress=progress).plain()
 
 
 def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:

@@ -138,9 +138,9 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     return result
 
 
-def predict_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """The job "predict": plain options in, plain result out."""
-    return predict(PredictOptions.parse(options), progress=progress).plain()
+def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[str, Any]:
+    """The command "predict"."""
+    return predict(options, progress=progress).plain()
 
 
 def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) -> None:

@@ -7,6 +7,7 @@ Out: the sentence with --patch-size for patch_size, and SCAN for scan.
 from __future__ import annotations
 
 from bone_backend.errors import Fault
+from bone_backend.jobs.commands import OFFERED
 
 
 def in_flags(command: str, fault: Fault) -> str:
@@ -18,10 +19,8 @@ def in_flags(command: str, fault: Fault) -> str:
     """
     if not fault.names:
         return fault
-    from bone_backend.options.programs import PROGRAMS, PreviewOptions
-
-    options = {**PROGRAMS, "preview-augmentation": PreviewOptions}.get(command)
-    fields = {} if options is None else {field.name: field for field in options.option_fields()}
+    options = OFFERED[command].table().option_fields() if command in OFFERED else []
+    fields = {field.name: field for field in options}
 
     def word(name: str) -> str:
         if name not in fields:

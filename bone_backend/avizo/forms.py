@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 
 from ..errors import Fault
+from ..jobs.commands import COMMANDS
 from ..options.fields import OptionField, Options
 from ..options.programs import (
     FitHostOptions,
-    FitOptions,
     HostOptions,
     IoUOptions,
     PredictHostOptions,
@@ -27,7 +27,8 @@ MOST_CLASS_LINES = 8
 LOOSE = "Panel"  # options of this group stand above all groups
 STATE = "State"
 APPLY = "apply"
-_WRITTEN = re.compile(r"(?<![\w./\\-])(--[a-z-]+|[a-z]+(_[a-z]+)+)(?![\w/\\-]|\.\w)")  # in no path
+# a flag, or a name with an underscore, but not in a path
+_WRITTEN = re.compile(r"(?<![\w./\\-])(--[a-z-]+|[a-z]+(_[a-z]+)+)(?![\w/\\-]|\.\w)")
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,23 @@ class Connection:
 class Form:
     """A module's panel.
 
-    name: of the module's files. command: of the job. host: options that only a host has. without: options
-    that the module fills in itself or does not offer. lines: name and label of its info ports.
+    name: of the module's files. command: in the table of commands. host: options that only a host has.
+    without: options that the module fills in itself or does not offer. lines: name and label of its info
+    ports.
     """
 
     name: str
     command: str
-    options: type[Options]
     host: type[HostOptions]
     without: tuple[str, ...]
     connections: tuple[Connection, ...]
     lines: tuple[tuple[str, str], ...]
     summary: str
+
+    @property
+    def options(self) -> type[Options]:
+        """Those of the command."""
+        return COMMANDS[self.command].table()
 
     @property
     def title(self) -> str:
@@ -103,7 +109,6 @@ def _volumes(options: type[Options], types: tuple[str, ...]) -> tuple[Connection
 FIT = Form(
     name="BONe_DLFit",
     command="fit",
-    options=FitOptions,
     host=FitHostOptions,
     without=("pairs", "compile"),  # compilers are processes, which draw licences inside Avizo
     connections=_pairs(),
@@ -113,7 +118,6 @@ FIT = Form(
 PREDICT = Form(
     name="BONe_DLPred",
     command="predict",
-    options=PredictOptions,
     host=PredictHostOptions,
     without=("scan", "output"),
     connections=_volumes(PredictOptions, (SCALAR,)),
@@ -123,7 +127,6 @@ PREDICT = Form(
 COMPARE = Form(
     name="BONe_IoU",
     command="iou",
-    options=IoUOptions,
     host=HostOptions,
     without=("reference", "prediction", "show_advanced", "run_in_worker", "unit"),
     connections=_volumes(IoUOptions, (LABEL, SCALAR)),

@@ -12,6 +12,8 @@ from typing import Any
 
 from ..errors import ScanError
 from ..files.names import from_home
+from ..options.programs import InfoOptions
+from ..progress import Progress
 from ..runs.files import found, model_of
 from ..volumes.tiff.folder import is_tiff_name
 from . import model as model_facts
@@ -60,6 +62,11 @@ def describe(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ScanError(f"{path} does not exist.")
     return {key: _finite(value) for key, value in _facts(path).items()}
+
+
+def describe_job(options: InfoOptions, progress: Progress) -> dict[str, Any]:
+    """The command "info"."""
+    return describe(options.path)
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from ..files.outputs import check_output
 from ..files.whole import Whole
 from ..networks.build import NetworkSpec, build_network
 from ..options import catalogue
+from ..options.programs import ExportOptions
 from ..progress import Progress, silent
 from ..volumes.output import claim
 from .header import ModelHeader
@@ -87,13 +88,13 @@ def export_model(
     return Export(out, format, export.largest_difference, export.fixed_size)
 
 
-def export_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """The command "export". options: model and output (paths), format, overwrite."""
+def export_job(options: ExportOptions, progress: Progress = silent) -> dict[str, Any]:
+    """The command "export"."""
     result = export_model(
-        options["model"],
-        options["output"],
-        format=options["format"],
-        overwrite=bool(options.get("overwrite", False)),
+        options.model,
+        options.output,
+        format=options.format,
+        overwrite=options.overwrite,
         progress=progress,
     )
     return asdict(result) | {"path": str(result.path)}

@@ -7,11 +7,12 @@ Ports, form, flags, metadata and documentation are made from these fields; nothi
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from ..errors import Fault
+from ..errors import Fault, called
 from ..files.outputs import ending_fault
 from .fields import Options, option
 from .fit import FitOptions
@@ -33,11 +34,12 @@ from .types import (
 )
 
 __all__ = [
-    "PROGRAMS",
+    "DemoOptions",
     "ExportOptions",
     "FitHostOptions",
     "FitOptions",
     "HostOptions",
+    "InfoOptions",
     "IoUOptions",
     "Pair",
     "PredictHostOptions",
@@ -235,6 +237,48 @@ class ExportOptions(Options):
         return [Fault(fault, "format")] if fault else []
 
 
+class InfoOptions(Options):
+    """What lies at a path."""
+
+    title: ClassVar[str] = "bone info"
+
+    path: Path = option(
+        group="Data", label="Path", positional=True, help="A scan, a mask, a model file or a run folder."
+    )
+
+
+class DemoOptions(Options):
+    """The main job in one go."""
+
+    title: ClassVar[str] = "bone demo"
+
+    data: UserPath | None = option(
+        None,
+        group="Data",
+        label="Data",
+        kind="folder",
+        help="Folder with your own pairs instead of phantom scans.",
+    )
+    hold_out: str | None = option(
+        None,
+        group="Data",
+        label="Hold out",
+        metavar="NAME",
+        help="With --data: the scan that is predicted and not fitted.",
+    )
+    output: UserPath = option(
+        Path("demo"), group="Output", label="Output", kind="folder", help="Folder for everything."
+    )
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
+        4, group="Fitting", label="Epochs", help="Passes over the scans."
+    )
+
+    def cross_faults(self) -> list[Fault]:
+        if self.hold_out and not self.data:
+            return [Fault(f"{called('hold_out')} names a scan of --data; give --data DIR too.")]
+        return []
+
+
 class HostOptions(Options):
     """What a module inside Avizo asks beyond its program's options."""
 
@@ -298,15 +342,6 @@ class PredictHostOptions(HostOptions):
     )
 
 
-PROGRAMS: dict[str, type[Options]] = {
-    "fit": FitOptions,
-    "predict": PredictOptions,
-    "iou": IoUOptions,
-    "statistics": StatisticsOptions,
-    "export": ExportOptions,
-}
-
-
 def dump(options: Options) -> dict[str, Any]:
-    """The options as plain JSON values (paths as text)."""
-    return options.model_dump(mode="json")
+    """The options as plain JSON values (paths as text), those that `parse` takes."""
+    return options.model_dump(mode="json", include={field.name for field in options.option_fields()})

@@ -46,10 +46,13 @@ def test_labels_are_those_of_the_mean_of_three_plain_loops(made, tmp_path, monke
     torch.set_num_threads(1)
     model = make_model(tmp_path / "m.pth", bone={"options": {"axes": "zyx"}}, patch_size=32)
     scan, network = made_scan(), load_network(model)
-    mean = sum(
-        np.moveaxis(plain_probabilities(network, np.moveaxis(scan, axis, 0), chunk=32), 1, axis + 1)
-        for axis in range(3)
-    ) / 3
+    mean = (
+        sum(
+            np.moveaxis(plain_probabilities(network, np.moveaxis(scan, axis, 0), chunk=32), 1, axis + 1)
+            for axis in range(3)
+        )
+        / 3
+    )
     recorder = Recorder()
     result = predict(options(made, tmp_path, model=model), progress=recorder)
     labels = open_volume(tmp_path / "labels").read(0, SHAPE[0])

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from bone_backend.errors import Fault, OptionError, called
-from bone_backend.options.programs import PROGRAMS, FitOptions, PredictOptions
+from bone_backend.jobs.commands import OFFERED
+from bone_backend.options.programs import FitOptions, PredictOptions
 from standalone.fault_words import in_flags
 
 BASE = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
@@ -85,12 +86,12 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize("program", list(PROGRAMS))
+@pytest.mark.parametrize("program", list(OFFERED))
 @pytest.mark.parametrize("value", STRANGE, ids=[repr(value)[:12] for value in STRANGE])
 def test_no_value_of_any_option_brings_up_a_word_of_the_library(program, value):
-    for name in PROGRAMS[program].model_fields:
+    for name in OFFERED[program].table().model_fields:
         try:
-            PROGRAMS[program].parse((BASE if program == "fit" else {}) | {name: value})
+            OFFERED[program].table().parse((BASE if program == "fit" else {}) | {name: value})
             continue
         except OptionError as error:
             faults = error.faults

@@ -1,6 +1,6 @@
 """The page of all options is made from the options and is current."""
 
-from bone_backend.options.programs import PROGRAMS
+from bone_backend.jobs.commands import OFFERED
 from standalone.documents import PAGE, page
 
 
@@ -10,6 +10,6 @@ def test_the_page_of_options_is_current():
 
 def test_every_option_stands_in_it():
     text = page()
-    for options in PROGRAMS.values():
-        for field in options.option_fields():
+    for command in OFFERED.values():
+        for field in command.table().option_fields():
             assert f"`{field.name.upper() if field.positional else field.flag}`" in text

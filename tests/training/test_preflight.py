@@ -12,10 +12,11 @@ import torch
 
 from bone_backend.dataset.plan import Extent, PatchShape, draw_plan
 from bone_backend.errors import Cancelled, HardwareError, OutputError
-from bone_backend.fitting import fit, fit_job, measure, ready, rehearse
+from bone_backend.fitting import fit, measure, ready, rehearse
+from bone_backend.jobs.run import run_here
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions, dump
-from bone_backend.progress import Recorder, silent
+from bone_backend.progress import Recorder
 from bone_backend.training import preflight
 from bone_backend.training.distributed import World
 from bone_backend.training.preflight import GIB, crowded_share
@@ -124,7 +125,7 @@ def test_patches_and_steps_are_those_of_the_fit(pairs, tmp_path):
 
 def test_a_dry_run_leaves_nothing_behind(pairs, tmp_path):
     before = sorted(path for path in tmp_path.rglob("*"))
-    told = fit_job(dump(options(pairs, tmp_path / "run", dry_run=True)), silent)
+    told = run_here("fit", dump(options(pairs, tmp_path / "run", dry_run=True)))
     assert sorted(path for path in tmp_path.rglob("*")) == before
     assert told["dry_run"] is True
     assert json.loads(json.dumps(told))["training_patches"] == told["training_patches"]

@@ -42,9 +42,13 @@ def test_what_is_added_twice_counts_twice_and_the_rest_is_zero(tmp_path, values)
 
 
 def test_nothing_is_left_behind_even_after_a_fault(tmp_path):
-    with pytest.raises(ZeroDivisionError), Bricks(SHAPE, np.dtype(np.uint8), folder=tmp_path):
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 2 * 2 * 3 * 32**3
-        raise ZeroDivisionError
+    def fail() -> None:
+        with Bricks(SHAPE, np.dtype(np.uint8), folder=tmp_path):
+            assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 2 * 2 * 3 * 32**3
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
