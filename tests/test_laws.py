@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 STDLIB = set(sys.stdlib_module_names)
 # The shelf of each room or file of bone_backend, the longest name first; what is not named here is "numpy".
 SHELVES = {
-    **dict.fromkeys(("errors", "files", "jobs", "options", "progress", "runs.files"), "floor"),
+    **dict.fromkeys(
+        ("errors", "files", "jobs", "options", "progress", "runs.files", "volumes.formats"), "floor"
+    ),
     "avizo": "avizo",
     **dict.fromkeys(("machine.monitor", "runs.records"), "numpy"),
     **dict.fromkeys(

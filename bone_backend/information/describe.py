@@ -13,15 +13,12 @@ from typing import Any
 from ..errors import ScanError
 from ..files.names import from_home
 from ..runs.files import found, model_of
-from ..volumes.tiff.folder import is_tiff_name
+from ..volumes.formats import format_of, in_words
 from . import model as model_facts
 from . import run as run_facts
 from . import volume as volume_facts
 
-READS = (
-    "BONe reads scans and masks as a folder of TIFF slices, a TIFF stack or a .npy file; model files (.pth); "
-    "and run folders of a fit."
-)
+READS = f"BONe reads scans and masks as {in_words()}; model files (.pth); and run folders of a fit."
 # How files begin that people may take for a scan.
 BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip file, perhaps a NIfTI image (.nii.gz)"),
@@ -70,7 +67,7 @@ def _facts(path: Path) -> dict[str, Any]:
         return _unknown(path, told, f"Go on with: bone fit --resume {path.parent}")
     if path.suffix.lower() in (".pth", ".pt"):
         return model_facts.facts(path)
-    if is_tiff_name(path.name) or path.suffix.lower() == ".npy":
+    if format_of(path):
         return volume_facts.facts(path)
     told = _kind_of_file(path)
     return _unknown(path, told, ADVICE.get(told, ""))
@@ -88,7 +85,7 @@ def _kind_of_file(path: Path) -> str:
 
 def _folder(path: Path) -> dict[str, Any]:
     names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
-    if any(is_tiff_name(name) for name in names):
+    if format_of(path):
         return volume_facts.facts(path)
     inner = [name for name in names if (path / name).is_dir()]
     files = [name for name in names if name not in inner]

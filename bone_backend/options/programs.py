@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from ..files.outputs import ending_fault
+from ..volumes.formats import FOLDER, WRITTEN_ENDINGS
 from .fields import Options, option
 from .fit import MAY_CHANGE, FitOptions, PreviewOptions
 from .types import (
@@ -131,8 +132,8 @@ class PredictOptions(Options):
         fault = ending_fault(
             self.output,
             what="labels are",
-            written=(".tif", ".tiff", ".npy"),
-            or_folder="as a folder of TIFF slices (a name without ending)",
+            written=WRITTEN_ENDINGS,
+            or_folder=f"as a {FOLDER.words} (a name without ending)",
         )
         return [(("output",), fault)] if fault else []
 

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import ScanError
 from ..files.json_files import read_json
 from .abstract import Volume, VolumeWriter
-from .header import Header, SliceLocation, Triple, volume_name
+from .header import Header, SliceLocation, Storage, Triple, volume_name
 from .output import prepare, put_in_place, remove, sync, temporary_path
 from .positional import PositionalVolume
 
@@ -101,6 +101,20 @@ def open_npy(path: Path) -> Volume:
         dtype = np.dtype(np.uint8)
     slices = [SliceLocation(path, offset + z * header.slice_bytes, dtype) for z in range(shape[0])]
     return PositionalVolume(header, slices)
+
+
+def is_npy(path: Path) -> bool:
+    """Whether a file begins as a .npy file does; False where it cannot be read."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.read(6) == b"\x93NUMPY"
+    except OSError:
+        return False
+
+
+def storage_of(path: Path) -> Storage:
+    """How a .npy file lies on disk."""
+    return Storage([path], "none", None)
 
 
 def peek_npy(path: Path) -> Header:
