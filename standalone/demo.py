@@ -29,6 +29,7 @@ from bone_backend.volumes.output import made_folder, write_text
 from bone_backend.volumes.volume import peek
 
 from . import pictures
+from .phantoms import Phantom, write
 
 PHANTOM_SHAPE = (48, 160, 160)
 PHANTOM_CLASSES = ("1:bone:#e69f00", "2:pores:#56b4e9")
@@ -192,9 +193,6 @@ def _remembered(output: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def make_phantoms(folder: Path, progress: Progress) -> list[Found]:
     """Four phantom femora, written as TIFF folders: two of them dim or uneven, each with seeds of its own."""
-    # The one place where a door uses the stand-ins: the demo must run on a machine without any scan.
-    from mocks.scans import Phantom, write
-
     made = []
     kinds: list[dict[str, Any]] = [{}, {"contrast": 0.7}, {"beam_hardening": 0.3}, {"noise": 0.06}]
     for number, kind in enumerate(kinds):

@@ -84,9 +84,9 @@ def breaches(module: str, source: str) -> list[str]:
             found.append(f"{module} imports {name}; Qt only in standalone")
         if module.startswith("standalone") and name.startswith(("torch", "segmentation_models_pytorch")):
             found.append(f"{module} imports {name}; a door never computes")
-        # standalone.demo may: the demo must run on a machine without any scan
-        is_free = module.startswith(("mocks", "tests", "benchmarks")) or module == "standalone.demo"
-        if top in ("mocks", "tests", "benchmarks") and not is_free:
+        # standalone.phantoms may: the demo must run on a machine without any scan
+        is_free = module.startswith(("mocks", "tests", "benchmarks")) or module == "standalone.phantoms"
+        if top in ("mocks", "bone_mocks", "tests", "benchmarks") and not is_free:
             found.append(f"{module} imports {name}; nobody imports the stand-ins")
     return found
 
