@@ -58,9 +58,8 @@ def run(
         raise OptionError("hold_out names a scan of --data; give --data DIR too.")
     _check_free(output)
     any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
-    _fit_options(
-        any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=()
-    )  # a fault is told before drawing
+    # a fault is told before anything is drawn
+    _fit_options(any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=())
     pairs = (
         find_pairs(data)
         if data
@@ -220,8 +219,7 @@ def find_pairs(folder: Path) -> list[Found]:
     if len(found) < 3:
         raise ScanError(
             f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to "
-            f"predict. A pair is "
-            "NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
+            "predict. A pair is NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
         )
     return found
 

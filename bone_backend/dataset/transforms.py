@@ -118,9 +118,8 @@ def displacement(records: np.ndarray, shape: tuple[int, ...], device: torch.devi
     for axis, basis in enumerate(bases):
         spread = math.sqrt(float((basis**2).sum(1).mean()))
         field = torch.tensordot(field, to_device((basis / spread).numpy(), device), dims=([2], [1]))
-        assert (
-            field.shape[-1] == shape[axis]
-        )  # the axis just spread moves to the end, so the next is at 2 again
+        # the axis just spread has moved to the end, so the next is at 2 again
+        assert field.shape[-1] == shape[axis]
     return field * _numbers(records["elastic"], device).view(-1, *(1,) * (len(shape) + 1))
 
 

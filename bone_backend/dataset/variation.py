@@ -39,8 +39,8 @@ def draw_variation(
     """Records (count,) of VARIATION, drawn for every patch; some transforms for every tile, which is per_tile
     patches in a row.
 
-    table: as options/transforms.read gives it. centre: float (count, 2), y and x of the middle of the scan's
-    slices as seen from each patch, where the rotation axis of a scanner lies and so the middle of its rings.
+    table: as `options.transforms.read` gives it. centre: float (count, 2), y and x of the middle of the
+    scan's slices as seen from each patch, where a scanner's axis lies and so the middle of its rings.
     """
     made = neutral(count)
     made["seed"] = _stream(seed, epoch, "seed").integers(0, 2**62, size=count)

@@ -128,11 +128,14 @@ def _header(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Header:
     header = Header(volume_name(path), (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
     place = _geometry_path(path)
     try:
-        told = read_json(place)
-        if tuple(told["shape"]) != header.shape:
+        geometry = read_json(place)
+        if tuple(geometry["shape"]) != header.shape:
             return header  # of another array that had this name
         return replace(
-            header, voxel_size=tuple(told["voxel_size"]), unit=told["unit"], origin=tuple(told["origin"])
+            header,
+            voxel_size=tuple(geometry["voxel_size"]),
+            unit=geometry["unit"],
+            origin=tuple(geometry["origin"]),
         )
     except FileNotFoundError:
         return header
@@ -157,16 +160,16 @@ def check_seal(path: Path) -> Iterator[int]:
     """
     shape, _, dtype, offset = _read_layout(path)
     size = offset + math.prod(shape) * dtype.itemsize
-    found, done = 0, 0
+    checksum, done = 0, 0
     try:
         with path.open("rb") as file:
             while piece := file.read(min(16 << 20, size - done)):
-                found, done = zlib.crc32(piece, found), done + len(piece)
+                checksum, done = zlib.crc32(piece, checksum), done + len(piece)
                 yield done
             seal = file.read(len(SEAL) + 5)
     except OSError as fault:
         raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
-    if seal and seal != SEAL + found.to_bytes(4, "little"):
+    if seal and seal != SEAL + checksum.to_bytes(4, "little"):
         raise ScanError(f"{path}: is damaged: its checksum is that of other voxels.")
 
 
@@ -225,13 +228,13 @@ class NpyWriter(VolumeWriter):
             remove(place)  # of a file that is replaced
             return
         header = self.header
-        told = {
+        geometry = {
             "shape": header.shape,
             "voxel_size": header.voxel_size,
             "unit": header.unit,
             "origin": header.origin,
         }
-        place.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        place.write_text(json.dumps(geometry) + "\n", encoding="utf-8")
 
     def _discard(self) -> None:
         try:
