@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bone_backend.durations import measured
+from bone_backend.volumes import formats
 
 from .columns import Row, percent, printable, rows, score, size, table, value
 
-FORMATS = {"tiff": "TIFF stack", "tiff-folder": "folder of TIFF slices", "npy": ".npy array"}
+FORMATS = {row.name: row.words for row in formats.FORMATS}
 NUMBERS = {
     "uint8": "8 bit (0 to 255)",
     "uint16": "16 bit (0 to 65,535)",

@@ -30,6 +30,7 @@ from bone_backend.volumes.output import made_folder
 from bone_backend.volumes.volume import peek
 
 from . import pictures
+from .phantoms import Phantom, write
 
 PHANTOM_SHAPE = (48, 160, 160)
 PHANTOM_CLASSES = ("1:bone:#e69f00", "2:pores:#56b4e9")
@@ -55,9 +56,8 @@ def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
     output, data, epochs = options.output, options.data, options.epochs
     _check_free(output)
     any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
-    _fit_options(
-        any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=()
-    )  # a fault is told before drawing
+    # a fault is told before anything is drawn
+    _fit_options(any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=())
     pairs = (
         find_pairs(data)
         if data
@@ -198,9 +198,6 @@ def _remembered(output: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def make_phantoms(folder: Path, progress: Progress) -> list[Found]:
     """Four phantom femora, written as TIFF folders: two of them dim or uneven, each with seeds of its own."""
-    # The one place where a door uses the stand-ins: the demo must run on a machine without any scan.
-    from mocks.scans import Phantom, write
-
     made = []
     kinds: list[dict[str, Any]] = [{}, {"contrast": 0.7}, {"beam_hardening": 0.3}, {"noise": 0.06}]
     for number, kind in enumerate(kinds):
@@ -228,8 +225,7 @@ def find_pairs(folder: Path) -> list[Found]:
     if len(found) < 3:
         raise ScanError(
             f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to "
-            f"predict. A pair is "
-            "NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
+            "predict. A pair is NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
         )
     return found
 

@@ -23,10 +23,8 @@ from matplotlib.patches import Patch
 from bone_backend.volumes.classes import MEAN, TRAINING, VALIDATION, describe_classes, wrong_colour
 from bone_backend.volumes.volume import open_volume
 
-CLEAR, FADED = (
-    "#00000000",
-    0.6,
-)  # FADED: share of white over the scan, so that red is dark on it for every eye
+CLEAR = "#00000000"
+FADED = 0.6  # share of white over the scan, so that red is dark on it for every eye
 
 
 def overlay(

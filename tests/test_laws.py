@@ -12,7 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 STDLIB = set(sys.stdlib_module_names)
 # The shelf of each room or file of bone_backend, the longest name first; what is not named here is "numpy".
 SHELVES = {
-    **dict.fromkeys(("durations", "errors", "files", "jobs", "options", "progress", "runs.files"), "floor"),
+    **dict.fromkeys(
+        ("durations", "errors", "files", "jobs", "options", "progress", "runs.files", "volumes.formats"),
+        "floor",
+    ),
     "avizo": "avizo",
     **dict.fromkeys(("machine.monitor", "runs.records"), "numpy"),
     **dict.fromkeys(
@@ -96,9 +99,9 @@ def breaches(module: str, source: str) -> list[str]:
             found.append(f"{module} imports {name}; Qt only in standalone")
         if module.startswith("standalone") and name.startswith(("torch", "segmentation_models_pytorch")):
             found.append(f"{module} imports {name}; a door never computes")
-        # standalone.demo may: the demo must run on a machine without any scan
-        is_free = module.startswith(("mocks", "tests", "benchmarks")) or module == "standalone.demo"
-        if top in ("mocks", "tests", "benchmarks") and not is_free:
+        # standalone.phantoms may: the demo must run on a machine without any scan
+        is_free = module.startswith(("mocks", "tests", "benchmarks")) or module == "standalone.phantoms"
+        if top in ("mocks", "bone_mocks", "tests", "benchmarks") and not is_free:
             found.append(f"{module} imports {name}; nobody imports the stand-ins")
     return found
 

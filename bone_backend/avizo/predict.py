@@ -19,7 +19,7 @@ from ..inference import voxel_size
 from ..inference.labels import ClassMap
 from ..options.programs import PredictOptions, dump
 from ..runs.files import model_of
-from ..volumes.amira import write_labels
+from ..volumes.formats import AMIRA
 from ..volumes.header import Header
 from ..volumes.lattice import geometry_of, read_xyz
 from ..volumes.volume import open_volume
@@ -81,7 +81,8 @@ class DLPred(Door):
                 mesh = self._mesh()
                 if mesh is not None:
                     is_new = bool(self.panel.options["overwrite"].read())
-                    write_labels(mesh, labels, box=box, classes=classes, overwrite=is_new, progress=progress)
+                    settings = {"box": box, "classes": classes, "overwrite": is_new, "progress": progress}
+                    AMIRA.call("labels", mesh, labels, **settings)
                     made = load_labels(self.host, mesh)
                     if made is not None:
                         return {**result, "changed": {}, "field": made.name, "classes": classes}
@@ -149,14 +150,15 @@ class DLPred(Door):
         if not name:
             return None
         path = from_home(name)
-        return path if path.suffix.lower() == ".am" else path.with_name(path.name + ".am")
+        ending = AMIRA.written[0]
+        return path if path.suffix.lower() == ending else path.with_name(path.name + ending)
 
     def _mesh_faults(self) -> list[str]:
         mesh = self._mesh()
         if mesh is None:
             return []
         named = Path(str(self.panel.options["amira_mesh"].read()))
-        if named.suffix.lower() in ENDINGS - {".am"}:
+        if named.suffix.lower() in ENDINGS - {*AMIRA.written}:
             return [
                 Fault(
                     f"{called('amira_mesh')} is {named}; labels are saved as AmiraMesh. Give a name that "

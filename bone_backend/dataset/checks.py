@@ -65,8 +65,7 @@ def pair_faults(scan: Volume, mask: Volume, *, number: int) -> list[str]:
     if scan.header.shape != mask.header.shape:
         faults.append(
             f"pair {number}: mask {mask_name} is {mask.header.shape} but its scan {scan_name} is "
-            f"{scan.header.shape} (z, y, x). "
-            "Export both from the same lattice."
+            f"{scan.header.shape} (z, y, x). Export both from the same lattice."
         )
     faults += _voxel_size_faults(scan, mask, number)
     return faults
@@ -156,8 +155,7 @@ def read_labels(
         elif len(values) > MOST_CLASSES:
             faults.append(
                 f"{name} holds {len(values)} different values ({listing(values)}), which looks like a scan "
-                f"and not like a mask. "
-                "Are scan and mask swapped?"
+                "and not like a mask. Are scan and mask swapped?"
             )
         elif any(not 0 <= value <= 65535 for value in values):
             faults.append(

@@ -121,9 +121,11 @@ def _run(folder: Path, interpreter: Path, *, progress: Progress, patience_s: flo
 
 
 def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
-    script = Path(__file__).resolve().parents[2] / "external_worker" / "worker.py"
-    if not script.is_file():
-        raise WorkerError(f"The worker's script {script} is missing. Install BONe again.")
+    root = Path(__file__).resolve().parents[2]
+    scripts = [root / name / "worker.py" for name in ("external_worker", "bone_external_worker")]
+    script = next((script for script in scripts if script.is_file()), None)  # in a checkout; installed
+    if script is None:
+        raise WorkerError(f"The worker's script {scripts[0]} is missing. Install BONe again.")
     from ..volumes.cache import cache_folder  # here, since this floor lies below the volumes
 
     environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder())}

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from ..errors import Fault, called
 from ..files.outputs import ending_fault
+from ..volumes.formats import FOLDER, WRITTEN_ENDINGS
 from .fields import Options, option
 from .fit import FitOptions
 from .preview import PreviewOptions
@@ -142,8 +143,8 @@ class PredictOptions(Options):
         fault = ending_fault(
             self.output,
             what="labels are",
-            written=(".tif", ".tiff", ".npy"),
-            or_folder="as a folder of TIFF slices (a name without ending)",
+            written=WRITTEN_ENDINGS,
+            or_folder=f"as a {FOLDER.words} (a name without ending)",
         )
         return [Fault(fault)] if fault else []
 

@@ -20,7 +20,6 @@ from . import transforms as transform_table
 from .fields import AUTO, option
 from .sentences import is_text
 
-Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -24,7 +24,7 @@ from .state import FitState
 
 
 def metadata(state: FitState) -> dict[str, Any]:
-    """The published keys (bone_model_file.md)."""
+    """The published keys (docs/model_file.md)."""
     options, position, figures = state.options, state.position, state.figures()
     names = state.data.names
     is_tversky = options.loss in ("Tversky", "Focal Tversky")

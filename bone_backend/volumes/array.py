@@ -21,7 +21,7 @@ from ..errors import ScanError
 from ..files.json_files import read_json
 from ..files.whole import Whole, remove, write_text
 from .abstract import Volume, VolumeWriter
-from .header import Header, SliceLocation, Triple, volume_name
+from .header import Header, SliceLocation, Storage, Triple, volume_name
 from .output import prepare
 from .positional import PositionalVolume
 
@@ -104,6 +104,20 @@ def open_npy(path: Path) -> Volume:
     return PositionalVolume(header, slices)
 
 
+def is_npy(path: Path) -> bool:
+    """Whether a file begins as a .npy file does; False where it cannot be read."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.read(6) == b"\x93NUMPY"
+    except OSError:
+        return False
+
+
+def storage_of(path: Path) -> Storage:
+    """How a .npy file lies on disk."""
+    return Storage([path], "none", None)
+
+
 def peek_npy(path: Path) -> Header:
     """Header of a .npy file."""
     shape, _, dtype, _ = _read_layout(path)
@@ -115,11 +129,14 @@ def _header(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Header:
     header = Header(volume_name(path), (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
     place = _geometry_path(path)
     try:
-        told = read_json(place)
-        if tuple(told["shape"]) != header.shape:
+        geometry = read_json(place)
+        if tuple(geometry["shape"]) != header.shape:
             return header  # of another array that had this name
         return replace(
-            header, voxel_size=tuple(told["voxel_size"]), unit=told["unit"], origin=tuple(told["origin"])
+            header,
+            voxel_size=tuple(geometry["voxel_size"]),
+            unit=geometry["unit"],
+            origin=tuple(geometry["origin"]),
         )
     except FileNotFoundError:
         return header
@@ -144,16 +161,16 @@ def check_seal(path: Path) -> Iterator[int]:
     """
     shape, _, dtype, offset = _read_layout(path)
     size = offset + math.prod(shape) * dtype.itemsize
-    found, done = 0, 0
+    checksum, done = 0, 0
     try:
         with path.open("rb") as file:
             while piece := file.read(min(16 << 20, size - done)):
-                found, done = zlib.crc32(piece, found), done + len(piece)
+                checksum, done = zlib.crc32(piece, checksum), done + len(piece)
                 yield done
             seal = file.read(len(SEAL) + 5)
     except OSError as fault:
         raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
-    if seal and seal != SEAL + found.to_bytes(4, "little"):
+    if seal and seal != SEAL + checksum.to_bytes(4, "little"):
         raise ScanError(f"{path}: is damaged: its checksum is that of other voxels.")
 
 
@@ -211,13 +228,13 @@ class NpyWriter(VolumeWriter):
             remove(place)  # of a file that is replaced
             return
         header = self.header
-        told = {
+        geometry = {
             "shape": header.shape,
             "voxel_size": header.voxel_size,
             "unit": header.unit,
             "origin": header.origin,
         }
-        write_text(place, json.dumps(told) + "\n")
+        write_text(place, json.dumps(geometry) + "\n")
 
     def _discard(self) -> None:
         try:

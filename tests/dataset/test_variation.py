@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bone_backend.dataset.plan import PAPER_2D, Extent, PatchShape, draw_plan
-from bone_backend.dataset.variation import NEUTRAL, VARIATION, neutral
+from bone_backend.dataset.variation import VARIATION, neutral
 
 GAMMA = {"gamma": {"probability": 0.3, "low": 0.5, "high": 2.0}}
 STEP = {"step": {"probability": 0.5, "strength": 0.2}}
@@ -75,4 +75,8 @@ def test_parts_and_shares_carry_their_records():
 
 def test_neutral_is_zero_except_for_factors():
     record = neutral(1)[0]
-    assert {name: record[name] for name in VARIATION.names if record[name]} == NEUTRAL
+    assert {name: record[name] for name in VARIATION.names if record[name]} == {
+        "scaling": 1,
+        "gamma": 1,
+        "gain": 1,
+    }

@@ -278,13 +278,6 @@ def test_info_of_a_model_with_plain_labels_can_be_used_by_the_published_program(
     assert "can use it" in show.result("info", card)
 
 
-def test_a_key_that_is_needed_is_asked_for_by_name(tmp_path):
-    header = read_header(published(tmp_path / "old.pth", model_arch="FPN", backbone="resnet18"))
-    with pytest.raises(ModelFileError, match="'normalization'"):
-        header.require("normalization")
-    assert header.require("backbone") == "resnet18"
-
-
 def test_prefixes_of_wrappers_are_taken_off(tmp_path):
     state = {f"module._orig_mod.{name}": tensor for name, tensor in small_state().items()}
     path = published(tmp_path / "ddp.pth", state, **NETWORK)

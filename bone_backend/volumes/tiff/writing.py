@@ -23,7 +23,6 @@ from .calibration import description, resolution
 from .decoding import import_tifffile
 
 CLASSIC_LIMIT = 2**32 - 2**25  # offsets in a classic TIFF have 32 bits; the rest is for the pages' headers
-COMPRESSIONS = (None, "zlib")
 
 
 def _little_endian(slab: np.ndarray) -> np.ndarray:
