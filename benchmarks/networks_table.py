@@ -18,8 +18,8 @@ import timm
 import torch
 
 from benchmarks.sidebyside import add_quick
-from bone_backend.networks.build import NetworkSpec
 from bone_backend.networks.complexity import Complexity, complexity
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
 
 PAGE = Path(__file__).parents[1] / "docs" / "networks.md"

@@ -34,7 +34,8 @@ from .jobs.ranks import Rank
 from .machine.device import choose_precision, compile_network, describe, determinism
 from .machine.monitor import Monitor
 from .model_files import model_file
-from .networks.build import NetworkSpec, build_network
+from .networks.build import build_network
+from .networks.spec import NetworkSpec
 from .networks.transfer import initialise
 from .options import catalogue
 from .options.programs import FitOptions, dump

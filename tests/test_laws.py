@@ -14,7 +14,7 @@ STDLIB = set(sys.stdlib_module_names)
 SHELVES = {
     **dict.fromkeys(("errors", "files", "jobs", "options", "progress", "runs.files"), "floor"),
     "avizo": "avizo",
-    **dict.fromkeys(("machine.monitor", "runs.records"), "numpy"),
+    **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records"), "numpy"),
     **dict.fromkeys(
         (
             *("fitting", "prediction", "preview", "report", "study"),

@@ -28,7 +28,8 @@ import torch
 from ..errors import ModelFileError, OptionError, OutputError, PackageError
 from ..files.names import readable
 from ..files.outputs import check_output
-from ..networks.build import NetworkSpec, build_network
+from ..networks.build import build_network
+from ..networks.spec import NetworkSpec
 from ..options import catalogue
 from ..progress import Progress, silent
 from ..volumes.output import claim, output_fault, put_in_place, remove, temporary_path

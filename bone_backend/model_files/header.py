@@ -11,19 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..errors import ModelFileError, OptionError
 from ..files.schema import checked
 from ..intensity.normalisation import NORMALISATIONS
+from ..networks.spec import NetworkSpec
 from ..options import catalogue
 from .archive import Parts, read_parts
 from .pickle_reader import TensorFacts
-
-if TYPE_CHECKING:
-    from ..networks.build import NetworkSpec
 
 #: the published keys (version 2.0.0.standalone), in their order
 METADATA_KEYS = (
@@ -85,8 +83,6 @@ class ModelHeader:
     @property
     def spec(self) -> NetworkSpec:
         """What build_network makes the network from."""
-        from ..networks.build import NetworkSpec  # here, so that headers can be read where there is no torch
-
         return NetworkSpec(
             self.architecture,
             self.backbone,

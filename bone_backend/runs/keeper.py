@@ -26,8 +26,8 @@ from ..errors import OutputError, ScanError
 from ..intensity.statistics import Statistics
 from ..machine.monitor import Monitor
 from ..model_files import model_file
-from ..networks.build import NetworkSpec
 from ..networks.complexity import complexity
+from ..networks.spec import NetworkSpec
 from ..options.programs import FitOptions
 from ..scores import metrics
 from ..training.loop import Timing, Training

@@ -13,7 +13,8 @@ from bone_backend.errors import ModelFileError, OptionError, OutputError, Packag
 from bone_backend.model_files import export
 from bone_backend.model_files.export import export_job, export_model
 from bone_backend.model_files.model_file import read_header, save_model
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
 from mocks.model_files import CLASSES, NETWORK, published, small_state
 
 PLAIN = NetworkSpec("U-Net", "resnet18")

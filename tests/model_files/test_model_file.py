@@ -24,7 +24,8 @@ from bone_backend.model_files.model_file import (
     save_model,
     weights_sha256,
 )
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
 from mocks.model_files import CLASSES, NETWORK, published, small_state
 from standalone import show

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 from bone_backend.errors import OptionError
-from bone_backend.networks.build import NetworkSpec, build_2d, build_network, skeleton
+from bone_backend.networks.build import build_network, skeleton
+from bone_backend.networks.library import build_2d
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
 
 
