@@ -232,11 +232,12 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFol
     with Monitor(device) as monitor, determinism(options.reproducible), contextlib.ExitStack() as opened:
         spec = NetworkSpec(
             options.architecture,
-            options.backbone,
+            options.encoder,
             options.mode,
             options.in_channels,
             labels.num_classes,
             options.strides,
+            plain=options.plain,
         )
         layout = PatchLayout(patch, channels=options.in_channels, is_3d=options.mode == "3D")
         torch.manual_seed(options.seed)
@@ -396,12 +397,13 @@ def _batch_faults(options: FitOptions, batch_size: int) -> list[str]:
     """Why the network cannot learn from so many patches at once; empty where it can."""
     return catalogue.check(
         options.architecture,
-        options.backbone,
+        options.encoder,
         options.mode,
         patch_size=options.patch_size,
         patch_depth=options.patch_depth if options.mode == "3D" else None,
         stride=options.strides,
         batch_size=batch_size,
+        plain=options.plain,
     )
 
 

@@ -2,7 +2,8 @@
 
 In:  a NetworkSpec (names, mode, channels, classes).
 Out: a torch module; forward takes (batch, channel, [z,] y, x) and gives logits (batch, class, [z,] y, x).
-The names of its parameters are those of segmentation_models_pytorch, so that model files travel.
+The names of its parameters are those of segmentation_models_pytorch, so that model files travel; those of our
+own Plain U-Net begin in the same way (encoder, decoder, segmentation_head).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..options import catalogue
 from .decoders3d import Depth
 from .inflation import inflate, redraw
 from .library import build_2d
+from .plain_unet import PlainUNet
 from .pretrained import build_with_imagenet
 from .spec import NetworkSpec
 
@@ -32,14 +34,20 @@ def build_network(
     OptionError with every fault, ModelFileError where the weights cannot be had.
     """
     faults = spec.faults()
-    sets = catalogue.OTHER_WEIGHTS.get(spec.backbone, ("imagenet",))
+    sets = () if spec.plain else catalogue.OTHER_WEIGHTS.get(spec.backbone, ("imagenet",))
     if weights not in ("random", *sets):
         faults.append(
-            f"weights is {weights!r}; {spec.backbone} takes random, {', '.join(sets)}, or a model file."
+            f"weights is {weights!r}; {spec.backbone or spec.architecture} takes "
+            f"{', '.join(('random', *sets))}, or a model file."
         )
     if faults:
         raise OptionError(faults)
-    network = build_2d(spec) if weights == "random" else build_with_imagenet(spec, weights_dir, weights)
+    if spec.plain is not None:
+        network: torch.nn.Module = PlainUNet(spec.in_channels, spec.num_classes, spec.plain)
+    elif weights == "random":
+        network = build_2d(spec)
+    else:
+        network = build_with_imagenet(spec, weights_dir, weights)
     if spec.mode != "3D":
         return network
     solid = inflate(network, spec.multiples, stride=spec.stride, depth=depth_of(spec))

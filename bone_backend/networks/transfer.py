@@ -69,7 +69,15 @@ def _shared(
 
 
 def _words(spec: NetworkSpec) -> str:
-    return f"{spec.mode} {spec.architecture} with {spec.backbone}"
+    return f"{spec.mode} {spec.words}"
+
+
+def _choice(spec: NetworkSpec) -> str:
+    """The options that make this network, in words."""
+    if spec.plain is None:
+        return f"architecture {spec.architecture} and the backbone {spec.backbone}"
+    told = f"plain_channels {spec.plain.channels}, plain_depth {spec.plain.depth}"
+    return f"architecture {spec.architecture} with {told} and plain_norm {spec.plain.norm}"
 
 
 def _channels(spec: NetworkSpec) -> str:
@@ -77,6 +85,11 @@ def _channels(spec: NetworkSpec) -> str:
 
 
 def _refuse(spec: NetworkSpec, source: NetworkSpec) -> None:
+    if spec.plain != source.plain:
+        raise ModelFileError(
+            f"The model file holds a {_words(source)}, the fit asks for a {_words(spec)}. Choose the "
+            f"{_choice(source)}, or other weights."
+        )
     if spec.backbone != source.backbone:
         raise ModelFileError(
             f"The model file holds a {_words(source)}, the fit asks for {spec.backbone}. "

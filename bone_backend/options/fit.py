@@ -23,6 +23,8 @@ from ..runs.files import check_free, check_quiet, check_resumable, model_of
 from . import catalogue
 from . import transforms as transform_table
 from .fields import AUTO, LONGEST_TEXT, OptionField, Options, option
+from .plain_unet import TITLE as PLAIN
+from .plain_unet import PlainShape
 from .sentences import is_text
 from .types import (
     DEVICE,
@@ -46,6 +48,14 @@ from .types import (
 def _weights(name: str) -> str:
     """A set of the library as it is; else the path of a model file."""
     return name if name in _library_weights() else str(model_of(Path(name).expanduser()))
+
+
+def _title(architecture: str) -> str:
+    """As the catalogue writes it; what it does not know is told with all other faults."""
+    try:
+        return catalogue.find_architecture(architecture).title
+    except OptionError:
+        return architecture
 
 
 def _library_weights() -> set[str]:
@@ -338,12 +348,13 @@ class FitOptions(Options):
         'E.g. {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}. See docs/augmentation.md.',
     )
     # --- network
-    architecture: str = option(
+    architecture: Annotated[str, AfterValidator(_title)] = option(
         "U-Net",
         group="Network",
         label="Model architecture",
-        choices=tuple(catalogue.ARCHITECTURES),
-        help="Segmentation network.",
+        choices=(*catalogue.ARCHITECTURES, *catalogue.OWN_ARCHITECTURES),
+        help="Segmentation network. Plain U-Net is BONe's own: small, with a first stage of full resolution, "
+        "and soon learnt; the published program does not have it.",
     )
     backbone: str = option(
         "resnet18",
@@ -351,13 +362,40 @@ class FitOptions(Options):
         label="Backbone",
         often=True,
         choices=tuple(catalogue.BACKBONES),
+        unless={"architecture": (PLAIN,)},
         help="Encoder of the network.",
+    )
+    plain_channels: Literal[8, 16, 24, 32, 48, 64] = option(
+        16,
+        group="Network",
+        label="Channels",
+        applies={"architecture": (PLAIN,)},
+        help="Of the first stage of a Plain U-Net; each further one has twice as many.",
+    )
+    plain_depth: Literal[3, 4, 5, 6] = option(
+        4,
+        group="Network",
+        label="Depth",
+        unit="stages",
+        applies={"architecture": (PLAIN,)},
+        help="Of a Plain U-Net; each further stage sees the image half as large. Patches are a multiple of "
+        "4 px (3 stages), 8, 16 or 32 px (6 stages).",
+    )
+    plain_norm: Literal["batch", "instance", "group"] = option(
+        "batch",
+        group="Network",
+        label="Normalization of layers",
+        applies={"architecture": (PLAIN,)},
+        advanced=True,
+        help="Of a Plain U-Net, after every convolution: over the whole batch, over each channel of each "
+        "patch, or over 8 groups of channels of each patch.",
     )
     stride: str | None = option(
         None,
         group="Network",
         label="Custom stride",
         applies={"mode": ("3D",)},
+        unless={"architecture": (PLAIN,)},
         advanced=True,
         help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. "
         "'((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
@@ -593,6 +631,18 @@ class FitOptions(Options):
         return self.slices if self.mode == "2.5D" else 1
 
     @property
+    def encoder(self) -> str:
+        """The backbone; "" of a network that has none."""
+        return self.backbone if catalogue.has_backbone(self.architecture) else ""
+
+    @property
+    def plain(self) -> PlainShape | None:
+        """Of a Plain U-Net."""
+        if self.architecture != PLAIN:
+            return None
+        return PlainShape(self.plain_channels, self.plain_depth, self.plain_norm)
+
+    @property
     def strides(self) -> tuple[catalogue.Triple, ...] | None:
         """Of the stages of a 3D network, where they are given."""
         return catalogue.parse_stride(self.stride) if self.stride and self.mode == "3D" else None
@@ -600,15 +650,16 @@ class FitOptions(Options):
     @property
     def size_multiples(self) -> catalogue.Triple:
         """What a patch of the network is a multiple of, along z, y, x."""
-        return catalogue.size_multiples(self.architecture, self.backbone, self.mode, self.strides)
+        return catalogue.size_multiples(
+            self.architecture, self.encoder, self.mode, self.strides, plain=self.plain
+        )
 
     @property
     def smallest_patch(self) -> int:
         """Edge of the smallest patch that the network and this option take, in pixels."""
         edge, least = max(self.size_multiples[1:]), 16  # the limit of patch_size
-        return max(
-            -(-least // edge) * edge, catalogue.minimum_size(self.architecture, self.backbone, self.mode)
-        )
+        own = catalogue.minimum_size(self.architecture, self.encoder, self.mode, plain=self.plain)
+        return max(-(-least // edge) * edge, own)
 
     @property
     def patch(self) -> catalogue.Triple:
@@ -683,7 +734,7 @@ class FitOptions(Options):
             (keys, fault)
             for fault in catalogue.check(
                 self.architecture,
-                self.backbone,
+                self.encoder,
                 self.mode,
                 slices=self.in_channels,
                 patch_size=self.patch_size,
@@ -691,8 +742,10 @@ class FitOptions(Options):
                 stride=stride,
                 batch_size=self.batch_size,
                 weights=self.weights if self.is_library_weights else None,
+                plain=self.plain,
             )
         ]
+        faults += self._idle_faults()
         if self.mode == "3D" and self.patch_depth > self.tile_depth:
             faults.append(
                 (
@@ -702,6 +755,18 @@ class FitOptions(Options):
                 )
             )
         return faults + self._validation_faults() + self._augmentation_faults() + self._machine_faults()
+
+    def _idle_faults(self) -> list[tuple[tuple[str, ...], str]]:
+        """Choices that mean nothing for this architecture; at their defaults nobody made them."""
+        is_plain = self.architecture == PLAIN
+        idle = ("backbone",) if is_plain else ("plain_channels", "plain_depth", "plain_norm")
+        only = f"the {PLAIN} has none" if is_plain else f"only the {PLAIN} has it, not {self.architecture}"
+        told = f"but {only}. Leave it out, or choose another architecture."
+        return [
+            ((name, "architecture"), f"{name} is {value}, {told}")
+            for name in idle
+            if (value := getattr(self, name)) != type(self).model_fields[name].default
+        ]
 
     def _machine_faults(self) -> list[tuple[tuple[str, ...], str]]:
         faults: list[tuple[tuple[str, ...], str]] = []

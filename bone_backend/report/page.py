@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..options import catalogue
 from ..scores import metrics
 from ..volumes.classes import MEAN, TRAINING, VALIDATION, wrong_colour
 from .charts import Line, line_chart
@@ -77,7 +78,7 @@ def _head(record: Record, name: str) -> str:
     return "\n".join(
         [
             f"<header><p class=kind>BONe fit report</p><h1>{name}</h1>",
-            f"<p>{escape(options['architecture'])} with {escape(options['backbone'])}, {mode}, "
+            f"<p>{escape(catalogue.in_words(options['architecture'], options['backbone']))}, {mode}, "
             f"{record['parameters'] / 1e6:.1f} million parameters, on {escape(record['device_name'])}. "
             f"{outcomes[result['outcome']]}</p>",
             f"<p>Best model: <code>{model}</code>. Written "

@@ -141,7 +141,7 @@ class Keeper:
             "validation_patches": len(self.training.validation_plan),
         }
         self.folder.write_json(SPLIT, split)
-        log.info("%s with %s, %s, on %s.", self.spec.architecture, self.spec.backbone, self.spec.mode, device)
+        log.info("%s, %s, on %s.", self.spec.words, self.spec.mode, device)
         log.info(
             "%.2f million parameters, %.2f G multiply-adds for one patch (fvcore).",
             self.complexity.parameters / 1e6,

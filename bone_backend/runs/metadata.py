@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,7 @@ def metadata(keeper: Keeper) -> dict[str, Any]:
         "version": f"{__version__}.bone",
         "is_3d": options.mode == "3D",
         "model_arch": keeper.spec.architecture,
-        "backbone": keeper.spec.backbone,
+        "backbone": keeper.spec.backbone or None,
         "stride": str(keeper.spec.stride) if keeper.spec.stride else None,
         "in_channels": keeper.spec.in_channels,
         "mode": options.mode,
@@ -82,7 +83,7 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
     position = keeper.position
     own = {
         "classes": classes(keeper),
-        "network": {"align_corners": keeper.spec.align_corners},
+        "network": {"align_corners": keeper.spec.align_corners, **_plain(keeper)},
         "voxel_size_um": [pair.header.voxel_size_um for pair in keeper.pairs],
         "statistics": {
             pair.name: found.to_dict() for pair, found in zip(keeper.pairs, keeper.statistics, strict=True)
@@ -94,6 +95,11 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return dict(all_readable(own))  # other programs take no name that is not UTF-8
+
+
+def _plain(keeper: Keeper) -> dict[str, Any]:
+    """What only a Plain U-Net has to say of itself."""
+    return {} if keeper.spec.plain is None else {"plain": asdict(keeper.spec.plain)}
 
 
 def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[str, Any]:

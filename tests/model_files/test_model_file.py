@@ -27,6 +27,7 @@ from bone_backend.model_files.model_file import (
 from bone_backend.networks.build import build_network
 from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
+from bone_backend.options.backbones import FAMILIES
 from mocks.model_files import CLASSES, NETWORK, published, small_state
 from standalone import show
 
@@ -182,7 +183,7 @@ def test_channels_classes_and_mode_are_read_off_the_tensors(tmp_path):
 
 @pytest.mark.slow
 def test_channels_and_classes_are_found_in_every_family_of_backbones_and_architecture(tmp_path):
-    pairs = [("U-Net", backbones[0]) for backbones in catalogue.FAMILIES.values()]
+    pairs = [("U-Net", backbones[0]) for backbones in FAMILIES.values()]
     pairs += [(title, "resnet18") for title in (*catalogue.ARCHITECTURES, "PAN", "DeepLabV3")] + [
         ("Segformer", "mit_b0")
     ]
