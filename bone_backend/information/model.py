@@ -119,7 +119,8 @@ def _obstacles(header: ModelHeader) -> list[str]:
         found.append(f"it has no {header.architecture} in {header.mode}")
     if header.backbone and header.backbone not in catalogue.BACKBONES:
         found.append(f"it has no backbone {header.backbone}")
-    if header.mode == "3D" and header.bone.get("network", {}).get("align_corners", True):
+    enlarges_otherwise = header.bone.get("network", {}).get("align_corners", True)
+    if header.mode == "3D" and header.plain is None and enlarges_otherwise:
         found.append("its 3D networks enlarge without align_corners, so the labels would differ")
     values = [item["value"] for item in header.bone.get("classes", [])]
     if values and values != list(range(len(values))):
