@@ -160,9 +160,9 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
     """
     multiple = model.spec.multiples
     edge = max(multiple[1:])
-    least = max(catalogue.minimum_size(model.architecture, model.backbone, model.mode), edge)
+    least = max(model.spec.minimum, edge)
     depth = options.chunk_depth if model.mode == "3D" else 1
-    network = f"{model.mode} {model.architecture} with {model.backbone}"
+    network = f"{model.mode} {model.spec.words}"
     faults = catalogue.size_faults("chunk_size", options.chunk_size, edge, minimum=least, network=network)
     faults += catalogue.size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
     if faults:
@@ -285,7 +285,7 @@ def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.n
     network = network.eval().requires_grad_(False)
     is_3d = model.mode == "3D"
     depth, *edges = model.spec.multiples
-    edge = max(2 * max(edges), catalogue.minimum_size(model.architecture, model.backbone, model.mode))
+    edge = max(2 * max(edges), model.spec.minimum)
     example = torch.zeros((1, model.in_channels, *((2 * depth, edge, edge) if is_3d else (edge, edge))))
     fold_batch_norm(network, example)
     network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)

@@ -131,7 +131,10 @@ def _peaks(peaks: list[float]) -> str:
 
 def _model(found: dict[str, Any]) -> list[str]:
     parts = (found.get("architecture"), found.get("backbone") or "an unknown backbone")
-    network = f"{parts[0]} with {parts[1]}, {found['mode']}" if "mode" in found else None
+    named = (
+        f"{parts[0]} ({found['plain_unet']})" if found.get("plain_unet") else " with ".join(map(str, parts))
+    )
+    network = f"{named}, {found['mode']}" if "mode" in found else None
     if found.get("mode") == "2.5D":
         network = f"{network} ({found['in_channels']} slices at once)"
     if found.get("param_count"):

@@ -146,6 +146,8 @@ def conditions(field: OptionField, fields: dict[str, OptionField]) -> list[str]:
         else:  # the mode of a prediction is that of its model
             allowed = " or ".join(map(_quoted, values))
             told.append(f"Only with {fields[name].flag if name in fields else name} {allowed}.")
+    for name, values in field.unless.items():
+        told.append(f"Not with {fields[name].flag} {' or '.join(map(_quoted, values))}.")
     return told
 
 

@@ -17,7 +17,7 @@ SHELVES = {
         "floor",
     ),
     "avizo": "avizo",
-    **dict.fromkeys(("machine.monitor", "runs.records"), "numpy"),
+    **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records"), "numpy"),
     **dict.fromkeys(
         (
             *("fitting", "prediction", "preview", "report", "study"),

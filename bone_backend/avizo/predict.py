@@ -189,6 +189,7 @@ def _card(header: ModelHeader) -> str:
     """The model in one line."""
     names = ", ".join(f"{entry['value']} {entry['name']}" for entry in _classes(header))
     score = header.metadata.get("best_val_score")
-    return f"{header.mode} {header.architecture}, {header.backbone}; {names}" + (
+    network = header.spec.words if header.plain else f"{header.architecture}, {header.backbone}"
+    return f"{header.mode} {network}; {names}" + (
         f"; validation IoU {score:.3f}" if isinstance(score, float) else ""
     )

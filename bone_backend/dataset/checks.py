@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import Fault, ScanError, called
-from ..options.catalogue import ARCHITECTURES
+from ..options.catalogue import ARCHITECTURES, OWN_ARCHITECTURES
 from ..progress import Progress, silent
 from ..volumes.volume import Volume
 from .contents import Contents, ContentsMaker
@@ -23,7 +23,7 @@ SCAN_DTYPES = ("uint8", "uint16", "int16", "float32")
 # A mask with more values than this is taken for a scan that stands in the mask's place.
 MOST_CLASSES = 64
 # Networks whose smallest patch is smaller than that of most.
-SMALL = [item for item in ARCHITECTURES.values() if item.output_stride < 32]
+SMALL = [item for item in (ARCHITECTURES | OWN_ARCHITECTURES).values() if item.output_stride < 32]
 
 
 @dataclass(frozen=True)

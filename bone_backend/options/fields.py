@@ -37,6 +37,7 @@ def option(
     kind: Kind | None = None,
     choices: tuple[str, ...] = (),
     applies: Mapping[str, tuple[Any, ...]] | None = None,
+    unless: Mapping[str, tuple[Any, ...]] | None = None,
     advanced: bool = False,
     often: bool = False,
     positional: bool = False,
@@ -49,7 +50,8 @@ def option(
 
     group, label: where forms put it and what they call it. unit: of the number. kind: what it holds, found
     from its type if not given. choices: values offered (others may be accepted). applies: {other option:
-    values} for which it means something. advanced: hidden until asked for. often: among the dozen that most
+    values} for which it means something. unless: {other option: values} for which it means nothing.
+    advanced: hidden until asked for. often: among the dozen that most
     people need, which the first page of help shows. positional: a word on the command line instead of a flag.
     none_word: how None is written, where it is allowed. may_change: of a fit, whether a run that is resumed
     takes another value; so may how long it goes on and on what, never what is fitted. The options of the
@@ -62,6 +64,7 @@ def option(
         "kind": kind,
         "choices": choices,
         "applies": dict(applies or {}),
+        "unless": dict(unless or {}),
         "advanced": advanced,
         "often": often,
         "positional": positional,
@@ -94,6 +97,7 @@ class OptionField:
     lengths: tuple[int, int] | None  # of a text, in characters
     is_optional: bool  # None is allowed
     applies: dict[str, tuple[Any, ...]]
+    unless: dict[str, tuple[Any, ...]]
     advanced: bool
     often: bool
     positional: bool
@@ -124,6 +128,8 @@ class OptionField:
 
     def is_applicable(self, values: Mapping[str, Any]) -> bool:
         """Whether it means something beside these values of the other options."""
+        if any(values.get(other) in excluded for other, excluded in self.unless.items()):
+            return False
         return all(values.get(other) in allowed for other, allowed in self.applies.items())
 
 
@@ -264,6 +270,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         lengths=(limits["min_length"], limits["max_length"]) if "max_length" in limits else None,
         is_optional=is_optional,
         applies=extra["applies"],
+        unless=extra["unless"],
         advanced=extra["advanced"],
         often=extra["often"],
         positional=extra["positional"],

@@ -84,15 +84,16 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
     @property
     def size_multiples(self) -> catalogue.Triple:
         """What a patch of the network is a multiple of, along z, y, x."""
-        return catalogue.size_multiples(self.architecture, self.backbone, self.mode, self.strides)
+        return catalogue.size_multiples(
+            self.architecture, self.encoder, self.mode, self.strides, plain=self.plain
+        )
 
     @property
     def smallest_patch(self) -> int:
         """Edge of the smallest patch that the network and this option take, in pixels."""
         edge, least = max(self.size_multiples[1:]), 16  # the limit of patch_size
-        return max(
-            -(-least // edge) * edge, catalogue.minimum_size(self.architecture, self.backbone, self.mode)
-        )
+        own = catalogue.minimum_size(self.architecture, self.encoder, self.mode, plain=self.plain)
+        return max(-(-least // edge) * edge, own)
 
     @property
     def flip_chance(self) -> float:
@@ -124,7 +125,7 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
             Fault(fault, *keys)
             for fault in catalogue.check(
                 self.architecture,
-                self.backbone,
+                self.encoder,
                 self.mode,
                 slices=self.in_channels,
                 patch_size=self.patch_size,
@@ -132,6 +133,7 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
                 stride=stride,
                 batch_size=self.batch_size,
                 weights=self.weights if self.is_library_weights else None,
+                plain=self.plain,
             )
         ]
 

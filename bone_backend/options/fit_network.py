@@ -11,16 +11,26 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ..errors import Fault, called
+from ..errors import Fault, OptionError, called
 from ..runs.files import model_of
 from . import catalogue
 from .fields import AUTO, Options, option
+from .plain_unet import TITLE as PLAIN
+from .plain_unet import PlainShape
 from .types import Normalization, PatchSize, Share, UserPath
 
 
 def _weights(name: str) -> str:
     """A set of the library as it is; else the path of a model file."""
     return name if name in _library_weights() else str(model_of(Path(name).expanduser()))
+
+
+def _title(architecture: str) -> str:
+    """As the catalogue writes it; what it does not know is told with all other faults."""
+    try:
+        return catalogue.find_architecture(architecture).title
+    except OptionError:
+        return architecture
 
 
 def _library_weights() -> set[str]:
@@ -181,12 +191,13 @@ class FitInput(Options):
 class FitNetwork(Options):
     """Architecture, backbone, and first weights."""
 
-    architecture: str = option(
+    architecture: Annotated[str, AfterValidator(_title)] = option(
         "U-Net",
         group="Network",
         label="Model architecture",
-        choices=tuple(catalogue.ARCHITECTURES),
-        help="Segmentation network.",
+        choices=(*catalogue.ARCHITECTURES, *catalogue.OWN_ARCHITECTURES),
+        help="Segmentation network. Plain U-Net is BONe's own: small, with a first stage of full resolution, "
+        "and soon learnt; the published program does not have it.",
     )
     backbone: str = option(
         "resnet18",
@@ -194,13 +205,40 @@ class FitNetwork(Options):
         label="Backbone",
         often=True,
         choices=tuple(catalogue.BACKBONES),
+        unless={"architecture": (PLAIN,)},
         help="Encoder of the network.",
+    )
+    plain_channels: Literal[8, 16, 24, 32, 48, 64] = option(
+        16,
+        group="Network",
+        label="Channels",
+        applies={"architecture": (PLAIN,)},
+        help="Of the first stage of a Plain U-Net; each further one has twice as many.",
+    )
+    plain_depth: Literal[3, 4, 5, 6] = option(
+        4,
+        group="Network",
+        label="Depth",
+        unit="stages",
+        applies={"architecture": (PLAIN,)},
+        help="Of a Plain U-Net; each further stage sees the image half as large. Patches are a multiple of "
+        "4 px (3 stages), 8, 16 or 32 px (6 stages).",
+    )
+    plain_norm: Literal["batch", "instance", "group"] = option(
+        "batch",
+        group="Network",
+        label="Normalization of layers",
+        applies={"architecture": (PLAIN,)},
+        advanced=True,
+        help="Of a Plain U-Net, after every convolution: over the whole batch, over each channel of each "
+        "patch, or over 8 groups of channels of each patch.",
     )
     stride: str | None = option(
         None,
         group="Network",
         label="Custom stride",
         applies={"mode": ("3D",)},
+        unless={"architecture": (PLAIN,)},
         advanced=True,
         help="Five (z, y, x) strides of a 3D network with a plain resnet, e.g. "
         "'((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))'.",
@@ -226,3 +264,30 @@ class FitNetwork(Options):
     def is_library_weights(self) -> bool:
         """Whether the first weights are random or a set of the library ("imagenet", "imagenet+5k" ...)."""
         return self.weights in _library_weights()
+
+    @property
+    def encoder(self) -> str:
+        """The backbone; "" of a network that has none."""
+        return self.backbone if catalogue.has_backbone(self.architecture) else ""
+
+    @property
+    def plain(self) -> PlainShape | None:
+        """Of a Plain U-Net."""
+        if self.architecture != PLAIN:
+            return None
+        return PlainShape(self.plain_channels, self.plain_depth, self.plain_norm)
+
+    def cross_faults(self) -> list[Fault]:
+        return super().cross_faults() + self._idle_faults()
+
+    def _idle_faults(self) -> list[Fault]:
+        """Choices that mean nothing for this architecture; at their defaults nobody made them."""
+        is_plain = self.architecture == PLAIN
+        idle = ("backbone",) if is_plain else ("plain_channels", "plain_depth", "plain_norm")
+        only = f"the {PLAIN} has none" if is_plain else f"only the {PLAIN} has it, not {self.architecture}"
+        told = f"but {only}. Leave it out, or choose another {called('architecture')}."
+        return [
+            Fault(f"{called(name)} is {value}, {told}")
+            for name in idle
+            if (value := getattr(self, name)) != type(self).model_fields[name].default
+        ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def metadata(state: FitState) -> dict[str, Any]:
         "version": f"{__version__}.bone",
         "is_3d": options.mode == "3D",
         "model_arch": state.spec.architecture,
-        "backbone": state.spec.backbone,
+        "backbone": state.spec.backbone or None,
         "stride": str(state.spec.stride) if state.spec.stride else None,
         "in_channels": state.spec.in_channels,
         "mode": options.mode,
@@ -78,7 +79,7 @@ def own_metadata(state: FitState) -> dict[str, Any]:
     position = state.position
     own = {
         "classes": state.classes,
-        "network": {"align_corners": state.spec.align_corners},
+        "network": {"align_corners": state.spec.align_corners, **_plain(state)},
         "voxel_size_um": [pair.header.voxel_size_um for pair in state.data.pairs],
         "statistics": {
             pair.name: found.to_dict()
@@ -91,6 +92,11 @@ def own_metadata(state: FitState) -> dict[str, Any]:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return dict(all_readable(own))  # other programs take no name that is not UTF-8
+
+
+def _plain(state: FitState) -> dict[str, Any]:
+    """What only a Plain U-Net has to say of itself."""
+    return {} if state.spec.plain is None else {"plain": asdict(state.spec.plain)}
 
 
 def record(state: FitState, result: FitResult, figures: dict[str, Any]) -> dict[str, Any]:

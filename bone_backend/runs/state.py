@@ -113,7 +113,7 @@ class FitState:
         classes = [f"{c['value']} {c['name']} {s:.2%}" for c, s in zip(self.classes, shares, strict=True)]
         return [
             *self.learner.beginnings,
-            f"{spec.architecture} with {spec.backbone}, {spec.mode}, on {device}.",
+            f"{spec.words}, {spec.mode}, on {device}.",
             f"{self.complexity.parameters / 1e6:.2f} million parameters, "
             f"{self.complexity.multiply_adds / 1e9:.2f} G multiply-adds for one patch (fvcore).",
             f"Training on {', '.join(split['training'])} ({split['training_patches']} patches an epoch).",

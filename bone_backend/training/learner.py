@@ -19,7 +19,8 @@ from ..dataset.loader import PatchLayout
 from ..dataset.plan import PatchShape
 from ..errors import Fault, OptionError, called
 from ..model_files import model_file
-from ..networks.build import NetworkSpec, build_network
+from ..networks.build import build_network
+from ..networks.spec import NetworkSpec
 from ..networks.transfer import initialise
 from ..options import catalogue
 from ..options.programs import FitOptions
@@ -52,11 +53,12 @@ def open_learner(data: FitData, world: World, *, precision: torch.dtype | None) 
     is_3d = options.mode == "3D"
     spec = NetworkSpec(
         options.architecture,
-        options.backbone,
+        options.encoder,
         options.mode,
         options.in_channels,
         data.labels.num_classes,
         options.strides,
+        plain=options.plain,
     )
     layout = PatchLayout(PatchShape(*options.patch), channels=options.in_channels, is_3d=is_3d)
     torch.manual_seed(options.seed)
@@ -151,10 +153,11 @@ def _batch_faults(options: FitOptions, batch_size: int) -> list[str]:
     """Why the network cannot learn from so many patches at once; empty where it can."""
     return catalogue.check(
         options.architecture,
-        options.backbone,
+        options.encoder,
         options.mode,
         patch_size=options.patch_size,
         patch_depth=options.patch_depth if options.mode == "3D" else None,
         stride=options.strides,
         batch_size=batch_size,
+        plain=options.plain,
     )

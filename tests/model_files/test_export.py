@@ -14,7 +14,8 @@ from bone_backend.jobs.run import run_here
 from bone_backend.model_files import export
 from bone_backend.model_files.export import export_model
 from bone_backend.model_files.model_file import read_header, save_model
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
 from mocks.model_files import CLASSES, NETWORK, published, small_state
 
 PLAIN = NetworkSpec("U-Net", "resnet18")

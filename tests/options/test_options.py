@@ -330,6 +330,31 @@ def test_an_option_applies_only_beside_the_values_that_it_names():
     assert fields["slices"].choices == (3, 5, 7, 9)
     assert (fields["epochs"].low, fields["epochs"].kind) == (1, "int")
     assert fields["early_stopping"].is_optional
+    assert fields["backbone"].is_applicable({"architecture": "U-Net"})
+    assert not fields["backbone"].is_applicable({"architecture": "Plain U-Net"})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"architecture": "plain unet", "backbone": "vgg11"},
+            "backbone is vgg11, but the Plain U-Net has none",
+        ),
+        ({"architecture": "Plain U-Net", "weights": "imagenet"}, "no backbone that such weights are for"),
+        ({"plain_depth": 5}, "plain_depth is 5, but only the Plain U-Net has it, not U-Net"),
+        ({"plain_norm": "group", "architecture": "FPN"}, "only the Plain U-Net has it, not FPN"),
+    ],
+)
+def test_a_choice_that_means_nothing_for_the_architecture_is_refused(given, told):
+    with pytest.raises(OptionError, match=told):
+        FitOptions.parse({"output": "run", "pairs": PAIRS, **given})
+
+
+def test_the_options_of_a_plain_u_net_hold_after_a_way_through_json():
+    made = FitOptions.parse({"output": "run", "pairs": PAIRS, "architecture": "PlainUNet", "plain_depth": 3})
+    assert (made.architecture, made.encoder, made.size_multiples) == ("Plain U-Net", "", (1, 4, 4))
+    assert FitOptions.parse(dump(made)) == made
 
 
 LIMITED = [

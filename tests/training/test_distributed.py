@@ -18,7 +18,8 @@ from bone_backend.errors import HardwareError, ProgramFault, WorkerError, as_pla
 from bone_backend.jobs.ranks import Rank
 from bone_backend.jobs.run import run_in_worker
 from bone_backend.model_files.model_file import weights_sha256
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.progress import silent
 from bone_backend.training import distributed
 from bone_backend.training.distributed import World, count_processes, device_of, smallest_share
