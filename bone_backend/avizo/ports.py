@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import Fault, called
-from ..options.fields import OptionField
+from ..options.field import OptionField
 from .host import GREATEST_INT, Host
 
 MOST_BOXES = 5  # choices that stand side by side; more go into a menu

@@ -7,8 +7,7 @@ Out: `Options`, a frozen pydantic model that tells its fields to the renderers (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
@@ -18,13 +17,11 @@ from pydantic_core import PydanticUndefined
 
 from ..errors import Fault, OptionError, called
 from ..files.outputs import Named, check_output
+from .field import Kind, OptionField
 from .sentences import is_text, no_number, no_option, not_given, sentence, shown
 
 MOST_FAULTS = 40  # told one by one
 LONGEST_TEXT = 4096  # of a path on most systems
-AUTO = "auto"  # written for None where the program then chooses
-
-Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
 
 
 def option(
@@ -74,63 +71,6 @@ def option(
         "may_change": may_change,
     }
     return Field(default, description=help, json_schema_extra=extra)
-
-
-@dataclass(frozen=True)
-class OptionField:
-    """One option as the renderers need it."""
-
-    name: str
-    label: str
-    help: str
-    group: str
-    kind: Kind
-    default: Any  # None where there is none or where it is none
-    required: bool
-    unit: str
-    choices: tuple[Any, ...]
-    is_closed: bool  # no value but the choices
-    low: float | None  # of each item, where it is a list
-    high: float | None
-    is_above: bool  # low itself is refused
-    is_below: bool  # high itself is refused
-    lengths: tuple[int, int] | None  # of a text, in characters
-    is_optional: bool  # None is allowed
-    applies: dict[str, tuple[Any, ...]]
-    unless: dict[str, tuple[Any, ...]]
-    advanced: bool
-    often: bool
-    positional: bool
-    flag: str
-    metavar: str | None
-    none_word: str  # how None is written
-    may_change: bool  # when a run is resumed
-
-    @property
-    def limits(self) -> str:
-        """What a number may be, in words, e.g. "above 0, up to 10000"; "" where there is no limit."""
-        if self.lengths:
-            return "{} to {} characters".format(*self.lengths)
-        low, high = (None if limit is None else _number(limit) for limit in (self.low, self.high))
-        if low is not None and high is not None and not self.is_above and not self.is_below:
-            told = f"{low} to {high}"
-        else:
-            told = ", ".join(
-                [f"above {low}" if self.is_above else f"{low} or more"] * (low is not None)
-                + [f"{'below' if self.is_below else 'up to'} {high}"] * (high is not None)
-            )
-        return f"each {told}" if told and self.kind == "list" else told
-
-    @property
-    def is_output(self) -> bool:
-        """Whether the program writes there."""
-        return self.kind == "save" or self.name == "output"
-
-    def is_applicable(self, values: Mapping[str, Any]) -> bool:
-        """Whether it means something beside these values of the other options."""
-        if any(values.get(other) in excluded for other, excluded in self.unless.items()):
-            return False
-        return all(values.get(other) in allowed for other, allowed in self.applies.items())
 
 
 class Options(BaseModel):
@@ -190,6 +130,14 @@ class Options(BaseModel):
                 inside = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
                 found += [Fault(no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
         return found
+
+    def with_paths(self, place: Callable[[Path], Path]) -> Self:
+        """The same options with `place` applied to every path in them.
+
+        Path.absolute gives paths that hold from any current folder.
+        """
+        placed = {name: place(value) for name, value in self if isinstance(value, Path)}
+        return self.model_copy(update=placed)
 
     def cross_faults(self) -> list[Fault]:
         """Faults that lie between options."""
@@ -307,10 +255,6 @@ def _limits(metadata: list[Any]) -> dict[str, Any]:
     """Those that are set: ge, gt, le, lt, min_length, max_length."""
     names = ("ge", "gt", "le", "lt", "min_length", "max_length")
     return {name: getattr(item, name) for item in metadata for name in names if hasattr(item, name)}
-
-
-def _number(value: float) -> str:
-    return f"{int(value)}" if value == int(value) else f"{value:g}"
 
 
 def _kind(annotation: Any, choices: tuple[Any, ...]) -> Kind:

@@ -51,18 +51,15 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
         return made
 
     def with_paths(self, place: Callable[[Path], Path]) -> Self:
-        """The same options with `place` applied to every path in them.
-
-        Path.absolute gives paths that hold from any current folder.
-        """
-        placed: dict[str, Any] = {name: place(value) for name, value in self if isinstance(value, Path)}
-        placed["pairs"] = tuple(
-            pair.model_copy(update={"scan": place(pair.scan), "mask": place(pair.mask)})
-            for pair in self.pairs
-        )
+        placed: dict[str, Any] = {
+            "pairs": tuple(
+                pair.model_copy(update={"scan": place(pair.scan), "mask": place(pair.mask)})
+                for pair in self.pairs
+            )
+        }
         if not self.is_library_weights:
             placed["weights"] = str(place(Path(self.weights)))
-        return self.model_copy(update=placed)
+        return super().with_paths(place).model_copy(update=placed)
 
     def inputs(self) -> list[Named]:
         found = super().inputs()

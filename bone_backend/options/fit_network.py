@@ -14,7 +14,8 @@ from pydantic import AfterValidator, Field
 from ..errors import Fault, OptionError, called
 from ..runs.files import model_of
 from . import catalogue
-from .fields import AUTO, Options, option
+from .field import AUTO
+from .fields import Options, option
 from .plain_unet import TITLE as PLAIN
 from .plain_unet import PlainShape
 from .types import Normalization, PatchSize, Share, UserPath

@@ -9,22 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from ..errors import OptionError, called
 from ..files.names import real
 from ..runs.files import stored_options
-from .fields import AUTO
-
-if TYPE_CHECKING:
-    from .fit import FitOptions
+from .field import AUTO
+from .fields import Options
 
 
-def resumed(
-    fit: type[FitOptions], folder: Path, given: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
+def resumed(fit: type[Options], folder: Path, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The values with which the run in `folder` goes on, and a fault for each given one that would change it.
 
     Values are compared as the options hold them, not as they are written. Those that do not hold at all are
@@ -49,13 +45,13 @@ def resumed(
         for name in checked
         if not (fields[name].none_word == AUTO and getattr(now, name) is None)  # what the run has chosen
         and not _is_same(name, getattr(now, name), getattr(before, name))
-        and not (name == "output" and now.output == real(folder))  # also where the folder was moved
-        and (name, now.overwrite) != ("overwrite", False)
+        and not (name == "output" and getattr(now, name) == real(folder))  # also where the folder was moved
+        and (name, getattr(now, name)) != ("overwrite", False)
     ]
     return {**dict(stored), "output": folder, **kept}, changes
 
 
-def _stored(fit: type[FitOptions], folder: Path) -> FitOptions:
+def _stored(fit: type[Options], folder: Path) -> Options:
     """The options in a run folder; what an older version did not write is at its default."""
     values = stored_options(folder)
     try:

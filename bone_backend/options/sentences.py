@@ -11,12 +11,10 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import called
-
-if TYPE_CHECKING:
-    from .fields import OptionField
+from .field import OptionField
 
 MOST_SHOWN = 60  # characters of a wrong value
 

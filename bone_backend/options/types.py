@@ -17,7 +17,8 @@ from ..errors import Fault, called
 from ..files.names import from_home
 from ..runs.files import found, model_of
 from . import transforms as transform_table
-from .fields import AUTO, option
+from .field import AUTO
+from .fields import option
 from .sentences import is_text
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bone_backend.jobs.commands import OFFERED
-from bone_backend.options.fields import OptionField
+from bone_backend.options.field import OptionField
 from standalone.command import build_parser
 from standalone.flags import gather
 from standalone.pages import SMALL
