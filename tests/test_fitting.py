@@ -240,6 +240,7 @@ def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
         assert (run / "report.html").is_file()
     else:
         assert "The record is missing" in caplog.text
+    monkeypatch.undo()
     if has_record:  # with room again it goes on to its end
         assert fit(FitOptions.parse({"resume": str(run)})).outcome == "done"
 
