@@ -31,22 +31,11 @@ from bone_backend.runs.state import Position
 from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
 
+from .conftest import fit_values
+
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": str(output),
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "batch_size": 6,
-        "epochs": 2,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
-        "train_split": 0.6,
-        "reproducible": True,
-        "keep_checkpoint": True,
-    }
-    return FitOptions.parse(values | changes)
+    return FitOptions.parse(fit_values(pairs, output, **{"keep_checkpoint": True, **changes}))
 
 
 def best_weights(run):

@@ -23,6 +23,8 @@ from bone_backend.options.programs import FitOptions, dump
 from bone_backend.progress import Recorder, silent
 from bone_backend.training.distributed import World
 
+from .conftest import fit_values
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable)
 
@@ -133,23 +135,8 @@ def test_all_end_with_the_host(tmp_path):
 
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": str(output),
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "batch_size": 6,
-        "epochs": 3,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
-        "train_split": 0.6,
-        "reproducible": True,
-        "device": "cpu",
-        "gpus": "2",
-        "checkpoint_minutes": 0.001,
-        "keep_checkpoint": True,
-    }
-    return dump(FitOptions.parse(values | changes))
+    two = {"epochs": 3, "device": "cpu", "gpus": "2", "checkpoint_minutes": 0.001, "keep_checkpoint": True}
+    return dump(FitOptions.parse(fit_values(pairs, output, **(two | changes))))
 
 
 def last_weights(run):

@@ -22,22 +22,11 @@ from bone_backend.training.distributed import World
 from bone_backend.training.preflight import GIB, crowded_share
 from bone_backend.training.rehearsal import Kept
 
+from ..conftest import fit_values
+
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": str(output),
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "max_patch_overlap": 1.0,
-        "batch_size": 6,
-        "epochs": 2,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
-        "train_split": 0.6,
-        "reproducible": True,
-    }
-    return FitOptions.parse(values | changes)
+    return FitOptions.parse(fit_values(pairs, output, **{"max_patch_overlap": 1.0, **changes}))
 
 
 @pytest.fixture
