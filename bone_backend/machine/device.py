@@ -158,7 +158,8 @@ def determinism(wanted: bool) -> Iterator[None]:
             raise
         raise HardwareError(
             "reproducible is on, but this network needs a computation that has no repeatable form on this "
-            f"device ({error}). Choose another architecture, device cpu, or switch reproducible off."
+            f"device ({error}). "
+            "Choose another architecture, device cpu, or switch reproducible off."
         ) from error
     finally:
         torch.use_deterministic_algorithms(before[0])

@@ -28,7 +28,7 @@ EXACT = ("count", "mean", "std", "min", "max")  # of the statistics: equal for e
 
 
 def metadata(keeper: Keeper) -> dict[str, Any]:
-    """The published keys (docs/model_file.md)."""
+    """The published keys (bone_model_file.md)."""
     options, position, figures = keeper.options, keeper.position, keeper.figures()
     names = [pair.name for pair in keeper.pairs]
     is_tversky = options.loss in ("Tversky", "Focal Tversky")

@@ -228,13 +228,13 @@ class NpyWriter(VolumeWriter):
             remove(place)  # of a file that is replaced
             return
         header = self.header
-        geometry = {
+        told = {
             "shape": header.shape,
             "voxel_size": header.voxel_size,
             "unit": header.unit,
             "origin": header.origin,
         }
-        place.write_text(json.dumps(geometry) + "\n", encoding="utf-8")
+        place.write_text(json.dumps(told) + "\n", encoding="utf-8")
 
     def _discard(self) -> None:
         try:
