@@ -158,7 +158,7 @@ class DLPred(Door):
         if mesh is None:
             return []
         named = Path(str(self.panel.options["amira_mesh"].read()))
-        if named.suffix.lower() in ENDINGS - {*AMIRA.written}:
+        if named.suffix.lower() in ENDINGS - {".am"}:
             return [f"amira_mesh is {named}; labels are saved as AmiraMesh. Give a name that ends in .am."]
         header = self._header(told=False)
         try:
