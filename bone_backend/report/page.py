@@ -16,7 +16,7 @@ from ..scores import metrics
 from ..volumes.classes import MEAN, TRAINING, VALIDATION, wrong_colour
 from .charts import Line, line_chart
 from .pictures import NOT_ANNOTATED_LEGEND, NOT_COUNTED, panels
-from .rendering import rendered
+from .rendering import Markup, rendered
 from .scores import in_words, scores_section
 from .tables import repeat_section, time_section, words_for_time
 
@@ -95,6 +95,24 @@ def _curves(record: Record) -> dict[str, Any] | None:
     rows = _thinned(record["scores"], record["result"]["best_epoch"])
     if not rows:
         return None
+    every = len(record["scores"])
+    columns = _columns(record)
+    return {
+        "charts": _charts(record, rows),
+        "columns": columns.values(),
+        "rows": [
+            {
+                "is_best": row["epoch"] == record["result"]["best_epoch"],
+                "cells": [row[key] if key == "epoch" else in_words(row.get(key)) for key in columns],
+            }
+            for row in rows
+        ],
+        "note": "" if len(rows) == every else f" {len(rows)} of {every} epochs are shown.",
+    }
+
+
+def _charts(record: Record, rows: Sequence[Record]) -> list[Markup]:
+    """Loss, IoU, learning rate and time of the epochs in `rows`."""
     epochs = [row["epoch"] for row in rows]
     best = record["result"]["best_epoch"] or None
 
@@ -106,7 +124,7 @@ def _curves(record: Record) -> dict[str, Any] | None:
     ]
     shown = [value for line in classes for value in line.values if value is not None]
     lowest = np.floor(min(shown, default=0.0) * 10) / 10
-    charts = [
+    return [
         line_chart(
             "Loss",
             [
@@ -137,20 +155,6 @@ def _curves(record: Record) -> dict[str, Any] | None:
             low=0.0,
         ),
     ]
-    every = len(record["scores"])
-    columns = _columns(record)
-    return {
-        "charts": charts,
-        "columns": columns.values(),
-        "rows": [
-            {
-                "is_best": row["epoch"] == record["result"]["best_epoch"],
-                "cells": [row[key] if key == "epoch" else in_words(row.get(key)) for key in columns],
-            }
-            for row in rows
-        ],
-        "note": "" if len(rows) == every else f" {len(rows)} of {every} epochs are shown.",
-    }
 
 
 def _thinned(rows: Sequence[Record], best: int) -> list[Record]:
