@@ -19,7 +19,8 @@ COLUMNS = tuple(column for row in TRANSFORMS.values() for column in (*row.column
 # seed: from which noise, rings and displacements of the patch are made. centre_y, centre_x: of the rings, px
 # from the patch's first voxel. The others are told in options/transforms.py.
 VARIATION = np.dtype(
-    [("seed", "i8")] + [(name, "f4") for name in ("centre_y", "centre_x", *(c.name for c in COLUMNS))]
+    [("seed", "i8")] + [(name, "f4") for name in ("centre_y", "centre_x", *(c.name for c in COLUMNS))],
+    align=True,  # torch takes the seeds of a view only where 8 bytes divide a record
 )
 
 Table = Mapping[str, Mapping[str, float]]

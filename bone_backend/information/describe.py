@@ -14,7 +14,7 @@ from ..errors import ScanError
 from ..files.names import from_home
 from ..options.programs import InfoOptions
 from ..progress import Progress
-from ..runs.files import found, model_of
+from ..runs.files import CHECKPOINT, found, model_of
 from ..volumes.formats import format_of, in_words
 from . import model as model_facts
 from . import run as run_facts
@@ -69,7 +69,7 @@ def describe_job(options: InfoOptions, progress: Progress) -> dict[str, Any]:
 def _facts(path: Path) -> dict[str, Any]:
     if path.is_dir():
         return run_facts.facts(path) if run_facts.is_run(path) else _folder(path)
-    if path.name == "checkpoint.pth" and run_facts.is_run(path.parent):
+    if path.name == CHECKPOINT and run_facts.is_run(path.parent):
         what = "the state of a fit, from which it goes on"
         return _unknown(path, what, f"Go on with: bone fit --resume {path.parent}")
     if path.suffix.lower() in (".pth", ".pt"):

@@ -17,7 +17,7 @@ from ..scores import metrics
 from ..volumes.classes import MEAN, TRAINING, VALIDATION, wrong_colour
 from .charts import Line, line_chart
 from .pictures import NOT_ANNOTATED_LEGEND, NOT_COUNTED, panels
-from .rendering import rendered
+from .rendering import Markup, rendered
 from .scores import in_words, scores_section
 from .tables import repeat_section, time_section, words_for_time
 
@@ -112,8 +112,8 @@ def _curves(record: Record) -> dict[str, Any] | None:
     }
 
 
-def _charts(record: Record, rows: Sequence[Record]) -> list[Any]:
-    """Loss, scores, learning rate and time over the epochs."""
+def _charts(record: Record, rows: Sequence[Record]) -> list[Markup]:
+    """Loss, IoU, learning rate and time of the epochs in `rows`."""
     epochs = [row["epoch"] for row in rows]
     best = record["result"]["best_epoch"] or None
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from bone_backend.dataset.plan import PAPER_2D, Extent, PatchShape, draw_plan
+from bone_backend.dataset.transforms import to_device
 from bone_backend.dataset.variation import VARIATION, neutral
 
 GAMMA = {"gamma": {"probability": 0.3, "low": 0.5, "high": 2.0}}
@@ -71,6 +73,13 @@ def test_parts_and_shares_carry_their_records():
     found = plan(GAMMA, tiles=5)
     assert np.array_equal(found.part(3, 9).variation, found.variation[3:9])
     assert np.array_equal(found.every(1, 3).variation, found.variation[1::3])
+
+
+def test_a_record_is_whole_numbers_of_its_seed_long_so_that_torch_takes_any_of_them():
+    assert VARIATION.isalignedstruct  # also with one column more
+    assert torch.equal(
+        to_device(neutral(3)[1:2]["seed"], torch.device("cpu")), torch.zeros(1, dtype=torch.int64)
+    )
 
 
 def test_neutral_is_zero_except_for_factors():

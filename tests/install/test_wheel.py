@@ -69,9 +69,19 @@ def test_a_wheel_brings_every_file_of_the_backend(site):
 
 
 @pytest.mark.slow
-def test_the_command_runs_from_anywhere(site, tmp_path):
-    code = "from bone_standalone.command import main; sys.exit(main(['--help']))"
-    assert "fit a network" in run(code, site, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [(["--help"], "fit a network"), (["statistics", "scan.npy"], "59"), (["info", "scan.npy"], ".npy file")],
+)
+def test_the_command_runs_from_anywhere_and_shows_what_it_finds(site, tmp_path, words, shown):
+    save(tmp_path / "scan.npy", np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    code = """
+from bone_standalone.command import main
+status = main(sys.argv[3:])
+assert "standalone" not in sys.modules and "mocks" not in sys.modules
+sys.exit(status)
+"""
+    assert shown in run(code, site, *words, cwd=tmp_path)
 
 
 @pytest.mark.slow
