@@ -220,7 +220,9 @@ def _begin_in(world: World, options: FitOptions, progress: Progress, run: RunFol
     measuring = Part(progress, first=500, share=500, steps=1000)
     statistics = world.first(lambda: _measure(options, pairs, measuring))
     normalisations = [
-        normalisation(options.normalization, found, name=f"scan {pair.pair.scan}")
+        normalisation(
+            options.normalization, found, name=f"scan {pair.pair.scan}", voxels=options.counted_voxels
+        )
         for pair, found in zip(pairs, statistics, strict=True)
     ]
     if options.class_weights and len(options.class_weights) != labels.num_classes:
@@ -409,7 +411,7 @@ def _batch_faults(options: FitOptions, batch_size: int) -> list[str]:
 
 def _measure(options: FitOptions, pairs: list[OpenPair], progress: Progress) -> list[Statistics]:
     """Statistics of every scan."""
-    return ask([pair.pair.scan for pair in pairs], options.statistics_voxels, progress=progress)
+    return ask([pair.pair.scan for pair in pairs], options.counted_voxels, progress=progress)
 
 
 def _split(options: FitOptions, pairs: list[OpenPair]) -> tuple[tuple[int, ...], tuple[int, ...]]:

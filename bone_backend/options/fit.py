@@ -238,11 +238,13 @@ class FitOptions(Options):
         "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners "
         "best.",
     )
-    statistics_voxels: Literal["nonzero", "all"] = option(
-        "nonzero",
+    statistics_voxels: Literal["auto", "nonzero", "all"] = option(
+        "auto",
         group="Network input",
         label="Statistics over",
-        help="Voxels that the normalisation statistics count.",
+        help="Voxels that the normalisation statistics count. auto: those that are not 0; for tissue all, "
+        "less a border written as one value and metal. Otherwise tissue takes Otsu's class means over the "
+        "voxels named.",
     )
     empty_tiles: Literal["keep", "skip in training", "skip everywhere"] = option(
         "keep",
@@ -646,6 +648,12 @@ class FitOptions(Options):
     def strides(self) -> tuple[catalogue.Triple, ...] | None:
         """Of the stages of a 3D network, where they are given."""
         return catalogue.parse_stride(self.stride) if self.stride and self.mode == "3D" else None
+
+    @property
+    def counted_voxels(self) -> str:
+        """Which voxels the grey scale goes by, for the model file; "auto" with the tissue scale only."""
+        is_plain = self.statistics_voxels == "auto" and self.normalization != "tissue"
+        return "nonzero" if is_plain else self.statistics_voxels
 
     @property
     def size_multiples(self) -> catalogue.Triple:

@@ -88,7 +88,7 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
         "statistics": {
             pair.name: found.to_dict() for pair, found in zip(keeper.pairs, keeper.statistics, strict=True)
         },
-        "statistics_voxels": keeper.options.statistics_voxels,
+        "statistics_voxels": keeper.options.counted_voxels,
         "options": _options(keeper, place=lambda path: Path(*path.parts[-2:])),  # it will be passed on
         "scores": position.history[-1] if position.history else {},
         "versions": versions(),
