@@ -22,6 +22,8 @@ from .pickle_reader import MOST_STEPS, Damage, PickleReader, TensorFacts
 
 MOST_PICKLE_BYTES = 4 << 20  # a UNet++ with timm's efficientnetv2_xl needs 0.3 MiB
 MOST_DIRECTORY_BYTES = 4 << 20
+# An attribute in the table of contents. torch gives memory as it is, unread, for a part that has it.
+DOS_FOLDER = 0x10
 MOST_ENTRIES = 20_000
 MOST_ITEMS = 200_000  # values in the metadata
 MOST_VALUES = 20_000_000  # in a checkpoint
@@ -281,6 +283,10 @@ def _check_entries(
             raise ModelFileError(
                 f"{name} is compressed ({entry.filename[:80]}), which torch.save never does. "
                 "It is not opened."
+            )
+        if entry.is_dir() or entry.external_attr & DOS_FOLDER:
+            raise ModelFileError(
+                f"{name} is damaged: {entry.filename[:80]} is marked as a folder. Copy it again from its source."
             )
         if part.lower() in seen:  # torch does not tell upper from lower case
             raise ModelFileError(f"{name} holds {entry.filename[:80]} twice. It is not opened.")

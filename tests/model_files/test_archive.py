@@ -297,6 +297,17 @@ def test_a_part_that_contradicts_the_table_of_contents_is_not_loaded(tmp_path, g
         load_state(tmp_path / "m.pth")
 
 
+@pytest.mark.parametrize("attributes", [0x10, 0xFF, 0x41ED0010])
+def test_a_part_that_is_marked_as_a_folder_is_refused(tmp_path, good, attributes):
+    """torch would give whatever the memory held before in place of its weights."""
+    content = bytearray(good.read_bytes())
+    at = content.rindex(b"PK\x01\x02")
+    content[at + 38 : at + 42] = attributes.to_bytes(4, "little")
+    (tmp_path / "m.pth").write_bytes(content)
+    with pytest.raises(ModelFileError, match="is marked as a folder"):
+        read_header(tmp_path / "m.pth")
+
+
 @pytest.mark.parametrize("more", [b"x", b"PK\x05\x06" + bytes(18)])
 def test_something_after_the_end_of_the_archive_is_refused(tmp_path, good, more):
     (tmp_path / "m.pth").write_bytes(good.read_bytes() + more)
