@@ -286,7 +286,8 @@ def _check_entries(
             )
         if entry.is_dir() or entry.external_attr & DOS_FOLDER:
             raise ModelFileError(
-                f"{name} is damaged: {entry.filename[:80]} is marked as a folder. Copy it again from its source."
+                f"{name} is damaged: {entry.filename[:80]} is marked as a folder. Copy it again from its "
+                "source."
             )
         if part.lower() in seen:  # torch does not tell upper from lower case
             raise ModelFileError(f"{name} holds {entry.filename[:80]} twice. It is not opened.")
