@@ -25,7 +25,7 @@ from bone_backend.jobs import run as jobs
 from bone_backend.machine.versions import versions
 from bone_backend.options.programs import DemoOptions, FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import Part, Progress
-from bone_backend.runs.folder import RECORD
+from bone_backend.runs.files import RECORD
 from bone_backend.volumes.output import made_folder
 from bone_backend.volumes.volume import peek
 

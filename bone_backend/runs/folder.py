@@ -26,31 +26,15 @@ from ..volumes.classes import columns
 from ..volumes.output import made_folder
 from .files import (
     CHECKPOINT,
-    INPUTS,
     LAST,
     LOCK,
     LOG,
-    OPTIONS,
-    RECORD,
-    REPORT,
     SCORES,
-    SPLIT,
     check_free,
     check_resumable,
     own_files,
     running,
 )
-
-__all__ = [
-    "CHECKPOINT",
-    "INPUTS",
-    "OPTIONS",
-    "RECORD",
-    "REPORT",
-    "SCORES",
-    "SPLIT",
-    "RunFolder",
-]
 
 
 class RunFolder:
