@@ -20,7 +20,7 @@ from bone_backend.avizo.forms import FIT, FORMS, LOOSE, MOST_PAIRS, PREDICT, For
 from bone_backend.avizo.host import LABEL, SCALAR
 from bone_backend.avizo.panel import group_ports
 from bone_backend.avizo.ports import choice_labels, port_label
-from bone_backend.options.fields import OptionField
+from bone_backend.options.field import OptionField
 
 HERE = Path(__file__).resolve().parent
 PRIMARY = {form.name: f"{SCALAR} {LABEL}" for form in FORMS.values()} | {PREDICT.name: SCALAR}
@@ -150,11 +150,14 @@ def _told(form: Form, field: OptionField, labels: dict[str, str]) -> str:
     default = field.none_word if field.default is None else _value(field.default)
     facts.append("required" if field.required else f"default {default}")
     told.append(html.escape(f"[{'; '.join(facts)}]"))
-    if field.applies:
-        conditions = [
-            f"{labels.get(other, f'the {other} of the model')} is {' or '.join(map(_value, allowed))}"
-            for other, allowed in field.applies.items()
-        ]
+    conditions = [
+        f"{labels.get(other, f'the {other} of the model')} is {' or '.join(map(_value, allowed))}"
+        for other, allowed in field.applies.items()
+    ] + [
+        f"{labels[other]} is not {' or '.join(map(_value, excluded))}"
+        for other, excluded in field.unless.items()
+    ]
+    if conditions:
         told.append(f'<span class="only">Shown when {html.escape(" and ".join(conditions))}.</span>')
     if field.advanced:
         told.append('<span class="only">Advanced.</span>')

@@ -26,7 +26,9 @@ CLOSE = 1e-6
 
 
 def backbone(architecture: str, mode: str) -> str:
-    """The smallest backbone that this architecture takes."""
+    """The smallest backbone that this architecture takes; "" where it has none."""
+    if not catalogue.has_backbone(architecture):
+        return ""
     return next(name for name in BACKBONES if catalogue.refusal(architecture, name, mode) is None)
 
 
@@ -41,7 +43,7 @@ def trial(
     multiple = catalogue.size_multiples(architecture, encoder, mode)[0]
     chosen = {
         "architecture": architecture,
-        "backbone": encoder,
+        **({"backbone": encoder} if encoder else {}),
         "mode": mode,
         "patch_size": patch,
         "pairs": pairs,
@@ -90,7 +92,7 @@ def run_all(folder: Path, modes: tuple[str, ...], only: str | None = None) -> tu
         pairs.append((folder / f"phantom_{seed}" / "scan", folder / f"phantom_{seed}" / "mask"))
     rows, agree = [], True
     for mode in modes:
-        for architecture in catalogue.architecture_choices(mode):
+        for architecture in (*catalogue.architecture_choices(mode), *catalogue.OWN_ARCHITECTURES):
             if only in (None, architecture):
                 row, is_same = trial(folder, pairs, architecture, mode)
                 rows.append(row)

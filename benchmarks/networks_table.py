@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import segmentation_models_pytorch as library
@@ -18,9 +18,10 @@ import timm
 import torch
 
 from benchmarks.sidebyside import add_quick
-from bone_backend.networks.build import NetworkSpec
 from bone_backend.networks.complexity import Complexity, complexity
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
+from bone_backend.options.plain_unet import CHANNELS, DEPTHS, TITLE, PlainShape
 
 PAGE = Path(__file__).parents[1] / "docs" / "networks.md"
 EDGE, DEPTH, SLICES, CLASSES = 256, 32, 3, 2
@@ -49,7 +50,7 @@ def _measure_one(title: str, backbone: str, mode: str) -> Complexity | None:
 def page(numbers: Numbers) -> str:
     """The page as Markdown."""
     tables = (_table(numbers, mode) for mode in ("2D", "3D"))
-    return "\n\n".join([_head(numbers), _sizes(), _refusals(), *tables, _notes()]) + "\n"
+    return "\n\n".join([_head(numbers), _sizes(), plain(), _refusals(), *tables, _notes()]) + "\n"
 
 
 def _head(numbers: Numbers) -> str:
@@ -71,6 +72,8 @@ def _sizes() -> str:
         advanced = "" if title in catalogue.ARCHITECTURES else " (advanced list in 2D)"
         sizes = f"{item.output_stride} | {item.minimum or item.output_stride}"
         rows.append(f"| {title}{advanced} | `{item.library_name}` | {sizes} | {modes} |")
+    edges = ", ".join(str(PlainShape(depth=depth).multiple) for depth in DEPTHS)
+    rows.append(f"| {TITLE} | ours | {edges}, by depth | the multiple | 2D, 2.5D, 3D |")
     return (
         "## Sizes\n\n"
         + "\n".join(rows)
@@ -80,6 +83,43 @@ def _sizes() -> str:
             "changes it. PAN takes patches from 16 on in 3D."
         )
     )
+
+
+def plain() -> str:
+    """The section about our own network."""
+    rows = [
+        f"## {TITLE}",
+        "",
+        'BONe\'s own network, without a backbone (`--architecture "Plain U-Net"`): the first stage computes '
+        "at full resolution, each further one at half of it, with twice the channels; two convolutions of 3 "
+        "a stage, each normalised (`--plain-norm`) and rectified; halved by the largest of 2 x 2 values, "
+        "enlarged by transposed convolutions and joined with the stage of equal size. The networks below "
+        "halve the image before their first block (with a resnet twice) and mostly have 10 to 100 times as "
+        "many parameters; this one learns within minutes on a CPU from small patches and batches, e.g. "
+        "`--patch-size 32 --batch-size 8 --learning-rate 0.005`. The published program cannot open its "
+        "models. There are no ImageNet weights for it; a model of your own with the same channels, depth and "
+        "normalisation starts it.",
+        "",
+        f"Millions of parameters / G multiply-adds in 2D for one patch of {EDGE} x {EDGE} pixels, and in 3D "
+        f"for {DEPTH} x {EDGE} x {EDGE} voxels:",
+        "",
+        f"| channels | {' | '.join(f'2D, depth {n}' for n in DEPTHS)} | "
+        f"{' | '.join(f'3D, depth {n}' for n in DEPTHS)} |",
+        "|---" * (1 + 2 * len(DEPTHS)) + "|",
+    ]
+    for channels in CHANNELS:
+        cells = []
+        for mode, size in (("2D", (EDGE, EDGE)), ("3D", (DEPTH, EDGE, EDGE))):
+            for depth in DEPTHS:
+                spec = NetworkSpec(TITLE, "", mode, 1, CLASSES, plain=PlainShape(channels, depth))
+                cells.append(_cell(complexity(spec, (1, 1, *size)), digits=2))
+        rows.append(f"| {channels} | {' | '.join(cells)} |")
+    rows += [
+        "",
+        "An instance normalisation needs patches of twice the multiple; group and instance normalisation do "
+        "not mix the patches of a batch, which suits very small batches.",
+    ]
+    return "\n".join(rows)
 
 
 def _refusals() -> str:
@@ -127,13 +167,16 @@ def _table(numbers: Numbers, mode: str) -> str:
         f"| backbone | {' | '.join(titles)} |",
         "|---" * (len(titles) + 1) + "|",
     ]
-    cell: Callable[[Complexity | None], str] = lambda c: (  # noqa: E731
-        "–" if c is None else f"{c.parameters / 1e6:.1f} / {c.multiply_adds / 1e9:.1f}"
-    )
     for backbone in dict.fromkeys(backbone for _, backbone, _ in numbers):
-        cells = " | ".join(cell(numbers[title, backbone, mode]) for title in titles)
+        cells = " | ".join(_cell(numbers[title, backbone, mode]) for title in titles)
         rows.append(f"| {backbone} | {cells} |")
     return "\n".join(rows)
+
+
+def _cell(found: Complexity | None, digits: int = 1) -> str:
+    if found is None:
+        return "–"
+    return f"{found.parameters / 1e6:.{digits}f} / {found.multiply_adds / 1e9:.{digits}f}"
 
 
 def _notes() -> str:

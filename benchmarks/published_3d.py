@@ -20,8 +20,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.sidebyside import add_quick
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
 from bone_backend.networks.inflation import from_hwd
+from bone_backend.networks.spec import NetworkSpec
 
 #: of the published list, the backbones that segmentation_models_pytorch_3d 1.0.2 can build
 CLASSES = {

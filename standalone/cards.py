@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bone_backend.durations import measured
 from bone_backend.volumes import formats
 
-from .columns import Row, duration, percent, printable, rows, score, size, table, value
+from .columns import Row, percent, printable, rows, score, size, table, value
 
 FORMATS = {row.name: row.words for row in formats.FORMATS}
 NUMBERS = {
@@ -130,7 +131,10 @@ def _peaks(peaks: list[float]) -> str:
 
 def _model(found: dict[str, Any]) -> list[str]:
     parts = (found.get("architecture"), found.get("backbone") or "an unknown backbone")
-    network = f"{parts[0]} with {parts[1]}, {found['mode']}" if "mode" in found else None
+    named = (
+        f"{parts[0]} ({found['plain_unet']})" if found.get("plain_unet") else " with ".join(map(str, parts))
+    )
+    network = f"{named}, {found['mode']}" if "mode" in found else None
     if found.get("mode") == "2.5D":
         network = f"{network} ({found['in_channels']} slices at once)"
     if found.get("param_count"):
@@ -212,7 +216,7 @@ def _run(found: dict[str, Any]) -> list[str]:
     asked = f" of {found['epochs_asked']:,}" if found.get("epochs_asked") else ""
     state = found["state"]
     if found.get("outcome") is None and silence is not None:
-        state += f"; last sign of life {duration(silence)} ago"
+        state += f"; last sign of life {measured(silence)} ago"
     facts: list[Row] = [
         ("This is", "the run folder of a fit"),
         ("Path", found.get("path")),

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bone_backend.jobs.commands import OFFERED
 from bone_backend.options.fields import OptionField, Options
-from bone_backend.options.programs import PROGRAMS
 from bone_backend.options.transforms import TRANSFORMS
 from bone_backend.volumes.formats import FORMATS
 
@@ -29,7 +29,7 @@ same fields make the command's flags, the ports in Avizo, the record of a run an
 
 def page() -> str:
     """The whole page as Markdown."""
-    return TITLE + "".join(_program(name, options) for name, options in PROGRAMS.items())
+    return TITLE + "".join(_program(name, command.table()) for name, command in OFFERED.items())
 
 
 def _program(name: str, options: type[Options]) -> str:

@@ -15,7 +15,8 @@ import torch
 from empatches import EMPatches
 
 from bone_backend.model_files import model_file
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
 
 
 def make_model(

@@ -21,7 +21,8 @@ import torch
 from benchmarks.sidebyside import ROOT
 from bone_backend.fitting import fit
 from bone_backend.model_files import model_file
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options.programs import FitOptions, PredictOptions
 from bone_backend.prediction import predict
 from bone_backend.volumes.volume import open_volume, save

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.checks import SCAN_DTYPES
-from ..errors import BoneError, OptionError, OutputError
+from ..errors import BoneError, Fault, OptionError, OutputError, called
 from ..files.names import from_home
 from ..files.outputs import ENDINGS, check_output
 from ..inference import voxel_size
@@ -63,7 +63,7 @@ class DLPred(Door):
             self._parse(Path("scan"), Path("labels"))
             self._header()
         except BoneError as error:
-            faults += error.faults if isinstance(error, OptionError) else [str(error)]
+            faults += error.faults
         return faults + self._mesh_faults()
 
     def work(self, progress: HostProgress) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class DLPred(Door):
         try:
             return model_of(from_home(name))
         except ValueError as error:
-            raise OptionError(f"model is {name}: {error}.") from error
+            raise OptionError(f"{called('model')} is {name}: {error}.") from error
 
     def _mesh(self) -> Path | None:
         name = self.panel.options["amira_mesh"].read()
@@ -158,15 +158,20 @@ class DLPred(Door):
         if mesh is None:
             return []
         named = Path(str(self.panel.options["amira_mesh"].read()))
-        if named.suffix.lower() in ENDINGS - {".am"}:
-            return [f"amira_mesh is {named}; labels are saved as AmiraMesh. Give a name that ends in .am."]
+        if named.suffix.lower() in ENDINGS - {*AMIRA.written}:
+            return [
+                Fault(
+                    f"{called('amira_mesh')} is {named}; labels are saved as AmiraMesh. Give a name that "
+                    "ends in .am."
+                )
+            ]
         header = self._header(told=False)
         try:
             inputs = [("the model file", header.path)] if header else []
             is_new = bool(self.panel.options["overwrite"].read())
             check_output(mesh, inputs=inputs, overwrite=is_new, name="amira_mesh")
         except OutputError as error:
-            return [str(error)]
+            return list(error.faults)
         return []
 
 
@@ -184,6 +189,7 @@ def _card(header: ModelHeader) -> str:
     """The model in one line."""
     names = ", ".join(f"{entry['value']} {entry['name']}" for entry in _classes(header))
     score = header.metadata.get("best_val_score")
-    return f"{header.mode} {header.architecture}, {header.backbone}; {names}" + (
+    network = header.spec.words if header.plain else f"{header.architecture}, {header.backbone}"
+    return f"{header.mode} {network}; {names}" + (
         f"; validation IoU {score:.3f}" if isinstance(score, float) else ""
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ScanError
-from ..options.catalogue import ARCHITECTURES
+from ..errors import Fault, ScanError, called
+from ..options.catalogue import ARCHITECTURES, OWN_ARCHITECTURES
 from ..progress import Progress, silent
 from ..volumes.volume import Volume
 from .contents import Contents, ContentsMaker
@@ -23,7 +23,7 @@ SCAN_DTYPES = ("uint8", "uint16", "int16", "float32")
 # A mask with more values than this is taken for a scan that stands in the mask's place.
 MOST_CLASSES = 64
 # Networks whose smallest patch is smaller than that of most.
-SMALL = [item for item in ARCHITECTURES.values() if item.output_stride < 32]
+SMALL = [item for item in (ARCHITECTURES | OWN_ARCHITECTURES).values() if item.output_stride < 32]
 
 
 @dataclass(frozen=True)
@@ -227,8 +227,10 @@ def size_faults(
         )
     elif patch[1] > min(shape[1:]):
         told.append(
-            f"patch_size is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the largest that fits "
-            f"is {edge}."
+            Fault(
+                f"{called('patch_size')} is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the "
+                f"largest that fits is {edge}."
+            )
         )
     if patch[0] > shape[0] and depth == 0:
         told.append(
@@ -237,8 +239,10 @@ def size_faults(
         )
     elif patch[0] > shape[0]:
         told.append(
-            f"patch_depth is {patch[0]} but scan {name} has {shape[0]} slices; the largest that fits is "
-            f"{depth}."
+            Fault(
+                f"{called('patch_depth')} is {patch[0]} but scan {name} has {shape[0]} slices; the largest "
+                f"that fits is {depth}."
+            )
         )
     return told
 

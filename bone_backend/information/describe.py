@@ -12,6 +12,8 @@ from typing import Any
 
 from ..errors import ScanError
 from ..files.names import from_home
+from ..options.programs import InfoOptions
+from ..progress import Progress
 from ..runs.files import CHECKPOINT, found, model_of
 from ..volumes.formats import format_of, in_words
 from . import model as model_facts
@@ -57,6 +59,11 @@ def describe(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise ScanError(f"{path} does not exist.")
     return {key: _finite(value) for key, value in _facts(path).items()}
+
+
+def describe_job(options: InfoOptions, progress: Progress) -> dict[str, Any]:
+    """The command "info"."""
+    return describe(options.path)
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -28,7 +28,10 @@ LEFT_OUT = (
     "mode",
     "architecture",
 )
-LEFT_OUT_TOO = ("backbone", "normalization", "patch_size", "validation_pairs", "device", "gpus", "epochs")
+LEFT_OUT_TOO = (
+    *("backbone", "plain_channels", "plain_depth", "plain_norm", "normalization", "patch_size"),
+    *("validation_pairs", "device", "gpus", "epochs"),
+)
 
 
 def facts(path: Path) -> dict[str, Any]:
@@ -46,7 +49,8 @@ def facts(path: Path) -> dict[str, Any]:
         classes = header.bone.get("classes", [])
         card |= {
             "architecture": header.architecture,
-            "backbone": header.backbone,
+            "backbone": header.backbone or None,
+            "plain_unet": str(header.plain) if header.plain else None,
             "mode": header.mode,
             "in_channels": header.in_channels,
             "num_classes": header.num_classes,
@@ -113,9 +117,10 @@ def _obstacles(header: ModelHeader) -> list[str]:
         found.append(f"it does not know the normalization {normalization}")
     if header.architecture not in known:
         found.append(f"it has no {header.architecture} in {header.mode}")
-    if header.backbone not in catalogue.BACKBONES:
+    if header.backbone and header.backbone not in catalogue.BACKBONES:
         found.append(f"it has no backbone {header.backbone}")
-    if header.mode == "3D" and header.bone.get("network", {}).get("align_corners", True):
+    enlarges_otherwise = header.bone.get("network", {}).get("align_corners", True)
+    if header.mode == "3D" and header.plain is None and enlarges_otherwise:
         found.append("its 3D networks enlarge without align_corners, so the labels would differ")
     values = [item["value"] for item in header.bone.get("classes", [])]
     if values and values != list(range(len(values))):

@@ -28,10 +28,12 @@ import torch
 from ..errors import ModelFileError, OptionError, OutputError, PackageError
 from ..files.names import readable
 from ..files.outputs import check_output
-from ..networks.build import NetworkSpec, build_network
-from ..options import catalogue
+from ..files.whole import Whole
+from ..networks.build import build_network
+from ..networks.spec import NetworkSpec
+from ..options.programs import ExportOptions
 from ..progress import Progress, silent
-from ..volumes.output import claim, output_fault, put_in_place, remove, temporary_path
+from ..volumes.output import claim
 from .header import ModelHeader
 from .model_file import check_weights, load_state, read_header
 
@@ -77,29 +79,22 @@ def export_model(
             "or folder."
         )
     header = read_header(path)
-    with claim(out, doing="an export"):
-        temporary = temporary_path(out)
-        try:
-            temporary.touch()  # has the usual mode; what the libraries write has not
-            mode = temporary.stat().st_mode
-            export = FORMATS[format](header, temporary, progress)
-            temporary.chmod(mode)
-            put_in_place(temporary, out)
-        except OSError as fault:
-            raise output_fault(out, fault) from fault
-        finally:
-            remove(temporary)
+    with claim(out, doing="an export"), Whole(out) as temporary:
+        temporary.touch()  # has the usual mode; what the libraries write has not
+        mode = temporary.stat().st_mode
+        export = FORMATS[format](header, temporary, progress)
+        temporary.chmod(mode)
     log.info("%s written; largest difference to the model %.2g.", out, export.largest_difference)
     return Export(out, format, export.largest_difference, export.fixed_size)
 
 
-def export_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """The command "export". options: model and output (paths), format, overwrite."""
+def export_job(options: ExportOptions, progress: Progress = silent) -> dict[str, Any]:
+    """The command "export"."""
     result = export_model(
-        options["model"],
-        options["output"],
-        format=options["format"],
-        overwrite=bool(options.get("overwrite", False)),
+        options.model,
+        options.output,
+        format=options.format,
+        overwrite=options.overwrite,
         progress=progress,
     )
     return asdict(result) | {"path": str(result.path)}
@@ -160,7 +155,7 @@ def _write_onnx(header: ModelHeader, out: Path, progress: Progress) -> Export:
         except Exception as error:  # the exporter and the runtime raise many kinds
             if fixed is not None:
                 raise ModelFileError(
-                    f"{header.path.name}: {spec.architecture} with {spec.backbone} cannot be written as ONNX "
+                    f"{header.path.name}: {spec.words} cannot be written as ONNX "
                     f"by torch {torch.__version__} ({_first_line(error)}). Export it as safetensors."
                 ) from error
             log.warning("The network cannot be written for any size of input; a fixed one is taken instead.")
@@ -211,7 +206,7 @@ def _example_sizes(spec: NetworkSpec) -> list[tuple[int, ...]]:
     The last one is small. Each axis is once so long that the deepest features have `DEEP_POSITIONS`; in 3D,
     where that takes time, one axis after the other.
     """
-    least = catalogue.minimum_size(spec.architecture, spec.backbone, spec.mode)
+    least = spec.minimum
     z, y, x = spec.multiples
     low = tuple(-(-least // step) * step for step in (y, x))
     deep = DEEP_POSITIONS.get(spec.architecture)
@@ -228,8 +223,7 @@ def _patch_size(header: ModelHeader) -> tuple[int, ...]:
     """The size of the patches that the network was fitted with, or the smallest one."""
     edge = header.metadata.get("patch_size")
     if type(edge) is not int or not 0 < edge <= 4096 or edge % max(header.spec.multiples[1:]):
-        least = catalogue.minimum_size(header.architecture, header.backbone, header.mode)
-        edge = max(least, *header.spec.multiples[1:])
+        edge = max(header.spec.minimum, *header.spec.multiples[1:])
     if header.mode != "3D":
         return (edge, edge)
     depth = header.metadata.get("patch_depth")

@@ -11,19 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..errors import ModelFileError, OptionError
 from ..files.schema import checked
 from ..intensity.normalisation import NORMALISATIONS
+from ..networks.spec import NetworkSpec
 from ..options import catalogue
+from ..options.plain_unet import PlainShape
 from .archive import Parts, read_parts
 from .pickle_reader import TensorFacts
-
-if TYPE_CHECKING:
-    from ..networks.build import NetworkSpec
 
 #: the published keys (version 2.0.0.standalone), in their order
 METADATA_KEYS = (
@@ -45,7 +44,7 @@ PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
 
 LONGEST_TEXT = 200  # of the names of an architecture, a backbone, a mode
 
-NEEDED = ("model_arch", "backbone")  # without these there is no network
+NEEDED = ("model_arch", "backbone")  # without these there is no network; a Plain U-Net has no backbone
 
 
 def _printable(text: str) -> str:
@@ -64,8 +63,9 @@ class ModelHeader:
 
     metadata: every published key; None where the file has none and nothing tells. bone: our own key, {} in
     files of other programs. tensors: by name, without "module.", described only, kernels as in the file.
-    stride: five (z, y, x) triples, or None. inferred: keys that were read off the tensors or assumed by the
-    caller. size_bytes: of the file. sha256: of all that the file says but its weights.
+    backbone: "" of a Plain U-Net, whose sizes stand under our own key. stride: five (z, y, x) triples, or
+    None. inferred: keys that were read off the tensors or assumed by the caller. size_bytes: of the file.
+    sha256: of all that the file says but its weights.
     """
 
     path: Path
@@ -85,8 +85,6 @@ class ModelHeader:
     @property
     def spec(self) -> NetworkSpec:
         """What build_network makes the network from."""
-        from ..networks.build import NetworkSpec  # here, so that headers can be read where there is no torch
-
         return NetworkSpec(
             self.architecture,
             self.backbone,
@@ -96,7 +94,16 @@ class ModelHeader:
             stride=self.stride,
             depth_mixing=self._mixes_depth(),
             align_corners=self.bone.get("network", {}).get("align_corners", bool(self.bone)),
+            plain=self.plain,
         )
+
+    @property
+    def plain(self) -> PlainShape | None:
+        """Of a Plain U-Net."""
+        if catalogue.has_backbone(self.architecture):
+            return None
+        known = self.bone["network"]["plain"]
+        return PlainShape(known["channels"], known["depth"], known["norm"])
 
     def _mixes_depth(self) -> bool:
         """Whether a kernel reaches beyond one slice (depth stands last in the file)."""
@@ -130,7 +137,14 @@ def read_metadata(path: Path | str) -> tuple[dict[str, Any], list[str]]:
     path = Path(path)
     parts, _ = _open(path)
     values, _ = _values(path.name, parts, _tensors(path.name, parts), {})
-    return values, [key for key in NEEDED if values[key] is None]
+    return values, _lacking(values)
+
+
+def _lacking(values: Mapping[str, Any]) -> list[str]:
+    """The keys without which the network cannot be built, as far as they are missing."""
+    named = values["model_arch"]
+    is_whole = isinstance(named, str) and not catalogue.has_backbone(named)
+    return [key for key in NEEDED if values[key] is None and not (is_whole and key == "backbone")]
 
 
 def _open(path: Path) -> tuple[Parts, int]:
@@ -171,7 +185,7 @@ def _header(path: Path, parts: Parts, *, assume: dict[str, Any], size: int) -> M
     own = parts.metadata.get(OWN_KEY) or {}
     tensors = _tensors(path.name, parts)
     values, inferred = _values(path.name, parts, tensors, assume)
-    lacking = [key for key in NEEDED if values[key] is None]
+    lacking = _lacking(values)
     if lacking:
         raise ModelFileError(
             f"{path.name} does not say {' and '.join(map(repr, lacking))}, and its weights cannot tell, so "
@@ -186,7 +200,7 @@ def _header(path: Path, parts: Parts, *, assume: dict[str, Any], size: int) -> M
         bone=own,
         tensors=tensors,
         architecture=_architecture(path.name, values["model_arch"]),
-        backbone=values["backbone"],
+        backbone=values["backbone"] or "",
         mode=values["mode"],
         in_channels=values["in_channels"],
         num_classes=values["num_classes"],
@@ -202,6 +216,7 @@ def _header(path: Path, parts: Parts, *, assume: dict[str, Any], size: int) -> M
         num_classes=header.num_classes,
         slices=header.in_channels,
         stride=stride,
+        plain=header.plain,
     )
     if header.mode in ("2D", "3D") and header.in_channels != 1:
         faults.append(
@@ -254,6 +269,8 @@ def _fill(name: str, values: dict[str, Any], seen: dict[str, Any], assume: dict[
 
 def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
     for key in ("model_arch", "backbone", "mode"):
+        if key == "backbone" and values[key] is None:
+            continue  # it is not lacking
         if not isinstance(values[key], str):
             raise ModelFileError(f"{name}: {key} is {type(values[key]).__name__}, a text was expected.")
         if len(values[key]) > LONGEST_TEXT:
@@ -266,7 +283,12 @@ def _check_types(name: str, values: dict[str, Any], own: Any) -> None:
         raise ModelFileError(
             f"{name}: normalization is {short(mode)}; one of {', '.join(NORMALISATIONS)} was expected."
         )
-    _check_own(name, own, values["num_classes"])
+    known = _check_own(name, own, values["num_classes"])
+    if not catalogue.has_backbone(values["model_arch"]) and known.network.plain is None:
+        raise ModelFileError(
+            f"{name} does not say how large its {values['model_arch']} is (network under the key "
+            f"{OWN_KEY!r}), so BONe cannot use it. Copy it again from its source."
+        )
 
 
 class _Part(BaseModel):
@@ -279,8 +301,15 @@ class _Class(_Part):
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
 
 
+class _Plain(_Part):
+    channels: int
+    depth: int
+    norm: Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
+
+
 class _Network(_Part):
     align_corners: bool = True
+    plain: _Plain | None = None
 
 
 class _Chosen(_Part):
@@ -305,7 +334,7 @@ class _Own(_Part):
     scores: dict[str, float | None] = Field(default_factory=dict)
 
 
-def _check_own(name: str, own: Any, num_classes: int) -> None:
+def _check_own(name: str, own: Any, num_classes: int) -> _Own:
     if not isinstance(own, dict):
         raise ModelFileError(f"{name}: its key {OWN_KEY!r} is no dictionary.")
     try:
@@ -317,6 +346,7 @@ def _check_own(name: str, own: Any, num_classes: int) -> None:
         ) from fault
     if known.classes and len({item.value for item in known.classes}) != num_classes:
         raise ModelFileError(f"{name}: its classes are not {num_classes} different labels with names.")
+    return known
 
 
 def _architecture(name: str, title: str) -> str:

@@ -62,7 +62,7 @@ def save_model(
     state: a network's state dict, on any device; "module." before names is taken off. metadata: published
     keys (METADATA_KEYS) with plain values; missing ones become None; stride: None or five (z, y, x) triples,
     or their text. bone: plain values of our own: classes (value, name, colour), network (align_corners of a
-    3D one), options ...; format and SHA-256 of the weights are added.
+    3D one, plain of a Plain U-Net), options ...; format and SHA-256 of the weights are added.
     Raises OutputError when it cannot be written; ValueError for a key or value that does not belong there.
     """
     path = Path(path)
@@ -91,8 +91,8 @@ def check_weights(header: ModelHeader) -> None:
     except RuntimeError as error:
         told = " ".join(str(error).split("\n\t")[1:2])
         raise ModelFileError(
-            f"{header.path.name} says it is a {header.mode} {header.architecture} with {header.backbone}, "
-            f"but its weights are not: {told[:300]}{'...' if len(told) > 300 else ''}"
+            f"{header.path.name} says it is a {header.mode} {header.spec.words}, but its weights are not: "
+            f"{told[:300]}{'...' if len(told) > 300 else ''}"
         ) from error
 
 

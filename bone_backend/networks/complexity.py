@@ -3,8 +3,8 @@
 In:  a NetworkSpec and the shape of its input.
 Out: the number of parameters and of multiply-adds.
 The network is run with shapes instead of numbers (device "meta"): no memory, no weights, seconds at most.
-The count is that of fvcore's FlopCountAnalysis, whose "FLOPs" are multiply-adds; fvcore itself would
-compute the whole network.
+The count is that of fvcore's FlopCountAnalysis, whose "FLOPs" are multiply-adds: torch's own counter, with
+rules for what it leaves out and fvcore counts. fvcore itself would compute the whole network.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from math import prod
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from ..errors import OptionError
 from ..options import catalogue
-from .build import NetworkSpec, skeleton
+from .build import skeleton
+from .spec import NetworkSpec
 
 Shape = Sequence[int]
+FLOPS = 2  # that torch counts for one multiply-add
 
 
 @dataclass(frozen=True)
@@ -57,69 +59,50 @@ def complexity(spec: NetworkSpec, shape: Shape) -> Complexity:
 
 def count(network: torch.nn.Module, shape: Shape) -> Complexity:
     """The same for a network on the device "meta" (see `skeleton`), which is left in evaluation mode."""
-    counter = _Counter()
+    counter = FlopCounterMode(display=False, custom_mapping=RULES)
     with torch.no_grad(), counter:
         network.eval()(torch.empty(tuple(shape), device="meta"))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Complexity(parameters, counter.total, tuple(shape))
+    return Complexity(parameters, counter.get_total_flops() // FLOPS, tuple(shape))
 
 
-class _Counter(TorchDispatchMode):
-    """Adds up the multiply-adds of every operation that it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        rule = RULES.get(func.overloadpacket)
-        if rule is not None:
-            first = result[0] if isinstance(result, (tuple, list)) else result
-            self.total += rule(args, tuple(first.shape))
-        return result
+def _batch_norm(x: Shape, weight: Shape | None, *others: Any, **more: Any) -> int:
+    return FLOPS * prod(x) * (1 if weight is None else 2)
 
 
-def _convolution(args: Sequence[Any], out: Shape) -> int:
-    """Each weight meets each output voxel once, or each input voxel if transposed."""
-    x, weight, transposed = args[0], args[1], args[6]
-    return x.shape[0] * prod(weight.shape) * prod((x.shape if transposed else out)[2:])
+def _group_norm(x: Shape, weight: Shape | None, *others: Any, **more: Any) -> int:
+    """Of a normalisation that has to compute its mean and variance."""
+    return FLOPS * prod(x) * (4 if weight is None else 5)
 
 
-def _matrices(first: int) -> Callable[[Sequence[Any], Shape], int]:
-    """Of a matrix product whose left factor is argument number `first`."""
-    return lambda args, out: prod(args[first].shape) * out[-1]
+def _layer_norm(x: Shape, size: Any, weight: Shape | None, *others: Any, **more: Any) -> int:
+    return _group_norm(x, weight)
 
 
-def _batch_norm(args: Sequence[Any], out: Shape) -> int:
-    return prod(out) * (1 if args[1] is None else 2)
-
-
-def _layer_norm(weight: int) -> Callable[[Sequence[Any], Shape], int]:
-    """Of a normalisation that has to compute its mean and variance; argument number `weight` is its scale."""
-    return lambda args, out: prod(out) * (4 if args[weight] is None else 5)
-
-
-def _global_average(args: Sequence[Any], out: Shape) -> int:
+def _global_average(x: Shape, *others: Any, **more: Any) -> int:
     """Of (batch, channel, y, x); fvcore does not count the 3D form."""
-    return prod(args[0].shape) if args[0].ndim == 4 else 0
+    return FLOPS * prod(x) if len(x) == 4 else 0
+
+
+def _nearest(x: Shape, *others: Any, out_shape: Shape, **more: Any) -> int:
+    return FLOPS * prod(out_shape)
+
+
+def _bilinear(x: Shape, *others: Any, out_shape: Shape, **more: Any) -> int:
+    return FLOPS * 4 * prod(out_shape)
 
 
 _aten = torch.ops.aten
-#: operation -> multiply-adds from its arguments and the shape of its result (fvcore/nn/flop_count.py)
-RULES: dict[Any, Callable[[Sequence[Any], Shape], int]] = {
-    _aten.convolution: _convolution,
-    _aten.mm: _matrices(0),
-    _aten.bmm: _matrices(0),
-    _aten.addmm: _matrices(1),
-    _aten.baddbmm: _matrices(1),
+#: operation -> floating-point operations from the shapes of its arguments and of its result
+#: (fvcore/nn/flop_count.py); torch itself knows convolutions and matrix products
+RULES: dict[Any, Callable[..., int]] = {
     _aten.native_batch_norm: _batch_norm,
     _aten._native_batch_norm_legit: _batch_norm,
     _aten._native_batch_norm_legit_no_training: _batch_norm,
-    _aten.native_group_norm: _layer_norm(1),
-    _aten.native_layer_norm: _layer_norm(2),
-    _aten.upsample_nearest2d: lambda args, out: prod(out),
-    _aten.upsample_bilinear2d: lambda args, out: 4 * prod(out),
+    _aten.native_group_norm: _group_norm,
+    _aten.native_layer_norm: _layer_norm,
+    _aten.upsample_nearest2d: _nearest,
+    _aten.upsample_bilinear2d: _bilinear,
     _aten._adaptive_avg_pool2d: _global_average,
     _aten.mean: _global_average,
 }

@@ -13,7 +13,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import OptionError
+from ..errors import Fault, OptionError, called
+from . import plain_unet
+from .backbones import (
+    ADVANCED_BACKBONES,
+    BACKBONES,
+    OTHER_WEIGHTS,
+    PLAIN_RESNETS,
+    family,
+    is_known_backbone,
+)
+from .plain_unet import PlainShape
 
 MODES = ("2D", "2.5D", "3D")
 SLICES = (3, 5, 7, 9)  # of the 2.5D mode
@@ -24,12 +34,13 @@ Triple = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A segmentation network of segmentation_models_pytorch.
+    """A segmentation network of segmentation_models_pytorch, or of our own.
 
-    library_name: its class there. output_stride: how much smaller the deepest feature map is, so the size
+    library_name: its class. output_stride: how much smaller the deepest feature map is, so the size
     multiple. dilated: its encoder keeps resolution by dilation. global_pool: a batch normalisation follows a
     global average, so that it needs two patches in a training batch. minimum: smallest patch edge in pixels,
-    if it is not the output stride.
+    if it is not the output stride. has_backbone: False for a network that is whole in itself; its sizes are
+    those of a PlainShape.
     """
 
     title: str
@@ -40,6 +51,7 @@ class Architecture:
     dilated: bool = False
     global_pool: bool = False
     minimum: int | None = None
+    has_backbone: bool = True
 
 
 _ALL = (
@@ -56,58 +68,18 @@ _ALL = (
     Architecture("PAN", "PAN", 16, in_3d=True, dilated=True, global_pool=True, minimum=128),
     Architecture("DeepLabV3", "DeepLabV3", 8, dilated=True, global_pool=True),
     Architecture("DPT", "DPT", 16),
+    Architecture(plain_unet.TITLE, "PlainUNet", PlainShape().multiple, in_3d=True, has_backbone=False),
 )
 _BY_TITLE = {item.title: item for item in _ALL}
 
 #: the nine of the published program, by title
 ARCHITECTURES: dict[str, Architecture] = {item.title: item for item in _ALL[:9]}
 #: further ones of the library; PAN belongs to the published list in 3D
-ADVANCED_ARCHITECTURES: dict[str, Architecture] = {item.title: item for item in _ALL[9:]}
+ADVANCED_ARCHITECTURES: dict[str, Architecture] = {item.title: item for item in _ALL[9:12]}
+#: ours, which the published program does not have
+OWN_ARCHITECTURES: dict[str, Architecture] = {item.title: item for item in _ALL[12:]}
 #: the eight that can be 3D, in the published order
-ARCHITECTURES_3D: tuple[str, ...] = tuple(item.title for item in _ALL if item.in_3d)
-
-#: families of encoders, named as segmentation_models_pytorch names its encoders
-FAMILIES: dict[str, tuple[str, ...]] = {
-    kind: tuple(names.split())
-    for kind, names in {
-        "resnet": "resnet18 resnet34 resnet50 resnet101 resnet152",
-        "resnext": "resnext50_32x4d resnext101_32x4d resnext101_32x8d resnext101_32x16d resnext101_32x32d"
-        " resnext101_32x48d",
-        "dpn": "dpn68 dpn68b dpn92 dpn98 dpn107 dpn131",
-        "vgg": "vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn",
-        "senet": "senet154 se_resnet50 se_resnet101 se_resnet152 se_resnext50_32x4d se_resnext101_32x4d",
-        "densenet": "densenet121 densenet169 densenet201 densenet161",
-        "inception": "inceptionresnetv2 inceptionv4",
-        "efficientnet": " ".join(f"efficientnet-b{i}" for i in range(8)),
-        "mobilenet": "mobilenet_v2",
-        "xception": "xception",
-        "mix transformer": " ".join(f"mit_b{i}" for i in range(6)),
-        "mobileone": " ".join(f"mobileone_s{i}" for i in range(5)),
-    }.items()
-}
-#: the 58 of the published program
-BACKBONES: tuple[str, ...] = tuple(name for names in FAMILIES.values() for name in names)
-#: other encoders of the library; any timm model besides, as "tu-<timm name>"
-ADVANCED_BACKBONES: tuple[str, ...] = (
-    *(f"timm-efficientnet-b{i}" for i in range(9)),
-    "timm-efficientnet-l2",
-    *(f"timm-tf_efficientnet_lite{i}" for i in range(5)),
-    *("timm-skresnet18", "timm-skresnet34", "timm-skresnext50_32x4d"),
-)
-#: backbones without ImageNet weights in the library, and the sets that it has for them
-OTHER_WEIGHTS: dict[str, tuple[str, ...]] = {
-    "resnext101_32x4d": ("ssl", "swsl"),
-    "resnext101_32x16d": ("instagram", "ssl", "swsl"),
-    "resnext101_32x32d": ("instagram",),
-    "resnext101_32x48d": ("instagram",),
-    "dpn68b": ("imagenet+5k",),
-    "dpn92": ("imagenet+5k",),
-    "dpn107": ("imagenet+5k",),
-    "timm-efficientnet-l2": ("noisy-student", "noisy-student-475"),
-}
-PLAIN_RESNETS = FAMILIES["resnet"]
-_TIMM_NAME = re.compile(r"tu-[A-Za-z0-9][A-Za-z0-9_.]{0,80}")  # no "hf-hub:", no path
-_FAMILY = {name: family for family, names in FAMILIES.items() for name in names}
+ARCHITECTURES_3D: tuple[str, ...] = tuple(item.title for item in _ALL[:12] if item.in_3d)
 
 #: families whose stages shrink by pooling, which cannot be replaced by dilation
 _POOLED = ("vgg", "densenet", "inception", "xception")
@@ -133,14 +105,20 @@ def find_architecture(name: str) -> Architecture:
     return found
 
 
-def family(backbone: str) -> str:
-    """Family of a backbone, "timm" for those outside the 58."""
-    return _FAMILY.get(backbone, "timm")
+def has_backbone(architecture: str) -> bool:
+    """Whether it is built around an encoder that one chooses; True for names that nobody knows."""
+    try:
+        return find_architecture(architecture).has_backbone
+    except OptionError:
+        return True
 
 
-def is_known_backbone(backbone: str) -> bool:
-    """Whether the catalogue knows the name; a "tu-" name is left to the installed timm."""
-    return backbone in _FAMILY or backbone in ADVANCED_BACKBONES or _TIMM_NAME.fullmatch(backbone) is not None
+def in_words(architecture: str, backbone: str) -> str:
+    """
+    >>> in_words("U-Net", "resnet18"), in_words("Plain U-Net", "")
+    ('U-Net with resnet18', 'Plain U-Net')
+    """
+    return f"{architecture} with {backbone}" if has_backbone(architecture) else architecture
 
 
 def refusal(architecture: str, backbone: str, mode: str = "2D") -> str | None:
@@ -150,6 +128,8 @@ def refusal(architecture: str, backbone: str, mode: str = "2D") -> str | None:
     """
     network = find_architecture(architecture)
     kind = family(backbone)
+    if not network.has_backbone:
+        return None
     if mode == "3D" and not network.in_3d:
         return f"{network.title} has no 3D form. Use one of {', '.join(ARCHITECTURES_3D)}, or the 2.5D mode."
     if mode == "3D" and kind == "mix transformer":
@@ -157,7 +137,7 @@ def refusal(architecture: str, backbone: str, mode: str = "2D") -> str | None:
             f"{backbone} is a transformer, and only convolutional backbones become 3D. "
             "Use e.g. resnet18 or efficientnet-b0, or the 2.5D mode."
         )
-    if mode == "3D" and backbone not in _FAMILY:
+    if mode == "3D" and backbone not in BACKBONES:
         return f"{backbone} is offered in 2D and 2.5D only. In 3D use a backbone of the list, e.g. resnet18."
     if network.title == "DPT" and not backbone.startswith("tu-"):
         return (
@@ -178,16 +158,21 @@ def refusal(architecture: str, backbone: str, mode: str = "2D") -> str | None:
 
 
 def size_multiples(
-    architecture: str, backbone: str, mode: str = "2D", stride: Sequence[Sequence[int]] | None = None
+    architecture: str,
+    backbone: str,
+    mode: str = "2D",
+    stride: Sequence[Sequence[int]] | None = None,
+    *,
+    plain: PlainShape | None = None,
 ) -> Triple:
     """What the (z, y, x) size of a patch or chunk must be a multiple of; z is 1 in 2D and 2.5D.
 
-    stride: five (z, y, x) triples of a 3D U-Net with a plain resnet.
+    stride: five (z, y, x) triples of a 3D U-Net with a plain resnet. plain: of a Plain U-Net.
 
     >>> size_multiples("U-Net", "resnet18", "3D", [(1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2)])
     (8, 32, 32)
     """
-    edge = find_architecture(architecture).output_stride
+    edge = plain.multiple if plain else find_architecture(architecture).output_stride
     if mode != "3D":
         return (1, edge, edge)
     if stride is None:
@@ -203,8 +188,12 @@ def size_multiple(architecture: str, backbone: str) -> int:
     return size_multiples(architecture, backbone)[1]
 
 
-def minimum_size(architecture: str, backbone: str, mode: str = "2D") -> int:
+def minimum_size(
+    architecture: str, backbone: str, mode: str = "2D", *, plain: PlainShape | None = None
+) -> int:
     """Smallest y or x edge of a patch or chunk, in pixels; our 3D forms need no more than the multiple."""
+    if plain:
+        return plain.minimum
     least = find_architecture(architecture).minimum if mode != "3D" else None
     return least or max(size_multiples(architecture, backbone, mode)[1:])
 
@@ -238,12 +227,13 @@ def check(
     stride: Sequence[Sequence[int]] | None = None,
     batch_size: int | None = None,
     weights: str | None = None,
+    plain: PlainShape | None = None,
 ) -> list[str]:
     """All faults of a choice, one sentence each; an empty list where it can be built.
 
     num_classes: with background. slices: of 2.5D, not looked at in the other modes. patch_size, patch_depth:
     in pixels. stride: five (z, y, x) triples. batch_size: patches in a training step on one device.
-    weights: "random", "imagenet" or another set. What is None is not looked at.
+    weights: "random", "imagenet" or another set. plain: of a Plain U-Net. What is None is not looked at.
     """
     faults = _name_faults(architecture, backbone, mode)
     names_known = not faults
@@ -252,32 +242,50 @@ def check(
             f"num_classes is {num_classes}; it counts background too and goes from 2 to {MAX_CLASSES}."
         )
     if mode == "2.5D" and slices is not None and slices not in SLICES:
-        faults.append(f"slices is {slices}; 2.5D takes 3, 5, 7 or 9 neighbouring slices.")
+        faults.append(Fault(f"{called('slices')} is {slices}; 2.5D takes 3, 5, 7 or 9 neighbouring slices."))
     if not names_known:
         return faults
     if weights == "imagenet" and backbone in OTHER_WEIGHTS:
         sets = " or ".join(OTHER_WEIGHTS[backbone])
-        faults.append(f"weights is imagenet, but {backbone} has no such weights. Use {sets}, or random.")
+        told = f"{called('weights')} is imagenet, but {backbone} has no such weights"
+        faults.append(Fault(f"{told}. Use {sets}, or random."))
     network = find_architecture(architecture)
+    if not network.has_backbone and weights not in (None, "random"):
+        told = (
+            f"{called('weights')} is {weights}, but {network.title} has no backbone that such weights are for"
+        )
+        faults.append(Fault(f"{told}. Use random, or a model file of your own."))
+    if plain is not None and (wrong := plain.faults()):
+        return faults + wrong
     reason = refusal(network.title, backbone, mode)
     if reason is not None:
         return [*faults, reason]
     if stride is not None:
-        wrong = _stride_faults(stride) or _stride_place_faults(network.title, backbone, mode)
-        faults += wrong
-        stride = None if wrong else stride
-    multiples = size_multiples(network.title, backbone, mode, stride)
-    faults += _patch_faults(network, backbone, mode, multiples, patch_size, patch_depth)
+        misplaced = _stride_faults(stride) or _stride_place_faults(network.title, backbone, mode)
+        faults += misplaced
+        stride = None if misplaced else stride
+    multiples = size_multiples(network.title, backbone, mode, stride, plain=plain)
+    least = minimum_size(network.title, backbone, mode, plain=plain)
+    pair = in_words(network.title, backbone)
+    faults += _patch_faults(pair, mode, multiples, least, patch_size, patch_depth)
+    if plain is not None and plain.norm != "batch":
+        return faults
     return faults + _batch_faults(network, multiples, patch_size, patch_depth, batch_size)
 
 
 def _name_faults(architecture: str, backbone: str, mode: str) -> list[str]:
-    faults = []
+    faults: list[str] = []
     try:
         find_architecture(architecture)
     except OptionError as error:
         faults += error.faults
-    if not is_known_backbone(backbone):
+    if not has_backbone(architecture):
+        if backbone:
+            told = f"{called('backbone')} is {backbone}, but {find_architecture(architecture).title} has none"
+            faults.append(
+                Fault(f"{told}. Leave it out, or choose another {called('architecture')}, e.g. U-Net.")
+            )
+    elif not is_known_backbone(backbone):
         faults.append(_unknown("backbone", backbone, (*BACKBONES, *ADVANCED_BACKBONES)))
     if mode not in MODES:
         faults.append(_unknown("mode", mode, MODES))
@@ -285,19 +293,13 @@ def _name_faults(architecture: str, backbone: str, mode: str) -> list[str]:
 
 
 def _patch_faults(
-    network: Architecture,
-    backbone: str,
-    mode: str,
-    multiples: Triple,
-    patch_size: int | None,
-    patch_depth: int | None,
+    pair: str, mode: str, multiples: Triple, least: int, patch_size: int | None, patch_depth: int | None
 ) -> list[str]:
+    """pair: the network in words. least: its smallest patch, in pixels."""
     faults = []
-    pair = f"{network.title} with {backbone}"
     if patch_size is not None:
         edge = max(multiples[1:])
-        least = max(edge, minimum_size(network.title, backbone, mode))
-        faults += size_faults("patch_size", patch_size, edge, minimum=least, network=pair)
+        faults += size_faults("patch_size", patch_size, edge, minimum=max(edge, least), network=pair)
     if patch_depth is not None and mode == "3D":
         least = multiples[0]
         faults += size_faults("patch_depth", patch_depth, least, minimum=least, network=f"3D {pair}")
@@ -308,15 +310,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_\-]", "", name.lower().replace("+", "plus"))
 
 
-def _unknown(what: str, name: str, known: Sequence[str] | dict[str, Architecture]) -> str:
+def _unknown(what: str, name: str, known: Sequence[str] | dict[str, Architecture]) -> Fault:
     shown = name if len(name) <= 60 else name[:57] + "..."
     plain = {_plain(item): item for item in known}
     near = [plain[item] for item in difflib.get_close_matches(_plain(name[:60]), plain, n=3, cutoff=0.6)]
     if near:
-        return f"{what} {shown!r} is not known. Did you mean {' or '.join(near)}?"
+        return Fault(f"{called(what)} {shown!r} is not known. Did you mean {' or '.join(near)}?")
     if len(plain) <= 12:
-        return f"{what} {shown!r} is not known. Use one of {', '.join(plain.values())}."
-    return f"{what} {shown!r} is not known. Use e.g. resnet18; docs/networks.md lists all."
+        return Fault(f"{called(what)} {shown!r} is not known. Use one of {', '.join(plain.values())}.")
+    return Fault(f"{called(what)} {shown!r} is not known. Use e.g. resnet18; docs/networks.md lists all.")
 
 
 def size_faults(option: str, value: int, multiple: int, *, minimum: int, network: str) -> list[str]:
@@ -331,7 +333,7 @@ def size_faults(option: str, value: int, multiple: int, *, minimum: int, network
         use, need = f"{below} or {above}", f"a multiple of {multiple}"
         if below < minimum:
             use = str(above)
-    return [f"{option} is {value}; {network} needs {need}. Use {use}."]
+    return [Fault(f"{called(option)} is {value}; {network} needs {need}. Use {use}.")]
 
 
 def _stride_faults(value: object) -> list[str]:
@@ -345,17 +347,22 @@ def _stride_faults(value: object) -> list[str]:
     if good:
         return []
     return [
-        "stride must be five (z, y, x) triples of 1 or 2, one for each stage of the resnet, "
-        "e.g. ((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))."
+        Fault(
+            f"{called('stride')} must be five (z, y, x) triples of 1 or 2, one for each stage of the resnet, "
+            "e.g. ((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))."
+        )
     ]
 
 
 def _stride_place_faults(title: str, backbone: str, mode: str) -> list[str]:
     if mode == "3D" and title == "U-Net" and backbone in PLAIN_RESNETS:
         return []
+    plain = ", ".join(PLAIN_RESNETS)
     return [
-        f"stride is given, but only a 3D U-Net with a plain resnet ({', '.join(PLAIN_RESNETS)}) takes it, "
-        f"not a {mode} {title} with {backbone}. Leave it out."
+        Fault(
+            f"{called('stride')} is given, but only a 3D U-Net with a plain resnet ({plain}) takes it, not a "
+            f"{mode} {in_words(title, backbone)}. Leave it out."
+        )
     ]
 
 
@@ -370,10 +377,15 @@ def _batch_faults(
     if batch_size != 1:
         return []
     if network.global_pool:
-        return [f"batch_size is 1; {network.title} normalises averages over whole patches. Use 2 or more."]
+        told = f"{called('batch_size')} is 1; {network.title} normalises averages over whole patches"
+        return [Fault(f"{told}. Use 2 or more.")]
     if patch_size == max(multiples[1:]) and (patch_depth or multiples[0]) == multiples[0]:
         return [
-            f"batch_size is 1 and patch_size {patch_size}: the deepest features of {network.title} are then "
-            "a single value, and batch normalisation needs two. Use a larger patch or batch."
+            Fault(
+                f"{called('batch_size')} is 1 and {called('patch_size')} {patch_size}: the deepest features "
+                "of "
+                f"{network.title} are then a single value, and batch normalisation needs two. Use a larger "
+                "patch or batch."
+            )
         ]
     return []

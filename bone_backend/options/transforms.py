@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..errors import Fault, called
 from .sentences import shown
 
 Numbers = Mapping[str, float]
@@ -194,30 +195,34 @@ def written(value: object) -> str:
 EXAMPLE = '{"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}'
 
 
-def faults(text: str) -> list[str]:
+def faults(text: str) -> list[Fault]:
     """Every fault of a table, in words. text: as `written` gives it."""
-    found: list[str] = []
+    found: list[Fault] = []
     for name, value in _entries(text).items():
         if name not in TRANSFORMS:
-            found.append(f"transforms: {shown(name, quoted=False)} is no transform.{_near(name, TRANSFORMS)}")
+            found.append(_fault(f"{shown(name, quoted=False)} is no transform.{_near(name, TRANSFORMS)}"))
         elif isinstance(value, Mapping):
             found += _entry_faults(name, value)
         elif not _is_within(value, 0, 1):
-            found.append(f"transforms: {name} is {shown(value)}; its probability is a number from 0 to 1.")
+            found.append(_fault(f"{name} is {shown(value)}; its probability is a number from 0 to 1."))
     return found
 
 
-def _entry_faults(name: str, values: Mapping[str, Any]) -> list[str]:
+def _fault(told: str) -> Fault:
+    return Fault(f"{called('transforms')}: {told}")
+
+
+def _entry_faults(name: str, values: Mapping[str, Any]) -> list[Fault]:
     known = {PROBABILITY: Parameter(0, 0, 1, ""), **TRANSFORMS[name].numbers}
-    found = []
+    found: list[Fault] = []
     if PROBABILITY not in values:
-        found.append(f'transforms: {name} has no probability; add it, e.g. {{"probability": 0.2}}.')
+        found.append(_fault(f'{name} has no probability; add it, e.g. {{"probability": 0.2}}.'))
     for key, value in values.items():
         if key not in known:
-            found.append(f"transforms: {name} has no number {shown(key, quoted=False)}.{_near(key, known)}")
+            found.append(_fault(f"{name} has no number {shown(key, quoted=False)}.{_near(key, known)}"))
         elif not _is_within(value, known[key].low, known[key].high):
             limits = f"{known[key].low:g} to {known[key].high:g}"
-            found.append(f"transforms: {name}: {key} is {shown(value)}; it is a number from {limits}.")
+            found.append(_fault(f"{name}: {key} is {shown(value)}; it is a number from {limits}."))
     return found
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..options import catalogue
 from ..scores import metrics
 from ..volumes.classes import MEAN, TRAINING, VALIDATION, wrong_colour
 from .charts import Line, line_chart
@@ -76,7 +77,7 @@ def _head(record: Record) -> dict[str, Any]:
     model = str(result["model"] or "none").replace("\\", "/").rsplit("/", 1)[-1]
     return {
         "name": options["name"],
-        "told": f"{options['architecture']} with {options['backbone']}, {mode}, "
+        "told": f"{catalogue.in_words(options['architecture'], options['backbone'])}, {mode}, "
         f"{record['parameters'] / 1e6:.1f} million parameters, on {record['device_name']}. "
         f"{outcomes[result['outcome']]}",
         "model": model,
@@ -112,7 +113,7 @@ def _curves(record: Record) -> dict[str, Any] | None:
 
 
 def _charts(record: Record, rows: Sequence[Record]) -> list[Markup]:
-    """Loss, IoU, learning rate and time of the epochs in `rows`."""
+    """Loss, scores, learning rate and time over the epochs."""
     epochs = [row["epoch"] for row in rows]
     best = record["result"]["best_epoch"] or None
 

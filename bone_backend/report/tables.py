@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..options.fields import OptionField
+from ..options.field import OptionField
 from ..options.programs import FitOptions
 from ..options.words import option_words
 

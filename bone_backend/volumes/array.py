@@ -19,9 +19,10 @@ import numpy as np
 
 from ..errors import ScanError
 from ..files.json_files import read_json
+from ..files.whole import Whole, remove, write_text
 from .abstract import Volume, VolumeWriter
 from .header import Header, SliceLocation, Storage, Triple, volume_name
-from .output import prepare, put_in_place, remove, sync, temporary_path
+from .output import prepare
 from .positional import PositionalVolume
 
 
@@ -192,8 +193,8 @@ class NpyWriter(VolumeWriter):
         super().__init__(path, header)
         self._keeps_geometry = keeps_geometry and header.voxel_size is not None
         prepare(path, overwrite=overwrite, needed_bytes=header.nbytes)
-        self._temporary = temporary_path(path)
-        self._file = self._temporary.open("wb")
+        self._whole = Whole(path)
+        self._file = self._whole.temporary.open("wb")
         self._is_sealed, self._checksum = is_sealed, 0
         start = io.BytesIO()
         np.lib.format.write_array_header_1_0(
@@ -218,9 +219,8 @@ class NpyWriter(VolumeWriter):
         if self._is_sealed:
             self._file.write(SEAL + self._checksum.to_bytes(4, "little"))
         self._file.close()
-        sync(self._temporary)
         self._write_geometry()
-        put_in_place(self._temporary, self.path)
+        self._whole.keep()
 
     def _write_geometry(self) -> None:
         place = _geometry_path(self.path)
@@ -228,17 +228,17 @@ class NpyWriter(VolumeWriter):
             remove(place)  # of a file that is replaced
             return
         header = self.header
-        told = {
+        geometry = {
             "shape": header.shape,
             "voxel_size": header.voxel_size,
             "unit": header.unit,
             "origin": header.origin,
         }
-        place.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        write_text(place, json.dumps(geometry) + "\n")
 
     def _discard(self) -> None:
         try:
             self._file.close()
         except OSError:  # a full disk: what was buffered cannot be written
             pass
-        remove(self._temporary)
+        self._whole.discard()

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError, ScanError
+from ..files.whole import output_fault
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume
 from .formats import COMPRESSION, FOLDER, Format, format_of, format_written, in_words
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
-from .output import output_fault
 
 COMPRESSIONS = (None, "zlib")
 

@@ -108,6 +108,10 @@ def test_ports_appear_when_they_mean_something(behaviour):
     assert "tileDepth" not in shown(module)
     session.select(ports.optimizer, "SGD")
     assert {"momentum", "weightDecay"} <= set(shown(module))
+    session.select(ports.backbone, "vgg11")
+    session.select(ports.architecture, "Plain U-Net")
+    assert {"plainChannels", "plainDepth"} <= set(shown(module))
+    assert "backbone" not in shown(module)  # nor is its vgg11 then asked for
     session.select(ports.loss, "Tversky")
     assert {"lossAlpha", "lossBeta"} <= set(shown(module))
     session.select(ports.weights, "own file")

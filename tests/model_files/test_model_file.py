@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,11 @@ from bone_backend.model_files.model_file import (
     save_model,
     weights_sha256,
 )
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
+from bone_backend.options.backbones import FAMILIES
+from bone_backend.options.plain_unet import PlainShape
 from mocks.model_files import CLASSES, NETWORK, published, small_state
 from standalone import show
 
@@ -61,6 +65,50 @@ def test_a_network_comes_back_as_it_was_saved(tmp_path, spec):
         torch.testing.assert_close(state[name], tensor, rtol=0, atol=0)
     build_network(header.spec).load_state_dict(state)
     assert header.parameters == sum(tensor.numel() for tensor in state.values())
+
+
+def plain_file(path, *, network, **metadata):
+    """A model file of a small Plain U-Net; network: what our own key says of it."""
+    spec = NetworkSpec("Plain U-Net", num_classes=3, plain=PlainShape(8, 3, "group"))
+    known = {"model_arch": spec.architecture, "mode": "2D"} | metadata
+    save_model(path, state=build_network(spec).state_dict(), metadata=known, bone={"network": network})
+    return spec
+
+
+def test_a_plain_u_net_says_its_sizes_under_our_own_key(tmp_path):
+    path = tmp_path / "model.pth"
+    spec = plain_file(path, network={"plain": {"channels": 8, "depth": 3, "norm": "group"}})
+    header = read_header(path)
+    assert (header.spec, header.backbone, header.metadata["backbone"]) == (spec, "", None)
+    check_weights(header)
+    build_network(header.spec).load_state_dict(load_state(path, header))
+
+
+@pytest.mark.parametrize(
+    ("network", "metadata", "told"),
+    [
+        ({}, {}, "does not say how large its Plain U-Net is"),
+        ({"plain": {"channels": 8}}, {}, "not of the expected form"),
+        ({"plain": {"channels": "8", "depth": 3, "norm": "group"}}, {}, "not of the expected form"),
+        ({"plain": {"channels": 8, "depth": 10**9, "norm": "group"}}, {}, "plain_depth is 1000000000; use"),
+        ({"plain": {"channels": 8, "depth": 3, "norm": "layer"}}, {}, "plain_norm is 'layer'; use one of"),
+        (
+            {"plain": {"channels": 8, "depth": 3, "norm": "group"}},
+            {"backbone": "resnet18"},
+            "backbone is resnet18, but Plain U-Net has none",
+        ),
+    ],
+)
+def test_a_plain_u_net_of_unknown_or_strange_sizes_is_refused(tmp_path, network, metadata, told):
+    plain_file(tmp_path / "model.pth", network=network, **metadata)
+    with pytest.raises(ModelFileError, match=told):
+        read_header(tmp_path / "model.pth")
+
+
+def test_weights_of_a_plain_u_net_of_other_sizes_are_told(tmp_path):
+    plain_file(tmp_path / "model.pth", network={"plain": {"channels": 16, "depth": 3, "norm": "group"}})
+    with pytest.raises(ModelFileError, match=r"says it is a 2D Plain U-Net \(16 channels, 3 stages, group"):
+        check_weights(read_header(tmp_path / "model.pth"))
 
 
 def test_the_file_has_the_published_keys_and_only_one_more(tmp_path):
@@ -136,14 +184,18 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(tmp_path):
         save_model(tmp_path / "none" / "m.pth", state=small_state(), metadata=NETWORK, bone={})
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_an_output_error(tmp_path, monkeypatch):
-    from bone_backend.model_files import saving
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+@pytest.mark.parametrize("most", [0, 500, 1500])
+def test_a_full_disk_is_an_output_error(tmp_path, most):
+    import resource
 
-    monkeypatch.setattr(saving, "temporary_path", lambda path: tmp_path / "full")
-    (tmp_path / "full").symlink_to("/dev/full")
-    with pytest.raises(OutputError, match="full"):
-        save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises(OutputError, match="the disk is full"):
+            save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -181,7 +233,7 @@ def test_channels_classes_and_mode_are_read_off_the_tensors(tmp_path):
 
 @pytest.mark.slow
 def test_channels_and_classes_are_found_in_every_family_of_backbones_and_architecture(tmp_path):
-    pairs = [("U-Net", backbones[0]) for backbones in catalogue.FAMILIES.values()]
+    pairs = [("U-Net", backbones[0]) for backbones in FAMILIES.values()]
     pairs += [(title, "resnet18") for title in (*catalogue.ARCHITECTURES, "PAN", "DeepLabV3")] + [
         ("Segformer", "mit_b0")
     ]

@@ -6,8 +6,11 @@ import torch
 from torch import nn
 
 from bone_backend.errors import OptionError
-from bone_backend.networks.build import NetworkSpec, build_2d, build_network, skeleton
+from bone_backend.networks.build import build_network, skeleton
+from bone_backend.networks.library import build_2d
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
+from bone_backend.options.backbones import FAMILIES
 
 
 def shape_after(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -118,10 +121,10 @@ def test_a_skeleton_takes_no_memory():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", catalogue.FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_all_pairs_of_a_family_do_in_2d_what_the_catalogue_says(family):
     wrong = []
-    for backbone in catalogue.FAMILIES[family]:
+    for backbone in FAMILIES[family]:
         for architecture in catalogue.ARCHITECTURES:
             edge = edge_of(architecture, backbone)
             spec = NetworkSpec(architecture, backbone, num_classes=3)
@@ -145,9 +148,9 @@ def test_the_size_multiple_is_the_smallest_that_the_library_takes(architecture):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [name for name in catalogue.FAMILIES if name != "mix transformer"])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "mix transformer"])
 def test_every_backbone_and_every_architecture_becomes_3d(family):
-    backbones = catalogue.FAMILIES[family]
+    backbones = FAMILIES[family]
     pairs = [("U-Net", backbone) for backbone in backbones]
     pairs += [(architecture, backbones[0]) for architecture in catalogue.ARCHITECTURES_3D[1:]]
     wrong = []

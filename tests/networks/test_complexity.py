@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from bone_backend.errors import OptionError
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
 from bone_backend.networks.complexity import complexity, count
+from bone_backend.networks.spec import NetworkSpec
 
 PAIRS = [
     ("U-Net", "resnet18"),
@@ -39,6 +40,12 @@ def test_a_convolution_counts_each_weight_once_per_output_pixel():
     found = count(network, (4, 2, 10, 20))
     assert found.multiply_adds == 4 * (5 * 2 * 3 * 3) * (10 * 20)
     assert found.parameters == 5 * 2 * 3 * 3 + 5
+
+
+def test_the_published_count_of_the_default_network_is_found():
+    """5,332,860,928 in the published program's metadata: U-Net with resnet18, 256 px, three classes."""
+    spec = NetworkSpec("U-Net", "resnet18", num_classes=3)
+    assert complexity(spec, (1, 1, 256, 256)).multiply_adds == 5_332_860_928
 
 
 def test_a_transposed_convolution_counts_each_weight_once_per_input_voxel():

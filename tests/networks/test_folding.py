@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bone_backend.networks.build import NetworkSpec, build_network
+from bone_backend.networks.build import build_network
 from bone_backend.networks.folding import fold_batch_norm
+from bone_backend.networks.spec import NetworkSpec
 
 
 def with_running_statistics(network: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from bone_backend.errors import OptionError
-from bone_backend.networks.build import NetworkSpec, build_2d, build_network
+from bone_backend.networks.build import build_network
 from bone_backend.networks.decoders3d import Depth, _attend
 from bone_backend.networks.inflation import (
     Conv3d,
@@ -21,6 +21,8 @@ from bone_backend.networks.inflation import (
     redraw,
     to_hwd,
 )
+from bone_backend.networks.library import build_2d
+from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
 
 #: a small backbone of each family of convolutional ones but plain resnets, and two with modules of their own

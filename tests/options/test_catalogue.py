@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from bone_backend.errors import OptionError
 from bone_backend.options import catalogue
+from bone_backend.options.plain_unet import PlainShape
 
 FLAT_STRIDE = ((1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 
@@ -21,6 +23,31 @@ def test_there_are_nine_architectures_and_58_backbones():
 def test_the_3d_list_is_the_first_seven_and_pan():
     assert catalogue.architecture_choices("3D") == (*list(catalogue.ARCHITECTURES)[:7], "PAN")
     assert catalogue.architecture_choices("2.5D") == tuple(catalogue.ARCHITECTURES)
+
+
+def test_a_plain_u_net_has_no_backbone_and_patches_by_its_depth():
+    check = partial(catalogue.check, "Plain U-Net", "", "2D")
+    assert check(patch_size=24, plain=PlainShape(depth=4)) == []
+    assert check(patch_size=20, plain=PlainShape(depth=4)) == [
+        "patch_size is 20; Plain U-Net needs a multiple of 8. Use 16 or 24."
+    ]
+    assert check(patch_size=20, plain=PlainShape(depth=3)) == []
+    assert check(patch_size=32, plain=PlainShape(depth=6)) == []
+    assert check(patch_size=32, plain=PlainShape(depth=6, norm="instance")) == [
+        "patch_size is 32; Plain U-Net needs at least 64. Use 64."
+    ]
+    assert catalogue.check("Plain U-Net", "resnet18", "2D") == [
+        "backbone is resnet18, but Plain U-Net has none. Leave it out, or choose another architecture, e.g. "
+        "U-Net."
+    ]
+
+
+def test_a_single_deepest_value_hinders_only_a_normalisation_over_the_batch():
+    check = partial(catalogue.check, "Plain U-Net", "", "2D", patch_size=16, batch_size=1)
+    assert check(plain=PlainShape(depth=4)) == []
+    (fault,) = check(plain=PlainShape(depth=5))
+    assert "batch normalisation needs two" in fault
+    assert check(plain=PlainShape(depth=5, norm="group")) == []
 
 
 def test_27_of_522_pairs_are_refused_in_2d_and_495_are_not():

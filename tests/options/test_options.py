@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from bone_backend.dataset.patch_size import MOST
 from bone_backend.errors import OptionError
+from bone_backend.jobs.commands import OFFERED
 from bone_backend.options.programs import (
-    MAY_CHANGE,
-    PROGRAMS,
     FitOptions,
     PredictOptions,
     PreviewOptions,
@@ -299,7 +298,7 @@ def test_a_damaged_run_folder_is_told_in_words(tmp_path, text, told):
 
 def test_the_options_of_the_machine_may_be_given_anew(tmp_path):
     machine = {field.name for field in FitOptions.option_fields() if field.group == "Machine"}
-    assert machine <= MAY_CHANGE
+    assert machine <= {field.name for field in FitOptions.option_fields() if field.may_change}
     run_folder(tmp_path)
     assert FitOptions.parse({"resume": str(tmp_path), "compile": True}).compile
     edit(tmp_path, lambda values: values.update(reproducible=True))
@@ -312,16 +311,16 @@ def test_examples_of_a_run_are_drawn_with_options_of_their_own(tmp_path):
     assert (options.examples, options.epochs) == (2, 3)
 
 
-@pytest.mark.parametrize("program", list(PROGRAMS))
+@pytest.mark.parametrize("program", list(OFFERED))
 def test_every_option_has_what_a_renderer_needs(program):
-    for field in PROGRAMS[program].option_fields():
+    for field in OFFERED[program].table().option_fields():
         assert field.label
         assert field.group
         assert field.help.rstrip().endswith(".")
         assert field.required or field.default is not None or field.is_optional, field.name
         for other, allowed in field.applies.items():
             assert allowed
-            assert program == "predict" or other in PROGRAMS[program].model_fields
+            assert program == "predict" or other in OFFERED[program].table().model_fields
 
 
 def test_an_option_applies_only_beside_the_values_that_it_names():
@@ -331,11 +330,36 @@ def test_an_option_applies_only_beside_the_values_that_it_names():
     assert fields["slices"].choices == (3, 5, 7, 9)
     assert (fields["epochs"].low, fields["epochs"].kind) == (1, "int")
     assert fields["early_stopping"].is_optional
+    assert fields["backbone"].is_applicable({"architecture": "U-Net"})
+    assert not fields["backbone"].is_applicable({"architecture": "Plain U-Net"})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"architecture": "plain unet", "backbone": "vgg11"},
+            "backbone is vgg11, but the Plain U-Net has none",
+        ),
+        ({"architecture": "Plain U-Net", "weights": "imagenet"}, "no backbone that such weights are for"),
+        ({"plain_depth": 5}, "plain_depth is 5, but only the Plain U-Net has it, not U-Net"),
+        ({"plain_norm": "group", "architecture": "FPN"}, "only the Plain U-Net has it, not FPN"),
+    ],
+)
+def test_a_choice_that_means_nothing_for_the_architecture_is_refused(given, told):
+    with pytest.raises(OptionError, match=told):
+        FitOptions.parse({"output": "run", "pairs": PAIRS, **given})
+
+
+def test_the_options_of_a_plain_u_net_hold_after_a_way_through_json():
+    made = FitOptions.parse({"output": "run", "pairs": PAIRS, "architecture": "PlainUNet", "plain_depth": 3})
+    assert (made.architecture, made.encoder, made.size_multiples) == ("Plain U-Net", "", (1, 4, 4))
+    assert FitOptions.parse(dump(made)) == made
 
 
 LIMITED = [
     pytest.param(table, field, id=f"{table.__name__}-{field.name}")
-    for table in (*PROGRAMS.values(), PreviewOptions)
+    for table in (command.table() for command in OFFERED.values())
     for field in table.option_fields()
     if field.limits
 ]
