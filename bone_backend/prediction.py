@@ -271,7 +271,8 @@ def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress:
     """How the network wants the greys of this scan, from its statistics, counted by the worker."""
     voxels = model.bone.get("statistics_voxels", "nonzero")
     (found,) = ask([options.scan], voxels, progress=progress)
-    return normalisation(_normalisation_mode(options, model), found, name=f"scan {options.scan}")
+    mode = _normalisation_mode(options, model)
+    return normalisation(mode, found, name=f"scan {options.scan}", voxels=voxels)
 
 
 def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.nn.Module:

@@ -95,9 +95,18 @@ def statistics(found: dict[str, Any]) -> str:
         ("Lowest", value(found["min"])),
         ("Highest", value(found["max"])),
         ("Tissue means", " and ".join(map(value, found.get("otsu_means") or ()))),
+        ("Tissue scale", _tissues(found.get("tissues"))),
     ]
     shares = [[f"{name} %", value(grey)] for name, grey in found["percentiles"].items()]
     return "\n".join([*rows(facts), "", *table(["percentile", "grey value"], shares)])
+
+
+def _tissues(found: dict[str, float] | None) -> str | None:
+    if not found:
+        return None
+    told = f"{value(found['low'])} and {value(found['high'])}, of all voxels"
+    left = [f"{100 * found[kind]:.3g} % {kind}" for kind in ("border", "metal") if found[kind]]
+    return f"{told} but {' and '.join(left)}" if left else told
 
 
 def listing(found: dict[str, Any]) -> str:

@@ -18,7 +18,11 @@ from .summary import Statistics
 
 
 def ask(scans: Sequence[Path], voxels: str, *, progress: Progress = silent) -> list[Statistics]:
-    """Statistics of every scan, in order. voxels: "nonzero" or "all". Raises what the worker raises."""
+    """Statistics of every scan, in order. voxels: "nonzero", "all" or "auto", which is the former.
+
+    Raises what the worker raises.
+    """
+    voxels = "nonzero" if voxels == "auto" else voxels
     return [Statistics.from_dict(found) for found in ask_plain(scans, voxels, progress=progress)]
 
 

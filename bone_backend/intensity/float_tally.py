@@ -18,9 +18,13 @@ import numpy as np
 from ..errors import ScanError
 from .summary import Statistics, percentile_ranks, percentile_values
 from .tally import BLOCK, count_values, no_voxels, otsu_means
+from .tissues import find_tissues
 
 # Of equal width from the smallest to the largest value; the class means are exact to this width.
 OTSU_BINS = 4096
+# Tissues are sought in bins that leave this share of the voxels outside at either end, where those few (hot
+# pixels, say) would make the bins more than WIDER times as wide.
+OUTSIDE, WIDER = 1e-4, 4.0
 _UPPER = 1 if sys.byteorder == "little" else 0
 _NEGATIVE = 1 << 15
 
@@ -43,6 +47,12 @@ def _value(bits: int) -> float:
     return float(np.array(bits, np.uint32).view(np.float32))
 
 
+def _span(first: int, last: int) -> tuple[float, float]:
+    """The smallest and the largest value that two ordered bins can hold."""
+    edges = [_value(_bits_of(bin) << 16 | lower) for bin in (first, last) for lower in (0, 0xFFFF)]
+    return min(edges), max(edges)
+
+
 def _blocks(slab: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """(slice of the slab, up to BLOCK values of it); the same division whatever the slab."""
     for number, tile in enumerate(slab):
@@ -55,6 +65,30 @@ def _upper_bits(values: np.ndarray) -> np.ndarray:
     return values.view(np.uint16)[_UPPER::2]
 
 
+class _Bins:
+    """Voxels counted in bins of equal width; what lies outside counts in the first or last one."""
+
+    def __init__(self, low: float, high: float):
+        self.low, self.high = low, high
+        self.counts = np.zeros(OTSU_BINS, np.int64)
+
+    def add(self, exact: np.ndarray, *, zeros: int) -> None:
+        """exact: float64 values. zeros: how many of them are 0 and not to be counted."""
+        counts = np.bincount(self._numbers(exact), minlength=OTSU_BINS)
+        if zeros:
+            counts[self._numbers(np.zeros(1))] -= zeros
+        self.counts += counts
+
+    def used(self) -> tuple[np.ndarray, np.ndarray]:
+        """The centres of the bins that hold something, and their counts."""
+        centres = self.low + (np.arange(OTSU_BINS) + 0.5) * ((self.high - self.low) / OTSU_BINS)
+        return centres[self.counts > 0], self.counts[self.counts > 0]
+
+    def _numbers(self, exact: np.ndarray) -> np.ndarray:
+        bins = (exact - self.low) * (OTSU_BINS / (self.high - self.low))
+        return np.clip(bins, 0, OTSU_BINS - 1, out=bins).astype(np.intp)
+
+
 class FloatTally:
     """First pass: how many voxels, their sums, and how many begin with each 16 bits."""
 
@@ -63,6 +97,7 @@ class FloatTally:
         self.voxels = voxels
         self.percentiles = tuple(percentiles)
         self.upper = np.zeros(1 << 16, np.int64)
+        self.zeros = 0  # that were left out
         self.sums: list[float] = []
 
     def empty(self) -> FloatTally:
@@ -82,13 +117,16 @@ class FloatTally:
                     "Replace these voxels by a grey value, e.g. that of air, and save the scan again."
                 )
             if self.voxels == "nonzero":
-                counts[0] -= values.size - np.count_nonzero(values)
+                zeros = values.size - int(np.count_nonzero(values))
+                counts[0] -= zeros
+                self.zeros += zeros
             self.upper += counts
             self.sums.append(float(values.sum(dtype=np.float64)))
 
     def merge(self, other: FloatTally) -> None:
         """Add what another tally has counted."""
         self.upper += other.upper
+        self.zeros += other.zeros
         self.sums += other.sums
 
     def finish(self) -> FloatDetail:
@@ -98,6 +136,7 @@ class FloatTally:
         return FloatDetail(
             _ordered(self.upper),
             mean=math.fsum(self.sums) / int(self.upper.sum()),
+            zeros=self.zeros,
             voxels=self.voxels,
             percentiles=self.percentiles,
         )
@@ -106,22 +145,27 @@ class FloatTally:
 class FloatDetail:
     """Second pass: the lower 16 bits where a percentile lies, squares about the mean, bins for Otsu.
 
-    upper: int64 (65536,), the voxels in each bin of upper bits, in the order of the values.
+    upper: int64 (65536,), the voxels in each bin of upper bits, in the order of the values. zeros: voxels of
+    value 0 that were left out.
     """
 
-    def __init__(self, upper: np.ndarray, *, mean: float, voxels: str, percentiles: Sequence[float]):
+    def __init__(
+        self, upper: np.ndarray, *, mean: float, zeros: int, voxels: str, percentiles: Sequence[float]
+    ):
         self.upper = upper
         self.mean = mean
+        self.zeros = zeros
         self.voxels = voxels
         self.percentiles = tuple(percentiles)
         self.ends = np.cumsum(upper)
         self.count = int(self.ends[-1])
         ranks = {rank for q in (0.0, 100.0, *percentiles) for rank in percentile_ranks(q, self.count)[:2]}
         self.lower = {bin: np.zeros(1 << 16, np.int64) for bin in sorted({self._bin_of(r) for r in ranks})}
-        first, last = _bits_of(min(self.lower)), _bits_of(max(self.lower))
-        edges = [_value(bits << 16 | lower) for bits in (first, last) for lower in (0, 0xFFFF)]
-        self.low, self.high = min(edges), max(edges)
-        self.otsu_counts = np.zeros(OTSU_BINS, np.int64)
+        self.otsu = _Bins(*_span(min(self.lower), max(self.lower)))
+        outside = int(self.count * OUTSIDE)
+        low, high = _span(self._bin_of(outside), self._bin_of(self.count - 1 - outside))
+        is_wide = self.otsu.high - self.otsu.low > WIDER * (high - low)
+        self.tissue = _Bins(low, high) if is_wide else self.otsu
         self.squares: list[float] = []
 
     def _bin_of(self, rank: int) -> int:
@@ -129,7 +173,13 @@ class FloatDetail:
 
     def empty(self) -> FloatDetail:
         """A tally of the same kind that has counted nothing yet."""
-        return FloatDetail(self.upper, mean=self.mean, voxels=self.voxels, percentiles=self.percentiles)
+        return FloatDetail(
+            self.upper,
+            mean=self.mean,
+            zeros=self.zeros,
+            voxels=self.voxels,
+            percentiles=self.percentiles,
+        )
 
     def add(self, slab: np.ndarray, z: int) -> None:
         """Count a slab (n, y, x) that begins at slice z."""
@@ -140,7 +190,8 @@ class FloatDetail:
             is_counted = values != 0 if self.voxels == "nonzero" else None
             zeros = 0 if is_counted is None else values.size - int(np.count_nonzero(is_counted))
             exact = values.astype(np.float64)
-            self._add_otsu(exact, zeros=zeros)
+            for bins in self._bins():
+                bins.add(exact, zeros=zeros)
             exact -= self.mean
             if is_counted is not None:
                 exact *= is_counted
@@ -148,15 +199,16 @@ class FloatDetail:
             chosen = values[is_wanted[_upper_bits(values)]]
             self._add_lower(chosen[chosen != 0] if zeros else chosen)
 
-    def _add_otsu(self, exact: np.ndarray, *, zeros: int) -> None:
-        counts = np.bincount(self._otsu_bins(exact), minlength=OTSU_BINS)
-        if zeros:
-            counts[self._otsu_bins(np.zeros(1))] -= zeros
-        self.otsu_counts += counts
+    def _bins(self) -> list[_Bins]:
+        return [self.otsu] if self.tissue is self.otsu else [self.otsu, self.tissue]
 
-    def _otsu_bins(self, exact: np.ndarray) -> np.ndarray:
-        bins = (exact - self.low) * (OTSU_BINS / (self.high - self.low))
-        return np.clip(bins, 0, OTSU_BINS - 1, out=bins).astype(np.intp)
+    def _all_voxels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Grey values to a bin, rising, and voxels with each, with those of 0 that were left out."""
+        centres, counts = self.tissue.used()
+        if not self.zeros:
+            return centres, counts
+        place = int(np.searchsorted(centres, 0.0))
+        return np.insert(centres, place, 0.0), np.insert(counts, place, self.zeros)
 
     def _add_lower(self, values: np.ndarray) -> None:
         upper, lower = _upper_bits(values), values.view(np.uint16)[1 - _UPPER :: 2]
@@ -168,13 +220,12 @@ class FloatDetail:
         for bin, counts in self.lower.items():
             counts += other.lower[bin]
         self.squares += other.squares
-        self.otsu_counts += other.otsu_counts
+        for mine, theirs in zip(self._bins(), other._bins(), strict=True):
+            mine.counts += theirs.counts
 
     def finish(self) -> Statistics:
         """The statistics."""
         smallest, largest = self._value_at(0), self._value_at(self.count - 1)
-        centres = self.low + (np.arange(OTSU_BINS) + 0.5) * ((self.high - self.low) / OTSU_BINS)
-        used = self.otsu_counts > 0
         return Statistics(
             count=self.count,
             mean=self.mean,
@@ -182,8 +233,9 @@ class FloatDetail:
             min=smallest,
             max=largest,
             percentiles=percentile_values(self.percentiles, self.count, value_at=self._value_at),
-            otsu_means=otsu_means(centres[used], self.otsu_counts[used]),
+            otsu_means=otsu_means(*self.otsu.used()),
             voxels=self.voxels,
+            tissues=find_tissues(*self._all_voxels()),
         )
 
     def _value_at(self, rank: int) -> float:

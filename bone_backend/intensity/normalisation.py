@@ -7,6 +7,7 @@ Whoever has the values on a GPU uses the numbers; `apply` is the same for numpy.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ import numpy as np
 
 from ..errors import OptionError, ScanError
 from .summary import Statistics
+from .tissues import Tissues
+
+log = logging.getLogger("bone.statistics")
 
 # What the two Otsu classes of a typical bone scan have as Z-scores: half the voxels in each class, and a
 # spread within the classes that is small against their distance, put the means near -1 and 1.
@@ -61,11 +65,19 @@ def _percentiles(statistics: Statistics) -> Normalisation:
 
 
 def _tissue(statistics: Statistics) -> Normalisation:
-    """Mean of Otsu's darker class -1, of the brighter class 1, clipped to -5..5.
+    """Mean of the darker tissue -1, of the brighter one 1, clipped to -5..5.
 
     Anchored in the two materials (soft tissue or air, and bone) and not in how much of each is in the field
     of view: an empty border or a larger bone moves a scan's mean, but hardly its class means.
     """
+    if statistics.tissues is None:
+        raise _UniformError(statistics.mean)
+    found = statistics.tissues
+    return _between("tissue", found.low, found.high, to=(TISSUE_LOW, TISSUE_HIGH), limits=(-5.0, 5.0))
+
+
+def _otsu(statistics: Statistics) -> Normalisation:
+    """The same by the means of Otsu's classes over the voxels that were counted: the first definition."""
     low, high = statistics.otsu_means or (statistics.min, statistics.max)
     return _between("tissue", low, high, to=(TISSUE_LOW, TISSUE_HIGH), limits=(-5.0, 5.0))
 
@@ -96,18 +108,39 @@ NORMALISATIONS: dict[str, Callable[[Statistics], Normalisation]] = {
 }
 
 
-def normalisation(mode: str, statistics: Statistics, *, name: str = "The scan") -> Normalisation:
+def normalisation(
+    mode: str, statistics: Statistics, *, name: str = "The scan", voxels: str = "auto"
+) -> Normalisation:
     """The normalisation of a scan with these statistics.
 
-    mode: a key of NORMALISATIONS. name: of the scan, for the message. Raises ScanError where all grey values
-    are the same.
+    mode: a key of NORMALISATIONS. name: of the scan, for messages. voxels: as the fit was told; but for
+    "auto", "tissue" has its first definition, by which older models were fitted. What was taken for the two
+    tissues is logged. Raises ScanError where all grey values are the same.
     """
     if mode not in NORMALISATIONS:
         raise OptionError(f"There is no normalisation {mode!r}; there are {', '.join(NORMALISATIONS)}.")
+    is_sought = mode == "tissue" and voxels == "auto"
     try:
-        return NORMALISATIONS[mode](statistics)
+        made = _otsu(statistics) if mode == "tissue" and not is_sought else NORMALISATIONS[mode](statistics)
     except _UniformError as uniform:
         raise ScanError(
             f"{name}: all grey values are {uniform.grey:g} or nearly so; {mode} cannot bring them onto a "
             "scale. Is this the scan, or an empty part of it?"
         ) from None
+    if is_sought and statistics.tissues is not None:
+        _tell(statistics.tissues, name)
+    return made
+
+
+def _tell(tissues: Tissues, name: str) -> None:
+    """Log which grey values were taken, and doubts."""
+    log.info("%s: the two tissues have the grey values %s.", name, tissues)
+    if not tissues.are_separate:
+        log.warning(
+            "%s: its grey values do not fall into two tissues (%.5g and %.5g overlap), so its scale is "
+            "uncertain. Does it lie wholly inside bone, or outside, or is it very noisy? Take a part that "
+            "holds bone and what surrounds it, or another normalization.",
+            name,
+            tissues.low,
+            tissues.high,
+        )

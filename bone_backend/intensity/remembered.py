@@ -20,7 +20,7 @@ from ..files.whole import remove_left_over, whole_file
 from ..volumes.cache import ADVICE, cache_folder
 from .summary import check_written
 
-VERSION = 1  # goes up when the numbers of an unchanged scan would change
+VERSION = 2  # goes up when the numbers of an unchanged scan would change
 SAMPLE_BYTES = 64 * 1024
 
 LOG = logging.getLogger("bone.statistics")
@@ -91,5 +91,5 @@ def write(mark: Mapping[str, Any], statistics: Mapping[str, Any]) -> None:
 
 
 def _place(mark: Mapping[str, Any]) -> Path:
-    key = json.dumps([mark["path"], mark["question"]], sort_keys=True)
+    key = json.dumps([mark["version"], mark["path"], mark["question"]], sort_keys=True)
     return cache_folder() / "statistics" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"

@@ -15,6 +15,7 @@ from reprlib import repr as short
 from typing import Any
 
 from ..errors import OptionError, called
+from .tissues import Tissues
 
 VOXELS = ("nonzero", "all")
 PERCENTILES = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)
@@ -30,6 +31,7 @@ class Statistics:
     percentiles: "0.5", "50", "99.5" ... -> value; linear interpolation, as numpy.percentile in float64.
     otsu_means:  mean of the voxels up to Otsu's threshold and of those above; None where all are equal.
     voxels:      "nonzero" (voxels of value 0 are left out) or "all".
+    tissues:     the two tissues, sought among all voxels in any case; None where all are equal.
     """
 
     count: int
@@ -40,6 +42,7 @@ class Statistics:
     percentiles: Mapping[str, float]
     otsu_means: tuple[float, float] | None
     voxels: str = "nonzero"
+    tissues: Tissues | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values, alike before and after a way through JSON."""
@@ -59,6 +62,7 @@ class Statistics:
             percentiles=dict(values["percentiles"]),
             otsu_means=None if means is None else (float(means[0]), float(means[1])),
             voxels=values["voxels"],
+            tissues=Tissues.from_dict(values["tissues"]) if values.get("tissues") else None,
         )
 
 
@@ -84,6 +88,12 @@ def check_written(values: Any) -> None:
         isinstance(means, list) and len(means) == 2 and all(map(_is_number, means))
     ):
         raise ValueError(f"otsu_means is {short(means)}")
+    if (tissues := values["tissues"]) is not None and not (
+        isinstance(tissues, dict)
+        and tissues.keys() == {field.name for field in fields(Tissues)}
+        and all(map(_is_number, tissues.values()))
+    ):
+        raise ValueError(f"tissues is {short(tissues)}")
 
 
 def _is_number(value: Any) -> bool:

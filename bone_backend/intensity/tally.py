@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ScanError
 from .summary import Statistics, percentile_values
+from .tissues import Tissues, find_tissues
 
 # np.bincount turns its input into 8-byte numbers: a block of this many keeps them in the cache.
 BLOCK = 1 << 19
@@ -76,20 +77,32 @@ class IntegerTally:
     def finish(self) -> Statistics:
         """The statistics; ScanError when no voxel is left."""
         counts = self.counts.copy()
-        if self.voxels == "nonzero":
-            counts[0] = 0
         values = np.arange(counts.size, dtype=np.int64)
         if self.is_signed:
             counts = np.roll(counts, counts.size // 2)
             values -= counts.size // 2
+        tissues = find_tissues(values.astype(np.float64), counts)
+        if self.voxels == "nonzero":
+            counts[values == 0] = 0
         used = counts > 0
         return _statistics(
-            values[used], counts[used], name=self.name, voxels=self.voxels, percentiles=self.percentiles
+            values[used],
+            counts[used],
+            name=self.name,
+            voxels=self.voxels,
+            percentiles=self.percentiles,
+            tissues=tissues,
         )
 
 
 def _statistics(
-    values: np.ndarray, counts: np.ndarray, *, name: str, voxels: str, percentiles: Sequence[float]
+    values: np.ndarray,
+    counts: np.ndarray,
+    *,
+    name: str,
+    voxels: str,
+    percentiles: Sequence[float],
+    tissues: Tissues | None,
 ) -> Statistics:
     """values: int64 (n,) rising, without gaps in use; counts: int64 (n,), all above 0."""
     if values.size == 0:
@@ -110,6 +123,7 @@ def _statistics(
         ),
         otsu_means=otsu_means(values.astype(np.float64), counts),
         voxels=voxels,
+        tissues=tissues,
     )
 
 

@@ -112,11 +112,13 @@ class FitInput(Options):
         "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners "
         "best.",
     )
-    statistics_voxels: Literal["nonzero", "all"] = option(
-        "nonzero",
+    statistics_voxels: Literal["auto", "nonzero", "all"] = option(
+        "auto",
         group="Network input",
         label="Statistics over",
-        help="Voxels that the normalisation statistics count.",
+        help="Voxels that the normalisation statistics count. auto: those that are not 0; for tissue all, "
+        "less a border written as one value and metal. Otherwise tissue takes Otsu's class means over the "
+        "voxels named.",
     )
     empty_tiles: Literal["keep", "skip in training", "skip everywhere"] = option(
         "keep",
@@ -170,6 +172,12 @@ class FitInput(Options):
     def needs_places(self) -> bool:
         """Whether patches are laid around voxels of a class."""
         return self.foreground_share > 0 or self.class_balance > 0
+
+    @property
+    def counted_voxels(self) -> str:
+        """Which voxels the grey scale goes by, for the model file; "auto" with the tissue scale only."""
+        is_plain = self.statistics_voxels == "auto" and self.normalization != "tissue"
+        return "nonzero" if is_plain else self.statistics_voxels
 
     @property
     def is_along_all(self) -> bool:

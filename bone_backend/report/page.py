@@ -113,7 +113,7 @@ def _curves(record: Record) -> dict[str, Any] | None:
 
 
 def _charts(record: Record, rows: Sequence[Record]) -> list[Markup]:
-    """Loss, scores, learning rate and time over the epochs."""
+    """Loss, IoU, learning rate and time of the epochs in `rows`."""
     epochs = [row["epoch"] for row in rows]
     best = record["result"]["best_epoch"] or None
 

@@ -71,9 +71,9 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         classes={item.value: item.name for item in options.class_names},
     )
     scans = [pair.pair.scan for pair in pairs]
-    statistics = world.first(lambda: ask(scans, options.statistics_voxels, progress=measuring))
+    statistics = world.first(lambda: ask(scans, options.counted_voxels, progress=measuring))
     normalisations = [
-        normalisation(options.normalization, measured, name=f"scan {scan}")
+        normalisation(options.normalization, measured, name=f"scan {scan}", voxels=options.counted_voxels)
         for scan, measured in zip(scans, statistics, strict=True)
     ]
     if options.class_weights and len(options.class_weights) != labels.num_classes:

@@ -228,13 +228,13 @@ class NpyWriter(VolumeWriter):
             remove(place)  # of a file that is replaced
             return
         header = self.header
-        geometry = {
+        told = {
             "shape": header.shape,
             "voxel_size": header.voxel_size,
             "unit": header.unit,
             "origin": header.origin,
         }
-        write_text(place, json.dumps(geometry) + "\n")
+        write_text(place, json.dumps(told) + "\n")
 
     def _discard(self) -> None:
         try:

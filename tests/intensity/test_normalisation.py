@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bone_backend.errors import OptionError, ScanError
 from bone_backend.intensity.normalisation import NORMALISATIONS, Normalisation, normalisation
 from bone_backend.intensity.statistics import Statistics, measure
+from bone_backend.intensity.tissues import Tissues
 from bone_backend.volumes.array import ArrayVolume
 
 KNOWN = Statistics(
@@ -20,6 +21,7 @@ KNOWN = Statistics(
     max=210.0,
     percentiles={"0.5": 20.0, "99.5": 180.0},
     otsu_means=(60.0, 140.0),
+    tissues=Tissues(60.0, 140.0, contrast=9.0),
 )
 
 

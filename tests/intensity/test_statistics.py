@@ -24,6 +24,7 @@ from bone_backend.intensity.float_tally import FloatTally
 from bone_backend.intensity.statistics import PERCENTILES, Statistics, measure, measure_job
 from bone_backend.intensity.summary import percentile_values
 from bone_backend.intensity.tally import count_values, otsu_means
+from bone_backend.intensity.tissues import Tissues
 from bone_backend.jobs.run import run_in_worker
 from bone_backend.progress import Recorder, silent
 from bone_backend.volumes.array import ArrayVolume
@@ -88,6 +89,7 @@ def test_a_scan_that_can_be_counted_by_hand():
         max=4.0,
         percentiles={"0": 1.0, "50": 2.5, "62.5": 2.875, "100": 4.0},
         otsu_means=(1.5, 3.5),
+        tissues=Tissues(1.5, 3.5, contrast=4.0, border=2 / 6),
         voxels="nonzero",
     )
     assert measure(ArrayVolume(scan), voxels="all").mean == 10 / 6
