@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -283,3 +284,34 @@ def test_the_law_can_fail(module, source, told):
 
 def test_a_format_library_may_be_imported_on_use():
     assert breaches("bone_backend.volumes.tiff.reading", "def read():\n    import tifffile") == []
+
+
+def named_in(line: str) -> tuple[list[str], list[str]]:
+    """The files of the checkout, and the names, that stand in backticks."""
+    quoted = re.findall(r"`([^`\n]+)`", line)
+    files = [text for text in quoted if "/" in text and text.split("/")[0] in {*OURS, "docs"}]
+    return files, [text for text in quoted if re.fullmatch(r"[A-Za-z_]+", text)]
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))]
+)
+def test_every_file_that_a_page_names_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    files = [file for file in named_in(text)[0] if " " not in file and "*" not in file]
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if not link.startswith("http")]
+    lost = [file for file in files if not (ROOT / file).exists()]
+    lost += [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+    assert lost == []
+
+
+def test_the_place_of_a_usual_change_is_the_one_that_the_page_names():
+    text = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ")[1] for line in text.splitlines() if re.match(r"\| (add|change) ", line)]
+    assert len(rows) == 10
+    for row in rows:
+        files, names = named_in(row)
+        paths = [ROOT / file for file in files if (ROOT / file).is_file()]
+        assert paths
+        told = "\n".join(path.read_text(encoding="utf-8") for path in paths)
+        assert [name for name in names if not re.search(rf"\b{name}\b", told)] == []

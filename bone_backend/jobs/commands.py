@@ -9,6 +9,7 @@ new command is one row here, and its own file.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -158,6 +159,8 @@ def find(name: str) -> Command:
 
 
 def named(path: str) -> Any:
-    """What stands at "module:name"."""
+    """What stands at "module:name"; of a door that is installed under another name (setup.py), there."""
     module, _, name = path.partition(":")
+    if f"bone_{module.partition('.')[0]}" in sys.modules:
+        module = f"bone_{module}"
     return getattr(importlib.import_module(module), name)

@@ -81,8 +81,7 @@ class FitAugmentation(Options):
         applies={"augmentation": (True,)},
         advanced=True,
         metavar="JSON",
-        help="Further changes with their probabilities, as JSON: rotation, scaling, elastic, gamma, blur, "
-        "noise, ring, step. "
+        help=f"Further changes with their probabilities, as JSON: {', '.join(transform_table.TRANSFORMS)}. "
         'E.g. {"gamma": 0.3, "elastic": {"probability": 0.2, "strength_px": 4}}. See docs/augmentation.md.',
     )
 

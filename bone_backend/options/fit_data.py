@@ -15,6 +15,7 @@ from pydantic import Field
 from ..errors import Fault, called
 from ..files.names import real
 from ..files.outputs import Named, ending_fault
+from ..volumes.formats import in_words
 from .fields import Options, option
 from .types import Label, LabelMap, NamedClass, NamedPair, UserPath, map_faults
 
@@ -31,10 +32,8 @@ class FitData(Options):
         group="Data",
         label="Scan and mask pairs",
         often=True,
-        help="A scan and its mask: TIFF folders or multi-page TIFF files. Give it once for each pair. A "
-        "third word names "
-        "the subject (animal or person); scans of one subject are never split between training and "
-        "validation.",
+        help=f"A scan and its mask, each {in_words()}. Give it once for each pair. A third word names the "
+        "subject (animal or person); scans of one subject are never split between training and validation.",
     )
     map_labels: tuple[LabelMap, ...] = option(
         (),

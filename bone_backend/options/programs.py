@@ -14,7 +14,7 @@ from pydantic import Field
 
 from ..errors import Fault, called
 from ..files.outputs import ending_fault
-from ..volumes.formats import FOLDER, WRITTEN_ENDINGS
+from ..volumes.formats import FOLDER, WRITTEN_ENDINGS, in_words
 from .fields import Options, option
 from .fit import FitOptions
 from .preview import PreviewOptions
@@ -61,7 +61,7 @@ class PredictOptions(Options):
         label="Scan",
         kind="volume",
         positional=True,
-        help="The scan to label: TIFF folder or multi-page TIFF.",
+        help=f"The scan to label: {in_words()}.",
     )
     model: ModelPath = option(
         group="Data",
@@ -203,7 +203,7 @@ class StatisticsOptions(Options):
     title: ClassVar[str] = "BONe statistics"
 
     scan: InputPath = option(
-        group="Data", label="Scan", kind="volume", positional=True, help="TIFF folder or multi-page TIFF."
+        group="Data", label="Scan", kind="volume", positional=True, help=f"The scan to measure: {in_words()}."
     )
     voxels: Literal["nonzero", "all"] = option(
         "nonzero", group="Data", label="Voxels", help="Count the non-zero voxels only, or all."

@@ -58,7 +58,8 @@ def not_given(field: OptionField) -> str:
 
     It is told how to give it: with a flag, or as a word.
     """
-    told = field.help[0].lower() + field.help[1:]
+    is_word = not field.help[1:2].isupper()  # as an abbreviation is
+    told = (field.help[0].lower() if is_word else field.help[0]) + field.help[1:]
     are, them = ("are", "them") if field.label.endswith("s") else ("is", "it")
     how = f"as {field.name.upper()}" if field.positional else f"with {field.flag}"
     return f"{field.label} {are} missing. Name {them} {how}: {told}"

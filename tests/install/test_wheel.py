@@ -92,7 +92,6 @@ from pathlib import Path
 from bone_backend.jobs.run import run_in_worker
 from bone_standalone.phantoms import Phantom
 assert Path(sys.modules[Phantom.__module__].__file__).parent == Path(site) / "bone_mocks"
-options = {"scans": [{"path": sys.argv[3]}]}
-print(run_in_worker("statistics", options, python=Path(sys.executable))["scans"][0]["mean"])
+print(run_in_worker("statistics", {"scan": sys.argv[3]}, python=Path(sys.executable))["mean"])
 """
     assert float(run(code, site, tmp_path / "scan.npy", cwd=tmp_path)) == 30  # of 1 to 59

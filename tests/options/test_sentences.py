@@ -6,7 +6,8 @@ import pytest
 
 from bone_backend.errors import Fault, OptionError, called
 from bone_backend.jobs.commands import OFFERED
-from bone_backend.options.programs import FitOptions, PredictOptions
+from bone_backend.options.programs import FitOptions, PredictOptions, StatisticsOptions
+from bone_backend.volumes.formats import in_words
 from standalone.fault_words import in_flags
 
 BASE = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
@@ -114,3 +115,7 @@ def test_no_value_of_any_option_brings_up_a_word_of_the_library(program, value):
 )
 def test_the_command_line_calls_options_by_their_flags(command, text, shown):
     assert in_flags(command, Fault(text)) == shown
+
+
+def test_the_formats_of_a_scan_are_told_where_it_is_missing():
+    assert f"Name it as SCAN: the scan to measure: {in_words()}." in fault(StatisticsOptions)
