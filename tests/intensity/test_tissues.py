@@ -48,7 +48,7 @@ def test_a_border_written_as_0_moves_nothing():
     found = tissues(scan)
     assert (found.low, found.high) == pytest.approx((SOFT, BONE), abs=0.5)
     assert found.border == pytest.approx(0.6)
-    assert "60 % of the voxels left out as a border of one value" in str(found)
+    assert "60 % of the voxels left out as air or a border written as one value" in str(found)
 
 
 def test_air_that_is_0_here_and_a_little_more_there_is_measured():
@@ -71,6 +71,14 @@ def test_a_little_metal_is_left_out(share):
     found = tissues(greys((SOFT, 0.8 - share), (BONE, 0.2), (2000, share)))
     assert (found.low, found.high) == pytest.approx((SOFT, BONE), abs=0.5)
     assert found.metal == pytest.approx(share)
+
+
+def test_metal_and_a_border_in_one_scan_are_both_left_out():
+    scan = greys((SOFT, 0.796), (BONE, 0.2), (2000, 0.004))
+    scan[:, :40] = 0
+    found = tissues(scan)
+    assert (found.low, found.high) == pytest.approx((SOFT, BONE), abs=0.5)
+    assert (found.border, found.metal) == pytest.approx((0.4, 0.6 * 0.004), abs=2e-4)
 
 
 def test_more_metal_is_left_out_where_it_is_saturated():
