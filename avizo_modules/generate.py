@@ -20,7 +20,7 @@ from bone_backend.avizo.forms import FIT, FORMS, LOOSE, MOST_PAIRS, PREDICT, For
 from bone_backend.avizo.host import LABEL, SCALAR
 from bone_backend.avizo.panel import group_ports
 from bone_backend.avizo.ports import choice_labels, port_label
-from bone_backend.options.fields import OptionField
+from bone_backend.options.field import OptionField
 
 HERE = Path(__file__).resolve().parent
 PRIMARY = {form.name: f"{SCALAR} {LABEL}" for form in FORMS.values()} | {PREDICT.name: SCALAR}

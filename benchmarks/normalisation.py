@@ -27,6 +27,7 @@ import numpy as np
 from benchmarks.sidebyside import ROOT, add_quick, machine, markdown_table
 from bone_backend import prediction
 from bone_backend.errors import ScanError
+from bone_backend.inference import labelling
 from bone_backend.inference.labels import ClassMap
 from bone_backend.inference.streaming import ChunkPredictor
 from bone_backend.intensity.normalisation import Normalisation, normalisation
@@ -93,11 +94,11 @@ def predict_anchored(options: PredictOptions) -> None:
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
     with open_volume(options.scan) as scan:
         chunks = prediction.cut(options, scan.header.shape, model)
-        groups, merger = prediction.plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
+        groups, merger = labelling.plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
         numbers = anchored(model, measure(scan))
         header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         with create(options.output, header) as writer:
-            prediction.label(
+            labelling.label(
                 scan, writer, predictor, groups=groups, merger=merger, numbers=numbers, progress=silent
             )
 

@@ -85,6 +85,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     from dataclasses import replace
 
     from bone_backend import prediction
+    from bone_backend.inference import labelling
     from bone_backend.inference.labels import ClassMap
     from bone_backend.inference.streaming import ChunkPredictor
     from bone_backend.machine.device import choose_device, choose_precision
@@ -102,12 +103,12 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
         with open_volume(options.scan) as scan:
             predictor = ChunkPredictor(network, device=device, precision=precision)
             chunks = prediction.cut(options, scan.header.shape, model)
-            groups, merger = prediction.plan(
+            groups, merger = labelling.plan(
                 options, predictor, chunks=chunks, class_map=class_map, model=model
             )
             header = replace(scan.header, dtype=class_map.dtype)
             with create(options.output, header, overwrite=True) as output:
-                prediction.label(
+                labelling.label(
                     scan, output, predictor, groups=groups, merger=merger, numbers=numbers, progress=silent
                 )
 

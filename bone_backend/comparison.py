@@ -24,7 +24,8 @@ import numpy as np
 
 from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
-from .files.outputs import check_output
+from .files.whole import whole_file
+from .options.programs import IoUOptions
 from .progress import Progress, silent
 from .scores import judgement as label_judgement
 from .scores import meaning as label_meaning
@@ -33,7 +34,7 @@ from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
-from .volumes.output import prepare, whole_file
+from .volumes.output import prepare
 from .volumes.volume import Volume, open_volume
 
 log = logging.getLogger("bone.comparison")
@@ -209,24 +210,21 @@ def _unknown(meaning: LabelMeaning, values: tuple[int, ...]) -> list[str]:
     return [told] if unknown and meaning.map_labels != ((0, 0),) else []
 
 
-def compare_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """The command "iou". options: those of IoUOptions, and labels, the values to score (or None)."""
-    if options.get("output"):
-        output, overwrite = Path(options["output"]), bool(options.get("overwrite"))
-        sides = [(f"the {side}", Path(options[side])) for side in ("reference", "prediction")]
-        check_output(output, inputs=sides, overwrite=overwrite)
-        prepare(output, overwrite=overwrite, needed_bytes=0)
+def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, Any]:
+    """The command "iou"."""
+    options.check_paths()
+    if options.output is not None:
+        prepare(options.output, overwrite=options.overwrite, needed_bytes=0)
     result = compare(
-        options["reference"],
-        options["prediction"],
+        options.reference,
+        options.prediction,
         progress=progress,
-        labels=options.get("labels"),
-        map_labels=[(old, new) for old, new in options.get("map_labels") or ()] or None,
-        ignore_label=options.get("ignore_label"),
-        model=Path(options["model"]) if options.get("model") else None,
+        map_labels=options.map_labels or None,
+        ignore_label=options.ignore_label,
+        model=options.model,
     )
-    if options.get("output"):
-        write_csv(Path(options["output"]), result)
+    if options.output is not None:
+        write_csv(options.output, result)
     return result.to_dict()
 
 

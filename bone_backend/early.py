@@ -24,7 +24,7 @@ def check_inputs(options: object) -> None:
         except BoneError as fault:
             faults.append(fault)
     if faults:
-        raise type(faults[0])("\n".join(dict.fromkeys(map(str, faults))))
+        raise type(faults[0])(list(dict.fromkeys(told for fault in faults for told in fault.faults)))
 
 
 def _looks(options: object) -> Iterator[tuple[Callable[[Path], Any], Path]]:

@@ -8,11 +8,8 @@ mode. Memory holds a few slices and the network, whatever the size of the scan.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,28 +18,27 @@ from typing import Any
 import torch
 
 from .dataset.checks import scan_type_fault
-from .errors import HardwareError, ModelFileError, OptionError, ScanError
-from .inference import streaming, voxel_size
+from .errors import ModelFileError, OptionError, ScanError, called
+from .inference import passes, voxel_size
+from .inference.labelling import Labelling
 from .inference.labels import ClassMap, Confidence
-from .inference.merging import Merger
-from .inference.streaming import ChunkPredictor, Group
+from .inference.streaming import ChunkPredictor
 from .inference.windows import Layout, layout
 from .intensity.asking import ask
 from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation
 from .machine.device import choose_device, choose_precision, describe
 from .machine.monitor import GIB, Monitor
+from .machine.versions import versions
 from .model_files import model_file
 from .networks.build import build_network
 from .networks.folding import fold_batch_norm
 from .options import catalogue
 from .options.programs import PredictOptions, dump
 from .progress import Part, Progress, silent
-from .runs.metadata import versions
 from .scores import meaning as label_meaning
-from .training.step import interruptible
 from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
-from .volumes.volume import Header, Volume, VolumeWriter, create, open_volume, volume_name
+from .volumes.volume import Header, Volume, create, open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
@@ -57,7 +53,8 @@ class PredictionResult:
 
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
     and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
-    batch_size: chunks in a step at the end. chunk: their size (z, y, x). warnings: in words.
+    batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which
+    slices were labelled, "z" or "zyx". warnings: in words.
     """
 
     output: Path
@@ -71,6 +68,7 @@ class PredictionResult:
     device: str
     batch_size: int
     chunk: tuple[int, int, int]
+    axes: str
     warnings: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
@@ -100,6 +98,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
         check(options, scan, model)
         chunks = cut(options, scan.header.shape, model)
+        axes, told = along(options, scan.header, model)
         header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
@@ -107,15 +106,18 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         numbers = measure(options, model, progress=counting)
         network = load_network(model, device)
         predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
-        groups, merger = plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
         log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
-        warnings = _warn(scan, model)
+        warnings = _warn(scan, model, told)
         _advise(model, chunks)
         labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         with create(options.output, header, overwrite=options.overwrite) as output:
-            label(scan, output, predictor, groups=groups, merger=merger, numbers=numbers, progress=labelling)
+            work = Labelling(options, predictor, model, class_map, numbers)
+            if axes == "z":
+                counts = work.along_z(scan, output, chunks=chunks, progress=labelling)
+            else:
+                counts = work.along_all(scan, output, cut=cut, progress=labelling)
             label_meaning.forget_record(options.output)
-        confidence = Confidence(class_map, merger.counts())
+        confidence = Confidence(class_map, counts)
 
     result = PredictionResult(
         output=options.output,
@@ -129,15 +131,16 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         device=describe(device, precision),
         batch_size=predictor.batch_size,
         chunk=chunks.size,
+        axes=axes,
         warnings=warnings,
     )
     label_meaning.write_record(options.output, _record(options, model, class_map, header, result))
     return result
 
 
-def predict_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """The job "predict": plain options in, plain result out."""
-    return predict(PredictOptions.parse(options), progress=progress).plain()
+def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[str, Any]:
+    """The command "predict"."""
+    return predict(options, progress=progress).plain()
 
 
 def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) -> None:
@@ -173,10 +176,29 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
     )
 
 
-def _warn(scan: Volume, model: model_file.ModelHeader) -> tuple[str, ...]:
+def along(options: PredictOptions, header: Header, model: model_file.ModelHeader) -> tuple[str, str | None]:
+    """Along which axes slices are labelled, and why not as was wished. Raises OptionError."""
+    fitted = model.bone.get("options")
+    return passes.choose(
+        options.axes,
+        fitted.get("axes") if isinstance(fitted, dict) else None,
+        header,
+        mode=model.mode,
+        patch=_patch_of(model) or max(model.spec.multiples[1:]),
+        model=options.model.name,
+    )
+
+
+def _patch_of(model: model_file.ModelHeader) -> int:
+    """Edge of the patches of the fit; 0 where the file does not say."""
+    patch = model.metadata.get("patch_size")
+    return patch if type(patch) is int and patch > 0 else 0
+
+
+def _warn(scan: Volume, model: model_file.ModelHeader, more: str | None) -> tuple[str, ...]:
     """Say where scan and model do not go well together."""
     told = voxel_size.advice(model.bone.get("voxel_size_um"), scan.header.voxel_size_um, mode=model.mode)
-    warnings = (f"{scan.header.name}: {told}",) if told else ()
+    warnings = ((f"{scan.header.name}: {told}",) if told else ()) + ((more,) if more else ())
     for warning in warnings:
         log.warning("%s", warning)
     return warnings
@@ -216,8 +238,8 @@ def _record(
 
 def _advise(model: model_file.ModelHeader, chunks: Layout) -> None:
     """Say so where the network sees far more of a slice at a time than it did in fitting."""
-    patch, chunk = model.metadata.get("patch_size"), max(chunks.size[1:])
-    if type(patch) is int and 0 < patch * WIDE < chunk:
+    patch, chunk = _patch_of(model), max(chunks.size[1:])
+    if 0 < patch * WIDE < chunk:
         log.info(
             "The model was fitted on patches of %d px and now sees chunks of %d px. If the labels are poor, "
             "try --chunk-size %d --chunk-overlap 0.5.",
@@ -233,8 +255,8 @@ def _normalisation_mode(options: PredictOptions, model: model_file.ModelHeader) 
     if told in NORMALISATIONS:
         if asked not in (None, told):
             raise OptionError(
-                f"normalization is {asked}, but {options.model.name} says that it was fitted with {told}. "
-                "Leave it out."
+                f"{called('normalization')} is {asked}, but {options.model.name} says that it was fitted "
+                f"with {told}. Leave it out."
             )
         return str(told)
     if asked is None:
@@ -269,96 +291,3 @@ def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.n
     fold_batch_norm(network, example)
     network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
     return network.to(device)
-
-
-def plan(
-    options: PredictOptions,
-    predictor: ChunkPredictor,
-    *,
-    chunks: Layout,
-    class_map: ClassMap,
-    model: model_file.ModelHeader,
-) -> tuple[list[Group], Merger]:
-    """Which tiles go together and where they are summed; sets the batch size if it was not given."""
-    with torch.inference_mode():
-        predictor.batch_size = options.batch_size or streaming.choose_batch_size(
-            predictor, chunks, channels=model.in_channels
-        )
-    context = model.in_channels // 2  # slices that a 2.5D network sees to each side
-    together = streaming.choose_tiles_at_once(
-        chunks,
-        batch_size=predictor.batch_size,
-        classes=model.num_classes,
-        context=context,
-        is_cuda=predictor.is_cuda,
-    )
-    groups = streaming.plan_groups(chunks, tiles_at_once=together, context=context)
-    merger = Merger(
-        chunks,
-        class_map=class_map,
-        depth=streaming.deepest(groups, chunks),
-        threshold=options.confidence_threshold,
-        merge=options.merge,
-        device=predictor.device,
-    )
-    return groups, merger
-
-
-def label(
-    scan: Volume,
-    output: VolumeWriter,
-    predictor: ChunkPredictor,
-    *,
-    groups: Sequence[Group],
-    merger: Merger,
-    numbers: Normalisation,
-    progress: Progress,
-) -> None:
-    """Predict group by group and write the labels as they come.
-
-    Raises HardwareError or ScanError when the network gives something that is no number.
-    """
-    look = Lookout(progress, merger, slices=scan.header.shape[0])
-    with torch.inference_mode(), look.inside(predictor), streaming.WriteBehind(output) as writing:
-        for group, raw in streaming.read_ahead(scan, groups, is_3d=predictor.is_3d, pin=predictor.is_cuda):
-            slab = streaming.prepare(raw, numbers, layout=merger.layout, device=predictor.device)
-            predictor.predict(slab, group, merger=merger, after_batch=look)
-            writing.write(merger.take(group.finished))
-            if group is groups[0] or group is groups[-1]:
-                _check_numbers(merger, predictor)
-    look.finish()
-
-
-class Lookout:
-    """Tells the progress where a prediction is, and so looks for a stop, at most every LOOK_S seconds."""
-
-    def __init__(self, progress: Progress, merger: Merger, *, slices: int):
-        self._progress, self._merger, self._slices = progress, merger, slices
-        self._due = 0.0
-
-    def __call__(self) -> None:
-        if time.monotonic() >= self._due:
-            done = self._merger.start
-            self._progress(done, self._slices, f"Labelling slice {done + 1} of {self._slices}")
-            self._due = time.monotonic() + LOOK_S
-
-    def finish(self) -> None:
-        """Tell that all slices are labelled."""
-        self._progress(self._slices, self._slices, f"Labelled {self._slices} slices")
-
-    def inside(self, predictor: ChunkPredictor) -> AbstractContextManager[None]:
-        """Look between the layers too, where one batch can take longer than a user waits for Stop."""
-        if predictor.is_cuda or not isinstance(predictor.network, torch.nn.Module):
-            return contextlib.nullcontext()
-        return interruptible(predictor.network, self)
-
-
-def _check_numbers(merger: Merger, predictor: ChunkPredictor) -> None:
-    if not merger.has_lost_numbers():
-        return
-    if predictor.precision == torch.float16:
-        raise HardwareError("The network's numbers overflow in fp16. Use precision bf16 or fp32.")
-    raise ScanError(
-        "The network gives no numbers (NaN). Either the scan holds voxels that are no numbers, or the model "
-        "file is damaged. Look at the scan's statistics, or try another model."
-    )

@@ -31,18 +31,6 @@ from .progress import Part, Progress, silent
 from .training.loop import chances_of
 from .volumes.classes import describe_classes
 
-# Columns of a record that show a transform at its strongest, from the numbers of its table.
-STRONGEST = {
-    "rotation": lambda n: [{"rotation": n["degrees"]}],
-    "scaling": lambda n: [{"scaling": 1 - n["share"]}, {"scaling": 1 + n["share"]}],
-    "elastic": lambda n: [{"elastic": n["strength_px"], "spacing": n["spacing_px"]}],
-    "gamma": lambda n: [{"gamma": n["low"]}, {"gamma": n["high"]}],
-    "blur": lambda n: [{"blur": n["sigma_px"]}],
-    "noise": lambda n: [{"noise": n["strength"]}],
-    "ring": lambda n: [{"ring": n["strength"], "ring_share": n["share"]}],
-    "step": lambda n: [{"gain": 1 + n["strength"], "shift": n["strength"], "step_at": 0.5}],
-}
-
 
 @dataclass(frozen=True)
 class Picture:
@@ -193,11 +181,11 @@ class _Maker:
                     value = np.array([1 + sign * options.contrast_range], np.float32)
                     yield f"contrast × {value[0]:.2f}", replace(plain, contrast=value)
         for name, numbers in transform_table.read(options.transforms).items():
-            for columns in STRONGEST[name](numbers):
+            for columns in transform_table.TRANSFORMS[name].strongest(numbers):
                 records = neutral(1)
                 records["seed"] = self.options.seed + 1
-                for column, value in columns.items():
-                    records[column] = value
+                for column, strongest in columns.items():
+                    records[column] = strongest
                 plan = replace(plain, variation=self._centred(records, plain))
                 yield self._caption(plan), plan
 
@@ -224,10 +212,7 @@ class _Maker:
         told = []
         if plan.variation is not None:
             record = plan.variation[0]
-            for names, rest, text in CAPTIONS:
-                told.append(text.format(*(float(record[name]) for name in names)))
-                if told[-1].replace("-", "+") == text.format(*rest):
-                    told.pop()
+            told = [text for row in transform_table.TRANSFORMS.values() if (text := row.told(record))]
         if plan.contrast[0] != 1:
             told.append(f"contrast × {plan.contrast[0]:.2f}")
         if plan.brightness[0]:
@@ -254,15 +239,3 @@ def _unchanged(plan: Plan) -> Plan:
         contrast=np.ones_like(plan.contrast),
         variation=None,
     )
-
-
-CAPTIONS = (
-    (("rotation",), (0.0,), "rotation {:+.0f}°"),
-    (("scaling",), (1.0,), "scaling × {:.2f}"),
-    (("elastic",), (0,), "elastic {:.1f} px"),
-    (("blur",), (0,), "blur {:.1f} px"),
-    (("gamma",), (1,), "gamma {:.2f}"),
-    (("noise",), (0,), "noise {:.2f}"),
-    (("ring",), (0,), "rings {:.2f}"),
-    (("gain", "shift"), (1, 0), "step × {:.2f} {:+.2f}"),
-)

@@ -15,12 +15,11 @@ The top of this file needs the standard library only, and an old Python must be 
 that the worker itself can say that the Python is too old: no syntax younger than Python 3.6.
 """
 
+import atexit
 import faulthandler
 import json
 import logging
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +32,6 @@ PROTOCOL = 1
 MINIMUM = (3, 11)
 CANCEL_LOOK_S = 0.1  # between two looks at the cancel file
 REPORT_S = 0.05  # reports without figures are told at most this often
-HOST_LOOK_S = 0.25
 SIBLING_LOOK_S = 0.1
 SIBLING_END_S = 4.0  # for the other processes after the first has done its work, and the other way round
 INSTALL = "Install one that fits with: python3 install/bootstrap.py worker"
@@ -96,25 +94,32 @@ def plain(value):
 
 
 def write_result(folder, status, result=None, error=None, name="result.json"):
-    """Write result.json under another name and rename it, so that the host never reads half of it."""
-    part = folder / (name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump({"status": status, "result": result, "error": error}, file, default=plain)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / name)
+    """Write result.json, which appears whole, so that the host never reads half of it."""
+    from bone_backend.files.whole import write_text
+
+    answer = {"status": status, "result": result, "error": error}
+    write_text(folder / name, json.dumps(answer, default=plain))
 
 
 def write_fault(folder, kind, message, name="result.json", **more):
     write_result(folder, "failed", error=dict(kind=kind, message=message, **more), name=name)
 
 
+def is_too_old(folder):
+    """Whether this Python cannot read BONe's other files; then that is written, by means of this one."""
+    if tuple(sys.version_info[:2]) >= MINIMUM:
+        return False
+    found, wanted = [".".join(str(n) for n in version) for version in (sys.version_info[:3], MINIMUM)]
+    message = f"The worker's Python {sys.executable} is {found}; BONe needs at least {wanted}. {INSTALL}"
+    answer = {"status": "failed", "result": None, "error": {"kind": "WorkerError", "message": message}}
+    part = folder / "result.json.part"
+    part.write_text(json.dumps(answer), encoding="utf-8")
+    part.replace(folder / "result.json")
+    return True
+
+
 def read_job(folder):
     """The job, or None after writing in words why it cannot be run."""
-    if tuple(sys.version_info[:2]) < MINIMUM:
-        found, wanted = [".".join(str(n) for n in version) for version in (sys.version_info[:3], MINIMUM)]
-        message = f"The worker's Python {sys.executable} is {found}; BONe needs at least {wanted}. {INSTALL}"
-        return write_fault(folder, "WorkerError", message)
     try:
         with (folder / "job.json").open(encoding="utf-8") as file:
             job = json.load(file)
@@ -126,60 +131,6 @@ def read_job(folder):
         message = f"The job cannot be read from job.json ({type(fault).__name__}: {fault})."
         return write_fault(folder, "WorkerError", message)
     return job
-
-
-def host_is_there(host, parent):
-    """Whether the host still runs. parent: os.getppid() at the start; another one means that it has ended."""
-    if os.getppid() != parent:
-        return False
-    if parent == host:
-        return True
-    try:
-        os.kill(host, 0)  # a launcher stands between host and worker: ask for the host itself
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # not ours to signal, yet there
-    return True
-
-
-def wait_for_host_end(host):
-    """Return when the host has ended."""
-    if os.name == "nt":
-        import ctypes
-
-        synchronize = 0x00100000
-        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-        kernel.OpenProcess.restype = ctypes.c_void_p
-        access_denied = 5
-        handle = kernel.OpenProcess(synchronize, False, host)
-        if handle:
-            kernel.WaitForSingleObject(ctypes.c_void_p(handle), 0xFFFFFFFF)
-        elif ctypes.get_last_error() == access_denied:
-            threading.Event().wait()  # a host that may not be watched: only its cancel file ends the job
-        return
-    parent = os.getppid()
-    while host_is_there(host, parent):
-        time.sleep(HOST_LOOK_S)
-
-
-def end_with_host(folder, job, host_has_ended):
-    """When the host has ended: ask the command to stop, wait as the host would have, end everything."""
-    wait_for_host_end(job["host"])
-    host_has_ended.set()
-    try:
-        (folder / "cancel").touch()
-        deadline = time.monotonic() + job.get("patience_s", 10.0)
-        while time.monotonic() < deadline and not (folder / "result.json").exists():
-            time.sleep(HOST_LOOK_S)
-    except OSError:
-        pass  # the folder is gone: nothing can be saved there
-    if not job.get("keep_folder"):
-        os.chdir(str(folder.parent))
-        shutil.rmtree(str(folder), ignore_errors=True)
-    if os.name != "nt" and os.getpgrp() == os.getpid():
-        os.killpg(os.getpid(), signal.SIGKILL)
-    os._exit(1)
 
 
 def connect_logs(events, level):
@@ -252,7 +203,8 @@ class Siblings:
         message = told.pop("message")
         told["message"] = f"Process {rank + 1} of {self.count}: {message}"
         if told.get("faults"):
-            told["faults"] = [f"Process {rank + 1} of {self.count}: {fault}" for fault in told["faults"]]
+            text = f"Process {rank + 1} of {self.count}: "
+            told["faults"] = [[text + fault, *names] for fault, *names in told["faults"]]
         return told
 
     def watch(self):
@@ -278,8 +230,7 @@ class Siblings:
 
 
 def prepare(job):
-    """What a command finds: BONe's packages, the right to start processes, its working folder."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    """What a command finds: the right to start processes, its working folder."""
     os.environ["BONE_IS_WORKER"] = "1"  # says that processes may be started
     if job.get("working_folder"):
         os.chdir(job["working_folder"])
@@ -311,26 +262,29 @@ def attempt(folder, job, events, siblings):
         told = siblings.fault() if isinstance(fault, WorkerError) else None
         if told:
             told["message"] += f" {fault}"
-        write_fault(folder, **(told or as_plain(fault)))
+            if told.get("faults"):
+                told["faults"][-1][0] += f" {fault}"
+        write_fault(folder, **(told or as_told(fault)))
     except ModuleNotFoundError as fault:
         traceback.print_exc()
         if (fault.name or "").partition(".")[0] == "bone_backend":  # a file of BONe's own
-            return write_fault(folder, **unexpected(fault))
+            return write_fault(folder, **as_told(fault))
         message = f"The worker's Python {sys.executable} lacks the package {fault.name}. {INSTALL}"
         write_fault(folder, "PackageError", message)
     except BaseException as fault:
         traceback.print_exc()
         sys.stderr.flush()
-        write_fault(folder, **(siblings.fault() or unexpected(fault)))
+        write_fault(folder, **(siblings.fault() or as_told(fault)))
 
 
-def as_plain(fault):
-    return {"kind": type(fault).__name__, "message": str(fault), "faults": getattr(fault, "faults", None)}
+def as_told(fault):
+    """An exception as write_fault takes it."""
+    from bone_backend.errors import as_plain
 
-
-def unexpected(fault):
-    line = traceback.format_exception_only(type(fault), fault)[-1].strip()
-    return {"kind": "ProgramFault", "message": f"The worker failed: {line}", "unexpected": True}
+    told = as_plain(fault)
+    if told["kind"] == "ProgramFault":
+        told.update(message=f"The worker failed: {told['message']}", unexpected=True)
+    return told
 
 
 def run_beside(folder, job, rank):
@@ -351,25 +305,16 @@ def run_beside(folder, job, rank):
     except (Cancelled, Parted):
         pass
     except BaseException as fault:
-        if isinstance(fault, BoneError):
-            told = as_plain(fault)
-        else:
+        if not isinstance(fault, BoneError):
             traceback.print_exc()
-            told = unexpected(fault)
-        write_fault(folder, name=f"fault_{rank}.json", **told)
+        write_fault(folder, name=f"fault_{rank}.json", **as_told(fault))
         return 1
     return 0
 
 
-def end_with_first(process):
-    """End this process as soon as the first one has ended."""
-    wait_for_host_end(process)
-    os._exit(1)
-
-
 def end_now(code):
-    """End without tidying up: torch takes seconds for it when several processes do it at once."""
-    logging.shutdown()
+    """End without giving the memory back piece by piece, for which torch takes seconds."""
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -381,6 +326,11 @@ def main(arguments):
         return 2
     faulthandler.enable()
     folder = Path(arguments[0]).resolve()
+    if is_too_old(folder):
+        return 0
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # BONe's packages
+    from bone_backend.jobs.watch import end_with_first, end_with_host
+
     job = read_job(folder)
     if len(arguments) == 2:
         first = int(os.environ["BONE_FIRST_PROCESS"])
@@ -394,8 +344,7 @@ def main(arguments):
         run(folder, job)
         if "host" in job and host_has_ended.is_set():
             watch.join()  # it tidies up and ends this process
-        if job.get("processes", 1) > 1:
-            end_now(0)
+        end_now(0)  # the host waits for it
     return 0
 
 

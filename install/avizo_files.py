@@ -29,8 +29,16 @@ REQUIREMENTS = PYTHON_MODULES / "bone-requirements.txt"
 
 # What the backend needs in Avizo's Python. numpy is Avizo's own and stays as it is.
 IN_AVIZO = (
-    *("torch", "torchvision", "segmentation-models-pytorch", "torchmetrics", "fvcore", "empatches"),
-    *("nvidia-ml-py", "psutil", "pydantic", "tifffile", "imagecodecs", "rich", "pyyaml", "matplotlib"),
+    *(
+        "torch",
+        "torchvision",
+        "segmentation-models-pytorch",
+        "nvidia-ml-py",
+        "psutil",
+        "pydantic",
+        "tifffile",
+    ),
+    *("imagecodecs", "rich", "pyyaml", "matplotlib", "jinja2", "markupsafe", "platformdirs"),
 )
 
 
@@ -42,7 +50,8 @@ def contents(checkout: Path = CHECKOUT) -> dict[Path, bytes]:
             if file.suffix in PLACES:
                 found[PLACES[file.suffix] / file.name] = file.read_bytes()
     for package in PACKAGES:
-        for file in sorted((checkout / package).rglob("*.py")):
+        files = [*(checkout / package).rglob("*.py"), *(checkout / package).rglob("templates/*.*")]
+        for file in sorted(files):
             found[PYTHON_MODULES / file.relative_to(checkout)] = file.read_bytes()
     found[REQUIREMENTS] = requirements(checkout).encode("utf-8")
     return found

@@ -76,7 +76,8 @@ class Environment:
 
     def wanted(self) -> dict[str, str]:
         """The hash of each thing that goes in."""
-        files = [*self.layers, *([self.own / "pyproject.toml"] if self.own else [])]
+        named = (self.own / name for name in ("pyproject.toml", "setup.py")) if self.own else ()
+        files = [*self.layers, *(file for file in named if file.is_file())]
         return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 

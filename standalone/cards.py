@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .columns import Row, duration, percent, printable, rows, score, size, table, value
+from bone_backend.durations import measured
+from bone_backend.volumes import formats
 
-FORMATS = {"tiff": "TIFF stack", "tiff-folder": "folder of TIFF slices", "npy": ".npy array"}
+from .columns import Row, percent, printable, rows, score, size, table, value
+
+FORMATS = {row.name: row.words for row in formats.FORMATS}
 NUMBERS = {
     "uint8": "8 bit (0 to 255)",
     "uint16": "16 bit (0 to 65,535)",
@@ -213,7 +216,7 @@ def _run(found: dict[str, Any]) -> list[str]:
     asked = f" of {found['epochs_asked']:,}" if found.get("epochs_asked") else ""
     state = found["state"]
     if found.get("outcome") is None and silence is not None:
-        state += f"; last sign of life {duration(silence)} ago"
+        state += f"; last sign of life {measured(silence)} ago"
     facts: list[Row] = [
         ("This is", "the run folder of a fit"),
         ("Path", found.get("path")),

@@ -97,21 +97,6 @@ def percent(share: float) -> str:
     return "< 0.01 %" if share < 5e-5 else f"{share * 100:.2f} %"
 
 
-def duration(seconds: float) -> str:
-    """A time in the two units that matter.
-
-    >>> duration(4.26), duration(59.97), duration(119.7), duration(3725)
-    ('4.3 s', '1 min 0 s', '2 min 0 s', '1 h 2 min')
-    """
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours:,} h {minutes} min"
-
-
 def size(number: int) -> str:
     """Bytes as disks and file managers tell them.
 

@@ -11,6 +11,7 @@ on; the other imports (options, rich, torch) take seconds.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import errno
 import json
@@ -22,13 +23,13 @@ import sys
 import textwrap
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bone_backend import __version__
-from bone_backend.errors import BoneError, Cancelled, OptionError
+from bone_backend.errors import BoneError, Cancelled
 from bone_backend.files.names import readable
+from bone_backend.jobs.commands import COMMANDS, OFFERED
 
 if TYPE_CHECKING:
     from bone_backend.progress import Progress
@@ -37,17 +38,6 @@ if TYPE_CHECKING:
 
 STOPPED = 130
 OUR_FAULT = 70  # EX_SOFTWARE of sysexits.h
-SLOW = ("fit", "predict", "export", "demo", "preview-augmentation")  # these load torch, which takes seconds
-SUMMARIES = {
-    "fit": "fit a network on pairs of scan and mask",
-    "predict": "label a scan with a fitted model",
-    "iou": "score predicted labels against a reference mask",
-    "statistics": "grey-value statistics of a scan",
-    "export": "write a model for other software (ONNX, safetensors), checked against it",
-    "preview-augmentation": "draw examples of what the options of a fit do to patches",
-    "info": "what a scan, mask, model file or run folder is",
-    "demo": "fit, predict and score on phantom scans (or your own), with pictures",
-}
 
 
 def build_parser() -> Parser:
@@ -57,11 +47,12 @@ def build_parser() -> Parser:
     """
     from .parser import Parser
 
-    parser = Parser(prog="bone", summaries=SUMMARIES)
+    summaries = {name: command.summary for name, command in OFFERED.items()}
+    parser = Parser(prog="bone", summaries=summaries)
     parser.add_argument("--version", action="version", version=f"BONe {__version__}")
     commands = parser.add_subparsers(dest="command", parser_class=Parser)
     others: dict[str, Parser] = {}
-    for name, summary in SUMMARIES.items():
+    for name, summary in summaries.items():
         others[name] = commands.add_parser(
             name,
             prog=f"bone {name}",
@@ -74,48 +65,16 @@ def build_parser() -> Parser:
 
 def _fill(parser: Parser, name: str) -> None:
     """Add the options of one command."""
+    from .flags import add_flags
     from .pages import Entry
 
-    if name == "info":
-        told = "A scan, a mask, a model file or a run folder."
-        parser.add(Entry("Data", "PATH", told, often=True), "path", type=Path, metavar="PATH")
-    elif name == "demo":
-        _fill_demo(parser)
-    else:
-        from bone_backend.options.programs import PROGRAMS, PreviewOptions
-
-        from .flags import add_flags
-
-        add_flags(parser, PROGRAMS.get(name, PreviewOptions))
+    add_flags(parser, COMMANDS[name].table(), has_config=COMMANDS[name].has_config)
     for flag, text in (
         ("--json", "Print one JSON object and nothing else on standard output."),
         ("--quiet", "Show warnings and the result only."),
         ("--verbose", "Show everything that is logged."),
     ):
         parser.add(Entry("What is shown", flag, text), flag, action="store_true")
-
-
-def _fill_demo(parser: Parser) -> None:
-    from .pages import Entry
-
-    parser.add(
-        Entry("Data", "--data FOLDER", "Folder with your own pairs instead of phantom scans."),
-        "--data",
-        type=Path,
-    )
-    parser.add(
-        Entry("Data", "--hold-out NAME", "With --data: the scan that is predicted and not fitted."),
-        "--hold-out",
-    )
-    parser.add(
-        Entry("Output", "--output FOLDER", "Folder for everything. (default demo)"),
-        "--output",
-        type=Path,
-        default=Path("demo"),
-    )
-    parser.add(
-        Entry("Fitting", "--epochs N", "Passes over the scans. (default 4)"), "--epochs", type=int, default=4
-    )
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -128,7 +87,10 @@ def main(words: Sequence[str] | None = None) -> int:
     before = {number: signal.getsignal(number) for number in _stops()}
     signal.signal(signal.SIGINT, lambda *_: _end_at_once(given))
     try:
-        return _run(given)
+        status = _run(given)
+        if words is None and "torch" in sys.modules:
+            _leave(status)
+        return status
     except KeyboardInterrupt:
         status = _stopped(given, None)
         if words is None:  # CPython ends with another status where the code of an exec() was interrupted
@@ -138,6 +100,15 @@ def main(words: Sequence[str] | None = None) -> int:
         if words is not None:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _leave(status: int) -> NoReturn:
+    """End this process without giving its memory back piece by piece, for which torch takes seconds."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(status)
 
 
 def _stops() -> list[signal.Signals]:
@@ -164,7 +135,7 @@ def _run(words: list[str]) -> int:
     )
     try:
         with console as progress:
-            result = _command(arguments)(arguments, progress)
+            result = _work(arguments, progress)
     except Parted:
         return 1
     except Cancelled as stop:
@@ -189,7 +160,8 @@ def _greet(words: list[str]) -> None:
     """Something to see at once, where a command will load for seconds."""
     is_first = os.environ.get("RANK", "0") == "0"
     is_silent = {"--quiet", "--help", "--help-all", "-h"} & set(words) or _wants_json(words)
-    if not words or words[0] not in SLOW or is_silent or not is_first or sys.stderr is None:
+    is_slow = bool(words) and words[0] in OFFERED and OFFERED[words[0]].loads_torch
+    if not is_slow or is_silent or not is_first or sys.stderr is None:
         return
     stamp = "" if sys.stderr.isatty() else time.strftime("%Y-%m-%dT%H:%M:%S ")
     _tell(f"{stamp}BONe {__version__}, {words[0]}")
@@ -201,7 +173,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
 
 def _name(words: list[str]) -> str:
     """`bone fit`, or `bone` where no command was named."""
-    return " ".join(["bone", *[word for word in words if word in SUMMARIES][:1]])
+    return " ".join(["bone", *[word for word in words if word in OFFERED][:1]])
 
 
 def _wants_json(words: list[str]) -> bool:
@@ -209,66 +181,16 @@ def _wants_json(words: list[str]) -> bool:
     return any(len(word) > 2 and "--json".startswith(word) for word in words)
 
 
-def _command(
-    arguments: argparse.Namespace,
-) -> Callable[[argparse.Namespace, Progress], dict[str, Any]]:
-    others = {
-        "info": _info,
-        "demo": _demo,
-        "statistics": _statistics,
-        "preview-augmentation": _preview,
-    }
-    return others.get(arguments.command, _program)
-
-
-def _program(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def _work(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from bone_backend.early import check_inputs
     from bone_backend.jobs import run as jobs
-    from bone_backend.options.programs import PROGRAMS, dump
+    from bone_backend.options.programs import dump
 
     from .flags import gather
 
-    options = gather(arguments, PROGRAMS[arguments.command])
+    options = gather(arguments, COMMANDS[arguments.command].table())
     check_inputs(options)
     return jobs.run_here(arguments.command, dump(options), progress=progress)
-
-
-def _statistics(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from bone_backend.intensity.asking import ask_plain
-    from bone_backend.options.programs import StatisticsOptions
-
-    from .flags import gather
-
-    options = gather(arguments, StatisticsOptions)
-    (found,) = ask_plain([options.scan], options.voxels, progress=progress)
-    return found
-
-
-def _info(arguments: argparse.Namespace, _progress: Progress) -> dict[str, Any]:
-    from bone_backend.information import describe as information
-
-    return information.describe(arguments.path)
-
-
-def _preview(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from bone_backend.options.programs import PreviewOptions
-
-    from . import preview
-    from .flags import gather
-
-    return preview.run(gather(arguments, PreviewOptions), progress)
-
-
-def _demo(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    from . import demo
-
-    return demo.run(
-        arguments.output,
-        data=arguments.data,
-        hold_out=arguments.hold_out,
-        epochs=arguments.epochs,
-        progress=progress,
-    )
 
 
 def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None = None) -> int:
@@ -288,12 +210,10 @@ def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None
 
 def _failed(words: list[str], error: BoneError) -> int:
     prefix = f"{_name(words)}: "
-    faults = str(error).split("\n")
-    if isinstance(error, OptionError):
-        from .fault_words import in_flags
+    from .fault_words import in_flags
 
-        faults = [in_flags(_name(words).removeprefix("bone "), fault) for fault in error.faults]
-    _tell("\n".join(prefix + fault for fault in faults))
+    told = [in_flags(_name(words).removeprefix("bone "), fault) for fault in error.faults]
+    _tell("\n".join(prefix + line for text in told for line in text.split("\n")))
     if _wants_json(words):
         _say(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n", status=1)
     return 1

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, TextIO, cast
 
+from bone_backend.durations import measured
 from bone_backend.errors import Cancelled
 from bone_backend.jobs.ranks import Rank
 
@@ -72,20 +73,6 @@ class Clock:
         if step <= done or last - first < 1:
             return None
         return max((last - first) / (step - done) * (self._steps - step) - (self._now() - last), 0.0)
-
-
-def in_words(seconds: float | None) -> str:
-    """
-    >>> in_words(257), in_words(12.2), in_words(7325), in_words(None)
-    ('4 min 17 s', '12 s', '2 h 02 min', '?')
-    """
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 class Lasting:
@@ -194,7 +181,9 @@ class ConsoleProgress:
         )
 
     def _times(self) -> str:
-        return f"elapsed {in_words(self._clock.elapsed_s())}, left {in_words(self._clock.left_s())}"
+        elapsed, left = self._clock.elapsed_s(), self._clock.left_s()
+        told = "?" if left is None else measured(left, steady=True)
+        return f"elapsed {measured(elapsed, steady=True)}, left {told}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -17,18 +17,20 @@ from typing import Any, NamedTuple
 
 from bone_backend.dataset.pairs import unique_names
 from bone_backend.dataset.patch_size import largest_edge
-from bone_backend.errors import OptionError, OutputError, ScanError
+from bone_backend.errors import OptionError, OutputError, ScanError, called
 from bone_backend.files.json_files import read_json
 from bone_backend.files.outputs import check_apart
+from bone_backend.files.whole import write_text
 from bone_backend.jobs import run as jobs
-from bone_backend.options.programs import FitOptions, IoUOptions, PredictOptions, dump
+from bone_backend.machine.versions import versions
+from bone_backend.options.programs import DemoOptions, FitOptions, IoUOptions, PredictOptions, dump
 from bone_backend.progress import Part, Progress
 from bone_backend.runs.folder import RECORD
-from bone_backend.runs.metadata import versions
-from bone_backend.volumes.output import made_folder, write_text
+from bone_backend.volumes.output import made_folder
 from bone_backend.volumes.volume import peek
 
 from . import pictures
+from .phantoms import Phantom, write
 
 PHANTOM_SHAPE = (48, 160, 160)
 PHANTOM_CLASSES = ("1:bone:#e69f00", "2:pores:#56b4e9")
@@ -45,27 +47,23 @@ class Found(NamedTuple):
     mask: Path
 
 
-def run(
-    output: Path, *, data: Path | None, hold_out: str | None, epochs: int, progress: Progress
-) -> dict[str, Any]:
+def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
     """Fit on all pairs but one, predict that one, score it. Gives scores, seconds and paths.
 
     kept: whether all of it was found from an earlier run.
     """
     began = time.monotonic()
-    if hold_out and not data:
-        raise OptionError("hold_out names a scan of --data; give --data DIR too.")
+    output, data, epochs = options.output, options.data, options.epochs
     _check_free(output)
     any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
-    _fit_options(
-        any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=()
-    )  # a fault is told before drawing
+    # a fault is told before anything is drawn
+    _fit_options(any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=())
     pairs = (
         find_pairs(data)
         if data
         else make_phantoms(output / "phantoms", Part(progress, first=0, share=5, steps=100))
     )
-    train, test = choose(pairs, hold_out)
+    train, test = choose(pairs, options.hold_out)
     if data:
         sides = [(f"the {side} of {p.name}", getattr(p, side)) for p in pairs for side in ("scan", "mask")]
         check_apart(output, sides)
@@ -81,6 +79,18 @@ def run(
         return {**earlier, "kept": True}
     with made_folder(output):
         write_text(output / MEMORY, json.dumps({"asked": asked, "result": None}, indent=2) + "\n")
+    made = _make(output, fit, test, progress)
+    result = {
+        **made,
+        "seconds": round(time.monotonic() - began, 1),
+        "fitted_on": [pair.name for pair in train],
+    }
+    write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
+    return {**result, "kept": False}
+
+
+def _make(output: Path, fit: FitOptions, test: Found, progress: Progress) -> dict[str, Any]:
+    """Fit, predict `test`, score and draw it; gives scores and paths."""
     fitted = jobs.run_here("fit", dump(fit), progress=Part(progress, first=5, share=80, steps=100))
     predict = PredictOptions.parse(
         {
@@ -114,20 +124,16 @@ def run(
         ),
         pictures.curves(output / "curves.png", output / "run" / RECORD),
     ]
-    result = {
+    return {
         "mean_iou": scored["mean_iou"],
         "iou_per_class": {value: found["iou"] for value, found in scored["classes"].items()},
         "class_names": {str(value): name for value, name in names.items()},
-        "seconds": round(time.monotonic() - began, 1),
-        "fitted_on": [pair.name for pair in train],
         "predicted": test.name,
         "model": fitted["model"],
         "labels": labelled["output"],
         "pictures": [str(path) for path in drawn],
         "run_folder": fitted["run_folder"],
     }
-    write_text(output / MEMORY, json.dumps({"asked": asked, "result": result}, indent=2) + "\n")
-    return {**result, "kept": False}
 
 
 def _record(run: Path) -> dict[str, Any]:
@@ -163,12 +169,12 @@ def _fit_options(
 def _check_free(output: Path) -> None:
     """Raise OutputError where the folder holds anything but an earlier demonstration."""
     if output.exists() and not output.is_dir():
-        raise OutputError(f"output {output} is a file; name a folder.")
+        raise OutputError(f"{called('output')} {output} is a file; name a folder.")
     present = sorted(item.name for item in output.iterdir()) if output.exists() else []
     if present and present != ["phantoms"] and not (output / MEMORY).exists():
         raise OutputError(
-            f"output folder {output} is not empty and holds no demonstration (it has {present[0]}). Name a "
-            "new folder."
+            f"{called('output')} folder {output} is not empty and holds no demonstration (it has "
+            f"{present[0]}). Name a new folder."
         )
 
 
@@ -192,9 +198,6 @@ def _remembered(output: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 
 def make_phantoms(folder: Path, progress: Progress) -> list[Found]:
     """Four phantom femora, written as TIFF folders: two of them dim or uneven, each with seeds of its own."""
-    # The one place where a door uses the stand-ins: the demo must run on a machine without any scan.
-    from mocks.scans import Phantom, write
-
     made = []
     kinds: list[dict[str, Any]] = [{}, {"contrast": 0.7}, {"beam_hardening": 0.3}, {"noise": 0.06}]
     for number, kind in enumerate(kinds):
@@ -222,8 +225,7 @@ def find_pairs(folder: Path) -> list[Found]:
     if len(found) < 3:
         raise ScanError(
             f"data folder {folder} holds {len(found)} pairs; the demo needs three, two to fit and one to "
-            f"predict. A pair is "
-            "NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
+            "predict. A pair is NAME_image.tif beside NAME_mask.tif, or a folder with images/ and masks/."
         )
     return found
 
@@ -252,9 +254,8 @@ def choose(pairs: list[Found], hold_out: str | None) -> tuple[list[Found], Found
     if hold_out is not None:
         chosen = [pair for pair in pairs if pair.name == hold_out]
         if not chosen:
-            raise OptionError(
-                f"hold_out is {hold_out!r}; the folder has {', '.join(pair.name for pair in pairs)}."
-            )
+            known = ", ".join(pair.name for pair in pairs)
+            raise OptionError(f"{called('hold_out')} is {hold_out!r}; the folder has {known}.")
         return [pair for pair in pairs if pair.name != hold_out], chosen[0]
     groups: dict[Any, list[Found]] = {}
     for pair in pairs:

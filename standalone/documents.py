@@ -1,19 +1,24 @@
-"""The page of all options, made from the options themselves.
+"""The pages and tables of the documents that are made from the code.
 
-In:  the Options classes.
-Out: docs/options.md. Run as: python -m standalone.documents
+In:  the Options classes, the rows of formats and of transforms.
+Out: docs/options.md, the tables in docs/formats.md and docs/augmentation.md. Run as: python -m
+standalone.documents
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bone_backend.jobs.commands import OFFERED
 from bone_backend.options.fields import OptionField, Options
-from bone_backend.options.programs import PROGRAMS
+from bone_backend.options.transforms import TRANSFORMS
+from bone_backend.volumes.formats import FORMATS
 
 from .flags import conditions
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "options.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "options.md"
+MADE = "<!-- made by python -m standalone.documents -->\n"  # stands before and behind a table
 TITLE = """# All options
 
 `bone COMMAND --help` shows those that most people need, `--help-all` all of them.
@@ -24,7 +29,7 @@ same fields make the command's flags, the ports in Avizo, the record of a run an
 
 def page() -> str:
     """The whole page as Markdown."""
-    return TITLE + "".join(_program(name, options) for name, options in PROGRAMS.items())
+    return TITLE + "".join(_program(name, command.table()) for name, command in OFFERED.items())
 
 
 def _program(name: str, options: type[Options]) -> str:
@@ -63,6 +68,48 @@ def _told(field: OptionField, fields: dict[str, OptionField]) -> str:
     return " ".join(told).replace("|", "\\|")
 
 
+def formats() -> str:
+    """The table of formats."""
+    lines = ["| format | read | written | has no place for |", "|---|---|---|---|"]
+    for row in FORMATS:
+        name = row.words[0].upper() + row.words[1:]
+        known = ", ".join(f"`{ending}`" for ending in row.endings if not ending.startswith(".ome"))
+        written = ", ".join(f"`{ending}`" for ending in row.written)
+        lacks = [*row.lacks, *([f"other numbers than {' and '.join(row.numbers)}"] if row.numbers else [])]
+        cells = [
+            known or "a folder" if row.open else "no",
+            ("only by BONe DLPred in Avizo: " if row.labels else "") + (written or "a name without ending"),
+            ", ".join(lacks),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def transforms() -> str:
+    """The table of the transforms of augmentation."""
+    lines = ["| name | what | numbers (default; limits) |", "|---|---|---|"]
+    for name, row in TRANSFORMS.items():
+        numbers = (
+            f"`{key}` ({number.default:g}; {number.low:g} to {number.high:g}): {number.help}"
+            for key, number in row.numbers.items()
+        )
+        lines.append(f"| `{name}` | {row.words} | {'; '.join(numbers)} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(path: Path, table: str) -> str:
+    """A page with the table in the place that is marked for it."""
+    before, _, behind = path.read_text(encoding="utf-8").split(MADE)
+    return f"{before}{MADE}{table}{MADE}{behind}"
+
+
+def pages() -> dict[Path, str]:
+    """All that is made, as it should be."""
+    tables = {DOCS / "formats.md": formats(), DOCS / "augmentation.md": transforms()}
+    return {PAGE: page()} | {path: with_table(path, table) for path, table in tables.items()}
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    print(PAGE)
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(path)

@@ -1,30 +1,30 @@
-"""Faults of options in the words of the command line: flags in place of option names.
+"""Faults in the words of the command line: flags in place of option names.
 
-In:  a command and a sentence, which names options as a configuration file does.
+In:  a command and a fault, which knows the options that it is about.
 Out: the sentence with --patch-size for patch_size, and SCAN for scan.
 """
 
 from __future__ import annotations
 
-import re
+from bone_backend.errors import Fault
+from bone_backend.jobs.commands import OFFERED
 
 
-def in_flags(command: str, text: str) -> str:
-    """A fault of a command's options as its --help would call them.
+def in_flags(command: str, fault: Fault) -> str:
+    """A fault as a command's --help would call its options.
 
-    >>> in_flags("fit", "patch_size is 250; U-Net with resnet18 needs a multiple of 32.")
+    >>> from bone_backend.errors import called
+    >>> in_flags("fit", Fault(f"{called('patch_size')} is 250; U-Net with resnet18 needs a multiple of 32."))
     '--patch-size is 250; U-Net with resnet18 needs a multiple of 32.'
     """
-    from bone_backend.options.programs import PROGRAMS, PreviewOptions
+    if not fault.names:
+        return fault
+    options = OFFERED[command].table().option_fields() if command in OFFERED else []
+    fields = {field.name: field for field in options}
 
-    options = {**PROGRAMS, "preview-augmentation": PreviewOptions}.get(command)
-    if options is None:
-        return text
-    for field in options.option_fields():
-        word = field.name.upper() if field.positional else field.flag
-        if "_" in field.name:  # no word of every day: it is the option wherever it stands, but in a path
-            text = re.sub(rf"(?<![\w./\\-]){field.name}(?![\w/\\-]|\.\w)", word, text)
-        else:
-            found = rf"(?m)^{field.name}(?= is | cannot | \d)|(?<= of ){field.name}(?= is )"
-            text = re.sub(found, word, text)
-    return text
+    def word(name: str) -> str:
+        if name not in fields:
+            return name
+        return name.upper() if fields[name].positional else fields[name].flag
+
+    return fault.put(word)

@@ -17,10 +17,10 @@ import yaml
 
 from bone_backend.errors import OptionError
 from bone_backend.files.outputs import check_apart, check_output, ending_fault
+from bone_backend.files.whole import write_text
 from bone_backend.jobs.ranks import Rank
 from bone_backend.options.fields import OptionField, Options
 from bone_backend.options.programs import dump
-from bone_backend.volumes.output import write_text
 
 from .option_files import read_config
 from .pages import Entry
@@ -29,11 +29,19 @@ from .parser import Parser
 LONGEST_CHOICES = 20  # characters that stand beside a flag, as 2D|2.5D|3D
 
 
-def add_flags(parser: Parser, options: type[Options]) -> None:
-    """Give the parser one flag (or word) for every option, in the option's group."""
+def add_flags(parser: Parser, options: type[Options], *, has_config: bool = True) -> None:
+    """Give the parser one flag (or word) for every option, in the option's group.
+
+    has_config: and those that read and write a file of options.
+    """
     fields = options.option_fields()
     for field in fields:
         _add_flag(parser, field, {other.name: other for other in fields})
+    if has_config:
+        _add_config(parser, options)
+
+
+def _add_config(parser: Parser, options: type[Options]) -> None:
     parser.add(
         Entry("Configuration", "--config FILE", "Read options from a JSON, TOML or YAML file; flags win."),
         "--config",
@@ -152,14 +160,15 @@ def shown_default(field: OptionField) -> str:
 def gather(words: argparse.Namespace, options: type[Options]) -> Options:
     """The checked options: configuration file first, flags over it. Raises OptionError with all faults."""
     known = {field.name: field for field in options.option_fields()}
-    values = read_config(words.config) if words.config else {}
+    config = getattr(words, "config", None)
+    values = read_config(config) if config else {}
     values |= {name: value for name, value in vars(words).items() if name in known}
     made = options.parse(
         {name: _plain(known[name], value) if name in known else value for name, value in values.items()}
     )
     if Rank.of_environment().is_first:  # the first makes folders, which others then would find
         made.check_paths()
-        if words.save_config:
+        if getattr(words, "save_config", None):
             check_config_place(words, made)
             write_config(words.save_config, made)
     return made

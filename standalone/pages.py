@@ -12,38 +12,11 @@ import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bone_backend.jobs.commands import COMMANDS
+
 WIDEST = 120  # columns; longer lines are hard to read
 NARROW = 60  # below, the text stands under its option, not beside it
 SMALL = 12  # a command with so few options shows them all at once
-
-USAGES = {
-    "fit": "--pair SCAN MASK [--pair ...] --output FOLDER [options]",
-    "predict": "SCAN --model FILE.pth --output LABELS [options]",
-    "iou": "REFERENCE PREDICTION [options]",
-    "statistics": "SCAN [options]",
-    "export": "MODEL --output FILE [options]",
-    "preview-augmentation": "--pair SCAN MASK [--pair ...] [options]",
-    "info": "PATH [options]",
-    "demo": "[--data FOLDER] [options]",
-}
-EXAMPLES = {
-    "fit": (
-        "bone fit --pair scans/femur_1 masks/femur_1 \\",
-        "         --pair scans/femur_2 masks/femur_2 --output runs/femur",
-    ),
-    "predict": (
-        "bone predict scans/femur_3 --output labels/femur_3 \\",
-        "             --model runs/femur/BONe_best_epoch_21_val_jaccard_0.9312.pth",
-    ),
-    "iou": ("bone iou masks/femur_3 labels/femur_3",),
-    "statistics": ("bone statistics scans/femur_1",),
-    "export": ("bone export femur.pth --output femur.onnx",),
-    "preview-augmentation": (
-        "bone preview-augmentation --pair scans/femur_1 masks/femur_1 --sheet look.png",
-    ),
-    "info": ("bone info scans/femur_1", "bone info runs/femur"),
-    "demo": ("bone demo", "bone demo --data my_pairs --epochs 10"),
-}
 
 
 class Entry(NamedTuple):
@@ -67,8 +40,13 @@ def page(command: str, summary: str, entries: Sequence[Entry], *, everything: bo
         for entry in entries
         if entry.often or not is_short
     ]
-    lines = [*_folded(f"bone {command} {USAGES[command]}", width), "", *textwrap.wrap(summary, width), ""]
-    lines += ["Example", *(f"  {line}" for line in EXAMPLES[command]), ""]
+    lines = [
+        *_folded(f"bone {command} {COMMANDS[command].usage}", width),
+        "",
+        *textwrap.wrap(summary, width),
+        "",
+    ]
+    lines += ["Example", *(f"  {line}" for line in COMMANDS[command].examples), ""]
     column = _column(shown, width)
     for group in dict.fromkeys(entry.group for entry in shown):
         lines.append(group)

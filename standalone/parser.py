@@ -83,11 +83,7 @@ class Parser(argparse.ArgumentParser):
         return found, extra
 
     def error(self, message: str) -> NoReturn:
-        """Argparse's own faults, in words."""
-        if missing := re.fullmatch(r"the following arguments are required: (.*)", message):
-            message = f"{missing[1]} is missing"
-        elif number := re.fullmatch(r"argument (\S+): invalid int value: (.*)", message):
-            message = f"{number[1]} is {number[2]}: write a whole number"
+        """Argparse's own faults."""
         self._refuse([f"{message}."])
 
     def _refuse(self, faults: list[str]) -> NoReturn:

@@ -23,10 +23,8 @@ from matplotlib.patches import Patch
 from bone_backend.volumes.classes import MEAN, TRAINING, VALIDATION, describe_classes, wrong_colour
 from bone_backend.volumes.volume import open_volume
 
-CLEAR, FADED = (
-    "#00000000",
-    0.6,
-)  # FADED: share of white over the scan, so that red is dark on it for every eye
+CLEAR = "#00000000"
+FADED = 0.6  # share of white over the scan, so that red is dark on it for every eye
 
 
 def overlay(
@@ -53,26 +51,9 @@ def overlay(
     figure, axes = plt.subplots(
         len(rows), 4, figsize=(12, 3.1 * len(rows) + 0.9), layout="constrained", squeeze=False
     )
-    for row, z, (image, mask, labels) in zip(axes, rows, slices, strict=True):
-        low, high = np.percentile(image, [0.5, 99.5])
-        for axis in row:
-            axis.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1), interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-        for axis, layer in zip(row[1:3], (mask, labels), strict=True):
-            axis.imshow(
-                np.searchsorted(values, layer),
-                cmap=ListedColormap(shades),
-                vmin=-0.5,
-                vmax=len(values) - 0.5,
-                alpha=np.where(layer > 0, 0.6, 0.0),
-                interpolation="nearest",
-            )
-        row[3].imshow(np.ones((*image.shape, 3)), alpha=FADED)
-        wrong = np.where(mask == labels, np.nan, 1.0)
-        row[3].imshow(wrong, cmap=ListedColormap([wrong_shade]), interpolation="nearest")
+    for row, z, layers in zip(axes, rows, slices, strict=True):
+        _draw_slice(row, *layers, shades=dict(zip(values, shades, strict=True)), wrong_shade=wrong_shade)
         row[0].set_ylabel(f"slice {z + 1}", fontsize=11)
-        row[3].set_xlabel(f"{np.mean(mask != labels):.2%} of the voxels differ", fontsize=10)
     for axis, heading in zip(axes[0], ("scan", "reference", "prediction", "difference"), strict=True):
         axis.set_title(heading, fontsize=13)
     told = [
@@ -91,6 +72,36 @@ def overlay(
     )
     figure.suptitle(f"{title}, not seen in fitting: mean IoU {scores['mean_iou']:.3f}", fontsize=14)
     return _save(figure, path)
+
+
+def _draw_slice(
+    row: Sequence[Any],
+    image: np.ndarray,
+    mask: np.ndarray,
+    labels: np.ndarray,
+    *,
+    shades: Mapping[int, str],
+    wrong_shade: str,
+) -> None:
+    """One slice (y, x) on four axes. shades: the colour of each label value, in their order."""
+    low, high = np.percentile(image, [0.5, 99.5])
+    for axis in row:
+        axis.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1), interpolation="nearest")
+        axis.set_xticks([])
+        axis.set_yticks([])
+    for axis, layer in zip(row[1:3], (mask, labels), strict=True):
+        axis.imshow(
+            np.searchsorted([*shades], layer),
+            cmap=ListedColormap([*shades.values()]),
+            vmin=-0.5,
+            vmax=len(shades) - 0.5,
+            alpha=np.where(layer > 0, 0.6, 0.0),
+            interpolation="nearest",
+        )
+    row[3].imshow(np.ones((*image.shape, 3)), alpha=FADED)
+    wrong = np.where(mask == labels, np.nan, 1.0)
+    row[3].imshow(wrong, cmap=ListedColormap([wrong_shade]), interpolation="nearest")
+    row[3].set_xlabel(f"{np.mean(mask != labels):.2%} of the voxels differ", fontsize=10)
 
 
 def curves(path: Path, record: Path) -> Path:

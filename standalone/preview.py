@@ -18,10 +18,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
+from bone_backend.files.whole import output_fault, whole_file
 from bone_backend.options.programs import PreviewOptions
 from bone_backend.progress import Progress
 from bone_backend.volumes.classes import TRAINING
-from bone_backend.volumes.output import output_fault, whole_file
 
 INCHES = 2.1  # edge of one picture
 MOST_COLUMNS = 8

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import cards
+from bone_backend.durations import measured
+from bone_backend.jobs.commands import COMMANDS, named
+
 from .cards import name_of
-from .columns import Row, duration, percent, printable, rows, score, table, value
+from .columns import Row, percent, printable, rows, score, table, value
 
 
 def result(command: str, found: dict[str, Any]) -> str:
     """The result of a command as text, lines apart without a character that could steer the terminal."""
-    return "\n".join(printable(line) for line in SHOWN[command](found).split("\n"))
+    return "\n".join(printable(line) for line in named(COMMANDS[command].shown)(found).split("\n"))
 
 
-def _fit(found: dict[str, Any]) -> str:
+def fit(found: dict[str, Any]) -> str:
+    """The best model and its scores, or what a dry run tells."""
     if found.get("dry_run"):
         return "\n".join([*found["told"], *(f"Warning: {warning}" for warning in found["warnings"])])
     names = found.get("class_names") or {}
@@ -28,18 +31,19 @@ def _fit(found: dict[str, Any]) -> str:
         ("Best model", found["model"] or "none: no epoch was finished"),
         ("Validation", f"mean IoU {score(found['best_val_iou'])} {reached}" if found["model"] else None),
         ("Run folder", found["run_folder"]),
-        ("Time, RAM", f"{duration(found['seconds'])}, peak {found['peak_ram_gib']:.2f} GiB"),
+        ("Time, RAM", f"{measured(found['seconds'])}, peak {found['peak_ram_gib']:.2f} GiB"),
     ]
     classes = [[name_of(names, label), score(iou)] for label, iou in found["val_iou_per_class"].items()]
     return "\n".join([*rows(facts), "", *table(["class", "validation IoU"], classes)])
 
 
-def _predict(found: dict[str, Any]) -> str:
+def predict(found: dict[str, Any]) -> str:
+    """Where the labels are, how sure they are, and how much of each class there is."""
     voxels, sure = found["voxels"], found["confidence"]
     total = max(sum(voxels.values()), 1)
     names = {label: known["name"] for label, known in sure["per_class"].items()}
     uncertain = f"{sure['uncertain_voxels']:,} voxels ({sure['uncertain_share']:.2%})"
-    took = f"{duration(found['seconds'])} for {found['slices']:,} slices"
+    took = f"{measured(found['seconds'])} for {found['slices']:,} slices"
     facts: list[Row] = [
         ("Labels", found["output"]),
         ("Confidence", f"mean {score(sure['mean'])}"),
@@ -58,7 +62,8 @@ def _predict(found: dict[str, Any]) -> str:
     return "\n".join([*rows(facts), "", *table(["class", "voxels", "share", "confidence"], classes)])
 
 
-def _iou(found: dict[str, Any]) -> str:
+def iou(found: dict[str, Any]) -> str:
+    """IoU and Dice of every class, and what was counted."""
     names = found.get("names") or {}
     classes = [
         [
@@ -80,7 +85,8 @@ def _iou(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *rows(facts)]).rstrip("\n")
 
 
-def _statistics(found: dict[str, Any]) -> str:
+def statistics(found: dict[str, Any]) -> str:
+    """Mean, spread and percentiles of the grey values."""
     counted = "value 0 left out" if found.get("voxels", "nonzero") == "nonzero" else "all"
     facts: list[Row] = [
         ("Voxels", f"{found['count']:,} ({counted})"),
@@ -103,18 +109,20 @@ def _tissues(found: dict[str, float] | None) -> str | None:
     return f"{told} but {' and '.join(left)}" if left else told
 
 
-def _listing(found: dict[str, Any]) -> str:
+def listing(found: dict[str, Any]) -> str:
+    """Any other result: its values by name."""
     return "\n".join(
         rows([(name.replace("_", " ").capitalize(), value(item)) for name, item in found.items()])
     )
 
 
-def _demo(found: dict[str, Any]) -> str:
+def demo(found: dict[str, Any]) -> str:
+    """The scores on the scan that was not seen, and where everything is."""
     names = found.get("class_names") or {}
     classes = [[name_of(names, label), score(iou)] for label, iou in found["iou_per_class"].items()]
     facts: list[Row] = [
         ("Mean IoU", f"{score(found['mean_iou'])} on {found['predicted']}, which was not seen in fitting"),
-        ("Time", duration(found["seconds"])),
+        ("Time", measured(found["seconds"])),
         *((("Pictures", "")[number > 0], path) for number, path in enumerate(found["pictures"])),
         ("Model", found["model"]),
         ("Labels", found["labels"]),
@@ -125,22 +133,11 @@ def _demo(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _preview(found: dict[str, Any]) -> str:
+def preview(found: dict[str, Any]) -> str:
+    """What is on the sheet."""
     facts: list[Row] = [
         ("Sheet", found["sheet"]),
         ("Patches", "; ".join(found["patches"])),
         ("Changes", "; ".join(found["changes"]) or "none"),
     ]
     return "\n".join(rows(facts))
-
-
-SHOWN = {
-    "fit": _fit,
-    "predict": _predict,
-    "iou": _iou,
-    "statistics": _statistics,
-    "export": _listing,
-    "info": cards.card,
-    "demo": _demo,
-    "preview-augmentation": _preview,
-}

@@ -1,13 +1,17 @@
-"""What all tests share: a cache of their own, few threads, and the real scans where they are."""
+"""What all tests share: a cache of their own, the real scans where they are, small pairs and a small fit."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,6 +26,18 @@ def own_cache(tmp_path_factory):
         os.environ["BONE_CACHE"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_checkout():
+    """Children that start in another folder find standalone and mocks, installed under other names."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *([before] if before else [])])
+    yield
+    if before is None:
+        del os.environ["PYTHONPATH"]
+    else:
+        os.environ["PYTHONPATH"] = before
+
+
 @pytest.fixture(scope="session")
 def real_scans() -> Path:
     """The folder of real scans; skips where it is not there."""
@@ -33,13 +49,49 @@ def real_scans() -> Path:
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory) -> list[tuple[str, str]]:
     """Three small phantoms of different shapes and their masks, as TIFF folders; not to be changed."""
-    from bone_backend.volumes.volume import save
+    shapes = [(9, 64, 48), (8, 48, 64), (10, 48, 48)]
+    return write_pairs(tmp_path_factory.mktemp("pairs"), phantoms(*shapes), voxel_size=(20.0, 20.0, 20.0))
+
+
+def phantoms(*shapes: tuple[int, int, int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Grey values and labels of a phantom of each shape (z, y, x), every one with another seed."""
     from mocks.scans import Phantom
 
-    folder, made = tmp_path_factory.mktemp("pairs"), []
-    for number, shape in enumerate([(9, 64, 48), (8, 48, 64), (10, 48, 48)]):
-        grey, labels = Phantom(shape=shape, seed=number).slab(0, shape[0])
-        for kind, array in (("scan", grey), ("mask", labels)):
-            save(folder / f"{kind}_{number}", array, voxel_size=(20.0, 20.0, 20.0))
-        made.append((str(folder / f"scan_{number}"), str(folder / f"mask_{number}")))
+    return [Phantom(shape=shape, seed=n).slab(0, shape[0]) for n, shape in enumerate(shapes)]
+
+
+def write_pairs(
+    folder: Path,
+    volumes: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    scan: str = "scan_{}",
+    mask: str = "mask_{}",
+    voxel_size: tuple[float, float, float] | None = None,
+) -> list[tuple[str, str]]:
+    """Save each scan and its mask under their names with a number in them; gives their paths."""
+    from bone_backend.volumes.volume import save
+
+    made = []
+    for number, both in enumerate(volumes):
+        paths = [folder / name.format(number) for name in (scan, mask)]
+        for path, array in zip(paths, both, strict=True):
+            save(path, array, voxel_size=voxel_size)
+        made.append((str(paths[0]), str(paths[1])))
     return made
+
+
+def fit_values(pairs: Sequence[Any], output: Path, **changes: Any) -> dict[str, Any]:
+    """Options of the smallest fit that learns something, as plain values; changes: of them, and others."""
+    values = {
+        "pairs": pairs,
+        "output": str(output),
+        "patch_size": 32,
+        "patches_per_tile": 2,
+        "batch_size": 6,
+        "epochs": 2,
+        "backbone": "mobilenet_v2",
+        "precision": "fp32",
+        "train_split": 0.6,
+        "reproducible": True,
+    }
+    return values | changes

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from bone_backend import comparison
-from bone_backend.comparison import compare, compare_job, write_csv
+from bone_backend.comparison import compare, write_csv
 from bone_backend.errors import Cancelled, OutputError, ScanError
+from bone_backend.jobs.run import run_here
 from bone_backend.progress import Recorder
 from bone_backend.volumes.volume import ArrayVolume, open_volume, save
 
@@ -268,7 +269,7 @@ def test_the_job_returns_plain_json_and_writes_the_table(tmp_path):
         "prediction": str(paths[1]),
         "output": str(tmp_path / "scores.csv"),
     }
-    answer = json.loads(json.dumps(compare_job(options, Recorder()), allow_nan=False))
+    answer = json.loads(json.dumps(run_here("iou", options, progress=Recorder()), allow_nan=False))
     assert answer["mean_iou"] == pytest.approx((7 / 9 + 2 / 3 + 1 / 2) / 3)
     assert answer["mean_dice"] == pytest.approx((14 / 16 + 4 / 5 + 2 / 3) / 3)
     assert answer["classes"]["1"] == {
@@ -284,7 +285,7 @@ def test_the_job_returns_plain_json_and_writes_the_table(tmp_path):
     assert rows[2] == ["1", str(2 / 3), "0.8", "2", "3", "2"]
     assert rows[-1][0] == "mean"
     assert float(rows[-1][1]) == answer["mean_iou"]
-    assert compare_job(options | {"output": None}, Recorder())["classes"] == answer["classes"]
+    assert run_here("iou", options | {"output": None})["classes"] == answer["classes"]
 
 
 def test_a_score_without_meaning_is_null_in_json_and_empty_in_the_table(tmp_path):

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shutil
+import sys
 from itertools import chain
 from pathlib import Path
 
@@ -26,26 +27,15 @@ from bone_backend.fitting import fit, rehearse, rescore
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions
 from bone_backend.progress import Recorder
-from bone_backend.runs.checkpoint import Position
+from bone_backend.runs.state import Position
 from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
 
+from .conftest import fit_values
+
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": str(output),
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "batch_size": 6,
-        "epochs": 2,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
-        "train_split": 0.6,
-        "reproducible": True,
-        "keep_checkpoint": True,
-    }
-    return FitOptions.parse(values | changes)
+    return FitOptions.parse(fit_values(pairs, output, **{"keep_checkpoint": True, **changes}))
 
 
 def best_weights(run):
@@ -204,29 +194,33 @@ def test_a_full_disk_at_the_first_file_leaves_no_folder(pairs, tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
 @pytest.mark.parametrize("has_record", [True, False])
 def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
     pairs, tmp_path, monkeypatch, caplog, has_record
 ):
-    """/dev/full takes the last model; a folder in the way of record.json stands for no room there too."""
-    from bone_backend.model_files import saving
+    """The last model meets a limit; a folder in the way of record.json stands for no room there too."""
+    import resource
 
-    run, usual = tmp_path / "run", saving.temporary_path
-    (tmp_path / "full").symlink_to("/dev/full")
+    from bone_backend.files import whole
 
-    def place(path):
-        if "_last_epoch_" in path.name:
-            return tmp_path / "full"
-        return usual(path)
+    run, usual, before = tmp_path / "run", whole.temporary_path, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def place(path, **more):
+        most = 100_000 if "_last_epoch_" in path.name else before[0]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        return usual(path, **more)
 
     def progress(*_):
         if not has_record and run.exists():
             (run / "record.json" / "in the way").mkdir(parents=True, exist_ok=True)
 
-    monkeypatch.setattr(saving, "temporary_path", place)
-    with pytest.raises(OutputError, match=r"BONe_last_epoch_1\.pth: the disk is full"):
-        fit(options(pairs, run, epochs=1), progress=progress)
+    monkeypatch.setattr(whole, "temporary_path", place)
+    try:
+        with pytest.raises(OutputError, match=r"BONe_last_epoch_1\.pth: the disk is full"):
+            fit(options(pairs, run, epochs=1), progress=progress)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "The fit failed after 1 epoch" in (run / "log.txt").read_text(encoding="utf-8")
     assert best_size(run) > 0
     if has_record:
@@ -236,7 +230,6 @@ def test_a_full_disk_at_the_last_model_is_a_failed_run_with_its_best_model(
     else:
         assert "The record is missing" in caplog.text
     monkeypatch.undo()
-    (tmp_path / "full").unlink(missing_ok=True)
     if has_record:  # with room again it goes on to its end
         assert fit(FitOptions.parse({"resume": str(run)})).outcome == "done"
 
@@ -415,7 +408,7 @@ def test_a_best_model_that_was_being_replaced_goes_when_the_run_goes_on(pairs, t
 
 @pytest.mark.slow
 def test_a_table_that_is_open_elsewhere_does_not_end_the_run(pairs, tmp_path, monkeypatch, caplog):
-    from bone_backend.volumes import output
+    from bone_backend.files import whole as writing
 
     def held(temporary, path):
         if path.name == "scores.csv" and not (path.parent / "checkpoint.pth.seen").exists():
@@ -424,7 +417,7 @@ def test_a_table_that_is_open_elsewhere_does_not_end_the_run(pairs, tmp_path, mo
             raise PermissionError(13, "Permission denied")
         temporary.replace(path)
 
-    monkeypatch.setattr(output, "put_in_place", held)
+    monkeypatch.setattr(writing, "put_in_place", held)
     fit(options(pairs, tmp_path / "run"))
     assert "written again after the next epoch" in caplog.text
     assert len((tmp_path / "run" / "scores.csv").read_text(encoding="utf-8").splitlines()) == 3

@@ -22,15 +22,17 @@ from bone_backend.errors import (
     OutputError,
     ScanError,
 )
+from bone_backend.inference.labelling import label
 from bone_backend.inference.labels import ClassMap
 from bone_backend.inference.merging import Merger
 from bone_backend.inference.streaming import ChunkPredictor, plan_groups
 from bone_backend.inference.windows import layout
 from bone_backend.intensity.normalisation import Normalisation
+from bone_backend.jobs.run import run_here
 from bone_backend.machine.monitor import Monitor
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import PredictOptions
-from bone_backend.prediction import label, predict, predict_job
+from bone_backend.prediction import predict
 from bone_backend.progress import Recorder, silent
 from bone_backend.volumes.volume import Header, Volume, open_volume, peek, save
 from mocks.model_files import NETWORK, published
@@ -222,7 +224,7 @@ def test_half_the_digits_change_hardly_a_clear_label(scan, model, tmp_path, expe
 
 def test_the_job_takes_and_gives_plain_values(scan, model, tmp_path):
     plain = {"scan": str(scan), "model": str(model), "output": str(tmp_path / "labels"), "chunk_size": 64}
-    result = predict_job({**plain, "device": "cpu"})
+    result = run_here("predict", {**plain, "device": "cpu"})
     assert result["output"] == str(tmp_path / "labels")
     assert result["peak_ram_gib"] > 0
     assert result["peak_gpu_gib"] is None

@@ -10,21 +10,20 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 
-from bone_backend import fitting
 from bone_backend.errors import Cancelled, HardwareError, OptionError, ProgramFault, ScanError, WorkerError
-from bone_backend.fitting import fit_job
-from bone_backend.jobs.ranks import Rank
-from bone_backend.jobs.run import run_in_worker
+from bone_backend.fitting import ready
+from bone_backend.jobs.run import run_here, run_in_worker
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions, dump
 from bone_backend.progress import Recorder, silent
 from bone_backend.training.distributed import World
+
+from .conftest import fit_values
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path(sys.executable)
@@ -136,23 +135,8 @@ def test_all_end_with_the_host(tmp_path):
 
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": str(output),
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "batch_size": 6,
-        "epochs": 3,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
-        "train_split": 0.6,
-        "reproducible": True,
-        "device": "cpu",
-        "gpus": "2",
-        "checkpoint_minutes": 0.001,
-        "keep_checkpoint": True,
-    }
-    return dump(FitOptions.parse(values | changes))
+    two = {"epochs": 3, "device": "cpu", "gpus": "2", "checkpoint_minutes": 0.001, "keep_checkpoint": True}
+    return dump(FitOptions.parse(fit_values(pairs, output, **(two | changes))))
 
 
 def last_weights(run):
@@ -164,7 +148,7 @@ def last_weights(run):
 def whole(pairs, tmp_path_factory):
     """An unbroken run in two processes that others are compared with."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    return run, fit_job(options(pairs, run), Recorder())
+    return run, run_here("fit", options(pairs, run), progress=Recorder())
 
 
 @pytest.mark.slow
@@ -173,9 +157,9 @@ def test_two_processes_score_as_one_does_with_the_same_weights(whole):
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     assert (result["outcome"], result["epochs"], record["processes"]) == ("done", 3, 2)
     chosen = FitOptions.parse({"resume": str(run)})
-    with fitting._begin(chosen, silent, folder=run.parent) as keeper:
-        keeper.network.load_state_dict(model_file.load_state(Path(result["model"])))
-        counts, _ = keeper.training.validate(lambda _done, _figures: None)
+    with ready(chosen, World()) as state:
+        state.network.load_state_dict(model_file.load_state(Path(result["model"])))
+        counts, _ = state.training.validate(lambda _done, _figures: None)
     assert counts.tolist() == record["confusion"]
 
 
@@ -210,12 +194,12 @@ def stop_in_training(step, steps, message, figures=None, /):
 @pytest.mark.slow
 def test_a_stopped_run_in_two_processes_goes_on_to_the_same_weights(whole, pairs, tmp_path):
     with pytest.raises(Cancelled) as stop:
-        fit_job(options(pairs, tmp_path / "run"), stop_in_training)
+        run_here("fit", options(pairs, tmp_path / "run"), progress=stop_in_training)
     assert stop.value.result["outcome"] == "stopped"
     assert stop.value.result["epochs"] == 1
     assert Path(stop.value.result["model"]).exists()
     assert last_weights(tmp_path / "run") != last_weights(whole[0])
-    fit_job({"resume": str(tmp_path / "run")}, Recorder())
+    run_here("fit", {"resume": str(tmp_path / "run")}, progress=Recorder())
     assert last_weights(tmp_path / "run") == last_weights(whole[0])
     told = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
     assert re.search(r"Resumed after epoch 1, batch [1-9]", told)
@@ -234,11 +218,11 @@ def test_a_lost_process_ends_the_fit_in_words_and_the_run_can_go_on_with_one(pai
             next(p for p in ours if p.cmdline()[-1:] == ["1"]).kill()
 
     with pytest.raises(WorkerError, match=r"Process 2 of 2: it was killed by signal 9"):
-        fit_job(options(pairs, run, epochs=40), progress)
+        run_here("fit", options(pairs, run, epochs=40), progress=progress)
     assert len(killed) >= 2
     assert are_gone(killed)
     assert json.loads((run / "record.json").read_text(encoding="utf-8"))["result"]["outcome"] == "failed"
-    result = fit_job({"resume": str(run), "gpus": "1", "epochs": 2}, Recorder())
+    result = run_here("fit", {"resume": str(run), "gpus": "1", "epochs": 2}, progress=Recorder())
     assert result["epochs"] >= 2
     assert "had 2 processes and goes on with 1: as well, but not bit for bit" in (run / "log.txt").read_text()
 
@@ -260,32 +244,12 @@ def test_faults_come_in_words_before_anything_is_made(pairs, tmp_path):
     with pytest.raises(OptionError, match="gpus is 7, but batch_size is 6"):
         options(pairs, run, gpus="7")
     with pytest.raises(HardwareError, match="gpus is all, but device is cpu"):
-        fit_job(options(pairs, run, gpus="all"), silent)
+        run_here("fit", options(pairs, run, gpus="all"), progress=silent)
     with pytest.raises(OptionError, match="device names one GPU"):
         options(pairs, run, device="cuda:1")
     if not torch.cuda.is_available():
         with pytest.raises(HardwareError, match="no GPU answers"):
-            fit_job(options(pairs, run, device="auto"), silent)
-
-
-@pytest.mark.parametrize(
-    ("patches", "size", "words"),
-    [
-        (7, 4, "batches of an epoch are smaller than the number of processes, 4"),  # 3 and 4 patches
-        (
-            12,
-            6,
-            "12 patches in 2 batches, each shared by 6 processes: batch_size is 1",
-        ),  # one patch for each process
-    ],
-)
-def test_shares_that_are_too_small_are_refused(pairs, patches, size, words):
-    chosen = FitOptions.parse({**options(pairs, "run"), "architecture": "DeepLabV3+", "gpus": "1"})
-    training = SimpleNamespace(
-        plan=lambda _epoch: range(patches), train_batches=2, world=World(Rank(0, size))
-    )
-    with pytest.raises(OptionError, match=words):
-        fitting._check_batches(chosen, training)
+            run_here("fit", options(pairs, run, device="auto"), progress=silent)
 
 
 def test_one_gpu_is_one_process(pairs, tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..comparison import compare, write_csv
-from ..errors import OptionError, OutputError
+from ..errors import OptionError, OutputError, called
 from ..files.outputs import check_output
 from ..options.programs import IoUOptions
 from ..volumes.lattice import volume_of
@@ -47,10 +47,8 @@ class IoU(Door):
                 faults.append(f"{facts.name} has voxels of type {facts.dtype}; labels are whole numbers.")
         try:
             self._parse()
-        except OptionError as error:
+        except (OptionError, OutputError) as error:
             faults += error.faults
-        except OutputError as error:
-            faults.append(str(error))
         return faults
 
     def show(self) -> None:
@@ -124,7 +122,9 @@ class IoU(Door):
         if checked.output is not None:
             check_output(checked.output, overwrite=checked.overwrite)
         if checked.model is not None and not checked.model.is_file():
-            raise OptionError(f"model is {checked.model}, which is no file. Choose the .pth file of a fit.")
+            raise OptionError(
+                f"{called('model')} is {checked.model}, which is no file. Choose the .pth file of a fit."
+            )
         return checked
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ..errors import BoneError, OptionError
@@ -42,7 +42,7 @@ class Door(abc.ABC):
         self._is_running = False
         self._lacking = [told for told in (lacking(self.form.command),) if told]
         if self._lacking:
-            self._refuse(self._lacking[0])
+            self._refuse(self._lacking)
 
     def update(self) -> None:
         """One round: show the ports that mean something, and what is missing."""
@@ -63,7 +63,7 @@ class Door(abc.ABC):
         try:
             look()
         except BoneError as error:
-            self._show_faults([str(error)])
+            self._show_faults(error.faults)
         except Exception as error:  # Avizo's answer to an exception is not known; the panel must go on
             traceback.print_exc(file=sys.stdout)
             self.panel.tell("missing", f"{type(error).__name__}: {error}. The console has the details.")
@@ -85,17 +85,17 @@ class Door(abc.ABC):
         try:
             faults = self._lacking + self.faults()
         except BoneError as error:
-            faults = [*self._lacking, str(error)]
+            faults = [*self._lacking, *error.faults]
         if faults:
             self.panel.apply_works(False)
-            self._refuse("\n".join(faults))
+            self._refuse(faults)
             return
         self.panel.tell("missing", WORKING)
         self.panel.apply_works(False)
         outcome = run(self.host, self.form.title, self.work)
         self._safely(self._look_for_faults)  # a save folder is taken now, for instance
-        if outcome.fault:
-            self._refuse(outcome.fault, line="result")
+        if outcome.faults:
+            self._refuse(outcome.faults, line="result")
         else:
             self.panel.tell("result", self.in_words(self.tell(outcome)))
             print(f"{self.form.title}: {self.panel.lines['result'].text}")
@@ -103,7 +103,7 @@ class Door(abc.ABC):
     def _look_for_faults(self) -> None:
         self._show_faults(self._lacking + self.faults())
 
-    def _show_faults(self, faults: list[str]) -> None:
+    def _show_faults(self, faults: Sequence[str]) -> None:
         """Say what is missing; Apply cannot be pressed while there is anything."""
         told = [self.in_words(fault) for fault in faults]
         self.panel.tell("missing", self._listed(told) if told else READY)
@@ -113,10 +113,11 @@ class Door(abc.ABC):
         told = lacking(self.form.command, in_worker=self.in_worker())
         self._lacking = [told] if told else []
 
-    def _refuse(self, text: str, *, line: str = "missing") -> None:
+    def _refuse(self, faults: Sequence[str], *, line: str = "missing") -> None:
         """One message box, a line in the panel, and the console."""
-        text = self.in_words(text)
-        self.panel.tell(line, self._listed(text.split("\n")))
+        told = [self.in_words(fault) for fault in faults]
+        text = "\n".join(told)
+        self.panel.tell(line, self._listed(told))
         print(f"{self.form.title}: {text}")
         self.host.error(text)
 
@@ -162,10 +163,11 @@ class Door(abc.ABC):
         return faults
 
     def in_words(self, text: str) -> str:
-        """A message in the panel's words: labels for option names and flags, fields for paths."""
+        """A message in the panel's words: labels for options, fields for paths."""
+        text = self.form.in_words(text)
         for path, name in self.paths.items():
             text = text.replace(path, name)
-        return self.form.in_words(text)
+        return text
 
     @staticmethod
     def _listed(faults: list[str]) -> str:

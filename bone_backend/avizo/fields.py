@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..dataset import checks
+from ..errors import Fault, called
 from ..volumes.array import ArrayVolume
 from ..volumes.lattice import Box, volume_of
 from .host import Field, array_of, box_of, is_label_field
@@ -162,7 +163,10 @@ def subjects_of(text: str, count: int) -> tuple[list[str | None], list[str]]:
     names = [name.strip() or None for name in text.split(",")]
     if len(names) != count:
         return [None] * count, [
-            f"Subjects names {len(names)}, but there are {count} pairs. Give one for each, in order."
+            Fault(
+                f"{called('subjects')} names {len(names)}, but there are {count} pairs. Give one for each, "
+                "in order."
+            )
         ]
     return list(names), []
 

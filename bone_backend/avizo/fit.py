@@ -16,7 +16,7 @@ from ..dataset.plan import Extent, count_tiles
 from ..dataset.split import split_scans
 from ..errors import BoneError, OptionError, ScanError
 from ..files.names import from_home
-from ..options.programs import MAY_CHANGE, FitOptions, dump
+from ..options.programs import FitOptions, dump
 from ..progress import Part
 from ..volumes.lattice import volume_of
 from ..volumes.volume import volume_name
@@ -64,9 +64,8 @@ class DLFit(Door):
         faults += subjects_of(self.panel.options["subjects"].read(), len(self._pairs()))[1]
         try:
             options = resumed or FitOptions.parse(self._values(self._named_pairs()))
-        except OptionError as error:
-            told_above = self._faults_of_pairs_alone()
-            return faults + [told for told in error.faults if told not in told_above]
+        except OptionError as error:  # of pairs the panel tells in its own words
+            return faults + [fault for fault in error.faults if fault.names != ("pairs",)]
         faults += self._size_faults(options)
         if not faults:
             try:
@@ -76,7 +75,7 @@ class DLFit(Door):
         try:
             options.model_copy(update={"pairs": ()}).check_paths()  # which are fields here, not files
         except BoneError as error:
-            faults.append(str(error))
+            faults += error.faults
         return faults
 
     def work(self, progress: HostProgress) -> dict[str, Any]:
@@ -121,14 +120,6 @@ class DLFit(Door):
             {"scan": f"{n}/{scan.name}", "mask": f"{n}/{mask.name} (mask)"} for n, scan, mask in self._pairs()
         ]
 
-    def _faults_of_pairs_alone(self) -> list[str]:
-        """What the options say of the pairs, all else at its default; the panel says it in its own words."""
-        try:
-            FitOptions.parse({"pairs": self._named_pairs(), "output": "any"})
-        except OptionError as error:
-            return error.faults
-        return []
-
     def _values(self, pairs: list[dict[str, Any]]) -> dict[str, Any]:
         return {**self.panel.values(FitOptions), "pairs": pairs}
 
@@ -138,7 +129,8 @@ class DLFit(Door):
         if not folder:
             return None
         values = self.panel.values(FitOptions)
-        return FitOptions.parse({name: value for name, value in values.items() if name in MAY_CHANGE})
+        anew = [field.name for field in FitOptions.option_fields() if field.may_change]
+        return FitOptions.parse({name: values[name] for name in anew if name in values})
 
     def _check_same_fields(self, resumed: FitOptions, pairs: list[dict[str, Any]]) -> None:
         before = [(str(pair.scan), str(pair.mask)) for pair in resumed.pairs]
@@ -209,7 +201,7 @@ class DLFit(Door):
         try:
             return self._check_split(options, found, [mask.name for _, _, mask in self._pairs()])
         except ScanError as error:
-            return str(error).split("\n")
+            return list(error.faults)
 
     def _size_faults(self, options: FitOptions) -> list[str]:
         """Scans that are smaller than a patch."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..errors import Fault
+from ..jobs.commands import COMMANDS
 from ..options.fields import OptionField, Options
 from ..options.programs import (
     FitHostOptions,
-    FitOptions,
     HostOptions,
     IoUOptions,
     PredictHostOptions,
@@ -26,6 +27,8 @@ MOST_CLASS_LINES = 8
 LOOSE = "Panel"  # options of this group stand above all groups
 STATE = "State"
 APPLY = "apply"
+# a flag, or a name with an underscore, but not in a path
+_WRITTEN = re.compile(r"(?<![\w./\\-])(--[a-z-]+|[a-z]+(_[a-z]+)+)(?![\w/\\-]|\.\w)")
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,23 @@ class Connection:
 class Form:
     """A module's panel.
 
-    name: of the module's files. command: of the job. host: options that only a host has. without: options
-    that the module fills in itself or does not offer. lines: name and label of its info ports.
+    name: of the module's files. command: in the table of commands. host: options that only a host has.
+    without: options that the module fills in itself or does not offer. lines: name and label of its info
+    ports.
     """
 
     name: str
     command: str
-    options: type[Options]
     host: type[HostOptions]
     without: tuple[str, ...]
     connections: tuple[Connection, ...]
     lines: tuple[tuple[str, str], ...]
     summary: str
+
+    @property
+    def options(self) -> type[Options]:
+        """Those of the command."""
+        return COMMANDS[self.command].table()
 
     @property
     def title(self) -> str:
@@ -69,23 +77,15 @@ class Form:
         return [(group, fields) for group, fields in found.items() if fields]
 
     def in_words(self, text: str) -> str:
-        """A text in the panel's words: labels for option names and flags.
-
-        Names that are words of every day are taken for options only where a sentence is about them.
+        """A text in the panel's words: labels for the options that a fault calls, and for anything that is
+        written as an option only, a flag or a name with an underscore.
         """
-        for name, (label, is_common_word) in self._words().items():
-            inside = rf"(?<![\w-]){name}(?![\w-])"
-            at_the_start = rf"(?m)^{name}(?= is | cannot| folder)"
-            text = re.sub(at_the_start if is_common_word else inside, label, text)
-        return text
-
-    def _words(self) -> dict[str, tuple[str, bool]]:
-        """Option name or flag, longest first -> its label, and whether the name is a word of every day."""
-        words = {}
-        for field in [*self.options.option_fields(), *self.host.option_fields()]:
-            words[re.escape(field.flag)] = (field.label, False)
-            words[re.escape(field.name)] = (field.label, "_" not in field.name)
-        return dict(sorted(words.items(), key=lambda item: -len(item[0])))
+        fields = [*self.options.option_fields(), *self.host.option_fields()]
+        labels = {field.name: field.label for field in fields}
+        told = Fault(text).put(lambda name: labels.get(name, name))
+        written = {field.flag: field.label for field in fields}
+        written |= {name: label for name, label in labels.items() if "_" in name}
+        return _WRITTEN.sub(lambda found: written.get(found[0], found[0]), told)
 
 
 def _pairs() -> tuple[Connection, ...]:
@@ -109,7 +109,6 @@ def _volumes(options: type[Options], types: tuple[str, ...]) -> tuple[Connection
 FIT = Form(
     name="BONe_DLFit",
     command="fit",
-    options=FitOptions,
     host=FitHostOptions,
     without=("pairs", "compile"),  # compilers are processes, which draw licences inside Avizo
     connections=_pairs(),
@@ -119,7 +118,6 @@ FIT = Form(
 PREDICT = Form(
     name="BONe_DLPred",
     command="predict",
-    options=PredictOptions,
     host=PredictHostOptions,
     without=("scan", "output"),
     connections=_volumes(PredictOptions, (SCALAR,)),
@@ -129,7 +127,6 @@ PREDICT = Form(
 COMPARE = Form(
     name="BONe_IoU",
     command="iou",
-    options=IoUOptions,
     host=HostOptions,
     without=("reference", "prediction", "show_advanced", "run_in_worker", "unit"),
     connections=_volumes(IoUOptions, (LABEL, SCALAR)),

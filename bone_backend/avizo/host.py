@@ -2,7 +2,7 @@
 
 In:  a script object and the global names of its .pyscro.
 Out: ports, messages, fields, the unit of coordinates.
-All that is known of these names is in avizo_api.md; nothing else is called.
+All that is known of these names is in the stand-in, mocks/avizo; nothing else is called.
 """
 
 from __future__ import annotations

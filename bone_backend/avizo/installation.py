@@ -15,9 +15,9 @@ from ..errors import WorkerError
 from ..jobs.interpreter import find_worker_python
 
 # Package as it is imported -> as it is installed.
-_ALL = {"tifffile": "tifffile"}
+_ALL = {"tifffile": "tifffile", "platformdirs": "platformdirs"}
 _NETWORKS = {"torch": "torch", "segmentation_models_pytorch": "segmentation-models-pytorch"}
-PACKAGES = {"fit": {**_ALL, **_NETWORKS}, "predict": {**_ALL, **_NETWORKS}, "iou": _ALL}
+PACKAGES = {"fit": {**_ALL, **_NETWORKS, "jinja2": "Jinja2"}, "predict": {**_ALL, **_NETWORKS}, "iou": _ALL}
 NEEDS_WORKER = ("fit", "predict")  # statistics are counted there
 
 

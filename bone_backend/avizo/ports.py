@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..options.fields import OptionField
+from ..errors import Fault, called
+from ..options.field import OptionField
 from .host import GREATEST_INT, Host
 
 MOST_BOXES = 5  # choices that stand side by side; more go into a menu
@@ -241,7 +242,7 @@ class MixedPort(OptionPort):
     def fault(self) -> str:
         if self._is_other and self.read() is None:
             wanted = "the file" if self._takes_file else self.words[-1]
-            return f"{self.field.label}: name {wanted}, or choose another."
+            return Fault(f"{called(self.field.name)}: name {wanted}, or choose another.")
         return ""
 
     def show(self, visible: bool) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dataset.checks import SCAN_DTYPES
-from ..errors import BoneError, OptionError, OutputError
+from ..errors import BoneError, Fault, OptionError, OutputError, called
 from ..files.names import from_home
 from ..files.outputs import ENDINGS, check_output
 from ..inference import voxel_size
 from ..inference.labels import ClassMap
 from ..options.programs import PredictOptions, dump
 from ..runs.files import model_of
-from ..volumes.amira import write_labels
+from ..volumes.formats import AMIRA
 from ..volumes.header import Header
 from ..volumes.lattice import geometry_of, read_xyz
 from ..volumes.volume import open_volume
@@ -63,7 +63,7 @@ class DLPred(Door):
             self._parse(Path("scan"), Path("labels"))
             self._header()
         except BoneError as error:
-            faults += error.faults if isinstance(error, OptionError) else [str(error)]
+            faults += error.faults
         return faults + self._mesh_faults()
 
     def work(self, progress: HostProgress) -> dict[str, Any]:
@@ -81,7 +81,8 @@ class DLPred(Door):
                 mesh = self._mesh()
                 if mesh is not None:
                     is_new = bool(self.panel.options["overwrite"].read())
-                    write_labels(mesh, labels, box=box, classes=classes, overwrite=is_new, progress=progress)
+                    settings = {"box": box, "classes": classes, "overwrite": is_new, "progress": progress}
+                    AMIRA.call("labels", mesh, labels, **settings)
                     made = load_labels(self.host, mesh)
                     if made is not None:
                         return {**result, "changed": {}, "field": made.name, "classes": classes}
@@ -142,29 +143,35 @@ class DLPred(Door):
         try:
             return model_of(from_home(name))
         except ValueError as error:
-            raise OptionError(f"model is {name}: {error}.") from error
+            raise OptionError(f"{called('model')} is {name}: {error}.") from error
 
     def _mesh(self) -> Path | None:
         name = self.panel.options["amira_mesh"].read()
         if not name:
             return None
         path = from_home(name)
-        return path if path.suffix.lower() == ".am" else path.with_name(path.name + ".am")
+        ending = AMIRA.written[0]
+        return path if path.suffix.lower() == ending else path.with_name(path.name + ending)
 
     def _mesh_faults(self) -> list[str]:
         mesh = self._mesh()
         if mesh is None:
             return []
         named = Path(str(self.panel.options["amira_mesh"].read()))
-        if named.suffix.lower() in ENDINGS - {".am"}:
-            return [f"amira_mesh is {named}; labels are saved as AmiraMesh. Give a name that ends in .am."]
+        if named.suffix.lower() in ENDINGS - {*AMIRA.written}:
+            return [
+                Fault(
+                    f"{called('amira_mesh')} is {named}; labels are saved as AmiraMesh. Give a name that "
+                    "ends in .am."
+                )
+            ]
         header = self._header(told=False)
         try:
             inputs = [("the model file", header.path)] if header else []
             is_new = bool(self.panel.options["overwrite"].read())
             check_output(mesh, inputs=inputs, overwrite=is_new, name="amira_mesh")
         except OutputError as error:
-            return [str(error)]
+            return list(error.faults)
         return []
 
 

@@ -14,10 +14,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..durations import estimated
 from ..errors import BoneError, Cancelled
 from .host import Host
 
@@ -47,21 +48,10 @@ class Pace:
         return passed * (steps - step) / done
 
 
-def duration(seconds: float) -> str:
-    """A time in words.
-
-    >>> duration(42), duration(200), duration(9000)
-    ('42 s', '3 min', '2.5 h')
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def bar_text(message: str, figures: Mapping[str, float], left: float | None) -> str:
     """One line for the progress bar: what is done, loss and IoU, time left."""
     told = [f"{FIGURES[name]} {value:.3f}" for name, value in figures.items() if name in FIGURES]
-    parts = [message, ", ".join(told), "" if left is None else f"{duration(left)} left"]
+    parts = [message, ", ".join(told), "" if left is None else f"{estimated(left)} left"]
     return " | ".join(part for part in parts if part)
 
 
@@ -136,11 +126,11 @@ class ConsoleLog(logging.Handler):
 
 @dataclass
 class Outcome:
-    """How a task ended: one of result, stopped (with what was reached, if anything), fault in words."""
+    """How a task ended: one of result, stopped (with what was reached, if anything), faults in words."""
 
     result: dict[str, Any] | None = None
     is_stopped: bool = False
-    fault: str = ""
+    faults: Sequence[str] = ()
 
 
 def run(host: Host, title: str, task: Callable[[HostProgress], dict[str, Any]]) -> Outcome:
@@ -152,17 +142,14 @@ def run(host: Host, title: str, task: Callable[[HostProgress], dict[str, Any]]) 
         except Cancelled as stop:
             outcome = Outcome(result=stop.result, is_stopped=True)
         except BoneError as error:
-            outcome = Outcome(fault=str(error))
+            outcome = Outcome(faults=error.faults)
         except MemoryError:
-            outcome = Outcome(
-                fault="The machine's memory does not suffice. Close other programs or data, and try again."
-            )
+            told = "The machine's memory does not suffice. Close other programs or data, and try again."
+            outcome = Outcome(faults=[told])
         except Exception as error:
             traceback.print_exc(file=sys.stdout)
-            outcome = Outcome(
-                fault=f"BONe has met a fault of its own: {type(error).__name__}: {error}. "
-                "The console has the details; please send them to us."
-            )
+            told = f"BONe has met a fault of its own: {type(error).__name__}: {error}. "
+            outcome = Outcome(faults=[told + "The console has the details; please send them to us."])
     release_memory()
     return outcome
 

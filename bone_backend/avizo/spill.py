@@ -21,12 +21,12 @@ import psutil
 
 from ..dataset import checks
 from ..errors import OutputError
+from ..files.whole import output_fault, write_text
 from ..progress import Progress
 from ..volumes.abstract import Volume
 from ..volumes.array import NpyWriter
 from ..volumes.cache import ADVICE, cache_folder
 from ..volumes.lattice import volume_of
-from ..volumes.output import output_fault
 from .host import Field, array_of, box_of
 
 OWNER = "avizo.pid"
@@ -90,7 +90,9 @@ def spilling(key: str) -> Iterator[Spill]:
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / OWNER).write_text(f"{os.getpid()} {psutil.Process().create_time():.0f}\n", encoding="utf-8")
+        write_text(folder / OWNER, f"{os.getpid()} {psutil.Process().create_time():.0f}\n")
+    except OutputError as fault:
+        raise OutputError(f"{fault} {ADVICE}") from fault
     except OSError as fault:
         raise OutputError(f"{output_fault(folder, fault)} {ADVICE}") from fault
     try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ScanError
+from ..errors import Fault, ScanError, called
 from ..options.catalogue import ARCHITECTURES, OWN_ARCHITECTURES
 from ..progress import Progress, silent
 from ..volumes.volume import Volume
@@ -65,8 +65,7 @@ def pair_faults(scan: Volume, mask: Volume, *, number: int) -> list[str]:
     if scan.header.shape != mask.header.shape:
         faults.append(
             f"pair {number}: mask {mask_name} is {mask.header.shape} but its scan {scan_name} is "
-            f"{scan.header.shape} (z, y, x). "
-            "Export both from the same lattice."
+            f"{scan.header.shape} (z, y, x). Export both from the same lattice."
         )
     faults += _voxel_size_faults(scan, mask, number)
     return faults
@@ -156,8 +155,7 @@ def read_labels(
         elif len(values) > MOST_CLASSES:
             faults.append(
                 f"{name} holds {len(values)} different values ({listing(values)}), which looks like a scan "
-                f"and not like a mask. "
-                "Are scan and mask swapped?"
+                "and not like a mask. Are scan and mask swapped?"
             )
         elif any(not 0 <= value <= 65535 for value in values):
             faults.append(
@@ -229,8 +227,10 @@ def size_faults(
         )
     elif patch[1] > min(shape[1:]):
         told.append(
-            f"patch_size is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the largest that fits "
-            f"is {edge}."
+            Fault(
+                f"{called('patch_size')} is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the "
+                f"largest that fits is {edge}."
+            )
         )
     if patch[0] > shape[0] and depth == 0:
         told.append(
@@ -239,8 +239,10 @@ def size_faults(
         )
     elif patch[0] > shape[0]:
         told.append(
-            f"patch_depth is {patch[0]} but scan {name} has {shape[0]} slices; the largest that fits is "
-            f"{depth}."
+            Fault(
+                f"{called('patch_depth')} is {patch[0]} but scan {name} has {shape[0]} slices; the largest "
+                f"that fits is {depth}."
+            )
         )
     return told
 

@@ -30,15 +30,17 @@ class Contents:
 
     counts: np.ndarray
     places: np.ndarray | None = None
+    others: tuple[Contents, ...] = ()  # of the slices along y and x, where they were asked for
 
 
 class ContentsMaker:
-    """Collects what the slices of a mask hold, label by label."""
+    """Collects what the slices of a mask hold, label by label. of_others: those along y and x too."""
 
-    def __init__(self, *, with_places: bool = False):
-        self.with_places = with_places
+    def __init__(self, *, with_places: bool = False, of_others: bool = False):
+        self.with_places, self.of_others = with_places, of_others
         self._counts: dict[int, dict[int, int]] = {}  # label value -> slice -> voxels
         self._places: dict[tuple[int, int], np.ndarray] = {}
+        self._others: dict[int, tuple[Crossing, Crossing]] = {}  # label value -> along y, along x
 
     def add(self, z: int, plane: np.ndarray, values: np.ndarray, amounts: np.ndarray) -> None:
         """Slice z of the mask holds so many voxels of these values."""
@@ -46,6 +48,13 @@ class ContentsMaker:
             if value not in self._counts and len(self._counts) > MOST_LABELS:
                 continue
             self._counts.setdefault(value, {})[z] = amount
+            if self.of_others:
+                crossings = self._others.setdefault(
+                    value, (Crossing(plane.shape[0]), Crossing(plane.shape[1]))
+                )
+                is_it = plane == value
+                for crossing, turned in zip(crossings, (is_it, is_it.T), strict=True):
+                    crossing.add(z, turned, with_places=self.with_places and value != 0)
             if self.with_places and value != 0:
                 flat = np.flatnonzero(plane.ravel() == value)
                 chosen = np.random.default_rng([z, abs(value)]).integers(0, len(flat), size=PLACES)
@@ -70,7 +79,51 @@ class ContentsMaker:
                     rng = np.random.default_rng([z, abs(value), 1])
                     taken = rng.random(PLACES) < amount / counts[z, index]
                     places[z, index][taken] = found[taken]
+        others = tuple(self._crossed(axis, table, num_classes) for axis in (0, 1)) if self._others else ()
+        return Contents(counts, places, others)
+
+    def _crossed(self, axis: int, table: np.ndarray, num_classes: int) -> Contents:
+        """The contents of the slices along y (0) or x (1)."""
+        slices = len(next(iter(self._others.values()))[axis].counts)
+        counts = np.zeros((slices, num_classes), dtype=np.int64)
+        places = np.zeros((slices, num_classes, PLACES, 2), dtype=np.int32) if self.with_places else None
+        rng = np.random.default_rng([axis, 2])
+        for value, crossings in sorted(self._others.items()):
+            index, crossing = int(table[value]), crossings[axis]
+            if index < 0:
+                continue
+            counts[:, index] += crossing.counts
+            if places is not None:
+                share = crossing.counts / np.maximum(counts[:, index], 1)
+                taken = rng.random((slices, PLACES)) < share[:, None]
+                places[:, index][taken] = crossing.places[taken]
         return Contents(counts, places)
+
+
+class Crossing:
+    """Voxels of one label in the slices along y or x, from one slice along z after another.
+
+    counts: int64 (slice,). places: int32 (slice, PLACES, 2), z and the axis that is left.
+    """
+
+    def __init__(self, slices: int):
+        self.counts = np.zeros(slices, dtype=np.int64)
+        self.places = np.zeros((slices, PLACES, 2), dtype=np.int32)
+        self._rng = np.random.default_rng([slices, 3])
+
+    def add(self, z: int, is_it: np.ndarray, *, with_places: bool) -> None:
+        """is_it: bool (slice, voxel), where slice z has the label. Every voxel seen is kept alike often."""
+        amounts = np.count_nonzero(is_it, axis=1)
+        self.counts += amounts
+        rows = np.flatnonzero(amounts)
+        if with_places and len(rows):
+            columns = np.nonzero(is_it[rows])[1]
+            first = np.cumsum(amounts[rows]) - amounts[rows]
+            drawn = columns[first[:, None] + self._rng.integers(0, amounts[rows, None], (len(rows), PLACES))]
+            is_new = self._rng.random(drawn.shape) < (amounts[rows] / self.counts[rows])[:, None]
+            kept = self.places[rows]
+            kept[is_new] = np.stack([np.full_like(drawn, z), drawn], axis=-1)[is_new]
+            self.places[rows] = kept
 
 
 @dataclass(frozen=True)

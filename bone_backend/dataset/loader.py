@@ -19,6 +19,7 @@ import torch
 
 from ..volumes.patch_source import PatchSource
 from .plan import PatchShape, Plan
+from .views import seen_along
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class PairSource:
 
     scan: PatchSource
     mask: PatchSource
+
+    def along(self, axis: int) -> PairSource:
+        """Both seen along an axis (0: z, 1: y, 2: x)."""
+        return PairSource(seen_along(self.scan, axis), seen_along(self.mask, axis))
 
 
 @dataclass

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import OptionError, ScanError
+from ..errors import OptionError, ScanError, called
 from ..files.names import in_full, readable
 from ..options.programs import FitOptions, Pair
 from ..progress import Part, Progress
@@ -79,19 +79,13 @@ def open_pairs(
         if scans:
             options, notes = patch_size.settled(options, *zip(*scans, strict=True))
         for number, (name, both) in enumerate(zip(names, volumes, strict=True), start=1):
-            if both:
-                faults += checks.pair_faults(*both, number=number)
-                faults += checks.size_faults(
-                    both[0].header.shape,
-                    options.patch,
-                    name=name,
-                    multiple=multiple or options.size_multiples,
-                    least=multiple[1] if multiple else options.smallest_patch,
-                )
+            faults += _faults_of(both, options, name=name, number=number, multiple=multiple) if both else []
         if faults:
-            raise ScanError("\n".join(dict.fromkeys(faults)))
+            raise ScanError(list(dict.fromkeys(faults)))
         whole = [opened for opened in volumes if opened]
-        makers = [ContentsMaker(with_places=options.needs_places) for _ in whole]
+        makers = [
+            ContentsMaker(with_places=options.needs_places, of_others=options.is_along_all) for _ in whole
+        ]
         sources, found = _read_masks(whole, names, makers=makers, progress=progress)
         labels = checks.read_labels(
             found,
@@ -104,16 +98,41 @@ def open_pairs(
             for maker, (_, mask) in zip(makers, whole, strict=True)
         )
         labels = replace(labels, contents=contents)
-        unknown = [item.value for item in options.class_names if item.value not in labels.values]
-        if unknown:
-            told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
-            raise OptionError(f"class_names names {told[0]}, but the masks hold the classes {told[1]}.")
+        _check_names(options, labels)
         undo.pop_all()
     pairs = [
         OpenPair(name, pair, volumes_of[0].header, scan, mask)
         for name, pair, volumes_of, (scan, mask) in zip(names, options.pairs, whole, sources, strict=True)
     ]
     return Opened(options, pairs, labels, notes)
+
+
+def _faults_of(
+    both: tuple[Volume, Volume],
+    options: FitOptions,
+    *,
+    name: str,
+    number: int,
+    multiple: tuple[int, int, int] | None,
+) -> list[str]:
+    """What the headers of a pair say against it."""
+    return checks.pair_faults(*both, number=number) + checks.size_faults(
+        both[0].header.shape,
+        options.patch,
+        name=name,
+        multiple=multiple or options.size_multiples,
+        least=multiple[1] if multiple else options.smallest_patch,
+    )
+
+
+def _check_names(options: FitOptions, labels: checks.Labels) -> None:
+    """Raise OptionError where a class is named that no mask holds."""
+    unknown = [item.value for item in options.class_names if item.value not in labels.values]
+    if unknown:
+        told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
+        raise OptionError(
+            f"{called('class_names')} names {told[0]}, but the masks hold the classes {told[1]}."
+        )
 
 
 def _open_both(pair: Pair, number: int, faults: list[str]) -> tuple[Volume, Volume] | None:

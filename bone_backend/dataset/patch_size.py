@@ -41,9 +41,8 @@ def settled(
         return options, []
     edge = largest_edge(shapes, multiple=max(options.size_multiples[1:]), least=options.smallest_patch)
     chosen = options.model_copy(update={"patch_size": edge})
-    name, (_, height, width) = min(
-        zip(names, shapes, strict=True), key=lambda scan: min(scan[1][1:])
-    )  # the scan with the least room
+    # the scan with the least room
+    name, (_, height, width) = min(zip(names, shapes, strict=True), key=lambda scan: min(scan[1][1:]))
     if edge > min(height, width):
         return chosen, []
     if edge == MOST:

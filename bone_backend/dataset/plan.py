@@ -122,9 +122,9 @@ def draw_plan(
 
     extents: of all scans; `scans` picks some by index. max_overlap: largest share of a patch that another
     patch of its tile covers, kept where the tile has room for it. chances: augmentation, None for none.
-    transforms: further changes, as transform_table.read gives them. choice: other tiles than every one once.
-    shuffle: False keeps the order of the scans, as in validation. The same (seed, epoch) gives the same plan
-    on every machine; neither transforms nor a choice that wishes nothing changes what else is drawn.
+    transforms: further changes, as `options.transforms.read` gives them. choice: other tiles than every one
+    once. shuffle: False keeps the order of the scans, as in validation. The same (seed, epoch) gives the same
+    plan on every machine; neither transforms nor a choice that wishes nothing changes what else is drawn.
     """
     rng = np.random.default_rng([seed, epoch, 0xB0E])
     visits = _all_tiles(extents, scans, tile_depth)

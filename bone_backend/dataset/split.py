@@ -40,8 +40,7 @@ def split_scans(
     if len(groups) < 2:
         raise OptionError(
             "pairs come from one subject only; a split into training and validation by subject needs at "
-            "least two. "
-            "Leave the subject out if the scans are independent."
+            "least two. Leave the subject out if the scans are independent."
         )
     order = np.random.default_rng([seed, 0x5917]).permutation(len(groups))
     shuffled = [groups[i] for i in order]

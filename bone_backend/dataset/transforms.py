@@ -2,8 +2,8 @@
 
 In:  float32 patches (batch, channel, [z,] y, x), class indices (batch, [z,] y, x), and a record of VARIATION
      for each patch.
-Out: the same, changed: moved (rotation, scaling, elastic), blurred, gamma, noise, rings, a step of
-     brightness.
+Out: the same, changed, by the transforms of options/transforms.py in their order: first moved, then their
+     greys, each by the function of its name here.
 Every number comes from the patch's own record, so a patch is changed alike in any batch and with any number
 of threads. Grey values are interpolated linearly, class indices taken from the nearest voxel; beyond its edge
 a patch is mirrored.
@@ -12,12 +12,13 @@ a patch is mirrored.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..options.transforms import TRANSFORMS
 from .hashing import normals, uniforms
 
 # Streams of the hash: what one patch's seed is used for.
@@ -33,21 +34,30 @@ def vary(
 
     records: VARIATION (batch,). unit: of noise, rings and offsets, in normalised grey values.
     """
-    is_moved = (records["rotation"] != 0) | (records["scaling"] != 1) | (records["elastic"] != 0)
-    if is_moved.any():
-        some = np.flatnonzero(is_moved)
+    moving = {
+        column: value for row in TRANSFORMS.values() if row.moves for column, value in row.neutral.items()
+    }
+    some = _changed(records, moving)
+    if len(some):
         chosen = to_device(some, patches.device)
         moved, moved_target = move(patches[chosen], target[chosen], records[some])
         patches.index_copy_(0, chosen, moved)
         target.index_copy_(0, chosen, moved_target)
-    for column, neutral, change in CHANGES:
-        is_changed = np.logical_or.reduce([records[name] != neutral[i] for i, name in enumerate(column)])
-        some = np.flatnonzero(is_changed)
+    for name, row in TRANSFORMS.items():
+        if row.moves:
+            continue
+        change = globals()[name]  # the function of this file that has the transform's name
+        some = _changed(records, row.neutral)
         for piece in np.array_split(some, max(1, -(-len(some) * patches[0].numel() // PIECE))):
             if len(piece):
                 chosen = to_device(piece, patches.device)
                 patches.index_copy_(0, chosen, change(patches[chosen], records[piece], unit))
     return patches, target
+
+
+def _changed(records: np.ndarray, neutral: Mapping[str, float]) -> np.ndarray:
+    """Numbers of the records in which a column is not at its neutral value."""
+    return np.flatnonzero(np.logical_or.reduce([records[name] != value for name, value in neutral.items()]))
 
 
 def to_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -108,9 +118,8 @@ def displacement(records: np.ndarray, shape: tuple[int, ...], device: torch.devi
     for axis, basis in enumerate(bases):
         spread = math.sqrt(float((basis**2).sum(1).mean()))
         field = torch.tensordot(field, to_device((basis / spread).numpy(), device), dims=([2], [1]))
-        assert (
-            field.shape[-1] == shape[axis]
-        )  # the axis just spread moves to the end, so the next is at 2 again
+        # the axis just spread has moved to the end, so the next is at 2 again
+        assert field.shape[-1] == shape[axis]
     return field * _numbers(records["elastic"], device).view(-1, *(1,) * (len(shape) + 1))
 
 
@@ -217,17 +226,6 @@ def step(patches: torch.Tensor, records: np.ndarray, unit: float) -> torch.Tenso
     shape[0], shape[axis] = len(records), count
     gain, shift = (_numbers(v, patches.device) for v in (records["gain"], records["shift"] * unit))
     return torch.where(is_behind.view(shape), patches * _wide(gain, patches) + _wide(shift, patches), patches)
-
-
-# Columns of a record, the values at which they change nothing, and who applies them; in the order of a
-# scanner: its blur, its grey scale, its grain, its rings, and the join of two parts of a scan.
-CHANGES = (
-    (("blur",), (0,), blur),
-    (("gamma",), (1,), gamma),
-    (("noise",), (0,), noise),
-    (("ring",), (0,), ring),
-    (("gain", "shift"), (1, 0), step),
-)
 
 
 def _mirrored(size: int, reach: int, device: torch.device) -> torch.Tensor:

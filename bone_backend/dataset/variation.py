@@ -13,22 +13,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-# seed: from which noise, rings and displacements of the patch are made. rotation: degrees, as torch.rot90
-# from y to x. scaling: factor, above 1 enlarges. elastic, spacing, blur: px. gamma: exponent. noise, ring,
-# shift: tenths of the normalised range. ring_share: of the radii. centre_y, centre_x: of the rings, px from
-# the patch's first voxel. gain, shift: of the slices behind a step; step_at: where it is, 0..1 of the patch's
-# slices.
+from ..options.transforms import TRANSFORMS, Column
+
+COLUMNS = tuple(column for row in TRANSFORMS.values() for column in (*row.columns, *row.also))
+# seed: from which noise, rings and displacements of the patch are made. centre_y, centre_x: of the rings, px
+# from the patch's first voxel. The others are told in options/transforms.py.
 VARIATION = np.dtype(
-    [("seed", "i8")]
-    + [
-        (name, "f4")
-        for name in (
-            "rotation", "scaling", "elastic", "spacing", "gamma", "blur", "noise", "ring", "ring_share",
-            "centre_y", "centre_x", "gain", "shift", "step_at",
-        )
-    ]
-)  # fmt: skip
-NEUTRAL = {"scaling": 1.0, "gamma": 1.0, "gain": 1.0}
+    [("seed", "i8")] + [(name, "f4") for name in ("centre_y", "centre_x", *(c.name for c in COLUMNS))],
+    align=True,  # torch takes the seeds of a view only where 8 bytes divide a record
+)
 
 Table = Mapping[str, Mapping[str, float]]
 
@@ -36,70 +29,45 @@ Table = Mapping[str, Mapping[str, float]]
 def neutral(count: int) -> np.ndarray:
     """Records (count,) that change nothing."""
     made = np.zeros(count, dtype=VARIATION)
-    for name, value in NEUTRAL.items():
-        made[name] = value
+    for column in COLUMNS:
+        made[column.name] = column.neutral
     return made
 
 
 def draw_variation(
     table: Table, count: int, *, per_tile: int, seed: int, epoch: int, centre: np.ndarray
 ) -> np.ndarray:
-    """Records (count,) of VARIATION, drawn for every patch; a step for every tile, which is per_tile patches
-    in a row.
+    """Records (count,) of VARIATION, drawn for every patch; some transforms for every tile, which is per_tile
+    patches in a row.
 
-    table: as transform_table.read gives it. centre: float (count, 2), y and x of the middle of the scan's
-    slices as seen from each patch, where the rotation axis of a scanner lies and so the middle of its rings.
+    table: as `options.transforms.read` gives it. centre: float (count, 2), y and x of the middle of the
+    scan's slices as seen from each patch, where a scanner's axis lies and so the middle of its rings.
     """
     made = neutral(count)
     made["seed"] = _stream(seed, epoch, "seed").integers(0, 2**62, size=count)
     made["centre_y"], made["centre_x"] = centre[:, 0], centre[:, 1]
     for name, numbers in table.items():
         rng = _stream(seed, epoch, name)
-        size = count // per_tile if name == "step" else count
-        drawn = _DRAW[name](rng, numbers, size)
+        row = TRANSFORMS[name]
+        size = count // per_tile if row.per_tile else count
+        drawn = [(column, _draw(rng, column, numbers, size)) for column in (*row.columns, *row.also)]
         is_left = rng.random(size) >= numbers["probability"]
-        for column, values in drawn.items():
-            values = np.where(is_left, NEUTRAL.get(column, 0.0), values)
-            made[column] = np.repeat(values, count // size)
+        for column, values in drawn:
+            values = np.where(is_left, column.neutral, values)
+            made[column.name] = np.repeat(values, count // size)
     return made
+
+
+def _draw(rng: np.random.Generator, column: Column, numbers: Mapping[str, float], size: int) -> np.ndarray:
+    low = column.low(numbers)
+    if column.high is None:
+        return np.full(size, low)
+    high = column.high(numbers)
+    if column.is_ratio:
+        return np.exp(rng.uniform(np.log(low), np.log(high), size=size))
+    values = rng.uniform(low, high, size=size)
+    return values if column.least is None else np.maximum(values, column.least)
 
 
 def _stream(seed: int, epoch: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, zlib.crc32(name.encode("ascii"))])
-
-
-def _draw_gamma(rng: np.random.Generator, numbers: Mapping[str, float], n: int) -> dict[str, np.ndarray]:
-    return {"gamma": np.exp(rng.uniform(np.log(numbers["low"]), np.log(numbers["high"]), size=n))}
-
-
-def _draw_elastic(rng: np.random.Generator, numbers: Mapping[str, float], n: int) -> dict[str, np.ndarray]:
-    return {
-        "elastic": rng.uniform(0, numbers["strength_px"], size=n),
-        "spacing": np.full(n, numbers["spacing_px"]),
-    }
-
-
-def _draw_ring(rng: np.random.Generator, numbers: Mapping[str, float], n: int) -> dict[str, np.ndarray]:
-    return {"ring": rng.uniform(0, numbers["strength"], size=n), "ring_share": np.full(n, numbers["share"])}
-
-
-def _draw_step(rng: np.random.Generator, numbers: Mapping[str, float], n: int) -> dict[str, np.ndarray]:
-    widest = numbers["strength"]
-    gain = np.maximum(rng.uniform(1 - widest, 1 + widest, size=n), 0.0)
-    return {"gain": gain, "shift": rng.uniform(-widest, widest, size=n), "step_at": rng.random(n)}
-
-
-_DRAW = {
-    "rotation": lambda rng, numbers, n: {
-        "rotation": rng.uniform(-numbers["degrees"], numbers["degrees"], size=n)
-    },
-    "scaling": lambda rng, numbers, n: {
-        "scaling": rng.uniform(1 - numbers["share"], 1 + numbers["share"], size=n)
-    },
-    "elastic": _draw_elastic,
-    "gamma": _draw_gamma,
-    "blur": lambda rng, numbers, n: {"blur": rng.uniform(0, numbers["sigma_px"], size=n)},
-    "noise": lambda rng, numbers, n: {"noise": rng.uniform(0, numbers["strength"], size=n)},
-    "ring": _draw_ring,
-    "step": _draw_step,
-}

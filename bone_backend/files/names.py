@@ -49,3 +49,8 @@ def from_home(path: Path | str) -> Path:
 def in_full(path: Path | str) -> Path:
     """The absolute path without "." and ".."; links stay."""
     return Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links)
+
+
+def real(path: Path | str) -> Path:
+    """One path for one file, however it is named: links are followed. Never a fault."""
+    return Path(os.path.realpath(path))

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import OutputError, called
 from . import locks
 
 Named = tuple[str, Path]  # what it is, in words: ("the scan", ...)
@@ -41,7 +41,7 @@ def check_output(path: Path, *, inputs: Sequence[Named] = (), overwrite: bool, n
         raise OutputError(in_work(path, maker.doing, str(maker)))
     if os.path.lexists(path) and not overwrite:
         raise OutputError(
-            f"{name} {path}: is already there. Choose another name, or allow it with --overwrite."
+            f"{called(name)} {path}: is already there. Choose another name, or allow it with --overwrite."
         )
 
 
@@ -66,24 +66,26 @@ def check_apart(path: Path, inputs: Sequence[Named], *, name: str = "output") ->
     for word, other in inputs:
         place = Path(os.path.realpath(other))
         if _is_same(real, place):
-            raise OutputError(f"{name} {path}: is {word} itself. Choose another name.")
+            raise OutputError(f"{called(name)} {path}: is {word} itself. Choose another name.")
         if any(_is_same(folder, place) for folder in real.parents):
             raise OutputError(
-                f"{name} {path}: lies inside {word}, {other}, which would then hold more than its slices. "
-                "Choose a place outside of it."
+                f"{called(name)} {path}: lies inside {word}, {other}, which would then hold more than its "
+                "slices. Choose a place outside of it."
             )
         if any(_is_same(folder, real) for folder in place.parents):
             raise OutputError(
-                f"{name} {path}: is the folder that holds {word}, {other}. Choose another name, so that "
-                "nothing of yours is replaced."
+                f"{called(name)} {path}: is the folder that holds {word}, {other}. Choose another name, so "
+                "that nothing of yours is replaced."
             )
         if real.exists() and any(
             _is_same(file, real) or real in file.parents for file in _linked(place, real)
         ):
-            raise OutputError(f"{name} {path}: belongs to {word}, {other}. Choose another name.")
+            raise OutputError(f"{called(name)} {path}: belongs to {word}, {other}. Choose another name.")
     inside = next((folder for folder in Path(path).parents if os.path.lexists(folder)), None)
     if inside is not None and not os.path.isdir(inside):  # noqa: PTH112 (never raises)
-        raise OutputError(f"{name} {path}: cannot be made, since {inside} is a file. Choose another name.")
+        raise OutputError(
+            f"{called(name)} {path}: cannot be made, since {inside} is a file. Choose another name."
+        )
 
 
 def _is_same(one: Path, other: Path) -> bool:
@@ -122,10 +124,10 @@ def ending_fault(
     if ending in written or (or_folder and ending not in ENDINGS):
         return ""
     if not or_folder and os.path.isdir(path):  # noqa: PTH112 (never raises)
-        return f"{name} is {path}, which is a folder. Name a file ending in {' or '.join(written)}."
+        return f"{called(name)} is {path}, which is a folder. Name a file ending in {' or '.join(written)}."
     told = "".join(path.suffixes[-2:]) if ending in (".gz", ".bz2", ".xz", ".zst") else path.suffix
     endings = " or ".join(", ".join(written).rsplit(", ", 1))
     ways = [f"as a file ending in {endings}"] if written else []
     ways += [or_folder] if or_folder else []
     seen = f"not as {told}" if told else "its name has no ending"
-    return f"{name} is {path}; {what} written {', or '.join(ways)}, {seen}."
+    return f"{called(name)} is {path}; {what} written {', or '.join(ways)}, {seen}."

@@ -83,12 +83,25 @@ class Merger:
             labels = labels.to(torch.from_numpy(self.class_map.table).dtype)
         for i in range(number):
             self._decide(i, out=labels[i])
+        self._move_on(end)
+        return labels
+
+    def take_means(self, end: int) -> torch.Tensor:
+        """The same slices as mean class probabilities, float32 (slice, class, y, x); nothing is counted."""
+        number = end - self.start
+        weights = torch.from_numpy(self._z_totals[self.start : end]).to(self.sums.device)
+        means = self.sums[:number] / (weights[:, None, None, None] * self._totals)
+        self._move_on(end)
+        return means
+
+    def _move_on(self, end: int) -> None:
+        """Slice `end` becomes the first that is held."""
+        number = end - self.start
         held = self.sums.shape[0] - number
         if held:  # the unfinished slices move to the front; source and target may overlap
             self.sums[:held] = self.sums[number:].clone()
         self.sums[held:] = 0
         self.start = end
-        return labels
 
     def counts(self) -> np.ndarray:
         """int64 (classes + 1, LEVELS) of all slices taken so far, for `Confidence`; waits for the device."""

@@ -22,8 +22,8 @@ import torch
 from ..errors import HardwareError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import free_bytes, mixed_precision
-from ..training.step import is_out_of_memory
-from ..volumes.volume import Volume, VolumeWriter
+from ..machine.memory import is_out_of_memory
+from ..volumes.volume import Header, VolumeWriter
 from .windows import Layout, mirror
 
 log = logging.getLogger("bone.prediction")
@@ -73,8 +73,18 @@ def deepest(groups: Sequence[Group], layout: Layout) -> int:
     return max(min(g.tiles[-1] + layout.z.size, layout.z.length) - g.tiles[0] for g in groups)
 
 
+class Slices(Protocol):
+    """What is read of a scan: a Volume, or one seen along another axis."""
+
+    @property
+    def header(self) -> Header: ...
+
+    def read(self, z0: int, z1: int, /, *, out: np.ndarray) -> np.ndarray:
+        """Slices z0 to z1 (half-open), into out."""
+
+
 def read_ahead(
-    scan: Volume, groups: Sequence[Group], *, is_3d: bool, pin: bool
+    scan: Slices, groups: Sequence[Group], *, is_3d: bool, pin: bool
 ) -> Iterator[tuple[Group, torch.Tensor]]:
     """Each group with its raw slices (z, y, x) in the stored dtype, while the next is being read.
 

@@ -12,16 +12,15 @@ from typing import Any
 
 from ..errors import ScanError
 from ..files.names import from_home
-from ..runs.files import found, model_of
-from ..volumes.tiff.folder import is_tiff_name
+from ..options.programs import InfoOptions
+from ..progress import Progress
+from ..runs.files import CHECKPOINT, found, model_of
+from ..volumes.formats import format_of, in_words
 from . import model as model_facts
 from . import run as run_facts
 from . import volume as volume_facts
 
-READS = (
-    "BONe reads scans and masks as a folder of TIFF slices, a TIFF stack or a .npy file; model files (.pth); "
-    "and run folders of a fit."
-)
+READS = f"BONe reads scans and masks as {in_words()}; model files (.pth); and run folders of a fit."
 # How files begin that people may take for a scan.
 BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip file, perhaps a NIfTI image (.nii.gz)"),
@@ -62,18 +61,23 @@ def describe(path: Path) -> dict[str, Any]:
     return {key: _finite(value) for key, value in _facts(path).items()}
 
 
+def describe_job(options: InfoOptions, progress: Progress) -> dict[str, Any]:
+    """The command "info"."""
+    return describe(options.path)
+
+
 def _facts(path: Path) -> dict[str, Any]:
     if path.is_dir():
         return run_facts.facts(path) if run_facts.is_run(path) else _folder(path)
-    if path.name == "checkpoint.pth" and run_facts.is_run(path.parent):
-        told = "the state of a fit, from which it goes on"
-        return _unknown(path, told, f"Go on with: bone fit --resume {path.parent}")
+    if path.name == CHECKPOINT and run_facts.is_run(path.parent):
+        what = "the state of a fit, from which it goes on"
+        return _unknown(path, what, f"Go on with: bone fit --resume {path.parent}")
     if path.suffix.lower() in (".pth", ".pt"):
         return model_facts.facts(path)
-    if is_tiff_name(path.name) or path.suffix.lower() == ".npy":
+    if format_of(path):
         return volume_facts.facts(path)
-    told = _kind_of_file(path)
-    return _unknown(path, told, ADVICE.get(told, ""))
+    kind = _kind_of_file(path)
+    return _unknown(path, kind, ADVICE.get(kind, ""))
 
 
 def _kind_of_file(path: Path) -> str:
@@ -82,27 +86,27 @@ def _kind_of_file(path: Path) -> str:
         start = file.read(1024)
     if not start:
         return "an empty file"
-    found = (name for at, mark, name in BEGINNINGS if start[at : at + len(mark)] == mark)
-    return next(found, "a file that BONe does not know")
+    kinds = (name for at, mark, name in BEGINNINGS if start[at : at + len(mark)] == mark)
+    return next(kinds, "a file that BONe does not know")
 
 
 def _folder(path: Path) -> dict[str, Any]:
     names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
-    if any(is_tiff_name(name) for name in names):
+    if format_of(path):
         return volume_facts.facts(path)
     inner = [name for name in names if (path / name).is_dir()]
     files = [name for name in names if name not in inner]
-    told = "an empty folder" if not names else f"a folder without TIFF slices ({len(names):,} entries)"
+    what = "an empty folder" if not names else f"a folder without TIFF slices ({len(names):,} entries)"
     if inner:
         return _unknown(
             path,
-            told,
+            what,
             f"Name one of the folders in it: {', '.join(inner[:6])}{', ...' if inner[6:] else ''}.",
         )
     kind = _kind_of_file(path / files[0]) if files else ""
     if kind in ADVICE:
-        told = f"a folder without TIFF slices; its first file, {files[0]}, is {kind}"
-    return _unknown(path, told, ADVICE.get(kind, ""))
+        what = f"a folder without TIFF slices; its first file, {files[0]}, is {kind}"
+    return _unknown(path, what, ADVICE.get(kind, ""))
 
 
 def _unknown(path: Path, what: str, advice: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a volume is: a scan with its grey values, or a mask with its labels.
 
-In:  the path of a TIFF folder, a TIFF stack or a .npy file.
+In:  the path of a volume.
 Out: plain values. Some slices are looked at (all, where they are few), and which is said with the figures.
 Scan or mask is decided by content: a mask has few different whole numbers, in patches of equal ones.
 """
@@ -16,8 +16,7 @@ import numpy as np
 from ..errors import ScanError
 from ..intensity.tally import count_values, otsu_means
 from ..scores import meaning as label_meaning
-from ..volumes.tiff.folder import slice_files
-from ..volumes.tiff.reading import storage_of
+from ..volumes.formats import format_of
 from ..volumes.volume import Header, Volume, open_volume, peek
 
 LOOK_BYTES = 64 * 2**20  # of a volume; more is looked at in slices evenly spaced
@@ -45,8 +44,10 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def _of_header(path: Path, header: Header) -> dict[str, Any]:
-    files = slice_files(path) if path.is_dir() else [path]
-    known: dict[str, Any] = {
+    row = format_of(path)
+    assert row is not None
+    files, compression, source = row.call("storage", path)
+    return {
         "kind": "scan or mask",
         "path": str(path),
         "format": header.format,
@@ -56,15 +57,11 @@ def _of_header(path: Path, header: Header) -> dict[str, Any]:
         "voxel_size_um": list(header.voxel_size_um) if header.voxel_size_um else None,
         "voxel_size": list(header.voxel_size) if header.voxel_size else None,
         "unit": header.unit,
-        "voxel_size_from": None,
-        "compression": "none",
+        "voxel_size_from": source if header.voxel_size else None,
+        "compression": compression,
         "bytes_on_disk": sum(file.stat().st_size for file in files),
         "gib": header.nbytes / 2**30,
     }
-    if header.format != "npy":
-        known["compression"], source = storage_of(files[0])
-        known["voxel_size_from"] = source if header.voxel_size else None
-    return known
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import Cancelled
 from ..jobs import run as jobs
+from ..options.programs import StatisticsOptions
 from ..progress import Progress, silent
 from .summary import Statistics
 
@@ -32,8 +33,14 @@ def ask_plain(scans: Sequence[Path], voxels: str, *, progress: Progress = silent
         "voxels": voxels,
     }
     try:
-        answer: list[dict[str, Any]] = jobs.run_in_worker("statistics", request, progress=progress)["scans"]
+        answer: list[dict[str, Any]] = jobs.run_in_worker("measure", request, progress=progress)["scans"]
     except Cancelled as stop:
         stop.result = None  # half of the statistics is nothing that a stopped fit or prediction has reached
         raise
     return answer
+
+
+def statistics_job(options: StatisticsOptions, progress: Progress) -> dict[str, Any]:
+    """The command "statistics": those of one scan."""
+    (found,) = ask_plain([options.scan], options.voxels, progress=progress)
+    return found

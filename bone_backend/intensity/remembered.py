@@ -16,8 +16,8 @@ from typing import Any
 
 from ..errors import OutputError
 from ..files.json_files import opened, read_json, sealed
+from ..files.whole import remove_left_over, whole_file
 from ..volumes.cache import ADVICE, cache_folder
-from ..volumes.output import remove_left_over, whole_file
 from .summary import check_written
 
 VERSION = 2  # goes up when the numbers of an unchanged scan would change

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from reprlib import repr as short
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import OptionError, called
 from .tissues import Tissues
 
 VOXELS = ("nonzero", "all")
@@ -104,7 +104,7 @@ def check_choices(voxels: str, percentiles: Sequence[float]) -> None:
     """Raise OptionError for an unknown choice of voxels, or a percentile outside 0 to 100."""
     faults = []
     if voxels not in VOXELS:
-        faults.append(f"voxels is {voxels!r}; it can be {' or '.join(VOXELS)}.")
+        faults.append(f"{called('voxels')} is {voxels!r}; it can be {' or '.join(VOXELS)}.")
     faults += [f"percentile {q} is not between 0 and 100." for q in percentiles if not 0 <= q <= 100]
     if faults:
         raise OptionError(faults)

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..files.makers import Maker, this_process
+from ..files.whole import write_text
 from ..progress import Progress
 
 PROTOCOL = 1
@@ -27,7 +28,6 @@ REPEAT_S = 0.2  # a silent worker's last report is told again this often, so tha
 LOG_LINES = 15
 ARRAY_MARK = "array:"
 PREFIX = "bone-job-"
-TEMPORARY = (PREFIX, "bone-dry-run-", "bone-rescore-")  # all that stands in the system's temporary folder
 WORKER = "worker.mark"
 
 LOG = logging.getLogger("bone.worker")
@@ -55,7 +55,7 @@ def write_job(
         "processes": processes,
         "working_folder": None if working_folder is None else str(working_folder),
     }
-    (folder / "job.json").write_text(json.dumps(job, indent=1), encoding="utf-8")
+    write_text(folder / "job.json", json.dumps(job, indent=1))
 
 
 def _with_array_paths(value: Any, folder: Path) -> Any:
@@ -77,13 +77,13 @@ def make_folder() -> Path:
 
 def note_worker(folder: Path, pid: int) -> None:
     """Write down which process works in the folder, for `remove_left_over`."""
-    with contextlib.suppress(OSError):
-        (folder / WORKER).write_text(Maker.of_pid(pid).mark, encoding="ascii")
+    with contextlib.suppress(OutputError):
+        write_text(folder / WORKER, Maker.of_pid(pid).mark)
 
 
 def remove_left_over(folder: Path) -> None:
     """Remove folders of this machine whose maker and worker have both ended, and that nobody wants kept."""
-    for job in [place for prefix in TEMPORARY for place in folder.glob(f"{prefix}*")]:
+    for job in folder.glob(f"{PREFIX}*"):
         host = Maker.of_mark(job.name)
         if host is None or not host.has_ended:
             continue
@@ -196,11 +196,21 @@ def read_answer(folder: Path) -> dict[str, Any] | None:
         raise ValueError("it has no status")
     error, result = answer.get("error"), answer.get("result")
     if answer["status"] == "failed":
-        if not isinstance(error, dict) or not all(isinstance(error.get(k), str) for k in ("kind", "message")):
+        if not _is_fault(error):
             raise ValueError("it does not say what failed")
     elif not isinstance(result, dict) and (answer["status"] == "done" or result is not None):
         raise ValueError("it has no result")
     return answer
+
+
+def _is_fault(error: Any) -> bool:
+    """Whether it is what `errors.as_plain` gives."""
+    if not isinstance(error, dict) or not all(isinstance(error.get(k), str) for k in ("kind", "message")):
+        return False
+    faults = error.get("faults") or []
+    return isinstance(faults, list) and all(
+        isinstance(fault, list) and fault and all(isinstance(part, str) for part in fault) for fault in faults
+    )
 
 
 def log_tail(folder: Path) -> str:

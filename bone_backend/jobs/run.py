@@ -8,7 +8,6 @@ Standard library only.
 
 from __future__ import annotations
 
-import importlib
 import os
 import subprocess
 import time
@@ -16,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import errors
-from ..errors import BoneError, Cancelled, OptionError, ProgramFault, WorkerError
+from ..errors import Cancelled, OptionError, WorkerError, from_plain
 from ..progress import Progress, silent
+from .commands import find
 from .folder import (
     LOG,
     PROTOCOL,
@@ -34,18 +33,7 @@ from .folder import (
 from .interpreter import INSTALL_COMMAND, check_worker_python, find_worker_python, worker_environment
 from .process_tree import end_tree, start_apart, words_for_exit
 
-__all__ = ["COMMANDS", "PROTOCOL", "check_worker_python", "find_worker_python", "run_here", "run_in_worker"]
-
-COMMANDS = {
-    "statistics": "bone_backend.intensity.statistics:measure_job",
-    "fit": "bone_backend.fitting:fit_job",
-    "predict": "bone_backend.prediction:predict_job",
-    "iou": "bone_backend.comparison:compare_job",
-    "export": "bone_backend.model_files.export:export_job",
-}
-# How long a command may take to save what it has after a stop was asked for; then it is ended by force.
-PATIENCE_S = {"statistics": 2.0}
-DEFAULT_PATIENCE_S = 10.0
+__all__ = ["PROTOCOL", "check_worker_python", "find_worker_python", "run_here", "run_in_worker"]
 
 POLL_S = 0.03
 EXIT_S = 5.0  # from the written result to the end of the process
@@ -54,10 +42,9 @@ EXIT_S = 5.0  # from the written result to the end of the process
 def run_here(command: str, options: Mapping[str, Any], *, progress: Progress = silent) -> dict[str, Any]:
     """Run a command in this process.
 
-    command: a name in COMMANDS, or "module:function" with function(options, progress) -> dict.
+    command: a name in the table of commands, or "module:function" with function(options, progress) -> dict.
     """
-    module, _, function = _target(command).partition(":")
-    return getattr(importlib.import_module(module), function)(dict(options), progress)
+    return find(command).run(options, progress)
 
 
 def run_in_worker(
@@ -77,7 +64,7 @@ def run_in_worker(
     arrays: numpy arrays that only the host holds; each is written slice by slice as NAME.npy into the job
         folder, and the text "array:NAME" anywhere in the options becomes the path of that file.
     python: the worker's interpreter; None: find_worker_python().
-    patience_s: how long the worker may take to save what it has after a stop; None: as PATIENCE_S says.
+    patience_s: how long the worker may take to save what it has after a stop; None: as its row says.
     keep_folder: leave the job folder where it is, and log where.
     processes: how many run the command side by side; the first speaks for all, and when one fails all end.
     folder: the command's working folder, for relative paths in its options; None: the job folder.
@@ -87,10 +74,12 @@ def run_in_worker(
     or is of the wrong version; ProgramFault for any other exception of the command. Other exceptions of
     `progress`, and Ctrl-C, stop the worker too and go up.
     """
-    _target(command)
+    row = find(command)
+    if not row.in_worker:
+        raise OptionError(f"The worker does not do {command!r}; run it with: bone {command}")
     interpreter = find_worker_python() if python is None else python
     if patience_s is None:
-        patience_s = PATIENCE_S.get(command, DEFAULT_PATIENCE_S)
+        patience_s = row.patience_s
     job = make_folder()
     try:
         write_job(
@@ -109,13 +98,6 @@ def run_in_worker(
             LOG.info("job folder kept: %s", job)
         else:
             remove(job)
-
-
-def _target(command: str) -> str:
-    target = command if ":" in command else COMMANDS.get(command)
-    if target is None:
-        raise OptionError(f"There is no command {command!r}; there are {', '.join(COMMANDS)}.")
-    return target
 
 
 def _run(folder: Path, interpreter: Path, *, progress: Progress, patience_s: float) -> dict[str, Any]:
@@ -139,9 +121,11 @@ def _run(folder: Path, interpreter: Path, *, progress: Progress, patience_s: flo
 
 
 def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
-    script = Path(__file__).resolve().parents[2] / "external_worker" / "worker.py"
-    if not script.is_file():
-        raise WorkerError(f"The worker's script {script} is missing. Install BONe again.")
+    root = Path(__file__).resolve().parents[2]
+    scripts = [root / name / "worker.py" for name in ("external_worker", "bone_external_worker")]
+    script = next((script for script in scripts if script.is_file()), None)  # in a checkout; installed
+    if script is None:
+        raise WorkerError(f"The worker's script {scripts[0]} is missing. Install BONe again.")
     from ..volumes.cache import cache_folder  # here, since this floor lies below the volumes
 
     environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder())}
@@ -208,12 +192,5 @@ def _outcome(folder: Path, exit_code: int | None, *, stop: Cancelled | None) -> 
 
 
 def _fault(error: Mapping[str, Any], folder: Path) -> Exception:
-    kind = getattr(errors, error["kind"], None)
-    if kind is OptionError:
-        return OptionError(error.get("faults") or error["message"])
-    told = error["message"] + (log_tail(folder) if error.get("unexpected") else "")
-    if kind is ProgramFault:
-        return ProgramFault(told)
-    if isinstance(kind, type) and issubclass(kind, BoneError) and kind is not WorkerError:
-        return kind(error["message"])
-    return WorkerError(told)
+    more = {"message": error["message"] + log_tail(folder)} if error.get("unexpected") else {}
+    return from_plain({**error, **more})

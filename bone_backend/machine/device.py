@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 import psutil
 import torch
 
-from ..errors import HardwareError
+from ..errors import HardwareError, called
 
 DTYPES: dict[str, torch.dtype | None] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
 
@@ -31,19 +31,21 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cpu")
     kind, _, number = name.partition(":")
     if kind != "cuda" or not (number == "" or number.isdecimal()):
-        raise HardwareError(f"device is {name!r}; use auto, cpu, cuda or cuda:N.")
+        raise HardwareError(f"{called('device')} is {name!r}; use auto, cpu, cuda or cuda:N.")
     if torch.version.cuda is None and torch.version.hip is None:
         raise HardwareError(
-            f"device is {name}, but the installed PyTorch {torch.__version__} knows no GPU. "
+            f"{called('device')} is {name}, but the installed PyTorch {torch.__version__} knows no GPU. "
             "Install it anew with 'python install/bootstrap.py app --torch cuda', or use device cpu."
         )
     if not torch.cuda.is_available():
         raise HardwareError(
-            f"device is {name}, but no GPU answers here. Check 'nvidia-smi', or use device cpu."
+            f"{called('device')} is {name}, but no GPU answers here. Check 'nvidia-smi', or use device cpu."
         )
     index, count = int(number or 0), torch.cuda.device_count()
     if index >= count:
-        raise HardwareError(f"device is {name}, but there are {count} GPUs, cuda:0 to cuda:{count - 1}.")
+        raise HardwareError(
+            f"{called('device')} is {name}, but there are {count} GPUs, cuda:0 to cuda:{count - 1}."
+        )
     return torch.device("cuda", index)
 
 
@@ -61,9 +63,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
             return torch.bfloat16 if has_bf16 else torch.float16
         return torch.bfloat16 if cpu_has_bf16() else None
     if name not in DTYPES:
-        raise HardwareError(f"precision is {name!r}; use auto, bf16, fp16 or fp32.")
+        raise HardwareError(f"{called('precision')} is {name!r}; use auto, bf16, fp16 or fp32.")
     if name == "fp16" and device.type == "cpu":
-        raise HardwareError("precision is fp16, which needs a GPU. Use auto, bf16 or fp32 on a CPU.")
+        raise HardwareError(
+            f"{called('precision')} is fp16, which needs a GPU. Use auto, bf16 or fp32 on a CPU."
+        )
     return DTYPES[name]
 
 
@@ -119,8 +123,8 @@ def compile_network(network: torch.nn.Module, device: torch.device) -> None:
     except Exception as error:  # whatever the compilers raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise HardwareError(
-            f"compile is on, but torch.compile does not work here ({reason}). It needs a C++ compiler, and "
-            "Triton on a GPU. Leave compile out."
+            f"{called('compile')} is on, but torch.compile does not work here ({reason}). It needs a C++ "
+            "compiler, and Triton on a GPU. Leave compile out."
         ) from error
     network.compile()
 
@@ -157,8 +161,8 @@ def determinism(wanted: bool) -> Iterator[None]:
         if "deterministic" not in str(error):
             raise
         raise HardwareError(
-            "reproducible is on, but this network needs a computation that has no repeatable form on this "
-            f"device ({error}). "
+            f"{called('reproducible')} is on, but this network needs a computation that has no repeatable "
+            f"form on this device ({error}). "
             "Choose another architecture, device cpu, or switch reproducible off."
         ) from error
     finally:

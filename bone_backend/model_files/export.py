@@ -28,10 +28,12 @@ import torch
 from ..errors import ModelFileError, OptionError, OutputError, PackageError
 from ..files.names import readable
 from ..files.outputs import check_output
+from ..files.whole import Whole
 from ..networks.build import build_network
 from ..networks.spec import NetworkSpec
+from ..options.programs import ExportOptions
 from ..progress import Progress, silent
-from ..volumes.output import claim, output_fault, put_in_place, remove, temporary_path
+from ..volumes.output import claim
 from .header import ModelHeader
 from .model_file import check_weights, load_state, read_header
 
@@ -77,29 +79,22 @@ def export_model(
             "or folder."
         )
     header = read_header(path)
-    with claim(out, doing="an export"):
-        temporary = temporary_path(out)
-        try:
-            temporary.touch()  # has the usual mode; what the libraries write has not
-            mode = temporary.stat().st_mode
-            export = FORMATS[format](header, temporary, progress)
-            temporary.chmod(mode)
-            put_in_place(temporary, out)
-        except OSError as fault:
-            raise output_fault(out, fault) from fault
-        finally:
-            remove(temporary)
+    with claim(out, doing="an export"), Whole(out) as temporary:
+        temporary.touch()  # has the usual mode; what the libraries write has not
+        mode = temporary.stat().st_mode
+        export = FORMATS[format](header, temporary, progress)
+        temporary.chmod(mode)
     log.info("%s written; largest difference to the model %.2g.", out, export.largest_difference)
     return Export(out, format, export.largest_difference, export.fixed_size)
 
 
-def export_job(options: dict[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """The command "export". options: model and output (paths), format, overwrite."""
+def export_job(options: ExportOptions, progress: Progress = silent) -> dict[str, Any]:
+    """The command "export"."""
     result = export_model(
-        options["model"],
-        options["output"],
-        format=options["format"],
-        overwrite=bool(options.get("overwrite", False)),
+        options.model,
+        options.output,
+        format=options.format,
+        overwrite=options.overwrite,
         progress=progress,
     )
     return asdict(result) | {"path": str(result.path)}

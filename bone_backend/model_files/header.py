@@ -116,13 +116,6 @@ class ModelHeader:
         """Number of values, running statistics included."""
         return sum(facts.elements for facts in self.tensors.values())
 
-    def require(self, key: str) -> Any:
-        """A metadata value that must be there. Raises ModelFileError naming the key."""
-        value = self.metadata.get(key)
-        if value is None:
-            raise ModelFileError(f"{self.path.name} does not say {key!r}, which is needed here.")
-        return value
-
 
 def read_header(path: Path | str, *, assume: Mapping[str, Any] | None = None) -> ModelHeader:
     """Read and check a model file's header; reads a few hundred kB, whatever the size of the network.

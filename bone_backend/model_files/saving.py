@@ -7,9 +7,7 @@ torch writes a checksum (CRC-32) beside every part; archive.py compares them.
 
 from __future__ import annotations
 
-import contextlib
 import glob
-import os
 import pickle
 import warnings
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any, BinaryIO
 import torch
 
 from ..errors import ModelFileError
-from ..volumes.output import output_fault, put_in_place, remove, temporary_path
+from ..files.whole import output_fault, remove, whole_file
 
 
 def save(path: Path, content: Any, *, before: Path | None = None) -> None:
@@ -28,38 +26,19 @@ def save(path: Path, content: Any, *, before: Path | None = None) -> None:
     """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*part"):  # by a process that was killed
         remove(left)
-    temporary = temporary_path(path)
     try:
-        with temporary.open("wb") as file:
+        with whole_file(path, before=before) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        if before is not None and path.is_file():
-            _set_aside(path, before)
-        put_in_place(temporary, path)
-    except (OSError, RuntimeError) as error:
+    except RuntimeError as error:
         fault = _cause(error)
         if fault is None:
             raise
         raise output_fault(path, fault) from error
-    finally:
-        remove(temporary)
 
 
-def _set_aside(path: Path, before: Path) -> None:
-    """Give a file a second name in place of the file that had it; the first one stays where the disk can."""
-    remove(before)
-    with contextlib.suppress(OSError, NotImplementedError):  # e.g. on FAT, which has no hard links
-        os.link(path, before)
-        return
-    put_in_place(path, before)
-
-
-def _cause(error: BaseException) -> OSError | None:
-    """What the disk said, also where torch ends a file that could not be written with an error of its own."""
-    while not isinstance(error, OSError):
-        if error.__context__ is None:
-            return None
+def _cause(error: BaseException | None) -> OSError | None:
+    """What the disk said where torch ends a file that could not be written with an error of its own."""
+    while error is not None and not isinstance(error, OSError):
         error = error.__context__
     return error
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..errors import OptionError
+from ..errors import OptionError, called
 from ..options import catalogue
 from .decoders3d import Depth
 from .inflation import inflate, redraw
@@ -37,7 +37,7 @@ def build_network(
     sets = () if spec.plain else catalogue.OTHER_WEIGHTS.get(spec.backbone, ("imagenet",))
     if weights not in ("random", *sets):
         faults.append(
-            f"weights is {weights!r}; {spec.backbone or spec.architecture} takes "
+            f"{called('weights')} is {weights!r}; {spec.backbone or spec.architecture} takes "
             f"{', '.join(('random', *sets))}, or a model file."
         )
     if faults:

@@ -21,7 +21,7 @@ from huggingface_hub import try_to_load_from_cache
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..errors import ModelFileError, OptionError
+from ..errors import ModelFileError, OptionError, called
 from .library import build_2d, quiet
 from .spec import NetworkSpec
 
@@ -71,7 +71,9 @@ def find_weights(backbone: str, folder: Path, weights: str = "imagenet") -> Path
     Raises ModelFileError where there is none or more than one.
     """
     if not folder.is_dir():
-        raise ModelFileError(f"weights_dir is not a folder: {folder}. {_advice(backbone, weights)}")
+        raise ModelFileError(
+            f"{called('weights_dir')} is not a folder: {folder}. {_advice(backbone, weights)}"
+        )
     found = [
         path
         for path in (*folder.iterdir(), *folder.glob("*/model.*"))

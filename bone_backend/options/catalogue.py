@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import OptionError
+from ..errors import Fault, OptionError, called
 from . import plain_unet
 from .backbones import (
     ADVANCED_BACKBONES,
@@ -242,25 +242,28 @@ def check(
             f"num_classes is {num_classes}; it counts background too and goes from 2 to {MAX_CLASSES}."
         )
     if mode == "2.5D" and slices is not None and slices not in SLICES:
-        faults.append(f"slices is {slices}; 2.5D takes 3, 5, 7 or 9 neighbouring slices.")
+        faults.append(Fault(f"{called('slices')} is {slices}; 2.5D takes 3, 5, 7 or 9 neighbouring slices."))
     if not names_known:
         return faults
     if weights == "imagenet" and backbone in OTHER_WEIGHTS:
         sets = " or ".join(OTHER_WEIGHTS[backbone])
-        faults.append(f"weights is imagenet, but {backbone} has no such weights. Use {sets}, or random.")
+        told = f"{called('weights')} is imagenet, but {backbone} has no such weights"
+        faults.append(Fault(f"{told}. Use {sets}, or random."))
     network = find_architecture(architecture)
     if not network.has_backbone and weights not in (None, "random"):
-        told = f"weights is {weights}, but {network.title} has no backbone that such weights are for"
-        faults.append(f"{told}. Use random, or a model file of your own.")
+        told = (
+            f"{called('weights')} is {weights}, but {network.title} has no backbone that such weights are for"
+        )
+        faults.append(Fault(f"{told}. Use random, or a model file of your own."))
     if plain is not None and (wrong := plain.faults()):
         return faults + wrong
     reason = refusal(network.title, backbone, mode)
     if reason is not None:
         return [*faults, reason]
     if stride is not None:
-        wrong = _stride_faults(stride) or _stride_place_faults(network.title, backbone, mode)
-        faults += wrong
-        stride = None if wrong else stride
+        misplaced = _stride_faults(stride) or _stride_place_faults(network.title, backbone, mode)
+        faults += misplaced
+        stride = None if misplaced else stride
     multiples = size_multiples(network.title, backbone, mode, stride, plain=plain)
     least = minimum_size(network.title, backbone, mode, plain=plain)
     pair = in_words(network.title, backbone)
@@ -271,15 +274,17 @@ def check(
 
 
 def _name_faults(architecture: str, backbone: str, mode: str) -> list[str]:
-    faults = []
+    faults: list[str] = []
     try:
         find_architecture(architecture)
     except OptionError as error:
         faults += error.faults
     if not has_backbone(architecture):
         if backbone:
-            told = f"backbone is {backbone}, but {find_architecture(architecture).title} has none"
-            faults.append(f"{told}. Leave it out, or choose another architecture, e.g. U-Net.")
+            told = f"{called('backbone')} is {backbone}, but {find_architecture(architecture).title} has none"
+            faults.append(
+                Fault(f"{told}. Leave it out, or choose another {called('architecture')}, e.g. U-Net.")
+            )
     elif not is_known_backbone(backbone):
         faults.append(_unknown("backbone", backbone, (*BACKBONES, *ADVANCED_BACKBONES)))
     if mode not in MODES:
@@ -305,15 +310,15 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_\-]", "", name.lower().replace("+", "plus"))
 
 
-def _unknown(what: str, name: str, known: Sequence[str] | dict[str, Architecture]) -> str:
+def _unknown(what: str, name: str, known: Sequence[str] | dict[str, Architecture]) -> Fault:
     shown = name if len(name) <= 60 else name[:57] + "..."
     plain = {_plain(item): item for item in known}
     near = [plain[item] for item in difflib.get_close_matches(_plain(name[:60]), plain, n=3, cutoff=0.6)]
     if near:
-        return f"{what} {shown!r} is not known. Did you mean {' or '.join(near)}?"
+        return Fault(f"{called(what)} {shown!r} is not known. Did you mean {' or '.join(near)}?")
     if len(plain) <= 12:
-        return f"{what} {shown!r} is not known. Use one of {', '.join(plain.values())}."
-    return f"{what} {shown!r} is not known. Use e.g. resnet18; docs/networks.md lists all."
+        return Fault(f"{called(what)} {shown!r} is not known. Use one of {', '.join(plain.values())}.")
+    return Fault(f"{called(what)} {shown!r} is not known. Use e.g. resnet18; docs/networks.md lists all.")
 
 
 def size_faults(option: str, value: int, multiple: int, *, minimum: int, network: str) -> list[str]:
@@ -328,7 +333,7 @@ def size_faults(option: str, value: int, multiple: int, *, minimum: int, network
         use, need = f"{below} or {above}", f"a multiple of {multiple}"
         if below < minimum:
             use = str(above)
-    return [f"{option} is {value}; {network} needs {need}. Use {use}."]
+    return [Fault(f"{called(option)} is {value}; {network} needs {need}. Use {use}.")]
 
 
 def _stride_faults(value: object) -> list[str]:
@@ -342,17 +347,22 @@ def _stride_faults(value: object) -> list[str]:
     if good:
         return []
     return [
-        "stride must be five (z, y, x) triples of 1 or 2, one for each stage of the resnet, "
-        "e.g. ((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))."
+        Fault(
+            f"{called('stride')} must be five (z, y, x) triples of 1 or 2, one for each stage of the resnet, "
+            "e.g. ((1,2,2),(2,2,2),(2,2,2),(2,2,2),(2,2,2))."
+        )
     ]
 
 
 def _stride_place_faults(title: str, backbone: str, mode: str) -> list[str]:
     if mode == "3D" and title == "U-Net" and backbone in PLAIN_RESNETS:
         return []
+    plain = ", ".join(PLAIN_RESNETS)
     return [
-        f"stride is given, but only a 3D U-Net with a plain resnet ({', '.join(PLAIN_RESNETS)}) takes it, "
-        f"not a {mode} {in_words(title, backbone)}. Leave it out."
+        Fault(
+            f"{called('stride')} is given, but only a 3D U-Net with a plain resnet ({plain}) takes it, not a "
+            f"{mode} {in_words(title, backbone)}. Leave it out."
+        )
     ]
 
 
@@ -367,10 +377,15 @@ def _batch_faults(
     if batch_size != 1:
         return []
     if network.global_pool:
-        return [f"batch_size is 1; {network.title} normalises averages over whole patches. Use 2 or more."]
+        told = f"{called('batch_size')} is 1; {network.title} normalises averages over whole patches"
+        return [Fault(f"{told}. Use 2 or more.")]
     if patch_size == max(multiples[1:]) and (patch_depth or multiples[0]) == multiples[0]:
         return [
-            f"batch_size is 1 and patch_size {patch_size}: the deepest features of {network.title} are then "
-            "a single value, and batch normalisation needs two. Use a larger patch or batch."
+            Fault(
+                f"{called('batch_size')} is 1 and {called('patch_size')} {patch_size}: the deepest features "
+                "of "
+                f"{network.title} are then a single value, and batch normalisation needs two. Use a larger "
+                "patch or batch."
+            )
         ]
     return []

@@ -7,8 +7,7 @@ Out: `Options`, a frozen pydantic model that tells its fields to the renderers (
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
@@ -16,15 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from ..errors import OptionError
+from ..errors import Fault, OptionError, called
 from ..files.outputs import Named, check_output
+from .field import Kind, OptionField
 from .sentences import is_text, no_number, no_option, not_given, sentence, shown
 
 MOST_FAULTS = 40  # told one by one
 LONGEST_TEXT = 4096  # of a path on most systems
-AUTO = "auto"  # written for None where the program then chooses
-
-Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
 
 
 def option(
@@ -44,15 +41,18 @@ def option(
     flag: str | None = None,
     metavar: str | None = None,
     none_word: str = "none",
+    may_change: bool = False,
 ) -> Any:
     """One option.
 
     group, label: where forms put it and what they call it. unit: of the number. kind: what it holds, found
     from its type if not given. choices: values offered (others may be accepted). applies: {other option:
     values} for which it means something. unless: {other option: values} for which it means nothing.
-    advanced: hidden until asked for. often: among the dozen that most people need, which the first page of
-    help shows. positional: a word on the command line instead of a flag. none_word: how None is written,
-    where it is allowed.
+    advanced: hidden until asked for. often: among the dozen that most
+    people need, which the first page of help shows. positional: a word on the command line instead of a flag.
+    none_word: how None is written, where it is allowed. may_change: of a fit, whether a run that is resumed
+    takes another value; so may how long it goes on and on what, never what is fitted. The options of the
+    machine change the result by rounding at most.
     """
     extra: dict[str, Any] = {
         "group": group,
@@ -68,64 +68,9 @@ def option(
         "flag": flag,
         "metavar": metavar,
         "none_word": none_word,
+        "may_change": may_change,
     }
     return Field(default, description=help, json_schema_extra=extra)
-
-
-@dataclass(frozen=True)
-class OptionField:
-    """One option as the renderers need it."""
-
-    name: str
-    label: str
-    help: str
-    group: str
-    kind: Kind
-    default: Any  # None where there is none or where it is none
-    required: bool
-    unit: str
-    choices: tuple[Any, ...]
-    is_closed: bool  # no value but the choices
-    low: float | None  # of each item, where it is a list
-    high: float | None
-    is_above: bool  # low itself is refused
-    is_below: bool  # high itself is refused
-    lengths: tuple[int, int] | None  # of a text, in characters
-    is_optional: bool  # None is allowed
-    applies: dict[str, tuple[Any, ...]]
-    unless: dict[str, tuple[Any, ...]]
-    advanced: bool
-    often: bool
-    positional: bool
-    flag: str
-    metavar: str | None
-    none_word: str  # how None is written
-
-    @property
-    def limits(self) -> str:
-        """What a number may be, in words, e.g. "above 0, up to 10000"; "" where there is no limit."""
-        if self.lengths:
-            return "{} to {} characters".format(*self.lengths)
-        low, high = (None if limit is None else _number(limit) for limit in (self.low, self.high))
-        if low is not None and high is not None and not self.is_above and not self.is_below:
-            told = f"{low} to {high}"
-        else:
-            told = ", ".join(
-                [f"above {low}" if self.is_above else f"{low} or more"] * (low is not None)
-                + [f"{'below' if self.is_below else 'up to'} {high}"] * (high is not None)
-            )
-        return f"each {told}" if told and self.kind == "list" else told
-
-    @property
-    def is_output(self) -> bool:
-        """Whether the program writes there."""
-        return self.kind == "save" or self.name == "output"
-
-    def is_applicable(self, values: Mapping[str, Any]) -> bool:
-        """Whether it means something beside these values of the other options."""
-        if any(values.get(other) in excluded for other, excluded in self.unless.items()):
-            return False
-        return all(values.get(other) in allowed for other, allowed in self.applies.items())
 
 
 class Options(BaseModel):
@@ -142,13 +87,14 @@ class Options(BaseModel):
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:
         """Check plain values. Raises OptionError with every fault found, each naming its option."""
-        faults: list[str] = []
+        faults: list[Fault] = []
         faulty: set[str] = set()
         kept = dict(values)
-        for name, fault in cls._unsuitable(kept):
+        for fault in cls._unsuitable(kept):
             faults.append(fault)
-            faulty.add(name)
-            del kept[name]
+            faulty.update(fault.names)
+            for name in fault.names:
+                del kept[name]
         try:
             made = cls.model_validate(kept)
         except ValidationError as error:
@@ -157,34 +103,44 @@ class Options(BaseModel):
                 if item["type"] == "missing" and name in faulty:
                     continue  # it was given, and told above
                 faulty.add(name)
-                faults.append(cls._sentence(name, item) if len(faults) < MOST_FAULTS else "")
+                faults.append(
+                    Fault(cls._sentence(name, item), name) if len(faults) < MOST_FAULTS else Fault("")
+                )
                 kept.pop(name, None)
             made = cls._with_gaps(kept)
-        faults += [text for names, text in made.cross_faults() if not faulty.intersection(names)]
+        faults += [fault for fault in made.cross_faults() if not faulty.intersection(fault.names)]
         if faults:
             raise OptionError(_told(faults))
         return made
 
     @classmethod
-    def _unsuitable(cls, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Names and faults of what pydantic would take: yes for a number, and text that can be no name."""
-        found: list[tuple[str, str]] = []
+    def _unsuitable(cls, values: Mapping[str, Any]) -> list[Fault]:
+        """Faults of what pydantic would take: yes for a number, and text that can be no name."""
+        found: list[Fault] = []
         for field in cls.option_fields():
             value = values.get(field.name)
             if isinstance(value, str):
                 is_table = value.startswith("{")  # JSON may be as long as it wants
                 if len(value) > LONGEST_TEXT and not is_table:
-                    found.append((field.name, f"{field.name} is {shown(value)}: it is too long."))
+                    found.append(Fault(f"{called(field.name)} is {shown(value)}: it is too long."))
                 elif not is_text(value):
                     told = "it holds characters that no name has"
-                    found.append((field.name, f"{field.name} is {shown(value)}: {told}."))
+                    found.append(Fault(f"{called(field.name)} is {shown(value)}: {told}."))
             elif field.kind in ("int", "float", "list"):
                 inside = value if isinstance(value, (list, tuple)) and field.kind == "list" else [value]
-                found += [(field.name, no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
+                found += [Fault(no_number(field, one)) for one in inside if isinstance(one, bool)][:1]
         return found
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
-        """Faults that lie between options: the names involved and the sentence."""
+    def with_paths(self, place: Callable[[Path], Path]) -> Self:
+        """The same options with `place` applied to every path in them.
+
+        Path.absolute gives paths that hold from any current folder.
+        """
+        placed = {name: place(value) for name, value in self if isinstance(value, Path)}
+        return self.model_copy(update=placed)
+
+    def cross_faults(self) -> list[Fault]:
+        """Faults that lie between options."""
         return []
 
     def inputs(self) -> list[Named]:
@@ -228,9 +184,9 @@ class Options(BaseModel):
         )
 
 
-def _told(faults: list[str]) -> list[str]:
+def _told(faults: list[Fault]) -> list[str]:
     """Each fault once; of very many, how many there are."""
-    told = list(dict.fromkeys(faults[:MOST_FAULTS]))
+    told: list[str] = list(dict.fromkeys(faults[:MOST_FAULTS]))
     more = len(faults) - MOST_FAULTS
     return told + [f"... and {more} more faults."] * (more > 0)
 
@@ -269,6 +225,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         flag=extra["flag"] or "--" + name.replace("_", "-"),
         metavar=extra["metavar"],
         none_word=extra["none_word"],
+        may_change=extra["may_change"],
     )
 
 
@@ -298,10 +255,6 @@ def _limits(metadata: list[Any]) -> dict[str, Any]:
     """Those that are set: ge, gt, le, lt, min_length, max_length."""
     names = ("ge", "gt", "le", "lt", "min_length", "max_length")
     return {name: getattr(item, name) for item in metadata for name in names if hasattr(item, name)}
-
-
-def _number(value: float) -> str:
-    return f"{int(value)}" if value == int(value) else f"{value:g}"
 
 
 def _kind(annotation: Any, choices: tuple[Any, ...]) -> Kind:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..errors import Fault, called
+
 TITLE = "Plain U-Net"
 CHANNELS = (8, 16, 24, 32, 48, 64)
 DEPTHS = (3, 4, 5, 6)
@@ -40,10 +42,10 @@ class PlainShape:
     def __str__(self) -> str:
         return f"{self.channels} channels, {self.depth} stages, {self.norm} normalisation"
 
-    def faults(self) -> list[str]:
+    def faults(self) -> list[Fault]:
         """Why it cannot be built, one sentence each."""
         return [
-            f"plain_{name} is {value!r}; use one of {', '.join(map(str, allowed))}."
+            Fault(f"{called(f'plain_{name}')} is {value!r}; use one of {', '.join(map(str, allowed))}.")
             for name, value, allowed in (
                 ("channels", self.channels, CHANNELS),
                 ("depth", self.depth, DEPTHS),

@@ -1,4 +1,4 @@
-"""Every choice a user has, once, program by program; those of a fit stand in fit.py.
+"""Every choice a user has, once, program by program; those of a fit stand in fit.py and preview.py.
 
 In:  plain values from any door (flags, a file, ports, a form).
 Out: one frozen, checked object per program; or an OptionError that names all faults at once.
@@ -7,13 +7,17 @@ Ports, form, flags, metadata and documentation are made from these fields; nothi
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ..errors import Fault, called
 from ..files.outputs import ending_fault
+from ..volumes.formats import FOLDER, WRITTEN_ENDINGS
 from .fields import Options, option
-from .fit import MAY_CHANGE, FitOptions, PreviewOptions
+from .fit import FitOptions
+from .preview import PreviewOptions
 from .types import (
     DEVICE,
     PRECISION,
@@ -31,12 +35,12 @@ from .types import (
 )
 
 __all__ = [
-    "MAY_CHANGE",
-    "PROGRAMS",
+    "DemoOptions",
     "ExportOptions",
     "FitHostOptions",
     "FitOptions",
     "HostOptions",
+    "InfoOptions",
     "IoUOptions",
     "Pair",
     "PredictHostOptions",
@@ -74,6 +78,14 @@ class PredictOptions(Options):
     )
     overwrite: bool = option(
         False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
+    )
+    axes: Literal["auto", "z", "zyx"] = option(
+        "auto",
+        group="Chunks",
+        label="Axes",
+        applies={"mode": ("2D", "2.5D")},
+        help="Slices along which axes are labelled: z, or z, y and x one after the other, of which the mean "
+        "counts (three times the work, and room in the cache folder); auto: as the model was fitted.",
     )
     chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
         512,
@@ -127,14 +139,14 @@ class PredictOptions(Options):
     device: Device = DEVICE
     precision: Precision = PRECISION
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         fault = ending_fault(
             self.output,
             what="labels are",
-            written=(".tif", ".tiff", ".npy"),
-            or_folder="as a folder of TIFF slices (a name without ending)",
+            written=WRITTEN_ENDINGS,
+            or_folder=f"as a {FOLDER.words} (a name without ending)",
         )
-        return [(("output",), fault)] if fault else []
+        return [Fault(fault)] if fault else []
 
 
 class IoUOptions(Options):
@@ -180,9 +192,9 @@ class IoUOptions(Options):
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing table.")
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         fault = ending_fault(self.output, what="the table is", written=(".csv",))
-        return [(("output",), fault)] * bool(fault) + map_faults(self.map_labels)
+        return [Fault(fault)] * bool(fault) + map_faults(self.map_labels)
 
 
 class StatisticsOptions(Options):
@@ -220,10 +232,52 @@ class ExportOptions(Options):
     )
     overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing file.")
 
-    def cross_faults(self) -> list[tuple[tuple[str, ...], str]]:
+    def cross_faults(self) -> list[Fault]:
         written = (f".{self.format}",)
         fault = ending_fault(self.output, what=f"with --to {self.format} the model is", written=written)
-        return [(("output", "format"), fault)] if fault else []
+        return [Fault(fault, "format")] if fault else []
+
+
+class InfoOptions(Options):
+    """What lies at a path."""
+
+    title: ClassVar[str] = "bone info"
+
+    path: Path = option(
+        group="Data", label="Path", positional=True, help="A scan, a mask, a model file or a run folder."
+    )
+
+
+class DemoOptions(Options):
+    """The main job in one go."""
+
+    title: ClassVar[str] = "bone demo"
+
+    data: UserPath | None = option(
+        None,
+        group="Data",
+        label="Data",
+        kind="folder",
+        help="Folder with your own pairs instead of phantom scans.",
+    )
+    hold_out: str | None = option(
+        None,
+        group="Data",
+        label="Hold out",
+        metavar="NAME",
+        help="With --data: the scan that is predicted and not fitted.",
+    )
+    output: UserPath = option(
+        Path("demo"), group="Output", label="Output", kind="folder", help="Folder for everything."
+    )
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
+        4, group="Fitting", label="Epochs", help="Passes over the scans."
+    )
+
+    def cross_faults(self) -> list[Fault]:
+        if self.hold_out and not self.data:
+            return [Fault(f"{called('hold_out')} names a scan of --data; give --data DIR too.")]
+        return []
 
 
 class HostOptions(Options):
@@ -289,15 +343,6 @@ class PredictHostOptions(HostOptions):
     )
 
 
-PROGRAMS: dict[str, type[Options]] = {
-    "fit": FitOptions,
-    "predict": PredictOptions,
-    "iou": IoUOptions,
-    "statistics": StatisticsOptions,
-    "export": ExportOptions,
-}
-
-
 def dump(options: Options) -> dict[str, Any]:
-    """The options as plain JSON values (paths as text)."""
-    return options.model_dump(mode="json")
+    """The options as plain JSON values (paths as text), those that `parse` takes."""
+    return options.model_dump(mode="json", include={field.name for field in options.option_fields()})

@@ -11,10 +11,10 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .fields import OptionField
+from ..errors import called
+from .field import OptionField
 
 MOST_SHOWN = 60  # characters of a wrong value
 
@@ -50,7 +50,7 @@ def no_option(name: str, title: str, known: Iterable[str]) -> str:
 
 def no_number(field: OptionField, value: bool) -> str:
     """Yes or no where a number is wanted; pydantic would take it for 1 or 0."""
-    return f"{field.name} is {str(value).lower()}: {_form(field)}{_range(field)}."
+    return f"{called(field.name)} is {str(value).lower()}: {_form(field)}{_range(field)}."
 
 
 def not_given(field: OptionField) -> str:
@@ -86,8 +86,10 @@ def sentence(field: OptionField, item: Any) -> str:
     elif kind in _EXPECTED:
         kind = "int_type" if kind == "finite_number" and field.kind == "int" else kind
         told = _EXPECTED[kind].format("" if inside else _range(field))
+    elif kind == "value_error":  # one of our own
+        told = str(item["ctx"]["error"])
     else:
-        told = item["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
+        told = _form(field)
     told = told[0].lower() + told[1:].rstrip(".")
     if field.none_word != "none" and told.startswith("give "):
         told += f", or {field.none_word}"
@@ -127,9 +129,9 @@ def _place(name: str, inside: Sequence[Any]) -> str:
     """Where in an option a value stands: "the mask of pair 2", "the colour in value 1 of class_names"."""
     numbers = [part + 1 for part in inside if isinstance(part, int)]
     words = [shown(part, quoted=False) for part in inside if not isinstance(part, int)]
-    told = name
+    told = called(name)
     if numbers:
-        told = f"pair {numbers[0]}" if name == "pairs" else f"value {numbers[0]} of {name}"
+        told = f"pair {numbers[0]}" if name == "pairs" else f"value {numbers[0]} of {told}"
     link = "of" if name == "pairs" else "in"
     return f"the {words[0]} {link} {told}" if words else told
 

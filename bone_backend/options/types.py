@@ -13,13 +13,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from ..errors import Fault, called
 from ..files.names import from_home
 from ..runs.files import found, model_of
 from . import transforms as transform_table
-from .fields import AUTO, option
+from .field import AUTO
+from .fields import option
 from .sentences import is_text
 
-Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -70,7 +71,8 @@ def _parse_pair(value: object) -> object:
     return value
 
 
-def _as_text(value: object) -> object:
+def as_text(value: object) -> object:
+    """1 -> "1"."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -91,12 +93,12 @@ Stored = Annotated[int, Field(ge=-(2**31), le=2**32 - 1)]  # a value that a mask
 LabelMap = Annotated[tuple[Stored, Label], BeforeValidator(_parse_map)]
 
 
-def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[tuple[tuple[str, ...], str]]:
+def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[Fault]:
     """A value that is to become two others, as `cross_faults` tells it."""
     old = [value for value, _new in map_labels]
     if twice := sorted({value for value in old if old.count(value) > 1}):
         told = ", ".join(map(str, twice))
-        return [(("map_labels",), f"map_labels names {told} twice; a value becomes one other.")]
+        return [Fault(f"{called('map_labels')} names {told} twice; a value becomes one other.")]
     return []
 
 
@@ -136,6 +138,7 @@ Precision = Literal["auto", "bf16", "fp16", "fp32"]
 DEVICE = option(
     "auto",
     group="Machine",
+    may_change=True,
     label="Device",
     often=True,
     metavar="auto|cpu|cuda|cuda:N",
@@ -144,6 +147,7 @@ DEVICE = option(
 PRECISION = option(
     "auto",
     group="Machine",
+    may_change=True,
     label="Precision",
     help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
 )

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from typing import Any
+
+from .rendering import Markup, rendered
 
 WIDTH, HEIGHT = 470, 290
 LEFT, RIGHT, BOTTOM, TITLE = 52, 14, 40, 24
@@ -39,7 +41,7 @@ def line_chart(
     high: float | None = None,
     mark: int | None = None,
     mark_label: str = "best",
-) -> str:
+) -> Markup:
     """An SVG element with a line for each row.
 
     x: the epochs, ascending. low, high: ends of the vertical axis that are wanted, else found from the
@@ -55,25 +57,24 @@ def line_chart(
         bottom=bottom,
         high=top,
     )
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" class="chart">',
-        f'<text x="0" y="15" class="chart-title">{escape(title)}</text>',
-        *legend,
-        *_grid(frame, ticks, x),
-    ]
-    if mark is not None and x:
-        at = frame.x(mark)
-        anchor = "end" if at > WIDTH - 70 else "start"
-        shift = -4 if anchor == "end" else 4
-        parts.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{frame.top}" y2="{HEIGHT - BOTTOM}" stroke="{PALE}" '
-            f'stroke-dasharray="2 3"/>'
-            f'<text x="{at + shift:.1f}" y="{HEIGHT - BOTTOM - 5}" text-anchor="{anchor}" '
-            f'fill="{PALE}">{escape(mark_label)}</text>'
-        )
-    for line in lines:
-        parts += _drawn(frame, line, x)
-    return "\n".join([*parts, "</svg>"])
+    floor = HEIGHT - BOTTOM
+    return rendered(
+        "chart.svg",
+        title=title,
+        width=WIDTH,
+        height=HEIGHT,
+        left=LEFT,
+        right=WIDTH - RIGHT,
+        floor=floor,
+        ink=INK,
+        pale=PALE,
+        grid=GRID,
+        legend=legend,
+        ticks=[_tick(frame, tick) for tick in ticks],
+        epochs=[(epoch, f"{frame.x(epoch):.1f}") for epoch in _epoch_ticks(x)],
+        mark=_mark(frame, mark, mark_label) if mark is not None and x else None,
+        drawn=[_drawn(frame, line, x) for line in lines],
+    )
 
 
 @dataclass(frozen=True)
@@ -138,31 +139,26 @@ def _epoch_ticks(x: Sequence[int]) -> list[int]:
     return [epoch for epoch in x if epoch % step == 0 or (epoch == x[0] and step > 1 and epoch == 1)]
 
 
-def _grid(frame: _Frame, ticks: Sequence[float], x: Sequence[int]) -> list[str]:
-    parts = []
-    for tick in ticks:
-        y = frame.y(tick)
-        parts.append(
-            f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="{GRID}"/>'
-            f'<text x="{LEFT - 7}" y="{y + 4:.1f}" text-anchor="end" '
-            f'fill="{PALE}">{0.0 if abs(tick) < 1e-15 else tick:.4g}</text>'
-        )
-    floor = HEIGHT - BOTTOM
-    parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{floor}" y2="{floor}" stroke="{PALE}"/>')
-    for epoch in _epoch_ticks(x):
-        at = frame.x(epoch)
-        parts.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{floor}" y2="{floor + 4}" stroke="{PALE}"/>'
-            f'<text x="{at:.1f}" y="{floor + 17}" text-anchor="middle" fill="{PALE}">{epoch}</text>'
-        )
-    middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle" fill="{PALE}">epoch</text>')
-    return parts
+def _tick(frame: _Frame, tick: float) -> dict[str, str]:
+    y = frame.y(tick)
+    return {"y": f"{y:.1f}", "text_y": f"{y + 4:.1f}", "text": f"{0.0 if abs(tick) < 1e-15 else tick:.4g}"}
 
 
-def _legend(lines: Sequence[Line]) -> tuple[list[str], int]:
-    """Swatches and names, in as many rows as they need."""
-    parts: list[str] = []
+def _mark(frame: _Frame, epoch: int, label: str) -> dict[str, Any]:
+    at = frame.x(epoch)
+    anchor, shift = ("end", -4) if at > WIDTH - 70 else ("start", 4)
+    return {
+        "x": f"{at:.1f}",
+        "top": frame.top,
+        "text_x": f"{at + shift:.1f}",
+        "anchor": anchor,
+        "label": label,
+    }
+
+
+def _legend(lines: Sequence[Line]) -> tuple[list[dict[str, Any]], int]:
+    """Strokes and names, in as many rows as they need."""
+    items: list[dict[str, Any]] = []
     at, row = 0.0, 0
     for line in lines:
         label = line.label if len(line.label) <= 40 else line.label[:39] + "…"
@@ -170,20 +166,14 @@ def _legend(lines: Sequence[Line]) -> tuple[list[str], int]:
         if at and at + width > WIDTH:
             at, row = 0.0, row + 1
         y = TITLE + 10 + LEGEND_ROW * row
-        parts += _stroke(f"M{at:.1f} {y - 4}h26", line)
-        parts.append(f'<text x="{at + 32:.1f}" y="{y}" fill="{INK}">{escape(label)}</text>')
+        path = f"M{at:.1f} {y - 4}h26"
+        items.append({"path": path, "line": line, "x": f"{at + 32:.1f}", "y": y, "label": label})
         at += width
-    return parts, row + 1
+    return items, row + 1
 
 
-def _stroke(path: str, line: Line) -> list[str]:
-    dash = ' stroke-dasharray="6 4"' if line.dashed else ""
-    colour = escape(line.colour)
-    edge = "" if line.dashed else f'<path d="{path}" fill="none" stroke="#444444" stroke-width="3"/>'
-    return [f'{edge}<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>']
-
-
-def _drawn(frame: _Frame, line: Line, x: Sequence[int]) -> list[str]:
+def _drawn(frame: _Frame, line: Line, x: Sequence[int]) -> dict[str, Any]:
+    """The path of a line, with gaps, and its dots where the epochs are few."""
     points = [
         (frame.x(epoch), frame.y(value)) if value is not None and math.isfinite(value) else None
         for epoch, value in zip(x, line.values, strict=True)
@@ -193,12 +183,5 @@ def _drawn(frame: _Frame, line: Line, x: Sequence[int]) -> list[str]:
         if point is not None:
             path += f"{'L' if is_open else 'M'}{point[0]:.1f} {point[1]:.1f}"
         is_open = point is not None
-    parts = _stroke(path, line) if path else []
-    if len(x) <= MOST_DOTS:
-        parts += [
-            f'<circle cx="{p[0]:.1f}" cy="{p[1]:.1f}" r="3" fill="{escape(line.colour)}" stroke="#444444" '
-            f'stroke-width=".6"/>'
-            for p in points
-            if p is not None
-        ]
-    return parts
+    dots = [(f"{p[0]:.1f}", f"{p[1]:.1f}") for p in points if p is not None] if len(x) <= MOST_DOTS else []
+    return {"line": line, "path": path, "dots": dots}

@@ -2,13 +2,12 @@
 
 In:  the record of the run, and the review of its validation scans, if there is one.
 Out: the text of the page.
-Everything that a user has named is escaped; numbers are those of record.json, rounded only for the eye.
+What stands where is told in templates/; numbers are those of record.json, rounded only for the eye.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from ..options import catalogue
 from ..scores import metrics
 from ..volumes.classes import MEAN, TRAINING, VALIDATION, wrong_colour
 from .charts import Line, line_chart
-from .pictures import NOT_COUNTED, panels
-from .scores import in_words, scores_section, swatch
-from .style import STYLE
+from .pictures import NOT_ANNOTATED_LEGEND, NOT_COUNTED, panels
+from .rendering import Markup, rendered
+from .scores import in_words, scores_section
 from .tables import repeat_section, time_section, words_for_time
 
 if TYPE_CHECKING:
@@ -35,24 +34,21 @@ def page(record: Record, *, review: Review | None, left_out: str = "") -> str:
 
     record: as in record.json. left_out: why there is no review, as the end of a sentence ("because ...").
     """
-    name = escape(str(record["options"]["name"]))
-    parts = [
-        "<!DOCTYPE html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{name}: fit report</title>',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<style>{STYLE}</style></head><body><main>",
-        _head(record, name),
-        _curves(record),
-        scores_section(record, review, left_out),
-        _examples(record, review, left_out),
-        time_section(record),
-        repeat_section(record),
-        "</main></body></html>",
-    ]
-    return "\n".join(part for part in parts if part)
+    text = rendered(
+        "page.html",
+        head=_head(record),
+        classes=record["classes"],
+        curves=_curves(record),
+        scores=scores_section(record, review),
+        examples=_examples(record, review),
+        left_out=left_out,
+        time=time_section(record),
+        repeat=repeat_section(record),
+    )
+    return str(text)  # no longer a part of a page, whose methods escape
 
 
-def _head(record: Record, name: str) -> str:
+def _head(record: Record) -> dict[str, Any]:
     result, options = record["result"], record["options"]
     epochs, asked = result["epochs"], options["epochs"]
     outcomes = {
@@ -65,34 +61,29 @@ def _head(record: Record, name: str) -> str:
     mode = {"2D": "2D", "2.5D": f"2.5D with {options['slices']} slices", "3D": "3D"}[options["mode"]]
     tiles = []
     if result["best_val_iou"] is not None:
-        tiles.append(
-            _tile(
-                "Validation mIoU", f"{result['best_val_iou']:.4f}", f"best, in epoch {result['best_epoch']}"
-            )
-        )
-        for item in record["classes"]:
-            value = _of_class(result["val_iou_per_class"], item["value"])
-            tiles.append(_tile(f"IoU {swatch(item)}", in_words(value), escape(item["name"])))
-    tiles.append(_tile("Time", words_for_time(record["seconds_in_all"]), f"{epochs} epochs"))
-    model = escape(str(result["model"]).replace("\\", "/").rsplit("/", 1)[-1]) if result["model"] else "none"
-    return "\n".join(
-        [
-            f"<header><p class=kind>BONe fit report</p><h1>{name}</h1>",
-            f"<p>{escape(catalogue.in_words(options['architecture'], options['backbone']))}, {mode}, "
-            f"{record['parameters'] / 1e6:.1f} million parameters, on {escape(record['device_name'])}. "
-            f"{outcomes[result['outcome']]}</p>",
-            f"<p>Best model: <code>{model}</code>. Written "
-            f"{escape(record['written'][:16].replace('T', ' '))} UTC.</p>",
-            f"<div class=tiles>{''.join(tiles)}</div></header>",
+        best = f"best, in epoch {result['best_epoch']}"
+        tiles.append({"title": "Validation mIoU", "value": f"{result['best_val_iou']:.4f}", "note": best})
+        tiles += [
+            {
+                "title": "IoU",
+                "colour": item["colour"],
+                "value": in_words(_of_class(result["val_iou_per_class"], item["value"])),
+                "note": item["name"],
+            }
+            for item in record["classes"]
         ]
-    )
-
-
-def _tile(title: str, value: str, note: str) -> str:
-    return (
-        f"<div class=tile><div class=label>{title}</div><div class=value>{value}</div><div "
-        f"class=note>{note}</div></div>"
-    )
+    spent = words_for_time(record["seconds_in_all"])
+    tiles.append({"title": "Time", "value": spent, "note": f"{epochs} epochs"})
+    model = str(result["model"] or "none").replace("\\", "/").rsplit("/", 1)[-1]
+    return {
+        "name": options["name"],
+        "told": f"{catalogue.in_words(options['architecture'], options['backbone'])}, {mode}, "
+        f"{record['parameters'] / 1e6:.1f} million parameters, on {record['device_name']}. "
+        f"{outcomes[result['outcome']]}",
+        "model": model,
+        "written": record["written"][:16].replace("T", " "),
+        "tiles": [{"colour": None} | tile for tile in tiles],
+    }
 
 
 def _of_class(scores: Mapping[Any, Any], value: int) -> float | None:
@@ -100,10 +91,29 @@ def _of_class(scores: Mapping[Any, Any], value: int) -> float | None:
     return scores.get(str(value), scores.get(value))
 
 
-def _curves(record: Record) -> str:
+def _curves(record: Record) -> dict[str, Any] | None:
+    """Charts, and the table of every epoch; None where there is none."""
     rows = _thinned(record["scores"], record["result"]["best_epoch"])
     if not rows:
-        return "<section><h2>Learning curves</h2><p>No epoch was finished.</p></section>"
+        return None
+    every = len(record["scores"])
+    columns = _columns(record)
+    return {
+        "charts": _charts(record, rows),
+        "columns": columns.values(),
+        "rows": [
+            {
+                "is_best": row["epoch"] == record["result"]["best_epoch"],
+                "cells": [row[key] if key == "epoch" else in_words(row.get(key)) for key in columns],
+            }
+            for row in rows
+        ],
+        "note": "" if len(rows) == every else f" {len(rows)} of {every} epochs are shown.",
+    }
+
+
+def _charts(record: Record, rows: Sequence[Record]) -> list[Markup]:
+    """Loss, IoU, learning rate and time of the epochs in `rows`."""
     epochs = [row["epoch"] for row in rows]
     best = record["result"]["best_epoch"] or None
 
@@ -115,7 +125,7 @@ def _curves(record: Record) -> str:
     ]
     shown = [value for line in classes for value in line.values if value is not None]
     lowest = np.floor(min(shown, default=0.0) * 10) / 10
-    charts = [
+    return [
         line_chart(
             "Loss",
             [
@@ -146,17 +156,6 @@ def _curves(record: Record) -> str:
             low=0.0,
         ),
     ]
-    note = (
-        ""
-        if len(rows) == len(record["scores"])
-        else f" {len(rows)} of {len(record['scores'])} epochs are shown."
-    )
-    return (
-        "<section><h2>Learning curves</h2><div class=charts>"
-        + "\n".join(f"<div>{chart}</div>" for chart in charts)
-        + f"</div>{_epoch_table(record, rows)}<p class=note>All numbers are in <code>scores.csv</code>.{note}"
-        "</p></section>"
-    )
 
 
 def _thinned(rows: Sequence[Record], best: int) -> list[Record]:
@@ -165,8 +164,9 @@ def _thinned(rows: Sequence[Record], best: int) -> list[Record]:
     return [row for row in rows if step == 1 or row["epoch"] % step == 0 or row["epoch"] in (best, len(rows))]
 
 
-def _epoch_table(record: Record, rows: Sequence[Record]) -> str:
-    names = {
+def _columns(record: Record) -> dict[str, str]:
+    """The columns of the table of epochs: the key in the record's scores, and its name on the page."""
+    return {
         "epoch": "epoch",
         "train_loss": "training loss",
         "val_loss": "validation loss",
@@ -174,51 +174,33 @@ def _epoch_table(record: Record, rows: Sequence[Record]) -> str:
         "val_miou": "validation mIoU",
         **{f"val_iou_{item['value']}": f"IoU {item['name']}" for item in record["classes"]},
     }
-    head = "".join(f"<th>{escape(name)}</th>" for name in names.values())
-    best = record["result"]["best_epoch"]
-    body = "".join(
-        f"<tr{' class=best' if row['epoch'] == best else ''}>"
-        + "".join(f"<td>{row[key] if key == 'epoch' else in_words(row.get(key))}</td>" for key in names)
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        "<details><summary>Every epoch as a table</summary><div class=wide><table class=numbers>"
-        f"<tr>{head}</tr>{body}</table></div></details>"
-    )
 
 
-def _examples(record: Record, review: Review | None, left_out: str) -> str:
+def _examples(record: Record, review: Review | None) -> dict[str, Any] | None:
+    """Groups of pictures, none of them where the review was left out; None where no epoch was finished."""
     if review is None:
-        if not record["result"]["best_epoch"]:
-            return ""
-        return (
-            f"<section><h2>Examples</h2><p class=missing>Examples were left out, {escape(left_out)}.</p>"
-            "</section>"
-        )
+        return {"groups": []} if record["result"]["best_epoch"] else None
     titles = {
         "slice": "Whole slices, labelled in overlapping windows as in a prediction",
         "worst": "Worst patches: the most wrong voxels",
         "typical": "Typical patches: the median IoU of each validation scan",
     }
-    colours = [item["colour"] for item in record["classes"]]
-    shown = [f"{swatch(item)}&nbsp;{escape(item['name'])}" for item in record["classes"] if item["value"]]
-    shown.append(f"{swatch({'colour': wrong_colour(colours)})} wrong")
-    if any((example.reference == NOT_COUNTED).any() for example in review.examples):
-        shown.append(swatch({"colour": "#dddddd"}) + " not annotated")
-    legend = " &ensp;".join(f"<span>{item}</span>" for item in shown)
-    parts = [f"<section class=examples><h2>Examples from the validation scans</h2><p>{legend}</p>"]
+    groups = []
     for kind, title in titles.items():
         found = [(i, example) for i, example in enumerate(review.examples) if example.kind == kind]
-        if found:
-            parts.append(f"<h3>{title}</h3>")
-            parts += [_example(record, number, example) for number, example in found]
-        elif kind == "worst":
-            parts.append(f"<h3>{title}</h3><p>None: no voxel of the validation patches is wrong.</p>")
-    return "\n".join([*parts, "</section>"])
+        if found or kind == "worst":
+            shown = [_example(record, number, example) for number, example in found]
+            groups.append({"title": title, "examples": shown})
+    has_gaps = any((example.reference == NOT_COUNTED).any() for example in review.examples)
+    return {
+        "groups": groups,
+        "legend": [item for item in record["classes"] if item["value"]],
+        "wrong": wrong_colour([item["colour"] for item in record["classes"]]),
+        "not_annotated": NOT_ANNOTATED_LEGEND if has_gaps else None,
+    }
 
 
-def _example(record: Record, number: int, example: Example) -> str:
+def _example(record: Record, number: int, example: Example) -> dict[str, Any]:
     z, y, x = example.place
     scores = ", ".join(
         f"{item['name']} {score:.3f}"
@@ -232,7 +214,7 @@ def _example(record: Record, number: int, example: Example) -> str:
         told += f" IoU: {scores}; mean {metrics.mean(example.iou):.3f}."
     if example.step > 1:
         told += f" One pixel stands for {example.step} × {example.step} voxels."
-    drawing = panels(
+    picture = panels(
         f"example{number}",
         example.grey,
         reference=example.reference,
@@ -241,4 +223,4 @@ def _example(record: Record, number: int, example: Example) -> str:
         colours=[item["colour"] for item in record["classes"]],
         label=told,
     )
-    return f"<figure>{drawing}<figcaption>{escape(told)}</figcaption></figure>"
+    return {"picture": picture, "told": told}

@@ -13,15 +13,16 @@ import itertools
 import struct
 import zlib
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
 from ..volumes.classes import NOT_ANNOTATED, rgb, wrong_colour
+from .rendering import Markup, rendered
 
 PANEL = 250  # px, width of a panel in its own units
 CLASS_ALPHA, NOT_COUNTED = 0.5, 255
 NOT_ANNOTATED_ALPHA = 110
+NOT_ANNOTATED_LEGEND = "#dddddd"  # what that looks like over a grey scan
 FADED = 0.6  # share of white over the scan, so that red is dark on it for every eye
 LEVELS, FAINTEST = 8, 0.45  # of the wrong voxels' opacity where a pixel stands for several voxels
 TITLES = ("scan", "reference", "prediction", "wrong voxels")
@@ -89,7 +90,7 @@ def panels(
     wrong: np.ndarray,
     colours: Sequence[str],
     label: str,
-) -> str:
+) -> Markup:
     """Four panels.
 
     name: of the picture, unique on the page. grey: uint8 (y, x) as it is shown. reference, prediction: uint8
@@ -98,24 +99,27 @@ def panels(
     """
     height, width = grey.shape
     tall = max(1, round(PANEL * height / width))
-    size = f'width="{PANEL}" height="{tall}" preserveAspectRatio="none"'
-    sharp = ' class="sharp"' if width < PANEL else ""
-    layers = [
+    layers = (
         b"",
         label_png(reference, colours),
         label_png(prediction, colours),
         wrong_png(wrong, wrong_colour(colours)),
-    ]
-    parts = [f'<div class="panels" role="img" aria-label="{escape(label)}">']
-    for title, layer in zip(TITLES, layers, strict=True):
-        parts.append(f'<div>{title}<svg viewBox="0 0 {PANEL} {tall}">')
-        if layer:
-            parts.append(f'<use href="#{name}"/>')
-        else:
-            parts.append(f'<image id="{name}" {size}{sharp} href="{data_uri(png(grey))}"/>')
-        if title == "wrong voxels":
-            parts.append(f'<rect width="{PANEL}" height="{tall}" fill="#ffffff" opacity="{FADED}"/>')
-        if layer:
-            parts.append(f'<image {size}{sharp} href="{data_uri(layer)}"/>')
-        parts.append("</svg></div>")
-    return "".join([*parts, "</div>"])
+    )
+    return rendered(
+        "panels.html",
+        name=name,
+        label=label,
+        width=PANEL,
+        height=tall,
+        faded=FADED,
+        is_sharp=width < PANEL,
+        grey=data_uri(png(grey)),
+        panels=[
+            {
+                "title": title,
+                "layer": data_uri(layer) if layer else "",
+                "is_faded": title == "wrong voxels",
+            }
+            for title, layer in zip(TITLES, layers, strict=True)
+        ],
+    )

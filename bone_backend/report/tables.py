@@ -1,21 +1,20 @@
 """Tables of the report: what the run took, and all that is needed to repeat it.
 
 In:  the record of the run.
-Out: sections of HTML.
+Out: the values of sections of the page.
 Options that are not at their default stand out; the command line gives them again.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..options.fields import OptionField
+from ..options.field import OptionField
 from ..options.programs import FitOptions
 from ..options.words import option_words
 
@@ -37,7 +36,7 @@ def words_for_time(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def time_section(record: Record) -> str:
+def time_section(record: Record) -> list[tuple[str, str]]:
     """Seconds, patches per second, waiting, RAM, GPU, disk."""
     rows, figures = record["scores"], record["figures"]
     facts: list[tuple[str, str]] = []
@@ -77,15 +76,10 @@ def time_section(record: Record) -> str:
             else ""
         )
         facts.append(("Files read", f"{figures['read_mib_per_s']:.2f} MiB/s{disk}"))
-    return f"<section><h2>Time and memory</h2>{_facts(facts)}</section>"
+    return facts
 
 
-def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts)
-    return f"<table class=facts>{rows}</table>"
-
-
-def repeat_section(record: Record) -> str:
+def repeat_section(record: Record) -> dict[str, Any]:
     """Command line, scans, options, versions and machine."""
     options = FitOptions.model_validate({**record["options"], "resume": None})
     groups = [["bone", "fit"], *option_words(options, leave_out=NOT_REPEATED)]
@@ -110,66 +104,53 @@ def repeat_section(record: Record) -> str:
         ),
         ("Run folder", str(record["result"]["run_folder"])),
     ]
-    return "\n".join(
-        [
-            "<section><h2>To repeat this run</h2>",
-            f"<pre>{escape(command)}</pre>",
-            "<p class=note>Name another output folder. The same options are in <code>options.json</code> "
-            "(<code>bone fit --config options.json</code>).</p>",
-            f"<h3>Scans</h3>{_inputs(record)}",
-            f"<h3>Machine and versions</h3>{_facts(facts)}",
-            f"<h3>Options</h3><p class=note>Bold: not the default.</p>{_options(options)}</section>",
-        ]
-    )
+    return {
+        "command": command,
+        "machine": facts,
+        "options": _options(options),
+        "columns": _columns(record),
+        "scans": [_scan(record, item) for item in record["inputs"]],
+    }
 
 
-def _inputs(record: Record) -> str:
-    has_subjects = any(item["subject"] for item in record["inputs"])
-    names = ("used for", *["subject"] * has_subjects, "voxels (z, y, x)", "type", "µm", "MB")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    head += "".join(f"<th>{escape(item['name'])}</th>" for item in record["classes"])
-    rows = []
-    for item in record["inputs"]:
-        size, counts = item["shape"], item["voxels_per_class"]
-        role = "training" if item["name"] in record["result"]["train_scans"] else "validation"
-        voxel = (
-            " × ".join(f"{edge:.4g}" for edge in item["voxel_size_um"])
-            if item["voxel_size_um"]
-            else "unknown"
-        )
-        megabytes = prod(size) * np.dtype(item["dtype"]).itemsize / 1e6
-        subject = f"<td>{escape(item['subject'] or '')}</td>" if has_subjects else ""
-        shares = "".join(f"<td>{count / max(sum(counts), 1):.2%}</td>" for count in counts)
-        rows.append(
-            f"<tr><th class=row>{escape(item['name'])}</th><td>{role}</td>{subject}"
-            f"<td>{' × '.join(map(str, size))}</td><td>{escape(item['dtype'])}</td><td>{voxel}</td>"
-            f"<td>{megabytes:,.1f}</td>{shares}</tr>"
-            f"<tr><td class=path colspan={1 + len(names) + len(counts)}>{escape(item['scan'])}"
-            f"<br>{escape(item['mask'])}</td></tr>"
-        )
-    return (
-        f"<div class=wide><table class=inputs><tr><th class=row>scan</th>{head}</tr>{''.join(rows)}</table>"
-        "</div>"
-        "<p class=note>Under the classes: share of the mask's voxels.</p>"
-    )
+def _has_subjects(record: Record) -> bool:
+    return any(item["subject"] for item in record["inputs"])
 
 
-def _options(options: FitOptions) -> str:
+def _columns(record: Record) -> list[str]:
+    """The columns of the table of scans behind the scan's name; `_scan` fills them in this order."""
+    subject = ["subject"] if _has_subjects(record) else []
+    plain = ["used for", *subject, "voxels (z, y, x)", "type", "µm", "MB"]
+    return [*plain, *(item["name"] for item in record["classes"])]
+
+
+def _scan(record: Record, item: Record) -> dict[str, Any]:
+    """One scan: its cells, and the files below them."""
+    size, counts, edges = item["shape"], item["voxels_per_class"], item["voxel_size_um"]
+    cells = [
+        "training" if item["name"] in record["result"]["train_scans"] else "validation",
+        *([item["subject"] or ""] if _has_subjects(record) else []),
+        " × ".join(map(str, size)),
+        item["dtype"],
+        " × ".join(f"{edge:.4g}" for edge in edges) if edges else "unknown",
+        f"{prod(size) * np.dtype(item['dtype']).itemsize / 1e6:,.1f}",
+        *(f"{count / max(sum(counts), 1):.2%}" for count in counts),
+    ]
+    return {"name": item["name"], "cells": cells, "scan": item["scan"], "mask": item["mask"]}
+
+
+def _options(options: FitOptions) -> dict[str, list[dict[str, Any]]]:
     """All options that apply, by group."""
     values = vars(options)
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for field in options.option_fields():
         if field.name == "pairs" or field.name in NOT_REPEATED or not field.is_applicable(values):
             continue
         value = values[field.name]
-        kind = " class=changed" if field.required or value != field.default else ""
-        groups.setdefault(field.group, []).append(
-            f"<tr{kind}><td>{escape(field.name)}</td><td>{escape(_shown(field, value))}</td></tr>"
-        )
-    parts = [
-        f"<div><h3>{escape(name)}</h3><table>{''.join(rows)}</table></div>" for name, rows in groups.items()
-    ]
-    return f"<div class=options>{''.join(parts)}</div>"
+        is_changed = field.required or value != field.default
+        row = {"name": field.name, "value": _shown(field, value), "is_changed": is_changed}
+        groups.setdefault(field.group, []).append(row)
+    return groups
 
 
 def _shown(field: OptionField, value: Any) -> str:

@@ -26,10 +26,10 @@ from ..inference.merging import Merger
 from ..inference.streaming import ChunkPredictor, Group
 from ..inference.windows import Axis, Layout, layout, mirror
 from ..intensity.normalisation import Normalisation
+from ..machine.stopping import interruptible
 from ..progress import Progress
 from ..scores import metrics
 from ..training.loop import Training
-from ..training.step import interruptible
 from .example import LARGEST_SLICE, Example, make_example
 
 SLICES = 3

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -28,10 +28,10 @@ from ..training.distributed import World
 from ..training.replica import random_state, restore_random_state
 from ..training.step import Step
 from .records import Count, Epoch, Part, Row, Seconds
+from .state import SUMS, Position
 
 log = logging.getLogger("bone.fitting")
 
-SUMS = ("loss_sum", "counted", "patches", "skipped")
 MOST_HEADER_BYTES = 256 << 20  # with the scores of 100,000 epochs 60 MB
 MOST_STEPS = 20_000_000
 MOST_PIECES = 1 << 20
@@ -43,36 +43,6 @@ KEPT = {
 }
 SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
 ADVICE = "Put back a copy of the run folder, or start a new run."
-
-
-@dataclass
-class Position:
-    """How far a fit has come. batches: done in this epoch. sums, counts: of this epoch. history: a row for
-    each epoch.
-
-    best_score: validation mIoU of the best epoch. best_choice: its score in the choice of the best
-    (metrics.choice). best_counts: confusion counts of the validation in the best epoch, rows reference.
-    seconds: of the run. epoch_seconds, epoch_waiting: of the epoch under way. peaks: of memory, GiB.
-    """
-
-    epoch: int = 0
-    batches: int = 0
-    sums: dict[str, float] = field(default_factory=lambda: dict.fromkeys(SUMS, 0.0))
-    counts: list[list[int]] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_score: float = -1.0
-    best_choice: float = -1.0
-    best_file: str = ""
-    best_counts: list[list[int]] = field(default_factory=list)
-    seconds: float = 0.0
-    epoch_seconds: float = 0.0
-    epoch_waiting: float = 0.0
-    peaks: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.best_epoch and self.best_choice < 0:  # from a version that chose by the validation mIoU
-            self.best_choice = self.best_score
 
 
 Table = Annotated[list[list[Count]], Field(max_length=65536)]
@@ -220,23 +190,14 @@ def read_newest(places: list[Path]) -> Checkpoint | None:
     return None
 
 
-def load_checkpoint(
-    path: Path, *, network: torch.nn.Module, step: Step, world: World | None = None
-) -> Position:
-    """Bring network and step to the written state; gives the position. Raises OutputError where it does not
-    fit.
-
-    world: of several processes, all of which must call; only the first takes the sums of the epoch so far.
-    """
-    if not path.is_file():
-        raise OutputError(f"{path.parent} holds no checkpoint ({path.name}); this run cannot be resumed.")
-    return restore(read_checkpoint(path), network=network, step=step, world=world)
-
-
 def restore(
     found: Checkpoint, *, network: torch.nn.Module, step: Step, world: World | None = None
 ) -> Position:
-    """The same from a checkpoint that was read."""
+    """Bring network and step to the state of a checkpoint; gives the position. Raises OutputError where it
+    does not fit.
+
+    world: of several processes, all of which must call; only the first takes the sums of the epoch so far.
+    """
     world = World() if world is None else world
     if fault := _misfit(found.facts, network, step):
         raise OutputError(f"checkpoint {found.path} is of another network or fit: {fault}. {ADVICE}")

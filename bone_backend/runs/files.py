@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
+from ..errors import OptionError, OutputError, called
 from ..files import locks
+from ..files.json_files import read_json
 from ..files.makers import MARK
 
 OPTIONS, INPUTS, SPLIT, SCORES = "options.json", "inputs.json", "split.json", "scores.csv"
@@ -50,7 +51,7 @@ def check_free(folder: Path, *, overwrite: bool, is_ours: bool = False) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise OutputError(f"output {folder} is a file; name a folder.")
+        raise OutputError(f"{called('output')} {folder} is a file; name a folder.")
     if not is_ours:
         check_quiet(folder)
     names = sorted(item.name for item in folder.iterdir())
@@ -59,13 +60,13 @@ def check_free(folder: Path, *, overwrite: bool, is_ours: bool = False) -> None:
         return
     if not (folder / OPTIONS).exists():
         raise OutputError(
-            f"output folder {folder} is not empty and holds no run of BONe (it has {present[0]}). Name a new "
-            f"folder."
+            f"{called('output')} folder {folder} is not empty and holds no run of BONe (it has "
+            f"{present[0]}). Name a new folder."
         )
     if not overwrite and is_worth_keeping(folder):
         raise OutputError(
-            f"output folder {folder} holds another run. Name a new folder, go on with that run with "
-            "--resume, or replace it with --overwrite."
+            f"{called('output')} folder {folder} holds another run. Name a new folder, go on with that run "
+            "with --resume, or replace it with --overwrite."
         )
 
 
@@ -78,8 +79,8 @@ def check_quiet(folder: Path) -> None:
 def running(folder: Path, doing: str, who: str) -> str:
     """What is told where somebody else is at work."""
     return (
-        f"output folder {folder}: {doing} is running in this folder ({who}). Wait for its end, stop it, or "
-        "name another folder."
+        f"{called('output')} folder {folder}: {doing} is running in this folder ({who}). Wait for its end, "
+        "stop it, or name another folder."
     )
 
 
@@ -104,6 +105,25 @@ def check_resumable(folder: Path) -> None:
             f"checkpoint, without which it cannot go on. Start a new fit from its best model: --weights "
             f"{folder}. If more epochs may be wanted later, fit with --keep-checkpoint."
         )
+
+
+def stored_options(folder: Path) -> dict[str, Any]:
+    """The options with which the run in a folder began, as plain values. Raises OptionError."""
+    try:
+        values = read_json(folder / OPTIONS)
+        if not isinstance(values, dict):
+            raise ValueError("it holds no options")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise OptionError(
+            f"{called('resume')} {folder} is no run folder: its options.json is missing."
+        ) from error
+    except (OSError, ValueError) as error:
+        fault = getattr(error, "strerror", None) or error
+        raise OptionError(
+            f"{called('resume')} {folder}: its options.json is damaged ({fault}). Put back a copy, or start "
+            "a new run."
+        ) from error
+    return values
 
 
 def _record(folder: Path) -> dict[str, Any]:

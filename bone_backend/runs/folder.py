@@ -21,8 +21,9 @@ from typing import Any
 
 from ..errors import BoneError, OutputError
 from ..files import locks
+from ..files.whole import output_fault, remove_left_over, write_text
 from ..volumes.classes import columns
-from ..volumes.output import made_folder, output_fault, remove_left_over, write_text
+from ..volumes.output import made_folder
 from .files import (
     CHECKPOINT,
     INPUTS,

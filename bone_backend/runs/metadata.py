@@ -7,37 +7,33 @@ Out: plain values for the model file and for record.json; nothing here is writte
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
 
 from .. import __version__
 from ..files.names import all_readable
 from ..machine.device import describe
+from ..machine.versions import versions
 from ..options.programs import dump
-from ..volumes.classes import describe_classes
-
-if TYPE_CHECKING:
-    from .keeper import FitResult, Keeper
-
-EXACT = ("count", "mean", "std", "min", "max")  # of the statistics: equal for equal voxels, bit by bit
+from .result import FitResult
+from .state import FitState
 
 
-def metadata(keeper: Keeper) -> dict[str, Any]:
-    """The published keys (bone_model_file.md)."""
-    options, position, figures = keeper.options, keeper.position, keeper.figures()
-    names = [pair.name for pair in keeper.pairs]
+def metadata(state: FitState) -> dict[str, Any]:
+    """The published keys (docs/model_file.md)."""
+    options, position, figures = state.options, state.position, state.figures()
+    names = state.data.names
     is_tversky = options.loss in ("Tversky", "Focal Tversky")
     is_mixed = options.loss in ("Focal Tversky", "Dice + Focal")
     return {
-        "train_dataset": [names[i] for i in keeper.training.training_scans],
-        "val_dataset": [names[i] for i in keeper.training.validation_scans],
-        "num_classes": keeper.labels.num_classes,
+        "train_dataset": [names[i] for i in state.data.training],
+        "val_dataset": [names[i] for i in state.data.validation],
+        "num_classes": state.data.labels.num_classes,
         "num_patches": options.patches_per_tile,
         "patch_size": options.patch_size,
         "patch_depth": options.patch_depth if options.mode == "3D" else None,
@@ -50,10 +46,10 @@ def metadata(keeper: Keeper) -> dict[str, Any]:
         "random_seed": options.seed,
         "version": f"{__version__}.bone",
         "is_3d": options.mode == "3D",
-        "model_arch": keeper.spec.architecture,
-        "backbone": keeper.spec.backbone or None,
-        "stride": str(keeper.spec.stride) if keeper.spec.stride else None,
-        "in_channels": keeper.spec.in_channels,
+        "model_arch": state.spec.architecture,
+        "backbone": state.spec.backbone or None,
+        "stride": str(state.spec.stride) if state.spec.stride else None,
+        "in_channels": state.spec.in_channels,
         "mode": options.mode,
         "optimizer": options.optimizer,
         "optim_momentum": options.momentum if options.optimizer == "SGD" else None,
@@ -66,30 +62,31 @@ def metadata(keeper: Keeper) -> dict[str, Any]:
         "criterion_foc_wt": options.focal_weight if is_mixed else None,
         "criterion_tver_wt": 1 - options.focal_weight if options.loss == "Focal Tversky" else None,
         "metric": "JaccardIndex",
-        "flops_G": keeper.complexity.multiply_adds / 1e9,
-        "param_count": keeper.complexity.parameters,
+        "flops_G": state.complexity.multiply_adds / 1e9,
+        "param_count": state.complexity.parameters,
         "peak_ram_GB": figures["peak_ram_gib"] * 2**30 / 1e9,
         "peak_vram_GB": (figures.get("peak_gpu_gib") or 0.0) * 2**30 / 1e9,
         "avg_gpu_util_percent": figures.get("mean_gpu_percent") or 0.0,
-        "wall_time_sec": keeper.seconds_in_all(),
+        "wall_time_sec": state.seconds_in_all(),
         "fitting_time_sec": sum(row["seconds"] for row in position.history),
         "best_val_score": position.best_score if position.best_epoch else None,
         "best_epoch": position.best_epoch,
     }
 
 
-def own_metadata(keeper: Keeper) -> dict[str, Any]:
+def own_metadata(state: FitState) -> dict[str, Any]:
     """What our own readers want beyond the published keys."""
-    position = keeper.position
+    position = state.position
     own = {
-        "classes": classes(keeper),
-        "network": {"align_corners": keeper.spec.align_corners, **_plain(keeper)},
-        "voxel_size_um": [pair.header.voxel_size_um for pair in keeper.pairs],
+        "classes": state.classes,
+        "network": {"align_corners": state.spec.align_corners, **_plain(state)},
+        "voxel_size_um": [pair.header.voxel_size_um for pair in state.data.pairs],
         "statistics": {
-            pair.name: found.to_dict() for pair, found in zip(keeper.pairs, keeper.statistics, strict=True)
+            pair.name: found.to_dict()
+            for pair, found in zip(state.data.pairs, state.data.statistics, strict=True)
         },
-        "statistics_voxels": keeper.options.counted_voxels,
-        "options": _options(keeper, place=lambda path: Path(*path.parts[-2:])),  # it will be passed on
+        "statistics_voxels": state.options.counted_voxels,
+        "options": _options(state, place=lambda path: Path(*path.parts[-2:])),  # it will be passed on
         "scores": position.history[-1] if position.history else {},
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -97,25 +94,25 @@ def own_metadata(keeper: Keeper) -> dict[str, Any]:
     return dict(all_readable(own))  # other programs take no name that is not UTF-8
 
 
-def _plain(keeper: Keeper) -> dict[str, Any]:
+def _plain(state: FitState) -> dict[str, Any]:
     """What only a Plain U-Net has to say of itself."""
-    return {} if keeper.spec.plain is None else {"plain": asdict(keeper.spec.plain)}
+    return {} if state.spec.plain is None else {"plain": asdict(state.spec.plain)}
 
 
-def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[str, Any]:
+def record(state: FitState, result: FitResult, figures: dict[str, Any]) -> dict[str, Any]:
     """Everything that it takes to repeat the run, as JSON values. figures: of the monitor."""
     return {
         "result": result.plain(),
-        "options": _options(keeper),
-        "device": str(keeper.training.device),
-        "processes": keeper.world.size,
-        "device_name": describe(keeper.training.device, keeper.training.step.precision),
+        "options": _options(state),
+        "device": str(state.training.device),
+        "processes": state.world.size,
+        "device_name": describe(state.training.device, state.step.precision),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "classes": classes(keeper),
-        "split": keeper.split,
-        "confusion": keeper.position.best_counts,
-        "parameters": keeper.complexity.parameters,
-        "multiply_adds": keeper.complexity.multiply_adds,
+        "classes": state.classes,
+        "split": state.split,
+        "confusion": state.position.best_counts,
+        "parameters": state.complexity.parameters,
+        "multiply_adds": state.complexity.multiply_adds,
         "versions": versions(),
         "machine": {
             # platform.platform() and .processor() start a process, which Avizo would draw a licence for
@@ -123,19 +120,19 @@ def record(keeper: Keeper, result: FitResult, figures: dict[str, Any]) -> dict[s
             "processor": platform.machine(),
             "threads": torch.get_num_threads(),
         },
-        "figures": figures | _pace(keeper),
-        "seconds_in_all": keeper.seconds_in_all(),
-        "inputs": inputs(keeper),
-        "scores": keeper.position.history,
+        "figures": figures | _pace(state),
+        "seconds_in_all": state.seconds_in_all(),
+        "inputs": inputs(state),
+        "scores": state.position.history,
     }
 
 
-def _options(keeper: Keeper, place: Callable[[Path], Path] = Path.absolute) -> dict[str, Any]:
+def _options(state: FitState, place: Callable[[Path], Path] = Path.absolute) -> dict[str, Any]:
     """Those of the run, however often it was resumed. place: what is told of a path."""
-    return dump(keeper.options.with_paths(place)) | {"resume": None}
+    return dump(state.options.with_paths(place)) | {"resume": None}
 
 
-def inputs(keeper: Keeper) -> list[dict[str, Any]]:
+def inputs(state: FitState) -> list[dict[str, Any]]:
     """What went in: files, geometry, and exact counts of their voxels, pair by pair, as JSON values."""
     return [
         {
@@ -146,47 +143,16 @@ def inputs(keeper: Keeper) -> list[dict[str, Any]]:
             "shape": list(pair.header.shape),
             "dtype": str(pair.header.dtype),
             "voxel_size_um": pair.header.voxel_size_um,
-            "voxels_per_class": [int(n) for n in keeper.labels.counts[i]],
-            "statistics": keeper.statistics[i].to_dict(),
+            "voxels_per_class": [int(n) for n in state.data.labels.counts[i]],
+            "statistics": state.data.statistics[i].to_dict(),
         }
-        for i, pair in enumerate(keeper.pairs)
+        for i, pair in enumerate(state.data.pairs)
     ]
 
 
-def changed_inputs(before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> list[str]:
-    """What is not as it was, in words, for two lists from `inputs`; empty where all voxels count the same."""
-    changed = []
-    for old, new in zip(before, now, strict=True):
-        sides = {
-            "scan": lambda one: [one["shape"], one["dtype"], *(one["statistics"][name] for name in EXACT)],
-            "mask": lambda one: one["voxels_per_class"],
-        }
-        changed += [f"the {side} of {new['name']}" for side, of in sides.items() if of(old) != of(new)]
-    return changed
-
-
-def classes(keeper: Keeper) -> list[dict[str, Any]]:
-    """Value, name and colour of every class."""
-    return describe_classes(keeper.labels.values, keeper.options.class_names)
-
-
-def _pace(keeper: Keeper) -> dict[str, float]:
+def _pace(state: FitState) -> dict[str, float]:
     """Patches per second, and the share of the time spent waiting for data, over all epochs."""
-    rows = keeper.position.history
+    rows = state.position.history
     seconds = max(sum(row["seconds"] for row in rows), 1e-9)
     names = ("patches_per_s", "waiting_share") if rows else ()
     return {name: round(sum(row[name] * row["seconds"] for row in rows) / seconds, 4) for name in names}
-
-
-def versions() -> dict[str, str]:
-    """Of BONe and of what its results depend on."""
-    import segmentation_models_pytorch as smp
-
-    return {
-        "bone": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "segmentation_models_pytorch": smp.__version__,
-        "numpy": np.__version__,
-        "cuda": torch.version.cuda or "",
-    }

@@ -148,7 +148,7 @@ class Record(Part):
 
 
 def read_inputs(path: Path) -> list[dict[str, Any]]:
-    """The pairs of a run, as `account.inputs` gives them. Raises OutputError."""
+    """The pairs of a run, as `metadata.inputs` gives them. Raises OutputError."""
     return _read(path, Inputs)["pairs"]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import PackageError
+from ..errors import PackageError, called
 from ..volumes.classes import columns
 
 FOLDER = "tensorboard"
@@ -33,7 +33,8 @@ def check_installed() -> None:
     """Raise PackageError where the package tensorboard is missing."""
     if importlib.util.find_spec("tensorboard") is None:
         raise PackageError(
-            "tensorboard is on, but the Python package tensorboard is missing here. Install it with "
+            f"{called('tensorboard')} is on, but the Python package tensorboard is missing here. Install it "
+            "with "
             "'python -m pip install tensorboard', or leave the option out (scores.csv and report.html need "
             "nothing)."
         )

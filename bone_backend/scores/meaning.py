@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ModelFileError, OutputError
+from ..files.whole import write_text
 from ..options.types import Label, LabelMap
-from ..volumes.output import write_text
 
 log = logging.getLogger("bone.comparison")
 

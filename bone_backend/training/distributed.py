@@ -12,7 +12,6 @@ import contextlib
 import os
 import re
 import socket
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,8 +21,16 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from .. import errors
-from ..errors import BoneError, Cancelled, FittingError, HardwareError, OptionError, ProgramFault, WorkerError
+from ..errors import (
+    Cancelled,
+    FittingError,
+    HardwareError,
+    ProgramFault,
+    WorkerError,
+    as_plain,
+    called,
+    from_plain,
+)
 from ..jobs.ranks import Parted, Rank
 from ..machine.device import choose_device
 from ..progress import Progress
@@ -53,12 +60,18 @@ def count_processes(gpus: str, device: str) -> int:
     if gpus != "all" and device == "cpu":
         return int(gpus)
     if gpus == "all" and device == "cpu":
-        raise HardwareError("gpus is all, but device is cpu. Use gpus 1, or device auto.")
+        raise HardwareError(
+            f"{called('gpus')} is all, but {called('device')} is cpu. Use gpus 1, or device auto."
+        )
     if not found:
-        raise HardwareError(f"gpus is {gpus}, but no GPU answers here. Check 'nvidia-smi', or use gpus 1.")
+        raise HardwareError(
+            f"{called('gpus')} is {gpus}, but no GPU answers here. Check 'nvidia-smi', or use gpus 1."
+        )
     wanted = found if gpus == "all" else int(gpus)
     if wanted > found:
-        raise HardwareError(f"gpus is {gpus}, but this machine has {found}. Use gpus {found} or all.")
+        raise HardwareError(
+            f"{called('gpus')} is {gpus}, but this machine has {found}. Use gpus {found} or all."
+        )
     return wanted
 
 
@@ -127,7 +140,7 @@ class World:
             yield
         except BaseException as error:
             with contextlib.suppress(WorkerError, Parted):  # the others are gone already
-                self.gather(_told(error))
+                self.gather(as_plain(error))
                 is_told = not self.is_first and not isinstance(error, Cancelled)
             if is_told:
                 raise Parted from error
@@ -275,7 +288,7 @@ def device_of(name: str, rank: Rank) -> torch.device:
         return device
     if ":" in name:
         raise HardwareError(
-            f"device is {name}, but {rank.of} processes take a GPU each. Use device cuda or auto."
+            f"{called('device')} is {name}, but {rank.of} processes take a GPU each. Use device cuda or auto."
         )
     count = torch.cuda.device_count()
     if rank.local >= count:
@@ -312,24 +325,11 @@ def smallest_share(patches: int, batch_size: int, size: int) -> int:
     return patches // max(batches, 1) // size
 
 
-def _told(error: BaseException) -> tuple[str, Any]:
-    """An exception as plain values."""
-    if isinstance(error, OptionError):
-        return "OptionError", error.faults
-    if isinstance(error, BoneError):
-        return type(error).__name__, str(error)
-    if isinstance(error, Cancelled):
-        return "Cancelled", str(error)
-    return "", "".join(traceback.format_exception(error))
-
-
-def _as_told(told: tuple[str, Any], number: int, size: int) -> Exception:
+def _as_told(told: dict[str, Any], number: int, size: int) -> Exception:
     """The exception that another process told of."""
-    name, text = told
-    kind = Cancelled if name == "Cancelled" else getattr(errors, name, None)
-    if kind is None:
-        return ProgramFault(f"Process {number + 1} of {size} failed.\n{text}")
-    return kind(text)
+    if "traceback" in told:
+        return ProgramFault(f"Process {number + 1} of {size} failed.\n{told['traceback']}")
+    return from_plain(told)
 
 
 def _line(error: BaseException) -> str:

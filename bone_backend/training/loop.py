@@ -11,7 +11,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,15 +23,18 @@ from ..dataset.choice import Choice
 from ..dataset.contents import Holdings
 from ..dataset.loader import Batch, Loader, PairSource, PatchLayout
 from ..dataset.plan import Chances, Extent, Plan, draw_plan
+from ..dataset.views import View, along_z, contents_of, turned
 from ..errors import FittingError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import mixed_precision
+from ..machine.memory import is_out_of_memory
+from ..machine.stopping import interruptible
 from ..options import transforms as transform_table
 from ..options.programs import FitOptions
 from .distributed import World
 from .optimization import learning_rate, set_rate
 from .scoring import DeviceCounts
-from .step import Step, interruptible, is_out_of_memory
+from .step import Step
 
 log = logging.getLogger("bone.fitting")
 
@@ -68,18 +71,21 @@ class Training:
         normalisations: list[Normalisation],
         labels: Labels,
         layout: PatchLayout,
+        views: Sequence[View] | None = None,
         scans: tuple[tuple[int, ...], tuple[int, ...]],
         world: World | None = None,
     ):
         self.world = World() if world is None else world
         self.options, self.step, self.device = options, step, step.device
-        self.extents, self.layout, self.num_classes = extents, layout, labels.num_classes
+        self.layout, self.num_classes = layout, labels.num_classes
         self.training_scans, self.validation_scans = scans
-        self.holdings = Holdings.of(labels.contents) if labels.contents else None
-        self.numbers = augmentation.Numbers.of(normalisations, self.device)
+        self.views = list(views or along_z(len(extents)))
+        self.extents = [Extent(*turned(extents[view.pair], view.axis)) for view in self.views]
+        self.holdings = Holdings.of(contents_of(labels.contents, self.views)) if labels.contents else None
+        self.numbers = augmentation.Numbers.of([normalisations[v.pair] for v in self.views], self.device)
         self.classes = torch.from_numpy(labels.table).to(self.device)
         self.loader = Loader(
-            sources,
+            [sources[view.pair].along(view.axis) for view in self.views],
             layout,
             batch_size=options.batch_size,
             threads=options.loader_threads,
@@ -94,7 +100,8 @@ class Training:
 
     def plan(self, epoch: int) -> Plan:
         """The training patches of an epoch, which counts from 0."""
-        return self._plan(self.training_scans, epoch, is_training=True)
+        seen = [number for number, view in enumerate(self.views) if view.pair in self.training_scans]
+        return self._plan(tuple(seen), epoch, is_training=True)
 
     def _plan(self, scans: tuple[int, ...], epoch: int, *, is_training: bool) -> Plan:
         options, is_3d = self.options, self.layout.is_3d
@@ -127,7 +134,7 @@ class Training:
             skip_empty=options.empty_tiles != "keep",
             foreground_share=options.foreground_share,
             class_balance=options.class_balance,
-            weights=options.scan_weights,
+            weights=[options.scan_weights[view.pair] for view in self.views] if options.scan_weights else (),
         )
 
     def train(self, epoch: int, *, first: int, report: Report) -> Iterator[int]:

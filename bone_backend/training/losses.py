@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import OptionError
+from ..errors import OptionError, called
 
 EPSILON = 1e-7  # smallest denominator, as in segmentation_models_pytorch
 
@@ -35,8 +35,8 @@ class Loss(torch.nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.class_weights is not None and len(self.class_weights) != logits.shape[1]:
             raise OptionError(
-                f"class_weights has {len(self.class_weights)} numbers, but the network has {logits.shape[1]} "
-                "classes. Give one for each class, background first."
+                f"{called('class_weights')} has {len(self.class_weights)} numbers, but the network has "
+                f"{logits.shape[1]} classes. Give one for each class, background first."
             )
         with torch.autocast(logits.device.type, enabled=False):
             is_class = _is_class(target, logits.shape[1], self.ignore_label)
@@ -195,7 +195,7 @@ def build_loss(
     if name not in LOSSES:
         raise OptionError(f"loss {name!r} is not known. Use one of {', '.join(LOSSES)}.")
     if class_weights is not None and not (min(class_weights, default=0) >= 0 and sum(class_weights) > 0):
-        raise OptionError("class_weights must be 0 or more, and not all 0.")
+        raise OptionError(f"{called('class_weights')} must be 0 or more, and not all 0.")
     return LOSSES[name](
         alpha, beta, gamma, focal_weight, class_weights=class_weights, ignore_label=ignore_label
     )

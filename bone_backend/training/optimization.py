@@ -14,7 +14,7 @@ import torch
 
 from ..options.programs import FitOptions
 
-# Where the cosine ends (Lee et al. 2026; bone_model_file.md).
+# Where the cosine ends (Lee et al. 2026).
 LOWEST_RATE = 1e-6
 
 

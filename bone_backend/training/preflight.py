@@ -19,6 +19,7 @@ import psutil
 import torch
 
 from ..dataset.plan import PatchShape, Plan
+from ..durations import estimated
 from ..machine.device import describe, free_bytes
 from ..machine.monitor import GIB, private_bytes
 from .loop import Training
@@ -84,7 +85,7 @@ class Preflight:
             else ""
         )
         return [
-            f"Time on {self.device}: about {duration(self.epoch_s)} an epoch, {duration(self.total_s)} for "
+            f"Time on {self.device}: about {estimated(self.epoch_s)} an epoch, {estimated(self.total_s)} for "
             f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'} ({self.step_s:.3g} s a step).",
             f"Memory: about {self.ram_gib:.1f} GiB of RAM ({self.ram_free_gib:.1f} GiB can be had), {gpu}"
             f"{self.disk_gib:.2g} GiB on disk ({self.disk_free_gib:.1f} GiB free).",
@@ -251,23 +252,6 @@ def _warnings(found: Preflight, training: Training, *, is_too_large: bool) -> li
             "Use fewer patches_per_tile, or a smaller patch_size."
         )
     return warnings
-
-
-def duration(seconds: float) -> str:
-    """In words that are exact enough for a plan.
-
-    >>> duration(0.8), duration(75), duration(4000), duration(200_000)
-    ('1 s', '75 s', '1 h 7 min', '2 d 7 h')
-    """
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min"
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def _listing(names: Sequence[str]) -> str:

@@ -16,8 +16,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ..dataset.plan import Plan
 from ..errors import HardwareError
+from ..machine.memory import is_out_of_memory
 from .loop import Training
-from .step import is_out_of_memory
 
 # On a CPU so many patches are measured, and what they take is scaled to the batch: a batch that does not fit
 # into RAM would end the process before it could be told. On a GPU the whole batch is measured.

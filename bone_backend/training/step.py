@@ -8,27 +8,18 @@ same batch is taken in smaller pieces whose gradients add up.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
 from ..errors import HardwareError
 from ..machine.device import free_bytes, mixed_precision
+from ..machine.memory import is_out_of_memory
 
 log = logging.getLogger("bone.fitting")
 
-# How torch, cuBLAS and cuDNN tell of it where they have no class for it.
-OUT_OF_MEMORY = re.compile(
-    r"allocator: (can't allocate|not enough) memory|(cuda|hip|driver|nccl|error)[^\n]{0,40} out of memory"
-    r"|status_alloc_failed",
-    re.IGNORECASE,
-)
-# No subclasses: a RecursionError or a NotImplementedError is another thing, whatever it says.
-OF_TORCH = (RuntimeError, getattr(torch, "AcceleratorError", RuntimeError))
 # Halvings of a batch before a step is given up.
 MOST_HALVINGS = 3
 
@@ -244,50 +235,3 @@ class Step:
             self.pieces,
             -(-batch // self.pieces),
         )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or in RAM."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return type(error) in OF_TORCH and bool(OUT_OF_MEMORY.search(str(error)))
-
-
-@contextlib.contextmanager
-def memory_in_words(device: torch.device) -> Iterator[None]:
-    """Memory that runs out anywhere within as a HardwareError."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise HardwareError(
-            f"the memory of {device} ran out ({free_bytes(device) / 2**30:.1f} GiB free). Use a smaller "
-            "batch_size, patch_size or backbone, or close other programs. The best model so far and the last "
-            "checkpoint are kept."
-        ) from error
-
-
-@contextlib.contextmanager
-def interruptible(network: torch.nn.Module, check: Callable[[], None]) -> Iterator[None]:
-    """Call check() before and after the parts of the network, forward and backward, so that it can raise
-    within a step.
-
-    For CPUs, where one step can take longer than a user waits for Stop. The caller calls `check` rarely
-    enough itself.
-    """
-    hooks = []
-
-    def after(_module: torch.nn.Module, _inputs: object, output: object) -> None:
-        check()
-        if isinstance(output, torch.Tensor) and output.requires_grad:
-            output.register_hook(lambda _gradient: check())
-
-    for module in network.modules():
-        if not any(True for _ in module.children()):
-            hooks.append(module.register_forward_hook(after))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -15,8 +15,8 @@ from types import TracebackType
 import numpy as np
 
 from ..errors import OutputError
+from ..files.whole import output_fault
 from .header import Header, SliceLocation
-from .output import output_fault
 
 SLAB_BYTES = 64 * 2**20
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ScanError
+from ..files.whole import whole_file
 from ..progress import Progress, silent
 from .abstract import Volume
 from .lattice import Box
-from .output import output_fault, prepare, put_in_place, remove, sync, temporary_path
+from .output import prepare
 
 NUMBERS = {np.dtype(np.uint8): "byte", np.dtype(np.uint16): "ushort"}
 EXTERIOR = "Exterior"  # what Avizo calls label 0
@@ -56,22 +57,14 @@ def write_labels(
             f"{labels.header.name}: holds {labels.header.dtype}; labels in AmiraMesh are uint8 or uint16."
         )
     prepare(path, overwrite=overwrite, needed_bytes=labels.header.nbytes)
-    temporary = temporary_path(path)
     depth = labels.header.shape[0]
-    try:
-        with temporary.open("wb") as file:
-            file.write(header_text(labels, box=box, classes=classes).encode("ascii"))
-            for z0, z1 in labels.slabs():
-                progress(z0, depth, f"Writing {path.name}")
-                slab = labels.read(z0, z1)
-                file.write(memoryview(slab.astype(slab.dtype.newbyteorder("<"), copy=False)).cast("B"))
-            file.write(b"\n")
-        sync(temporary)
-        put_in_place(temporary, path)
-    except OSError as fault:
-        raise output_fault(path, fault) from fault
-    finally:
-        remove(temporary)
+    with whole_file(path) as file:
+        file.write(header_text(labels, box=box, classes=classes).encode("ascii"))
+        for z0, z1 in labels.slabs():
+            progress(z0, depth, f"Writing {path.name}")
+            slab = labels.read(z0, z1)
+            file.write(memoryview(slab.astype(slab.dtype.newbyteorder("<"), copy=False)).cast("B"))
+        file.write(b"\n")
 
 
 def header_text(labels: Volume, *, box: Box, classes: Sequence[Mapping[str, Any]]) -> str:

@@ -19,9 +19,10 @@ import numpy as np
 
 from ..errors import ScanError
 from ..files.json_files import read_json
+from ..files.whole import Whole, remove, write_text
 from .abstract import Volume, VolumeWriter
-from .header import Header, SliceLocation, Triple, volume_name
-from .output import prepare, put_in_place, remove, sync, temporary_path
+from .header import Header, SliceLocation, Storage, Triple, volume_name
+from .output import prepare
 from .positional import PositionalVolume
 
 
@@ -103,6 +104,20 @@ def open_npy(path: Path) -> Volume:
     return PositionalVolume(header, slices)
 
 
+def is_npy(path: Path) -> bool:
+    """Whether a file begins as a .npy file does; False where it cannot be read."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return file.read(6) == b"\x93NUMPY"
+    except OSError:
+        return False
+
+
+def storage_of(path: Path) -> Storage:
+    """How a .npy file lies on disk."""
+    return Storage([path], "none", None)
+
+
 def peek_npy(path: Path) -> Header:
     """Header of a .npy file."""
     shape, _, dtype, _ = _read_layout(path)
@@ -114,11 +129,14 @@ def _header(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Header:
     header = Header(volume_name(path), (shape[0], shape[1], shape[2]), dtype, path=path, format="npy")
     place = _geometry_path(path)
     try:
-        told = read_json(place)
-        if tuple(told["shape"]) != header.shape:
+        geometry = read_json(place)
+        if tuple(geometry["shape"]) != header.shape:
             return header  # of another array that had this name
         return replace(
-            header, voxel_size=tuple(told["voxel_size"]), unit=told["unit"], origin=tuple(told["origin"])
+            header,
+            voxel_size=tuple(geometry["voxel_size"]),
+            unit=geometry["unit"],
+            origin=tuple(geometry["origin"]),
         )
     except FileNotFoundError:
         return header
@@ -143,16 +161,16 @@ def check_seal(path: Path) -> Iterator[int]:
     """
     shape, _, dtype, offset = _read_layout(path)
     size = offset + math.prod(shape) * dtype.itemsize
-    found, done = 0, 0
+    checksum, done = 0, 0
     try:
         with path.open("rb") as file:
             while piece := file.read(min(16 << 20, size - done)):
-                found, done = zlib.crc32(piece, found), done + len(piece)
+                checksum, done = zlib.crc32(piece, checksum), done + len(piece)
                 yield done
             seal = file.read(len(SEAL) + 5)
     except OSError as fault:
         raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
-    if seal and seal != SEAL + found.to_bytes(4, "little"):
+    if seal and seal != SEAL + checksum.to_bytes(4, "little"):
         raise ScanError(f"{path}: is damaged: its checksum is that of other voxels.")
 
 
@@ -175,8 +193,8 @@ class NpyWriter(VolumeWriter):
         super().__init__(path, header)
         self._keeps_geometry = keeps_geometry and header.voxel_size is not None
         prepare(path, overwrite=overwrite, needed_bytes=header.nbytes)
-        self._temporary = temporary_path(path)
-        self._file = self._temporary.open("wb")
+        self._whole = Whole(path)
+        self._file = self._whole.temporary.open("wb")
         self._is_sealed, self._checksum = is_sealed, 0
         start = io.BytesIO()
         np.lib.format.write_array_header_1_0(
@@ -201,9 +219,8 @@ class NpyWriter(VolumeWriter):
         if self._is_sealed:
             self._file.write(SEAL + self._checksum.to_bytes(4, "little"))
         self._file.close()
-        sync(self._temporary)
         self._write_geometry()
-        put_in_place(self._temporary, self.path)
+        self._whole.keep()
 
     def _write_geometry(self) -> None:
         place = _geometry_path(self.path)
@@ -217,11 +234,11 @@ class NpyWriter(VolumeWriter):
             "unit": header.unit,
             "origin": header.origin,
         }
-        place.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        write_text(place, json.dumps(told) + "\n")
 
     def _discard(self) -> None:
         try:
             self._file.close()
         except OSError:  # a full disk: what was buffered cannot be written
             pass
-        remove(self._temporary)
+        self._whole.discard()

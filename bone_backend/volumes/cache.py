@@ -2,7 +2,7 @@
 
 In:  the environment: BONE_CACHE, else the user's cache folder of the platform.
 Out: a folder in which this user may write; a folder of temporary files where there is no other.
-Standard library only: the host asks too, and hands its answer to the worker.
+The host asks too, and hands its answer to the worker.
 """
 
 from __future__ import annotations
@@ -45,14 +45,13 @@ def cache_folder() -> Path:
 
 def _usual() -> Path | None:
     """The user's cache folder of the platform / bone; None without a home folder."""
-    variable, inside = {
-        "win32": ("LOCALAPPDATA", "~/AppData/Local"),
-        "darwin": ("", "~/Library/Caches"),
-    }.get(sys.platform, ("XDG_CACHE_HOME", "~/.cache"))
-    base = Path(os.environ.get(variable, ""))
-    if not base.is_absolute():  # also where it is not set; a relative one does not count (XDG specification)
-        base = from_home(inside)
-    return base / "bone" if base.is_absolute() else None
+    from platformdirs import user_cache_path  # on use: the worker is told BONE_CACHE and does without
+
+    try:
+        usual = user_cache_path("bone", appauthor=False, opinion=False)
+    except RuntimeError:
+        return None
+    return usual if usual.is_absolute() else None
 
 
 def _is_made(folder: Path) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import ScanError
 from ..files.names import in_full, readable
+from .formats import ENDINGS
 
 Triple = tuple[float, float, float]
 
@@ -46,11 +47,6 @@ def known_unit(text: str | None) -> tuple[str, float]:
     return _SPELLINGS.get((text or "").strip().strip("\0").lower(), ("", 1.0))
 
 
-# Endings of the files that BONe reads and writes as volumes; what stands before them is the volume's name.
-_TIFF = (".tif", ".tiff", ".btf", ".tf8", ".tf2")
-_ENDINGS = (*(f".ome{end}" for end in _TIFF), *_TIFF, ".npy")
-
-
 def volume_name(path: Path) -> str:
     """What a scan or mask is called, as text: a folder's whole name, a file's without its format's ending.
 
@@ -58,7 +54,7 @@ def volume_name(path: Path) -> str:
     ('femur_1.5um', 'femur.2')
     """
     name = in_full(path).name  # "." and ".." are called as the folders they mean
-    ending = next((end for end in _ENDINGS if name.lower().endswith(end) and len(name) > len(end)), "")
+    ending = next((end for end in ENDINGS if name.lower().endswith(end) and len(name) > len(end)), "")
     return readable(name[: -len(ending)] if ending and not path.is_dir() else name)
 
 
@@ -72,7 +68,7 @@ class Header:
     unit:       "nm", "um", "mm", "cm", "m", "inch"; "" where the voxel size has no unit.
     origin:     centre of the first voxel (z, y, x), in `unit`.
     path:       the file or folder; None for an array.
-    format:     "array", "npy", "tiff" or "tiff-folder".
+    format:     "array", or the name of a row of formats.py.
     is_z_told:  False where a file says only x and y, and z is taken to be the same.
     """
 
@@ -132,6 +128,16 @@ class Header:
     def nbytes(self) -> int:
         """Bytes of the whole volume in memory."""
         return self.shape[0] * self.slice_bytes
+
+
+class Storage(NamedTuple):
+    """How a volume lies on disk: its files, the name of the compression ("none"), and which part of a file
+    tells the voxel size (None: none does).
+    """
+
+    files: list[Path]
+    compression: str
+    voxel_size_from: str | None
 
 
 class SliceLocation(NamedTuple):

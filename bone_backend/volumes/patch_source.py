@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import OutputError, ScanError
+from ..files.whole import remove_left_over
 from ..progress import Progress, silent
 from .abstract import Volume
 from .array import ArrayVolume, NpyWriter, check_seal, open_npy
 from .cache import ADVICE
 from .header import Header
-from .output import remove_left_over
 from .positional import SliceFiles
 
 _LEFT_OVER_S = 24 * 3600.0  # a half-written conversion of this age belongs to a run that was killed

@@ -1,6 +1,6 @@
 """Volumes: open, look at, and save scans and masks, whatever their format.
 
-In:  a path (TIFF folder, multi-page TIFF, BigTIFF, .npy), or an array (z, y, x).
+In:  a path of one of the formats in formats.py, or an array (z, y, x).
 Out: a Volume that is read slab by slab; a Header; or a writer whose result appears when it is whole.
 """
 
@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError, ScanError
+from ..files.whole import output_fault
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
-from .array import ArrayVolume, NpyWriter, open_npy, peek_npy
+from .array import ArrayVolume
+from .formats import COMPRESSION, FOLDER, Format, format_of, format_written, in_words
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
-from .output import output_fault
-from .tiff import reading as tiff
-from .tiff.directory import is_tiff
-from .tiff.folder import is_tiff_name
-from .tiff.writing import COMPRESSIONS, TiffFileWriter, TiffFolderWriter
+
+COMPRESSIONS = (None, "zlib")
 
 __all__ = [
     "SLAB_BYTES",
@@ -41,38 +41,29 @@ __all__ = [
 def open_volume(path: Path | str) -> Volume:
     """A scan or mask as a volume; all headers are checked, no voxel is read.
 
-    path: folder of TIFF slices, multi-page TIFF or BigTIFF, or .npy.
+    path: folder of slices, or a file.
     Raises ScanError, naming the file and what is wrong with it.
     """
-    path = _existing(path)
-    if path.is_dir():
-        return tiff.open_folder(path)
-    if path.suffix.lower() == ".npy":
-        return open_npy(path)
-    return tiff.open_file(path)
+    path = Path(path)
+    return _format(path).call("open", path)
 
 
 def peek(path: Path | str) -> Header:
     """Shape, dtype and voxel size without the data; of a folder from its names and the first slice."""
-    path = _existing(path)
-    if path.suffix.lower() == ".npy" and path.is_file():
-        return peek_npy(path)
-    return tiff.peek(path)
-
-
-def _existing(path: Path | str) -> Path:
-    """The path if it is a folder or a file that can be a volume; ScanError otherwise."""
     path = Path(path)
+    return _format(path).call("peek", path)
+
+
+def _format(path: Path) -> Format:
+    """The format of a folder or a file that can be a volume; ScanError otherwise."""
     if not path.exists():
         near = path.parent if path.parent.is_dir() else None
         hint = "" if near else f" Its folder {path.parent} does not exist either."
         raise ScanError(f"{path}: does not exist.{hint}")
-    known = is_tiff_name(path.name) or path.suffix.lower() == ".npy" or path.is_dir()
-    if not known and not is_tiff(path):  # a TIFF may have any name or none, e.g. .btf
-        raise ScanError(
-            f"{path}: is no volume that BONe reads; it reads a folder of slices, a TIFF stack or a .npy file."
-        )
-    return path
+    known = format_of(path) or (FOLDER if path.is_dir() else None)  # which tells what the folder holds
+    if known is None:
+        raise ScanError(f"{path}: is no volume that BONe reads; it reads {in_words()}.")
+    return known
 
 
 def create(
@@ -80,8 +71,7 @@ def create(
 ) -> VolumeWriter:
     """A writer for a volume of the header's shape, dtype and voxel size; a context manager that takes slabs.
 
-    path: ending in .tif or .tiff for one file (BigTIFF above 4 GB), in .npy for an array without voxel size;
-          else a folder of slices.
+    path: its ending chooses the format, as formats.py says; without one it is a folder of slices.
     compression: None (can be read by position) or "zlib".
     Raises OutputError when something is there and overwrite is False, or the disk is too small.
 
@@ -91,14 +81,14 @@ def create(
     path = Path(path)
     if compression not in COMPRESSIONS:
         raise OptionError(f'compression is "{compression}"; use None or "zlib".')
-    if path.suffix.lower() == ".npy" and compression is not None:
-        raise OptionError(f"{path.name}: a .npy file is not compressed.")
+    row = format_written(path)
+    settings: dict[str, Any] = {"overwrite": overwrite}
+    if COMPRESSION not in row.lacks:
+        settings["compression"] = compression
+    elif compression is not None:
+        raise OptionError(f"{path.name}: a {row.words} is not compressed.")
     try:
-        if path.suffix.lower() == ".npy":
-            return NpyWriter(path, header, overwrite=overwrite)
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return TiffFileWriter(path, header, overwrite=overwrite, compression=compression)
-        return TiffFolderWriter(path, header, overwrite=overwrite, compression=compression)
+        return row.call("create", path, header, **settings)
     except OSError as fault:
         raise output_fault(path, fault) from fault
 

@@ -1,9 +1,9 @@
-"""A strict stand-in for Avizo's Python API, after avizo_api.md.
+"""A strict stand-in for Avizo's Python API, as far as it is known.
 
 In:  .pyscro files, ours and other people's.
 Out: `Session`, which runs them; `Behaviour` and `BEHAVIOURS`, switches for what is not established.
-Nothing that avizo_api.md does not list exists here. The panel drawing is in mocks.avizo.drawing.panel, the
-checks of .rc and .xml files in mocks.avizo.registration.
+It has the names that the vendor documents or that scripts in use call, and no others. The panel drawing is in
+mocks.avizo.drawing.panel, the checks of .rc and .xml files in mocks.avizo.registration.
 """
 
 from .behaviour import BEHAVIOURS, Behaviour

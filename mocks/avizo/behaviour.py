@@ -1,6 +1,6 @@
 """Switches for what is not established about Avizo.
 
-In:  one choice per open question of avizo_api.md, section 12.
+In:  one choice for each question about it that is open.
 Out: `Behaviour`, given to `Session(behaviour=...)`, and `BEHAVIOURS`, sensible combinations by name.
 A module that passes under all of BEHAVIOURS does not lean on a guess.
 """

@@ -2,7 +2,7 @@
 
 In:  the files of a module's folder, and the module itself as a session loaded it.
 Out: `MenuEntry` and `PortGroups`; `check_folder` raises RegistrationError with all faults at once.
-Only the options and attributes that avizo_api.md lists in section 8 are known.
+Only the options and attributes that were seen in files in use are known.
 """
 
 from __future__ import annotations

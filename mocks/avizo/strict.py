@@ -2,7 +2,7 @@
 
 In:  a class that names its attributes in __slots__ and properties.
 Out: AttributeError on reading or setting anything else.
-A permissive stand-in would bless invented calls; this one makes them fail (avizo_api.md, section 11.15).
+A permissive stand-in would bless invented calls; this one makes them fail.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ class Strict:
     __slots__ = ()
 
     def __getattr__(self, name):
-        raise AttributeError(f"{type(self).__name__} has no '{name}': avizo_api.md does not list it.")
+        raise AttributeError(f"{type(self).__name__} has no '{name}', as far as Avizo's API is known.")
 
     def __setattr__(self, name, value):
         try:
             object.__setattr__(self, name, value)
         except AttributeError as error:
             raise AttributeError(
-                f"{type(self).__name__}.{name} cannot be set: not writable by avizo_api.md ({error})."
+                f"{type(self).__name__}.{name} cannot be set: not writable, as far as is known ({error})."
             ) from None
 
 
@@ -41,7 +41,7 @@ class StrictList(Strict):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            raise TypeError("slices of this list are not listed in avizo_api.md")
+            raise TypeError("slices of this list are not known of Avizo's API")
         return self._items[index]
 
     def __repr__(self):

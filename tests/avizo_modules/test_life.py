@@ -182,7 +182,7 @@ def test_the_bar_tells_epoch_loss_iou_and_time_left(module_with):
         (
             {"loss": 0.25, "best_val_iou": 0.5},
             9000,
-            "Checking tibia | loss 0.250, best IoU 0.500 | 2.5 h left",
+            "Checking tibia | loss 0.250, best IoU 0.500 | 2 h 30 min left",
         ),
     ],
 )

@@ -296,7 +296,7 @@ def test_a_fault_is_told_once_and_the_module_goes_on(tmp_path):
 @pytest.mark.parametrize(
     ("port", "text", "told"),
     [
-        ("validationPairs", "5", "there are 2 pairs."),
+        ("validationPairs", "5", "Validation pairs names 5, but there are 2 pairs."),
         ("validationPairs", "1, 2", "Validation pairs names all pairs; leave at least one for training."),
         ("scanWeights", "1, 2, 3", "Scan weights has 3 numbers for 2 pairs"),
         ("scanWeights", "0, 0", "Scan weights are all 0; at least one scan must be visited."),

@@ -83,7 +83,7 @@ def test_neutral_records_change_nothing(shape):
 
 
 def test_zero_strengths_draw_neutral_changes():
-    zero = {name: dict.fromkeys(numbers, 0.0) | {"probability": 1.0} for name, numbers in TRANSFORMS.items()}
+    zero = {name: dict.fromkeys(row.numbers, 0.0) | {"probability": 1.0} for name, row in TRANSFORMS.items()}
     zero["gamma"] |= {"low": 1.0, "high": 1.0}
     zero["elastic"]["spacing_px"] = 32.0
     grey = picture(8, 1, 24, 24)

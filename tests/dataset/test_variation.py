@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from bone_backend.dataset.plan import PAPER_2D, Extent, PatchShape, draw_plan
-from bone_backend.dataset.variation import NEUTRAL, VARIATION, neutral
+from bone_backend.dataset.transforms import to_device
+from bone_backend.dataset.variation import VARIATION, neutral
 
 GAMMA = {"gamma": {"probability": 0.3, "low": 0.5, "high": 2.0}}
 STEP = {"step": {"probability": 0.5, "strength": 0.2}}
@@ -73,6 +75,17 @@ def test_parts_and_shares_carry_their_records():
     assert np.array_equal(found.every(1, 3).variation, found.variation[1::3])
 
 
+def test_a_record_is_whole_numbers_of_its_seed_long_so_that_torch_takes_any_of_them():
+    assert VARIATION.isalignedstruct  # also with one column more
+    assert torch.equal(
+        to_device(neutral(3)[1:2]["seed"], torch.device("cpu")), torch.zeros(1, dtype=torch.int64)
+    )
+
+
 def test_neutral_is_zero_except_for_factors():
     record = neutral(1)[0]
-    assert {name: record[name] for name in VARIATION.names if record[name]} == NEUTRAL
+    assert {name: record[name] for name in VARIATION.names if record[name]} == {
+        "scaling": 1,
+        "gamma": 1,
+        "gain": 1,
+    }

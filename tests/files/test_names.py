@@ -112,6 +112,7 @@ def test_without_a_home_that_can_be_written_the_cache_is_a_folder_of_ones_own(tm
     monkeypatch.delenv("BONE_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", home or "no/home")  # a relative one is none
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # and the system knows no other
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     found = cache_folder()
     assert found == cache_folder() == tmp_path / f"bone-cache-{os.getuid()}"

@@ -36,6 +36,7 @@ def checkout(tmp_path) -> Path:
     for name in (
         "bone_backend/__init__.py",
         "bone_backend/volumes/tiff/reading.py",
+        "bone_backend/report/templates/page.html",
         "external_worker/worker.py",
     ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +64,8 @@ def test_each_file_goes_to_its_place(avizo, checkout):
         assert (share / "python_script_objects" / f"{module}.pyscro").is_file()
         assert (share / "python_script_objects" / f"{module}.rc").is_file()
         assert (share / "xml" / f"{module}.xml").is_file()
-    assert (share / "python_modules/bone_backend/volumes/tiff.py").is_file()
+    assert (share / "python_modules/bone_backend/volumes/tiff/reading.py").is_file()
+    assert (share / "python_modules/bone_backend/report/templates/page.html").is_file()
     note = share / "python_modules/external_worker/python.txt"
     assert note.read_text(encoding="utf-8").strip() == sys.executable
     assert not list(share.rglob("*.pyc"))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from pathlib import Path
 
+import avizo_files
 import environments
 import pytest
 import pythons
@@ -20,6 +23,8 @@ from environments import Environment, Source
 from running import InstallError
 
 HERE = sys.version_info[:2]
+INSTALL = Path(environments.__file__).parent
+ROOT = INSTALL.parent
 
 
 def wheel(folder: Path, name: str, version: str) -> Path:
@@ -222,3 +227,36 @@ def test_every_requirement_is_pinned_and_names_no_host(name):
         assert line.count("==") in (1, 2), line
         assert "/" not in line, line
         assert not line.startswith("-"), line
+
+
+def asked_for() -> tuple[set[str], set[str]]:
+    """Names in pyproject.toml: what BONe needs, and what its tests compare with."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def names(wanted: list[str]) -> set[str]:
+        return {one.split(">=")[0].replace("_", "-").lower() for one in wanted}
+
+    return names(project["dependencies"]), names(project["optional-dependencies"]["references"])
+
+
+def test_all_that_the_project_asks_for_is_pinned_on_the_side_where_it_is_needed():
+    needed, references = asked_for()
+    app, test, avizo = (
+        environments.pins(INSTALL / f"requirements-{n}.txt") for n in ("app", "test", "avizo")
+    )
+    assert needed <= {*app}
+    assert references <= {*test} - {*app}
+    assert needed | references <= {*avizo}
+    assert needed - {"numpy"} <= {*avizo_files.IN_AVIZO}
+
+
+def test_what_is_only_compared_with_is_never_imported():
+    _, references = asked_for()
+    assert references == {"torchmetrics", "fvcore", "empatches"}
+    for folder in ("bone_backend", "standalone", "external_worker", "avizo_modules"):
+        for file in (ROOT / folder).rglob("*.py*"):
+            if file.suffix in (".py", ".pyscro"):
+                text = file.read_text(encoding="utf-8")
+                assert not re.search(rf"^\s*(import|from) ({'|'.join(references)})\b", text, re.MULTILINE), (
+                    file
+                )

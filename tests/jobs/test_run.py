@@ -27,7 +27,7 @@ from bone_backend.errors import (
 )
 from bone_backend.files.makers import Maker, this_process
 from bone_backend.jobs.folder import PREFIX, WORKER, remove_left_over
-from bone_backend.jobs.run import COMMANDS, run_here, run_in_worker
+from bone_backend.jobs.run import run_here, run_in_worker
 from bone_backend.progress import Recorder
 from mocks.pythons import python_of_version
 
@@ -209,9 +209,8 @@ def test_a_crash_is_told_with_exit_code_and_the_last_words(how, words):
 
 
 def test_an_unknown_command_is_refused_before_anything_starts():
-    with pytest.raises(OptionError, match=r"no command 'fitt'; there are statistics, fit"):
+    with pytest.raises(OptionError, match=r"no command 'fitt'; there are fit, predict"):
         run_in_worker("fitt", {}, python=Path("/nowhere"))
-    assert set(COMMANDS) == {"statistics", "fit", "predict", "iou", "export"}
 
 
 def test_a_missing_interpreter_is_told_with_the_command_that_installs_it(tmp_path):
@@ -356,7 +355,7 @@ def test_processes_of_a_killed_worker_end_too(tmp_path):
 
 def test_every_bone_error_can_come_back_from_the_worker():
     for kind in BoneError.__subclasses__():
-        assert kind("in words").args == ("in words",)
+        assert str(kind("in words")) == "in words"
 
 
 def test_job_folders_of_killed_hosts_are_removed_once_their_workers_have_ended(tmp_path):
@@ -376,7 +375,6 @@ def test_job_folders_of_killed_hosts_are_removed_once_their_workers_have_ended(t
     gone = [
         make(f"{PREFIX}{dead.mark}-a", dead),
         make(f"{PREFIX}{dead.mark}-b", None),
-        make(f"bone-dry-run-{dead.mark}-c", None),
     ]
     stays = [
         make(f"{PREFIX}{dead.mark}-d", alive),  # it saves what it has, then removes the folder itself

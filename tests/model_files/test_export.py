@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from bone_backend.errors import ModelFileError, OptionError, OutputError, PackageError
+from bone_backend.jobs.run import run_here
 from bone_backend.model_files import export
-from bone_backend.model_files.export import export_job, export_model
+from bone_backend.model_files.export import export_model
 from bone_backend.model_files.model_file import read_header, save_model
 from bone_backend.networks.build import build_network
 from bone_backend.networks.spec import NetworkSpec
@@ -66,9 +67,7 @@ def test_an_onnx_network_gives_the_models_logits_for_other_sizes_and_batches(tmp
     import onnxruntime
 
     network = saved(tmp_path / "m.pth", spec)
-    answer = export_job(
-        {"model": str(tmp_path / "m.pth"), "output": str(tmp_path / "m.onnx"), "format": "onnx"}
-    )
+    answer = run_here("export", {"model": str(tmp_path / "m.pth"), "output": str(tmp_path / "m.onnx")})
     assert answer["largest_difference"] < 1e-4
     assert answer["fixed_size"] is None
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])

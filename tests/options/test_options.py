@@ -10,9 +10,8 @@ from pydantic import ValidationError
 
 from bone_backend.dataset.patch_size import MOST
 from bone_backend.errors import OptionError
+from bone_backend.jobs.commands import OFFERED
 from bone_backend.options.programs import (
-    MAY_CHANGE,
-    PROGRAMS,
     FitOptions,
     PredictOptions,
     PreviewOptions,
@@ -299,7 +298,7 @@ def test_a_damaged_run_folder_is_told_in_words(tmp_path, text, told):
 
 def test_the_options_of_the_machine_may_be_given_anew(tmp_path):
     machine = {field.name for field in FitOptions.option_fields() if field.group == "Machine"}
-    assert machine <= MAY_CHANGE
+    assert machine <= {field.name for field in FitOptions.option_fields() if field.may_change}
     run_folder(tmp_path)
     assert FitOptions.parse({"resume": str(tmp_path), "compile": True}).compile
     edit(tmp_path, lambda values: values.update(reproducible=True))
@@ -312,16 +311,16 @@ def test_examples_of_a_run_are_drawn_with_options_of_their_own(tmp_path):
     assert (options.examples, options.epochs) == (2, 3)
 
 
-@pytest.mark.parametrize("program", list(PROGRAMS))
+@pytest.mark.parametrize("program", list(OFFERED))
 def test_every_option_has_what_a_renderer_needs(program):
-    for field in PROGRAMS[program].option_fields():
+    for field in OFFERED[program].table().option_fields():
         assert field.label
         assert field.group
         assert field.help.rstrip().endswith(".")
         assert field.required or field.default is not None or field.is_optional, field.name
         for other, allowed in field.applies.items():
             assert allowed
-            assert program == "predict" or other in PROGRAMS[program].model_fields
+            assert program == "predict" or other in OFFERED[program].table().model_fields
 
 
 def test_an_option_applies_only_beside_the_values_that_it_names():
@@ -360,7 +359,7 @@ def test_the_options_of_a_plain_u_net_hold_after_a_way_through_json():
 
 LIMITED = [
     pytest.param(table, field, id=f"{table.__name__}-{field.name}")
-    for table in (*PROGRAMS.values(), PreviewOptions)
+    for table in (command.table() for command in OFFERED.values())
     for field in table.option_fields()
     if field.limits
 ]

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from bone_backend.errors import OptionError
-from bone_backend.options.programs import PROGRAMS, FitOptions, PredictOptions
+from bone_backend.errors import Fault, OptionError, called
+from bone_backend.jobs.commands import OFFERED
+from bone_backend.options.programs import FitOptions, PredictOptions
 from standalone.fault_words import in_flags
 
 BASE = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
@@ -85,12 +86,12 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize("program", list(PROGRAMS))
+@pytest.mark.parametrize("program", list(OFFERED))
 @pytest.mark.parametrize("value", STRANGE, ids=[repr(value)[:12] for value in STRANGE])
 def test_no_value_of_any_option_brings_up_a_word_of_the_library(program, value):
-    for name in PROGRAMS[program].model_fields:
+    for name in OFFERED[program].table().model_fields:
         try:
-            PROGRAMS[program].parse((BASE if program == "fit" else {}) | {name: value})
+            OFFERED[program].table().parse((BASE if program == "fit" else {}) | {name: value})
             continue
         except OptionError as error:
             faults = error.faults
@@ -101,15 +102,15 @@ def test_no_value_of_any_option_brings_up_a_word_of_the_library(program, value):
 @pytest.mark.parametrize(
     ("command", "text", "shown"),
     [
-        ("fit", "patch_size is 250; it needs 224.", "--patch-size is 250; it needs 224."),
-        ("fit", "epochs is 0: give more.", "--epochs is 0: give more."),
-        ("fit", "value 2 of map_labels is 3.", "value 2 of --map-labels is 3."),
-        ("fit", "gpus is 4, but batch_size is 2.", "--gpus is 4, but --batch-size is 2."),
-        ("fit", "a/patch_size/b.tif: does not exist.", "a/patch_size/b.tif: does not exist."),
-        ("fit", "the mode of the fit and its output stay.", "the mode of the fit and its output stay."),
-        ("predict", "scan is 3: give a path.", "SCAN is 3: give a path."),
-        ("info", "patch_size", "patch_size"),
+        ("fit", f"{called('patch_size')} is 250; it needs 224.", "--patch-size is 250; it needs 224."),
+        ("fit", f"{called('epochs')} is 0: give more.", "--epochs is 0: give more."),
+        ("fit", f"value 2 of {called('map_labels')} is 3.", "value 2 of --map-labels is 3."),
+        ("fit", f"{called('pairs')} is 3: give a list.", "--pair is 3: give a list."),
+        ("fit", "a/patch_size is/b.tif: does not exist.", "a/patch_size is/b.tif: does not exist."),
+        ("fit", "output is a word of every day.", "output is a word of every day."),
+        ("predict", f"{called('scan')} is 3: give a path.", "SCAN is 3: give a path."),
+        ("info", called("patch_size"), "patch_size"),
     ],
 )
 def test_the_command_line_calls_options_by_their_flags(command, text, shown):
-    assert in_flags(command, text) == shown
+    assert in_flags(command, Fault(text)) == shown

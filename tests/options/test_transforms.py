@@ -70,8 +70,8 @@ def test_true_is_no_probability():
 
 
 def test_every_default_lies_within_its_limits():
-    for numbers in TRANSFORMS.values():
-        for parameter in numbers.values():
+    for row in TRANSFORMS.values():
+        for parameter in row.numbers.values():
             assert parameter.low <= parameter.default <= parameter.high
             assert parameter.help
 

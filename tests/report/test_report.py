@@ -46,38 +46,27 @@ from mocks.scans import Phantom
 from standalone.command import build_parser
 from standalone.flags import gather
 
+from ..conftest import fit_values, phantoms, write_pairs
+
 NASTY = 'bone <script>alert(1)</script> & "co"'
 MEBIBYTE = 2**20
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
+    volumes = phantoms((9, 64, 48), (8, 48, 64), (10, 48, 48), (8, 64, 64))
     folder = tmp_path_factory.mktemp("pairs")
-    made = []
-    for number, shape in enumerate([(9, 64, 48), (8, 48, 64), (10, 48, 48), (8, 64, 64)]):
-        grey, labels = Phantom(shape=shape, seed=number).slab(0, shape[0])
-        for kind, array in ((f"scan <b>{number}", grey), (f"mask_{number}", labels)):
-            save(folder / kind, array, voxel_size=(20.0, 20.0, 20.0))
-        made.append((str(folder / f"scan <b>{number}"), str(folder / f"mask_{number}")))
-    return made
+    return write_pairs(folder, volumes, scan="scan <b>{}", voxel_size=(20.0, 20.0, 20.0))
 
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": str(output),
+    named = {
         "name": "bone & co",
         "class_names": [{"value": 1, "name": NASTY}, {"value": 2, "name": "pores", "colour": "#56b4e9"}],
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "batch_size": 6,
         "epochs": 3,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
         "train_split": 0.5,
-        "reproducible": True,
     }
-    return FitOptions.parse(values | changes)
+    return FitOptions.parse(fit_values(pairs, output, **(named | changes)))
 
 
 @pytest.fixture(scope="module")

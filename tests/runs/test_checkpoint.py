@@ -12,12 +12,13 @@ from bone_backend.errors import OutputError
 from bone_backend.model_files.model_file import weights_sha256
 from bone_backend.options.programs import FitOptions
 from bone_backend.runs.checkpoint import (
-    Position,
-    load_checkpoint,
     load_position,
+    read_checkpoint,
     read_newest,
+    restore,
     save_checkpoint,
 )
+from bone_backend.runs.state import Position
 from bone_backend.training.optimization import build_optimizer
 from bone_backend.training.step import Step
 
@@ -131,7 +132,7 @@ def test_a_position_comes_back_as_it_was(tmp_path, step):
 def test_a_part_that_cannot_be_is_told_with_file_and_value(tmp_path, step, changes, told):
     path = write(tmp_path / "c.pth", step, **changes)
     with pytest.raises(OutputError, match=rf"(?s)checkpoint .*c\.pth is damaged: .*{told}.*Put back a copy"):
-        load_checkpoint(path, network=step.network, step=step)
+        restore(read_checkpoint(path), network=step.network, step=step)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_a_checkpoint_of_another_network_changes_nothing(tmp_path, step, other, 
     path, mine = write(tmp_path / "c.pth", step), made_step(**other)
     before = weights_sha256(mine.network.state_dict())
     with pytest.raises(OutputError, match=rf"is of another network or fit: {told}"):
-        load_checkpoint(path, network=mine.network, step=mine)
+        restore(read_checkpoint(path), network=mine.network, step=mine)
     assert weights_sha256(mine.network.state_dict()) == before
 
 
@@ -179,7 +180,7 @@ def test_what_an_optimizer_keeps_must_have_the_shape_of_its_weight(tmp_path, ste
     state[0]["exp_avg"] = torch.zeros(2, 1, 3, 9)
     path = write(tmp_path / "c.pth", step, _optimizer={"state": state, "param_groups": own["param_groups"]})
     with pytest.raises(OutputError, match="keeps something else of weight 0"):
-        load_checkpoint(path, network=step.network, step=step)
+        restore(read_checkpoint(path), network=step.network, step=step)
 
 
 def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path, step):
@@ -192,7 +193,7 @@ def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path, step):
         damaged[place] ^= 1 << place % 8
         path.write_bytes(damaged)
         try:
-            position = load_checkpoint(path, network=step.network, step=step)
+            position = restore(read_checkpoint(path), network=step.network, step=step)
         except OutputError:
             noticed += 1
             continue

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bone_backend.errors import OptionError, OutputError, ScanError
+from bone_backend.jobs.run import run_here
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 from standalone import demo
@@ -38,7 +39,7 @@ def test_a_second_run_on_phantoms_does_nothing_again(tmp_path, capsys, monkeypat
     assert set(first["iou_per_class"]) == {"0", "1", "2"}
     assert all(Path(path).stat().st_size > 1000 for path in first["pictures"])
     with monkeypatch.context() as no_more:
-        no_more.setattr("bone_backend.jobs.run.run_here", None)
+        no_more.setattr("bone_backend.fitting.fit_job", None)
         assert run(capsys, "--output", tmp_path / "demo") == {**first, "kept": True}
     assert main(["demo", "--output", str(tmp_path / "demo"), "--epochs", "1"]) == 0
     assert "earlier run" in capsys.readouterr().out
@@ -77,13 +78,8 @@ def test_wrong_folders_and_names_are_told(tmp_path, arguments, fault, words):
     for name, number in (("two", 2), ("three", 3)):
         own_pairs(tmp_path / name, number)
     (tmp_path / "file").touch()
-    data = tmp_path / arguments["data"] if "data" in arguments else None
+    given = {"output": "demo", "epochs": 1, **arguments}
+    given |= {name: tmp_path / given[name] for name in ("output", "data") if name in given}
     with pytest.raises(fault, match=words):
-        demo.run(
-            tmp_path / arguments.get("output", "demo"),
-            data=data,
-            hold_out=arguments.get("hold_out"),
-            epochs=arguments.get("epochs", 1),
-            progress=lambda *_: None,
-        )
+        run_here("demo", given)
     assert not (tmp_path / "demo").exists()

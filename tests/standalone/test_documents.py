@@ -1,15 +1,22 @@
-"""The page of all options is made from the options and is current."""
+"""What is made from the code stands in the documents and is current."""
 
-from bone_backend.options.programs import PROGRAMS
-from standalone.documents import PAGE, page
+from bone_backend.jobs.commands import OFFERED
+from bone_backend.options.transforms import TRANSFORMS
+from standalone.documents import formats, page, pages, transforms
 
 
-def test_the_page_of_options_is_current():
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m standalone.documents"
+def test_the_pages_that_are_made_are_current():
+    for path, text in pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m standalone.documents"
 
 
 def test_every_option_stands_in_it():
     text = page()
-    for options in PROGRAMS.values():
-        for field in options.option_fields():
+    for command in OFFERED.values():
+        for field in command.table().option_fields():
             assert f"`{field.name.upper() if field.positional else field.flag}`" in text
+
+
+def test_the_tables_tell_what_a_format_lacks_and_every_transform():
+    assert "| .npy file | `.npy` | `.npy` | the voxel size, compression, names and colours" in formats()
+    assert all(f"| `{name}` |" in transforms() for name in TRANSFORMS)

@@ -6,23 +6,18 @@ import json
 
 import pytest
 
-from bone_backend.volumes.volume import save
-from mocks.scans import Phantom
 from standalone.command import main
+
+from ..conftest import phantoms, write_pairs
 
 SMALL = ["--patch-size", "32", "--batch-size", "8", "--patches-per-tile", "2", "--backbone", "mobilenet_v2"]
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scans")
-    words = []
-    for number in range(2):
-        grey, labels = Phantom(shape=(8, 48, 40), seed=number).slab(0, 8)
-        save(folder / f"scan_{number}", grey, voxel_size=(30.0, 20.0, 20.0))
-        save(folder / f"mask_{number}", labels, voxel_size=(30.0, 20.0, 20.0))
-        words += ["--pair", str(folder / f"scan_{number}"), str(folder / f"mask_{number}")]
-    return words
+    volumes = phantoms((8, 48, 40), (8, 48, 40))
+    made = write_pairs(tmp_path_factory.mktemp("scans"), volumes, voxel_size=(30.0, 20.0, 20.0))
+    return [word for pair in made for word in ("--pair", *pair)]
 
 
 def test_a_dry_run_tells_split_time_and_memory_in_words(pairs, tmp_path, capsys):

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bone_backend.options.fields import OptionField
-from bone_backend.options.programs import PROGRAMS, PreviewOptions
-from standalone.command import SUMMARIES, build_parser
+from bone_backend.jobs.commands import OFFERED
+from bone_backend.options.field import OptionField
+from standalone.command import build_parser
 from standalone.flags import gather
-from standalone.pages import EXAMPLES, SMALL
+from standalone.pages import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = {**PROGRAMS, "preview-augmentation": PreviewOptions}
+TABLES = {name: command.table() for name, command in OFFERED.items()}
 WIDTHS = (44, 80, 120)
 
 
@@ -38,12 +38,12 @@ def word_of(field: OptionField) -> str:
 
 @pytest.mark.parametrize("columns", WIDTHS)
 @pytest.mark.parametrize("page", ["--help", "--help-all", "-h"])
-@pytest.mark.parametrize("command", [None, *SUMMARIES])
+@pytest.mark.parametrize("command", [None, *OFFERED])
 def test_no_line_is_longer_than_the_terminal(capsys, monkeypatch, command, page, columns):
     words = [command, page] if command else [page]
     text = shown(capsys, monkeypatch, *words, columns=columns)
     # an example is typed as it stands; all its lines fit into 80 columns
-    example = {f"  {line}" for line in EXAMPLES.get(command, ())}
+    example = {f"  {line}" for line in (OFFERED[command].examples if command else ())}
     for line in text.splitlines():
         assert len(line) < (80 if line in example else columns), line
         assert line == line.rstrip()
@@ -68,7 +68,7 @@ def test_help_shows_what_the_table_marks_as_often_needed_and_where_the_others_ar
     text = shown(capsys, monkeypatch, command, "--help")
     starts = {line.split()[0] for line in text.splitlines() if line.startswith("  ") and line[2] != " "}
     fields = TABLES[command].option_fields()
-    total = len(fields) + 5  # --config, --save-config, --json, --quiet, --verbose
+    total = len(fields) + 3 + 2 * OFFERED[command].has_config  # --json ...; --config ...
     if total <= SMALL:
         assert all(f.flag in starts or f.name.upper() in starts for f in fields)
         assert "--help-all" not in text
@@ -80,23 +80,22 @@ def test_help_shows_what_the_table_marks_as_often_needed_and_where_the_others_ar
 
 
 def test_the_dozen_of_a_fit_are_not_the_whole_table(capsys, monkeypatch):
-    often = [field.name for field in PROGRAMS["fit"].option_fields() if field.often or field.required]
+    often = [field.name for field in TABLES["fit"].option_fields() if field.often or field.required]
     assert 10 <= len(often) <= 15
     assert {"pairs", "output", "epochs", "patch_size", "device"} <= set(often)
     assert len(shown(capsys, monkeypatch, "fit", "--help").splitlines()) < 75
 
 
-@pytest.mark.parametrize("command", SUMMARIES)
+@pytest.mark.parametrize("command", OFFERED)
 def test_the_example_holds_and_the_usage_is_one_line(capsys, monkeypatch, command):
     text = shown(capsys, monkeypatch, command, "--help")
     assert text.startswith(f"bone {command} ")
     assert text.splitlines()[1] == ""
-    for example in "\n".join(EXAMPLES[command]).replace("\\\n", " ").splitlines():
+    for example in "\n".join(OFFERED[command].examples).replace("\\\n", " ").splitlines():
         words = shlex.split(example)
         assert words[:2] == ["bone", command]
         arguments = build_parser().parse_args(words[1:])
-        if command in TABLES:
-            gather(arguments, TABLES[command])
+        gather(arguments, TABLES[command])
 
 
 def test_bone_alone_prints_its_help_on_standard_output():
@@ -110,9 +109,9 @@ def test_bone_alone_prints_its_help_on_standard_output():
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("bone COMMAND [options]\n")
-    for command, summary in SUMMARIES.items():
+    for command, row in OFFERED.items():
         assert command in done.stdout
-        assert summary in " ".join(done.stdout.split())
+        assert row.summary in " ".join(done.stdout.split())
 
 
 def test_the_front_page_does_not_load_the_table_of_options():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bone_backend.errors import OptionError
-from bone_backend.options.programs import PROGRAMS
-from standalone.command import SUMMARIES, build_parser
+from bone_backend.jobs.commands import OFFERED
+from standalone.command import build_parser
+from standalone.fault_words import in_flags
 from standalone.flags import gather
 
 
@@ -82,11 +83,9 @@ def test_a_flag_of_another_command_is_told_as_that():
         (["FIT", "--epochs", "3"], "FIT is no command. Did you mean fit? See bone --help."),
         (["satistics"], "satistics is no command. Did you mean statistics? See bone --help."),
         (["preview"], "preview is no command. Did you mean preview-augmentation? See bone --help."),
-        (["frob"], f"frob is no command. There are {', '.join(SUMMARIES)}. See bone --help."),
-        (["info"], "PATH is missing. See bone info --help."),
+        (["frob"], f"frob is no command. There are {', '.join(OFFERED)}. See bone --help."),
         (["iou", "a", "b", "c"], "one word too many: c. See bone iou --help."),
         (["info", "a", "b", "c"], "words too many: b c. See bone info --help."),
-        (["demo", "--epochs", "2.5"], "--epochs is '2.5': write a whole number. See bone demo --help."),
     ],
 )
 def test_other_wrong_words_are_told_in_words(words, told):
@@ -97,9 +96,9 @@ def test_a_negative_number_is_a_value():
     arguments = build_parser().parse_args(
         ["fit", "--pair", "a", "am", "--pair", "b", "bm", "--output", "r", "--map-labels", "-1:0", "-2:0"]
     )
-    assert gather(arguments, PROGRAMS["fit"]).map_labels == ((-1, 0), (-2, 0))
+    assert gather(arguments, OFFERED["fit"].table()).map_labels == ((-1, 0), (-2, 0))
     with pytest.raises(OptionError, match="epochs is"):
-        gather(build_parser().parse_args(["fit", "--epochs", "-3"]), PROGRAMS["fit"])
+        gather(build_parser().parse_args(["fit", "--epochs", "-3"]), OFFERED["fit"].table())
 
 
 def test_a_wrong_flag_beside_help_does_not_hide_the_page(capsys):
@@ -107,3 +106,18 @@ def test_a_wrong_flag_beside_help_does_not_hide_the_page(capsys):
         build_parser().parse_args(["fit", "--epoch", "3", "--help"])
     assert end.value.code == 0
     assert "--epochs N" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["info"], "Path is missing. Name it as PATH: a scan, a mask, a model file or a run folder."),
+        (["demo", "--epochs", "2.5"], "--epochs is '2.5': give a whole number from 1 to 100000."),
+        (["demo", "--hold-out", "a"], "--hold-out names a scan of --data; give --data DIR too."),
+        (["statistics", "a", "--voxels", "x"], "--voxels is 'x': choose nonzero or all."),
+    ],
+)
+def test_wrong_values_of_any_command_are_told_by_its_options(words, told):
+    with pytest.raises(OptionError) as found:
+        gather(build_parser().parse_args(words), OFFERED[words[0]].table())
+    assert [in_flags(words[0], fault) for fault in found.value.faults] == [told]

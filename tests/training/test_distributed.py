@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bone_backend.dataset.loader import Loader, PairSource, PatchLayout
 from bone_backend.dataset.plan import PatchShape, Plan
-from bone_backend.errors import HardwareError, ProgramFault, WorkerError
+from bone_backend.errors import HardwareError, ProgramFault, WorkerError, as_plain
 from bone_backend.jobs.ranks import Rank
 from bone_backend.jobs.run import run_in_worker
 from bone_backend.model_files.model_file import weights_sha256
@@ -224,7 +224,7 @@ def test_a_fault_of_our_own_in_another_process_comes_with_its_traceback():
     try:
         [][1]
     except IndexError as error:
-        told = distributed._told(error)
+        told = as_plain(error)
     fault = distributed._as_told(told, 1, 2)
     assert isinstance(fault, ProgramFault)
     assert str(fault).startswith("Process 2 of 2 failed.\nTraceback")

@@ -12,7 +12,8 @@ from bone_backend.model_files.model_file import weights_sha256
 from bone_backend.options.programs import FitOptions
 from bone_backend.options.transforms import TRANSFORMS
 from bone_backend.volumes.volume import save
-from mocks.scans import Phantom
+
+from ..conftest import fit_values, phantoms, write_pairs
 
 EVERYTHING = {
     "transforms": dict.fromkeys(TRANSFORMS, 0.5),
@@ -28,33 +29,15 @@ EVERYTHING = {
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     """Three phantoms; the masks of two of them are annotated in slices 2 and 5 only."""
-    folder, made = tmp_path_factory.mktemp("pairs"), []
-    for number in range(3):
-        grey, labels = Phantom(shape=(9, 48, 48), seed=number).slab(0, 9)
-        if number:
-            labels[[0, 1, 3, 4, 6, 7, 8]] = 0
-        for kind, array in (("scan", grey), ("mask", labels)):
-            save(folder / f"{kind}_{number}.tif", array)
-        made.append((folder / f"scan_{number}.tif", folder / f"mask_{number}.tif"))
-    return made
+    volumes = phantoms(*[(9, 48, 48)] * 3)
+    for _grey, labels in volumes[1:]:
+        labels[[0, 1, 3, 4, 6, 7, 8]] = 0
+    return write_pairs(tmp_path_factory.mktemp("pairs"), volumes, scan="scan_{}.tif", mask="mask_{}.tif")
 
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": output,
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "max_patch_overlap": 1,
-        "batch_size": 6,
-        "epochs": 1,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
-        "train_split": 0.6,
-        "reproducible": True,
-        "keep_checkpoint": True,
-    }
-    return values | changes
+    loose = {"max_patch_overlap": 1, "epochs": 1, "keep_checkpoint": True}
+    return fit_values(pairs, output, **(loose | changes))
 
 
 def run(pairs, output, **changes):

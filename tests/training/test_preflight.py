@@ -10,40 +10,30 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bone_backend import fitting
 from bone_backend.dataset.plan import Extent, PatchShape, draw_plan
 from bone_backend.errors import Cancelled, HardwareError, OutputError
-from bone_backend.fitting import fit, fit_job, rehearse
+from bone_backend.fitting import fit, measure, ready, rehearse
+from bone_backend.jobs.run import run_here
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions, dump
-from bone_backend.progress import Recorder, silent
+from bone_backend.progress import Recorder
 from bone_backend.training import preflight
-from bone_backend.training.preflight import GIB, crowded_share, duration
+from bone_backend.training.distributed import World
+from bone_backend.training.preflight import GIB, crowded_share
 from bone_backend.training.rehearsal import Kept
+
+from ..conftest import fit_values
 
 
 def options(pairs, output, **changes):
-    values = {
-        "pairs": pairs,
-        "output": str(output),
-        "patch_size": 32,
-        "patches_per_tile": 2,
-        "max_patch_overlap": 1.0,
-        "batch_size": 6,
-        "epochs": 2,
-        "backbone": "mobilenet_v2",
-        "precision": "fp32",
-        "train_split": 0.6,
-        "reproducible": True,
-    }
-    return FitOptions.parse(values | changes)
+    return FitOptions.parse(fit_values(pairs, output, **{"max_patch_overlap": 1.0, **changes}))
 
 
 @pytest.fixture
-def keeper(pairs, tmp_path):
+def state(pairs, tmp_path):
     """A fit that is ready to begin."""
-    with fitting._begin(options(pairs, tmp_path / "run"), silent) as ready:
-        yield ready
+    with ready(options(pairs, tmp_path / "run"), World()) as state:
+        yield state
 
 
 def state_of(training):
@@ -62,37 +52,36 @@ def state_of(training):
     }
 
 
-def measured(keeper, check=lambda: None):
-    names = [pair.name for pair in keeper.pairs]
-    return preflight.estimate(keeper.training, names=names, folder=keeper.folder.path, epochs=2, check=check)
+def measured(state, check=lambda: None):
+    return measure(state, progress=lambda *_: check())
 
 
-def test_measuring_a_step_leaves_everything_as_it_was(keeper):
-    before = state_of(keeper.training)
-    measured(keeper)
-    assert state_of(keeper.training) == before
+def test_measuring_a_step_leaves_everything_as_it_was(state):
+    before = state_of(state.training)
+    measured(state)
+    assert state_of(state.training) == before
 
 
-def test_measuring_in_the_middle_of_a_fit_leaves_everything_as_it_was(keeper):
-    for _ in keeper.training.train(0, first=0, report=lambda _done, _figures: None):
+def test_measuring_in_the_middle_of_a_fit_leaves_everything_as_it_was(state):
+    for _ in state.training.train(0, first=0, report=lambda _done, _figures: None):
         pass
-    before = state_of(keeper.training)
-    measured(keeper)
-    assert state_of(keeper.training) == before
+    before = state_of(state.training)
+    measured(state)
+    assert state_of(state.training) == before
 
 
-def test_a_stop_while_measuring_leaves_everything_as_it_was(keeper):
+def test_a_stop_while_measuring_leaves_everything_as_it_was(state):
     calls = []
 
     def check():
         calls.append(1)
         raise Cancelled("stop")
 
-    training = keeper.training
+    training = state.training
     before = state_of(training)
-    slow = keeper.network.register_forward_pre_hook(lambda *_: time.sleep(0.3))  # it looks every 0.2 s
+    slow = state.network.register_forward_pre_hook(lambda *_: time.sleep(0.3))  # it looks every 0.2 s
     with pytest.raises(Cancelled):
-        measured(keeper, check)
+        measured(state, check)
     slow.remove()
     assert len(calls) >= 1
     assert state_of(training) == before
@@ -100,13 +89,13 @@ def test_a_stop_while_measuring_leaves_everything_as_it_was(keeper):
 
 def test_a_fit_learns_the_same_with_and_without_a_preflight(pairs, tmp_path):
     def weights(name, is_measured):
-        with fitting._begin(options(pairs, tmp_path / name), silent) as keeper:
+        with ready(options(pairs, tmp_path / name), World()) as state:
             if is_measured:
-                measured(keeper)
-                measured(keeper)
-            for _ in keeper.training.train(0, first=0, report=lambda _done, _figures: None):
+                measured(state)
+                measured(state)
+            for _ in state.training.train(0, first=0, report=lambda _done, _figures: None):
                 pass
-            return model_file.weights_sha256(keeper.network.state_dict())
+            return model_file.weights_sha256(state.network.state_dict())
 
     assert weights("with", True) == weights("without", False)
 
@@ -125,7 +114,7 @@ def test_patches_and_steps_are_those_of_the_fit(pairs, tmp_path):
 
 def test_a_dry_run_leaves_nothing_behind(pairs, tmp_path):
     before = sorted(path for path in tmp_path.rglob("*"))
-    told = fit_job(dump(options(pairs, tmp_path / "run", dry_run=True)), silent)
+    told = run_here("fit", dump(options(pairs, tmp_path / "run", dry_run=True)))
     assert sorted(path for path in tmp_path.rglob("*")) == before
     assert told["dry_run"] is True
     assert json.loads(json.dumps(told))["training_patches"] == told["training_patches"]
@@ -165,19 +154,19 @@ def test_the_disk_that_is_asked_for_covers_what_a_run_leaves(pairs, tmp_path):
     assert left < found.disk_gib * GIB < 2.5 * left
 
 
-def test_too_little_of_anything_is_told_in_words(keeper):
-    found = replace(measured(keeper), ram_gib=1000.0, disk_gib=1e6, gpu_gib=50.0, gpu_free_gib=40.0)
-    told = preflight._warnings(found, keeper.training, is_too_large=False)
+def test_too_little_of_anything_is_told_in_words(state):
+    found = replace(measured(state), ram_gib=1000.0, disk_gib=1e6, gpu_gib=50.0, gpu_free_gib=40.0)
+    told = preflight._warnings(found, state.training, is_too_large=False)
     assert len(told) == 3
     assert "needs about 1000.0 GiB of RAM" in told[0]
     assert "50.0 GiB on the GPU, but 40.0 GiB" in told[1]
     assert "GiB are free there" in told[2]
     enough = replace(found, ram_gib=0.1, disk_gib=0.1, gpu_gib=1.0)
-    assert preflight._warnings(enough, keeper.training, is_too_large=False) == []
+    assert preflight._warnings(enough, state.training, is_too_large=False) == []
 
 
-def test_a_batch_that_does_not_fit_is_measured_by_a_part(keeper):
-    training, sizes = keeper.training, []
+def test_a_batch_that_does_not_fit_is_measured_by_a_part(state):
+    training, sizes = state.training, []
     real = training.rehearse
 
     def small_memory(plan, *, learn, check):
@@ -188,14 +177,14 @@ def test_a_batch_that_does_not_fit_is_measured_by_a_part(keeper):
         return real(plan, learn=learn, check=check)
 
     training.rehearse = small_memory
-    found = measured(keeper)
+    found = measured(state)
     assert sizes == [4, 2, 4, 2]  # training, then validation
     assert any("does not fit into RAM" in warning for warning in found.warnings)
     training.rehearse = lambda plan, *, learn, check: (_ for _ in ()).throw(
         torch.OutOfMemoryError("out of memory")
     )
     with pytest.raises(HardwareError, match="not even for 2 patches"):
-        measured(keeper)
+        measured(state)
 
 
 def test_crowded_patches_equal_a_count_by_hand():
@@ -232,14 +221,6 @@ def test_every_fit_tells_its_figures_in_the_log_and_asks_for_a_stop_before(pairs
     assert "GiB of RAM" in text
     messages = [report.message for report in recorder.reports]
     assert messages.index("Measuring one step") < next(i for i, m in enumerate(messages) if "Epoch 1" in m)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [(0.2, "1 s"), (99, "99 s"), (150, "2 min"), (3700, "1 h 2 min"), (90_000, "1 d 1 h")],
-)
-def test_times_are_told_as_people_say_them(seconds, told):
-    assert duration(seconds) == told
 
 
 @pytest.mark.gpu

@@ -11,9 +11,10 @@ from bone_backend.errors import HardwareError
 from bone_backend.machine.device import determinism
 from bone_backend.model_files.model_file import weights_sha256
 from bone_backend.options.programs import FitOptions
-from bone_backend.runs.checkpoint import Position, load_checkpoint, save_checkpoint
+from bone_backend.runs.checkpoint import read_checkpoint, restore, save_checkpoint
+from bone_backend.runs.state import Position
 from bone_backend.training.optimization import build_optimizer
-from bone_backend.training.step import Step, is_out_of_memory, memory_in_words
+from bone_backend.training.step import Step
 
 CPU = torch.device("cpu")
 PAIRS = [("a", "b"), ("c", "d")]
@@ -171,7 +172,7 @@ def test_a_checkpoint_in_the_midst_of_a_group_goes_on_to_the_same_bits(tmp_path,
     broken = train(made_step(optimizer=optimizer, accumulate=3), *range(4))
     save_checkpoint(tmp_path / "c.pth", network=broken.network, step=broken, position=Position())
     resumed = made_step(optimizer=optimizer, accumulate=3)
-    load_checkpoint(tmp_path / "c.pth", network=resumed.network, step=resumed)
+    restore(read_checkpoint(tmp_path / "c.pth"), network=resumed.network, step=resumed)
     train(resumed, 4, 5)
     assert weights(resumed) == weights(whole)
     assert resumed.gathered() == {}
@@ -192,37 +193,13 @@ def test_a_run_goes_on_in_half_precision_that_began_in_another(tmp_path):
     before = train(made_step(), 0)
     save_checkpoint(tmp_path / "c.pth", network=before.network, step=before, position=Position())
     after = made_step(precision=torch.float16)
-    load_checkpoint(tmp_path / "c.pth", network=after.network, step=after)
+    restore(read_checkpoint(tmp_path / "c.pth"), network=after.network, step=after)
     assert weights(after) == weights(before)
     scale = after.scaler.get_scale()
     save_checkpoint(tmp_path / "d.pth", network=after.network, step=after, position=Position())
     back = made_step()
-    load_checkpoint(tmp_path / "d.pth", network=back.network, step=back)
+    restore(read_checkpoint(tmp_path / "d.pth"), network=back.network, step=back)
     assert scale > 1
-
-
-@pytest.mark.parametrize(
-    ("error", "is_memory"),
-    [
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), True),
-        (MemoryError(), True),
-        (RuntimeError("CUDA error: out of memory"), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
-        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried"), True),
-        (RuntimeError("size mismatch"), False),
-        (RuntimeError("the table of labels ran out of memory cells"), False),
-        (RuntimeError("not enough memory was given in the options"), False),
-        (RecursionError("CUDA error: out of memory"), False),
-        (NotImplementedError("CUDA out of memory"), False),
-        (ValueError("out of memory"), False),
-    ],
-)
-def test_memory_faults_are_known_however_they_are_told(error, is_memory):
-    assert is_out_of_memory(error) == is_memory
-    with pytest.raises(HardwareError if is_memory else type(error)), memory_in_words(CPU):
-        raise error
 
 
 @pytest.mark.gpu

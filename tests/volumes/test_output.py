@@ -1,24 +1,22 @@
-"""Files that appear when they are whole; what killed processes leave half-written is removed by the next."""
+"""Outputs that appear when they are whole, made by one at a time; a killed one's rest goes with the next."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bone_backend.errors import OutputError
-from bone_backend.files.makers import Maker, this_process
 from bone_backend.files.outputs import check_output
+from bone_backend.files.whole import remove_left_over, temporary_path, write_text
 from bone_backend.volumes.amira import write_labels
 from bone_backend.volumes.array import ArrayVolume
-from bone_backend.volumes.output import claim, remove_left_over, temporary_path, whole_file, write_text
+from bone_backend.volumes.output import claim
 from bone_backend.volumes.volume import create, open_volume, save
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,62 +67,10 @@ def test_what_a_killed_prediction_left_is_removed_by_the_next(tmp_path, name):
     assert contents(path.parent) == [name]
 
 
-def dead() -> Maker:
-    """A process of this machine that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    maker = Maker.of_pid(process.pid)
-    process.wait()
-    return maker
-
-
-def test_only_what_dead_processes_left_is_removed(tmp_path):
-    old, mine, gone = time.time() - 2 * 24 * 3600, this_process().mark, dead().mark
-    elsewhere = Maker(1, "0000aaaa", "0000bbbb").mark
-    for name in (f".a.{gone}-0000.part", f".a.tif.{gone}-0001.part", f".a.{elsewhere}-0002.part"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "0.tif").touch()
-    stays = [
-        f".a.{mine}-0003.part",
-        ".a.part",
-        f"a.{gone}-0004.part",
-        f".a.{elsewhere}-0005.part",
-        ".a.x.part",
-    ]
-    for name in stays:
-        (tmp_path / name).touch()
-    os.utime(tmp_path / f".a.{elsewhere}-0002.part", (old, old))
-    remove_left_over(tmp_path, name="a")
-    assert contents(tmp_path) == sorted([*stays, f".a.tif.{gone}-0001.part"])
-    remove_left_over(tmp_path)
-    assert contents(tmp_path) == sorted(stays)
-
-
-def test_labels_that_were_moved_away_in_the_moment_of_a_kill_come_back(tmp_path):
-    gone = dead().mark
-    (tmp_path / f".labels.{gone}-0000.old").mkdir()
-    (tmp_path / f".labels.{gone}-0001.part").mkdir()
-    remove_left_over(tmp_path)
-    assert contents(tmp_path) == ["labels"]
-    (tmp_path / f".labels.{gone}-0000.old").mkdir()
-    remove_left_over(tmp_path)  # the new ones were in place already
-    assert contents(tmp_path) == ["labels"]
-
-
 def test_a_claim_that_comes_to_nothing_leaves_no_folder(tmp_path):
     with claim(tmp_path / "a" / "b" / "labels", doing="a prediction"):
         assert contents(tmp_path) == ["a"]
     assert contents(tmp_path) == []
-
-
-def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
-    path = tmp_path / "scores.csv"
-    path.write_text("old", encoding="utf-8")
-    with contextlib.suppress(KeyboardInterrupt), whole_file(path) as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
-    assert (contents(tmp_path), path.read_text(encoding="utf-8")) == (["scores.csv"], "old")
-    with pytest.raises(OutputError, match="cannot be written"), whole_file(tmp_path / "none" / "x") as file:
-        pass
 
 
 def test_long_names_leave_room_for_temporary_ones(tmp_path):

@@ -24,8 +24,6 @@ from .codecs import IMAGE_CODECS, DamagedBlock, image, numbers, unpack_bytes
 from .directory import Chain
 from .page import Page, Storage
 
-FOREIGN = ("tifffile", "imagecodecs")
-
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Chain]:
@@ -49,7 +47,7 @@ def import_tifffile() -> Any:
 class EncodedVolume(Volume):
     """A volume of which some pages are compressed, tiled or otherwise encoded; a few threads decode slabs.
 
-    pages: one for each slice. For random patches convert it first, as `store.open_source` does.
+    pages: one for each slice. For random patches convert it first, as `patch_source.open_source` does.
     """
 
     def __init__(self, header: Header, pages: list[Page], files: tuple[Path, ...]):

@@ -16,8 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from ...errors import ScanError
+from ..formats import TIFF_ENDINGS, in_words
 
-_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".tf2")
 _NUMBER = re.compile(r"(\d+)")
 # A hyphen after one of these, or at the start of a name, is no separator: it is the sign of a number.
 _SIGNED = re.compile(r"((?:(?<=[_ =(])|^)-\d+(?:\.\d+)?|\d+)")
@@ -40,7 +40,15 @@ def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
 
 def is_tiff_name(name: str) -> bool:
     """Whether a file of this name is taken for a TIFF; hidden files are not."""
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(TIFF_ENDINGS) and not name.startswith(".")
+
+
+def has_slices(folder: Path) -> bool:
+    """Whether something in a folder is named as a TIFF; False where it cannot be read."""
+    try:
+        return any(is_tiff_name(entry.name) for entry in folder.iterdir())
+    except OSError:
+        return False
 
 
 def slice_files(folder: Path) -> list[Path]:
@@ -165,9 +173,7 @@ def _nothing_found(folder: Path, found: list[tuple[str, bool]]) -> str:
             f"{folder}: has no TIFF slices (.tif, .tiff), but {count} files that end in {ending}. Save them "
             "as TIFF first (Fiji: File > Import > Image Sequence, then File > Save As > Tiff)."
         )
-    return (
-        f"{folder}: has no TIFF slices (.tif, .tiff). Give a folder of slices, a TIFF stack or a .npy file."
-    )
+    return f"{folder}: has no TIFF slices (.tif, .tiff). Give {in_words()}."
 
 
 def _check_numbers(folder: Path, names: list[str]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import ScanError
 from ..abstract import Volume
-from ..header import Header, SliceLocation, volume_name
+from ..header import Header, SliceLocation, Storage, volume_name
 from ..positional import PositionalVolume
 from .calibration import UNKNOWN, Calibration, calibration_source, is_signed_offset, read_calibration
 from .codecs import COMPRESSIONS
@@ -83,14 +83,15 @@ def _header(name: str, path: Path, kind: str, depth: int, page: Page, calibratio
     return Header(name, shape, page.dtype, size, unit, origin, path=path, format=kind, is_z_told=is_z_told)
 
 
-def storage_of(path: Path) -> tuple[str, str]:
-    """Of the first page of a TIFF: its compression ("none", "LZW", ...) and where the voxel size stands."""
-    with opened(path) as chain:
+def storage_of(path: Path) -> Storage:
+    """The files of a stack or folder, and what its first page tells."""
+    files = slice_files(path) if path.is_dir() else [path]
+    with opened(files[0]) as chain:
         first = _slices(chain)[0]
         words = _words(first)
         compression = first.whole(COMPRESSION, 1)
     name = "none" if compression == 1 else COMPRESSIONS.get(compression, "unknown")
-    return name, calibration_source(words)
+    return Storage(files, name, calibration_source(words))
 
 
 def _volume(

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import io
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import OutputError
+from ...files.whole import Whole
 from ..abstract import VolumeWriter
 from ..header import Header
-from ..output import prepare, put_in_place, remove, sync, temporary_path
+from ..output import prepare
 from .calibration import description, resolution
 from .decoding import import_tifffile
 
 CLASSIC_LIMIT = 2**32 - 2**25  # offsets in a classic TIFF have 32 bits; the rest is for the pages' headers
-COMPRESSIONS = (None, "zlib")
 
 
 def _little_endian(slab: np.ndarray) -> np.ndarray:
@@ -59,10 +58,12 @@ class TiffFileWriter(VolumeWriter):
             raise OutputError(f"{path}: is a folder. Choose another name for the file.")
         prepare(path, overwrite=overwrite, needed_bytes=0 if compression else header.nbytes)
         self._compression = compression
-        self._temporary = temporary_path(path)
+        self._whole = Whole(path)
         depth, height, width = header.shape
         large = header.nbytes + 2000 * depth > CLASSIC_LIMIT if bigtiff is None else bigtiff
-        self._tiff = import_tifffile().TiffWriter(self._temporary, bigtiff=large, byteorder="<", ome=False)
+        self._tiff = import_tifffile().TiffWriter(
+            self._whole.temporary, bigtiff=large, byteorder="<", ome=False
+        )
         self._file: io.BufferedWriter | io.BufferedRandom | None = None
         if compression is None:
             try:
@@ -73,7 +74,7 @@ class TiffFileWriter(VolumeWriter):
                     **_tags(header, depth),
                 )
                 self._tiff.close()
-                self._file = self._temporary.open("r+b")
+                self._file = self._whole.temporary.open("r+b")
                 self._file.seek(offset)
             except BaseException:
                 self._discard()
@@ -91,8 +92,7 @@ class TiffFileWriter(VolumeWriter):
 
     def _finish(self) -> None:
         (self._file or self._tiff).close()
-        sync(self._temporary)
-        put_in_place(self._temporary, self.path)
+        self._whole.keep()
 
     def _discard(self) -> None:
         for file in (self._tiff, self._file):
@@ -101,7 +101,7 @@ class TiffFileWriter(VolumeWriter):
                     file.close()
             except OSError:  # a full disk: what was buffered cannot be written
                 pass
-        remove(self._temporary)
+        self._whole.discard()
 
 
 class TiffFolderWriter(VolumeWriter):
@@ -115,8 +115,8 @@ class TiffFolderWriter(VolumeWriter):
             _check_replaceable(path)
         prepare(path, overwrite=overwrite, needed_bytes=0 if compression else header.nbytes)
         self._compression = compression
-        self._temporary = temporary_path(path)
-        self._temporary.mkdir()
+        self._whole = Whole(path)
+        self._whole.temporary.mkdir()
         self._digits = max(4, len(str(header.shape[0] - 1)))
         self._head = self._tail = b""
         if compression is None:
@@ -137,7 +137,7 @@ class TiffFolderWriter(VolumeWriter):
 
     def _append(self, slab: np.ndarray) -> None:
         for number, image in enumerate(_little_endian(slab), self.written):
-            path = self._temporary / f"{self.path.name}_{number:0{self._digits}d}.tif"
+            path = self._whole.temporary / f"{self.path.name}_{number:0{self._digits}d}.tif"
             if self._compression is not None:
                 import_tifffile().imwrite(
                     path, image, byteorder="<", compression=self._compression, **_tags(self.header, 1)
@@ -150,22 +150,10 @@ class TiffFolderWriter(VolumeWriter):
                         done += file.write(part[done:])
 
     def _finish(self) -> None:
-        with ThreadPoolExecutor(8) as threads:  # several at a time share one commit of the file system
-            list(threads.map(sync, self._temporary.iterdir()))
-        if not self.path.exists():
-            self._temporary.rename(self.path)
-            return
-        old = temporary_path(self.path, ending="old")
-        self.path.rename(old)
-        try:
-            self._temporary.rename(self.path)
-        except BaseException:  # Ctrl-C too must not take the old result away
-            old.rename(self.path)
-            raise
-        remove(old)
+        self._whole.keep()
 
     def _discard(self) -> None:
-        remove(self._temporary)
+        self._whole.discard()
 
 
 def _check_replaceable(path: Path) -> None:

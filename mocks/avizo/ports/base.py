@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 
 from .. import current
+from ..attribute import Attribute, int_of, switch
 from ..strict import Strict, StrictList
 
 
@@ -57,29 +58,9 @@ class Port(Strict):
             current.warn(f"the port name '{name}' is no identifier: self.ports.<name> cannot reach it")
         self._name = name
 
-    @property
-    def label(self):
-        return self._label
-
-    @label.setter
-    def label(self, label):
-        self._label = text_of(label, "label")
-
-    @property
-    def visible(self):
-        return self._visible
-
-    @visible.setter
-    def visible(self, visible):
-        self._visible = bool(visible)
-
-    @property
-    def enabled(self):
-        return self._enabled
-
-    @enabled.setter
-    def enabled(self, enabled):
-        self._enabled = bool(enabled)
+    label = Attribute(lambda _port, value: text_of(value, "label"))
+    visible = switch()
+    enabled = switch()
 
     @property
     def is_new(self):
@@ -91,9 +72,7 @@ class Port(Strict):
 
     @position.setter
     def position(self, position):
-        if not isinstance(position, int):
-            raise TypeError(f"position is {position!r}; it is an int, 1 = top.")
-        self._position = position
+        self._position = int_of(position, "position", "1 = top")
 
     def _get_state(self):
         raise NotImplementedError(f"the state string of {type(self).__name__} is not known")
@@ -163,17 +142,28 @@ class PortList(StrictList):
         return [(type(item), item._state()) for item in self._items]
 
 
-def replace_list(port, slot, kinds, items):
-    """Give `port` a new list of items in `slot`; counts as a change when the values differ.
+class Items:
+    """A list of items of a port, given whole: list or tuple of `kinds`, anything else is a TypeError.
 
-    items: list or tuple of `kinds`; anything else is a TypeError.
+    Counts as a change of the port when the values differ.
     """
-    if not isinstance(items, list | tuple):
-        raise TypeError(f"{port!r} takes a list of items, not {type(items).__name__}.")
-    before = getattr(port, slot)._states()
-    setattr(port, slot, PortList(port, kinds, items))
-    if getattr(port, slot)._states() != before:
-        port._changed()
+
+    def __init__(self, *kinds):
+        self._kinds = kinds
+
+    def __set_name__(self, kind, name):
+        self._slot = f"_{name}"
+
+    def __get__(self, port, kind=None):
+        return self if port is None else getattr(port, self._slot)
+
+    def __set__(self, port, items):
+        if not isinstance(items, list | tuple):
+            raise TypeError(f"{port!r} takes a list of items, not {type(items).__name__}.")
+        before = getattr(port, self._slot)._states()
+        setattr(port, self._slot, PortList(port, self._kinds, items))
+        if getattr(port, self._slot)._states() != before:
+            port._changed()
 
 
 def index_of(value, count, what):
@@ -183,3 +173,8 @@ def index_of(value, count, what):
     if not 0 <= value < count:
         current.warn(f"{what}: selected is {value}, but there are {count} items")
     return value
+
+
+def picked(items, what):
+    """The attribute `selected`: an index. items, what: from the object to what it counts, and to its name."""
+    return Attribute(lambda thing, value: index_of(value, len(items(thing)), what(thing)), is_value=True)

@@ -8,7 +8,8 @@ A toggle list has one toggle, which may be replaced by index; giving it a list i
 from __future__ import annotations
 
 from .. import current
-from .base import Element, Port, PortList, index_of, replace_list, text_of
+from ..attribute import Attribute, switch
+from .base import Element, Items, Port, PortList, index_of, picked, text_of
 
 
 class RadioBox(Element):
@@ -27,32 +28,16 @@ class RadioBox(Element):
 class HxPortRadioBox(Port):
     """Radio boxes; `selected` is the index of the chosen one."""
 
-    __slots__ = ("_boxes", "_selected")
+    __slots__ = ("_radio_boxes", "_selected")
     RadioBox = RadioBox
 
     def __init__(self, owner, name="", label=""):
         super().__init__(owner, name, label)
-        self._boxes = PortList(self, (RadioBox,), [])
+        self._radio_boxes = PortList(self, (RadioBox,), [])
         self._selected = 0
 
-    @property
-    def radio_boxes(self):
-        return self._boxes
-
-    @radio_boxes.setter
-    def radio_boxes(self, boxes):
-        replace_list(self, "_boxes", (RadioBox,), boxes)
-
-    @property
-    def selected(self):
-        return self._selected
-
-    @selected.setter
-    def selected(self, selected):
-        selected = index_of(selected, len(self._boxes), f"port '{self._name}'")
-        if selected != self._selected:
-            self._selected = selected
-            self._changed()
+    radio_boxes = Items(RadioBox)
+    selected = picked(lambda port: port._radio_boxes, lambda port: f"port '{port._name}'")
 
 
 class Toggle(Element):
@@ -76,16 +61,7 @@ class Toggle(Element):
     def _state(self):
         return (self._label, self._checked)
 
-    @property
-    def checked(self):
-        return self._checked
-
-    @checked.setter
-    def checked(self, checked):
-        checked = self._number(checked)
-        if checked != self._checked:
-            self._checked = checked
-            self._changed()
+    checked = Attribute(lambda toggle, value: toggle._number(value), is_value=True)
 
 
 class HxPortToggleList(Port):
@@ -133,16 +109,7 @@ class Menu(Element):
             self._options = options
             self._changed()
 
-    @property
-    def selected(self):
-        return self._selected
-
-    @selected.setter
-    def selected(self, selected):
-        selected = index_of(selected, len(self._options), "menu")
-        if selected != self._selected:
-            self._selected = selected
-            self._changed()
+    selected = picked(lambda menu: menu._options, lambda _menu: "menu")
 
 
 class HxPortButtonMenu(Port):
@@ -155,13 +122,7 @@ class HxPortButtonMenu(Port):
         super().__init__(owner, name, label)
         self._menus = PortList(self, (Menu,), [])
 
-    @property
-    def menus(self):
-        return self._menus
-
-    @menus.setter
-    def menus(self, menus):
-        replace_list(self, "_menus", (Menu,), menus)
+    menus = Items(Menu)
 
 
 class HxPortMultiMenu(Port):
@@ -173,13 +134,7 @@ class HxPortMultiMenu(Port):
         super().__init__(owner, name, label)
         self._menus = PortList(self, (Menu,), [])
 
-    @property
-    def menus(self):
-        return self._menus
-
-    @menus.setter
-    def menus(self, menus):
-        replace_list(self, "_menus", (Menu,), menus)
+    menus = Items(Menu)
 
 
 class Button(Element):
@@ -195,15 +150,7 @@ class Button(Element):
     def _state(self):
         return (self._label, self._hit)
 
-    @property
-    def hit(self):
-        return self._hit
-
-    @hit.setter
-    def hit(self, hit):
-        if bool(hit) != self._hit:
-            self._hit = bool(hit)
-            self._changed()
+    hit = switch(is_value=True)
 
 
 class HxPortButtonList(Port):

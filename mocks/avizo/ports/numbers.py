@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 
 from .. import current
-from .base import Element, Port, PortList, replace_list, text_of
+from ..attribute import switch
+from ..strict import Strict
+from .base import Element, Items, Port, PortList, text_of
 
 DEFAULT_CLAMP = (0, 10)
 INT_LIMIT = 2**31
@@ -66,7 +68,37 @@ def fit(value, clamp, what, *, typed):
     return value
 
 
-class NumberText(Element):
+class Clamped(Strict):
+    """What a text field and a slider share: a value in a clamp."""
+
+    __slots__ = ()
+
+    @property
+    def clamp_range(self):
+        return self._clamp or DEFAULT_CLAMP
+
+    @clamp_range.setter
+    def clamp_range(self, clamp):
+        self._clamp = checked_clamp(clamp, self._convert, f"clamp_range of {self._what()}")
+        if current.session().behaviour.programmatic_values == "clipped":
+            self._put(self._value, typed=False)
+
+    @property
+    def value(self):
+        return self._value
+
+    @value.setter
+    def value(self, value):
+        self._put(self._convert(value, self._what()), typed=False)
+
+    def _put(self, value, *, typed):
+        value = fit(value, self._clamp, self._what(), typed=typed)
+        if value != self._value:
+            self._value = value
+            self._changed()
+
+
+class NumberText(Clamped, Element):
     """One text field of a port."""
 
     __slots__ = ("_clamp", "_enabled", "_label", "_value")
@@ -91,37 +123,7 @@ class NumberText(Element):
     def _state(self):
         return (self._label, self._value, self._clamp, self._enabled)
 
-    @property
-    def clamp_range(self):
-        return self._clamp or DEFAULT_CLAMP
-
-    @clamp_range.setter
-    def clamp_range(self, clamp):
-        self._clamp = checked_clamp(clamp, self._convert, "clamp_range of " + self._what())
-        if current.session().behaviour.programmatic_values == "clipped":
-            self._put(self._value, typed=False)
-
-    @property
-    def value(self):
-        return self._value
-
-    @value.setter
-    def value(self, value):
-        self._put(self._convert(value, self._what()), typed=False)
-
-    @property
-    def enabled(self):
-        return self._enabled
-
-    @enabled.setter
-    def enabled(self, enabled):
-        self._enabled = bool(enabled)
-
-    def _put(self, value, *, typed):
-        value = fit(value, self._clamp, self._what(), typed=typed)
-        if value != self._value:
-            self._value = value
-            self._changed()
+    enabled = switch()
 
 
 class IntText(NumberText):
@@ -147,14 +149,6 @@ class TextN(Port):
         super().__init__(owner, name, label)
         self._texts = PortList(self, (self._kind,), [self._kind()])
 
-    @property
-    def texts(self):
-        return self._texts
-
-    @texts.setter
-    def texts(self, texts):
-        replace_list(self, "_texts", (self._kind,), texts)
-
     def _get_state(self):
         return f"values {len(self._texts)} " + " ".join(f"{text.value:g}" for text in self._texts)
 
@@ -172,6 +166,7 @@ class HxPortIntTextN(TextN):
     __slots__ = ()
     IntText = IntText
     _kind = IntText
+    texts = Items(IntText)
 
 
 class HxPortFloatTextN(TextN):
@@ -180,9 +175,10 @@ class HxPortFloatTextN(TextN):
     __slots__ = ()
     FloatText = FloatText
     _kind = FloatText
+    texts = Items(FloatText)
 
 
-class Slider(Port):
+class Slider(Clamped, Port):
     """A slider with a value in a clamp."""
 
     __slots__ = ("_clamp", "_value")
@@ -193,29 +189,8 @@ class Slider(Port):
         self._clamp = None
         self._value = self._convert(0, "value")
 
-    @property
-    def clamp_range(self):
-        return self._clamp or DEFAULT_CLAMP
-
-    @clamp_range.setter
-    def clamp_range(self, clamp):
-        self._clamp = checked_clamp(clamp, self._convert, f"clamp_range of '{self._name}'")
-        if current.session().behaviour.programmatic_values == "clipped":
-            self._put(self._value, typed=False)
-
-    @property
-    def value(self):
-        return self._value
-
-    @value.setter
-    def value(self, value):
-        self._put(self._convert(value, f"port '{self._name}'"), typed=False)
-
-    def _put(self, value, *, typed):
-        value = fit(value, self._clamp, f"port '{self._name}'", typed=typed)
-        if value != self._value:
-            self._value = value
-            self._changed()
+    def _what(self):
+        return f"port '{self._name}'"
 
     def _get_state(self):
         return f"value {self._value:g}"
@@ -244,18 +219,5 @@ class HxPortFloatSlider(Slider):
         self._has_edit_button = False
         self._has_sub_range_buttons = False
 
-    @property
-    def has_edit_button(self):
-        return self._has_edit_button
-
-    @has_edit_button.setter
-    def has_edit_button(self, has):
-        self._has_edit_button = bool(has)
-
-    @property
-    def has_sub_range_buttons(self):
-        return self._has_sub_range_buttons
-
-    @has_sub_range_buttons.setter
-    def has_sub_range_buttons(self, has):
-        self._has_sub_range_buttons = bool(has)
+    has_edit_button = switch()
+    has_sub_range_buttons = switch()

@@ -8,6 +8,7 @@ Out: the port classes HxConnection, HxPortDoIt, HxPortInfo, HxPortText, HxPortFi
 from __future__ import annotations
 
 from .. import current
+from ..attribute import Attribute
 from ..things.types import KNOWN_TYPES, matches
 from .base import Port, text_of
 
@@ -104,15 +105,7 @@ class HxPortInfo(Port):
         super().__init__(owner, name, label)
         self._text = ""
 
-    @property
-    def text(self):
-        return self._text
-
-    @text.setter
-    def text(self, text):
-        if text_of(text, f"text of '{self._name}'") != self._text:
-            self._text = text
-            self._changed()
+    text = Attribute(lambda port, value: text_of(value, f"text of '{port._name}'"), is_value=True)
 
 
 class HxPortText(HxPortInfo):
@@ -138,17 +131,7 @@ class HxPortFilename(Port):
         self._filenames = None
         self._filetypes = []
 
-    @property
-    def mode(self):
-        return self._mode
-
-    @mode.setter
-    def mode(self, mode):
-        if mode not in range(5):
-            raise ValueError(
-                f"mode of '{self._name}' is {mode!r}; take one of the constants of HxPortFilename."
-            )
-        self._mode = mode
+    mode = Attribute(lambda port, value: port._known_mode(value))
 
     @property
     def filenames(self):
@@ -166,6 +149,13 @@ class HxPortFilename(Port):
         if names != self._filenames:
             self._filenames = names
             self._changed()
+
+    def _known_mode(self, mode):
+        if mode not in range(5):
+            raise ValueError(
+                f"mode of '{self._name}' is {mode!r}; take one of the constants of HxPortFilename."
+            )
+        return mode
 
     def registerfiletype(self, name, extensions, kind):
         """Offer files of this type in the dialog. extensions: 'tif:tiff' or '*'; kind: unknown meaning."""

@@ -7,7 +7,8 @@ The `hit` of a GenericPushButton stays True until the script sets it back.
 
 from __future__ import annotations
 
-from .base import Element, Port, PortList, index_of, replace_list, text_of
+from ..attribute import Attribute, switch
+from .base import Element, Items, Port, PortList, picked, text_of
 from .numbers import real
 
 
@@ -36,16 +37,7 @@ class GenericFloatTextEdit(Element):
     def _state(self):
         return (self._value,)
 
-    @property
-    def value(self):
-        return self._value
-
-    @value.setter
-    def value(self, value):
-        value = real(value, "value")
-        if value != self._value:
-            self._value = value
-            self._changed()
+    value = Attribute(lambda _field, value: real(value, "value"), is_value=True)
 
 
 class GenericPushButton(Element):
@@ -61,15 +53,7 @@ class GenericPushButton(Element):
     def _state(self):
         return (self._caption, self._hit)
 
-    @property
-    def hit(self):
-        return self._hit
-
-    @hit.setter
-    def hit(self, hit):
-        if bool(hit) != self._hit:
-            self._hit = bool(hit)
-            self._changed()
+    hit = switch(is_value=True)
 
 
 class GenericComboBox(Element):
@@ -85,16 +69,7 @@ class GenericComboBox(Element):
     def _state(self):
         return (tuple(self._elements), self._selected)
 
-    @property
-    def selected(self):
-        return self._selected
-
-    @selected.setter
-    def selected(self, selected):
-        selected = index_of(selected, len(self._elements), "GenericComboBox")
-        if selected != self._selected:
-            self._selected = selected
-            self._changed()
+    selected = picked(lambda box: box._elements, lambda _box: "GenericComboBox")
 
 
 ITEMS = (GenericLabel, GenericFloatTextEdit, GenericPushButton, GenericComboBox)
@@ -113,13 +88,7 @@ class HxPortGeneric(Port):
         super().__init__(owner, name, label)
         self._items = PortList(self, ITEMS, [])
 
-    @property
-    def items(self):
-        return self._items
-
-    @items.setter
-    def items(self, items):
-        replace_list(self, "_items", ITEMS, items)
+    items = Items(*ITEMS)
 
 
 class Point(Element):
@@ -139,16 +108,7 @@ class Point(Element):
     def _state(self):
         return self._coords
 
-    @property
-    def coords(self):
-        return self._coords
-
-    @coords.setter
-    def coords(self, coords):
-        coords = self._three(coords)
-        if coords != self._coords:
-            self._coords = coords
-            self._changed()
+    coords = Attribute(lambda point, value: point._three(value), is_value=True)
 
 
 class HxPort3DPointList(Port):
@@ -175,13 +135,7 @@ class HxPort3DPointList(Port):
         self.bounding_box = None
         self.clamped_to_bbox = False
 
-    @property
-    def points(self):
-        return self._points
-
-    @points.setter
-    def points(self, points):
-        replace_list(self, "_points", (Point,), points)
+    points = Items(Point)
 
     def _get_state(self):
         return f"points {len(self._points)} " + " ".join(

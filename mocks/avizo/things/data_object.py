@@ -8,6 +8,7 @@ Objects are always true (`if labeldata:` is written in real scripts).
 from __future__ import annotations
 
 from .. import current
+from ..attribute import Attribute, int_of, switch
 from ..ports.base import text_of
 from ..strict import Strict
 
@@ -104,23 +105,8 @@ class DataObject(Strict):
     def parameters(self):
         return self._parameters
 
-    @property
-    def viewer_mask(self):
-        return self._viewer_mask
-
-    @viewer_mask.setter
-    def viewer_mask(self, mask):
-        if not isinstance(mask, int):
-            raise TypeError(f"viewer_mask is {mask!r}; it is an int, 0 = hidden.")
-        self._viewer_mask = int(mask)
-
-    @property
-    def selected(self):
-        return self._selected
-
-    @selected.setter
-    def selected(self, selected):
-        self._selected = bool(selected)
+    viewer_mask = Attribute(lambda _thing, value: int_of(value, "viewer_mask", "0 = hidden"))
+    selected = switch()
 
     @property
     def downstream_connections(self):

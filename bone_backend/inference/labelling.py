@@ -1,0 +1,248 @@
+"""Send a scan through a network and write its labels: along z, or along all three axes.
+
+In:  an open scan, the network, how it is cut and normalised.
+Out: labels in z order, and counts of voxels per class and confidence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ..errors import HardwareError, ScanError
+from ..files.whole import GIB
+from ..intensity.normalisation import Normalisation
+from ..machine.stopping import interruptible
+from ..model_files.header import ModelHeader
+from ..options.programs import PredictOptions
+from ..progress import Progress
+from ..volumes.bricks import AXES, Bricks
+from ..volumes.cache import cache_folder
+from ..volumes.volume import Volume, VolumeWriter
+from . import passes, streaming
+from .labels import ClassMap
+from .merging import Merger
+from .streaming import ChunkPredictor, Group, Slices
+from .windows import Layout
+
+log = logging.getLogger("bone.prediction")
+
+LOOK_S = 0.2  # between two looks for a stop
+
+
+class Cut(Protocol):
+    """Gives the chunks of a scan of a shape (z, y, x)."""
+
+    def __call__(
+        self, options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader, /
+    ) -> Layout: ...
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What all passes over a scan share."""
+
+    options: PredictOptions
+    predictor: ChunkPredictor
+    model: ModelHeader
+    class_map: ClassMap
+    numbers: Normalisation
+
+    def along_z(
+        self, scan: Volume, output: VolumeWriter, *, chunks: Layout, progress: Progress
+    ) -> np.ndarray:
+        """Write the labels of a scan; gives the counts, see `Merger.counts`."""
+        groups, merger = self._plan(chunks)
+        label(
+            scan,
+            output,
+            self.predictor,
+            groups=groups,
+            merger=merger,
+            numbers=self.numbers,
+            progress=progress,
+        )
+        return merger.counts()
+
+    def along_all(self, scan: Volume, output: VolumeWriter, *, cut: Cut, progress: Progress) -> np.ndarray:
+        """The same from the mean of slices along z, y and x."""
+        header, classes, folder = scan.header, self.model.num_classes, cache_folder()
+        log.info(
+            "Labelling along z, y and x; %.1f GiB are kept in %s meanwhile.",
+            passes.needed_bytes(header, classes) / GIB,
+            folder,
+        )
+        laying, *each, deciding = passes.parts(progress, len(AXES))
+        with contextlib.ExitStack() as stack:
+            greys = stack.enter_context(Bricks(header.shape, header.dtype, folder=folder))
+            means = stack.enter_context(
+                passes.Means(header.shape, classes=classes, passes=len(AXES), folder=folder)
+            )
+            passes.lay_out(scan, greys, laying)
+            for axis, part in enumerate(each):
+                view = passes.Turned(greys, header, axis)
+                groups, merger = self._plan(cut(self.options, view.header.shape, self.model))
+                self._sum(view, axis, groups=groups, merger=merger, means=means, progress=part)
+            writing = stack.enter_context(streaming.WriteBehind(output))
+            return passes.decide(
+                means,
+                header.shape,
+                class_map=self.class_map,
+                threshold=self.options.confidence_threshold,
+                write=writing.write,
+                progress=deciding,
+            ).counts()
+
+    def _sum(
+        self,
+        view: passes.Turned,
+        axis: int,
+        *,
+        groups: Sequence[Group],
+        merger: Merger,
+        means: passes.Means,
+        progress: Progress,
+    ) -> None:
+        def finish(end: int) -> None:
+            first, found = merger.start, merger.take_means(end)
+            if torch.isnan(found).any():
+                raise lost_numbers(self.predictor)
+            means.add(axis, first, found)
+
+        _stream(
+            view,
+            self.predictor,
+            groups=groups,
+            merger=merger,
+            numbers=self.numbers,
+            progress=progress,
+            finish=finish,
+            told=f" along {AXES[axis]}",
+        )
+
+    def _plan(self, chunks: Layout) -> tuple[list[Group], Merger]:
+        return plan(self.options, self.predictor, chunks=chunks, class_map=self.class_map, model=self.model)
+
+
+def plan(
+    options: PredictOptions,
+    predictor: ChunkPredictor,
+    *,
+    chunks: Layout,
+    class_map: ClassMap,
+    model: ModelHeader,
+) -> tuple[list[Group], Merger]:
+    """Which tiles go together and where they are summed; sets the batch size if it was not given."""
+    with torch.inference_mode():
+        predictor.batch_size = options.batch_size or streaming.choose_batch_size(
+            predictor, chunks, channels=model.in_channels
+        )
+    context = model.in_channels // 2  # slices that a 2.5D network sees to each side
+    together = streaming.choose_tiles_at_once(
+        chunks,
+        batch_size=predictor.batch_size,
+        classes=model.num_classes,
+        context=context,
+        is_cuda=predictor.is_cuda,
+    )
+    groups = streaming.plan_groups(chunks, tiles_at_once=together, context=context)
+    merger = Merger(
+        chunks,
+        class_map=class_map,
+        depth=streaming.deepest(groups, chunks),
+        threshold=options.confidence_threshold,
+        merge=options.merge,
+        device=predictor.device,
+    )
+    return groups, merger
+
+
+def label(
+    scan: Volume,
+    output: VolumeWriter,
+    predictor: ChunkPredictor,
+    *,
+    groups: Sequence[Group],
+    merger: Merger,
+    numbers: Normalisation,
+    progress: Progress,
+) -> None:
+    """Predict group by group and write the labels as they come.
+
+    Raises HardwareError or ScanError when the network gives something that is no number.
+    """
+
+    with streaming.WriteBehind(output) as writing:
+
+        def finish(end: int) -> None:
+            writing.write(merger.take(end))
+            is_first = merger.start == groups[0].finished
+            if (is_first or merger.start == groups[-1].finished) and merger.has_lost_numbers():
+                raise lost_numbers(predictor)
+
+        _stream(
+            scan, predictor, groups=groups, merger=merger, numbers=numbers, progress=progress, finish=finish
+        )
+
+
+def _stream(
+    scan: Slices,
+    predictor: ChunkPredictor,
+    *,
+    groups: Sequence[Group],
+    merger: Merger,
+    numbers: Normalisation,
+    progress: Progress,
+    finish: Callable[[int], None],
+    told: str = "",
+) -> None:
+    """Predict group by group. finish: called with the end of the slices that are whole."""
+    look = Lookout(progress, merger, slices=scan.header.shape[0], told=told)
+    with torch.inference_mode(), look.inside(predictor):
+        for group, raw in streaming.read_ahead(scan, groups, is_3d=predictor.is_3d, pin=predictor.is_cuda):
+            slab = streaming.prepare(raw, numbers, layout=merger.layout, device=predictor.device)
+            predictor.predict(slab, group, merger=merger, after_batch=look)
+            finish(group.finished)
+    look.finish()
+
+
+class Lookout:
+    """Tells the progress where a prediction is, and so looks for a stop, at most every LOOK_S seconds."""
+
+    def __init__(self, progress: Progress, merger: Merger, *, slices: int, told: str = ""):
+        self._progress, self._merger, self._slices, self._told = progress, merger, slices, told
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        if time.monotonic() >= self._due:
+            done = self._merger.start
+            self._progress(done, self._slices, f"Labelling slice {done + 1} of {self._slices}{self._told}")
+            self._due = time.monotonic() + LOOK_S
+
+    def finish(self) -> None:
+        """Tell that all slices are labelled."""
+        self._progress(self._slices, self._slices, f"Labelled {self._slices} slices")
+
+    def inside(self, predictor: ChunkPredictor) -> AbstractContextManager[None]:
+        """Look between the layers too, where one batch can take longer than a user waits for Stop."""
+        if predictor.is_cuda or not isinstance(predictor.network, torch.nn.Module):
+            return contextlib.nullcontext()
+        return interruptible(predictor.network, self)
+
+
+def lost_numbers(predictor: ChunkPredictor) -> HardwareError | ScanError:
+    """What to raise where the network gave something that is no number."""
+    if predictor.precision == torch.float16:
+        return HardwareError("The network's numbers overflow in fp16. Use precision bf16 or fp32.")
+    return ScanError(
+        "The network gives no numbers (NaN). Either the scan holds voxels that are no numbers, or the model "
+        "file is damaged. Look at the scan's statistics, or try another model."
+    )

@@ -1,0 +1,155 @@
+"""Label a scan along three axes: slices along z, then along y, then along x, of which the mean counts.
+
+In:  an open scan, and how slices of any direction are predicted.
+Out: labels along z, slab by slab.
+Greys and sums lie in bricks in the cache folder while it runs (see `needed_bytes`), so memory does not depend
+on the number of slices. Probabilities are kept with 1/21845 per axis; class 0 is what the others leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..dataset.views import are_cubes, turned
+from ..errors import OptionError, called
+from ..progress import Part, Progress
+from ..volumes import bricks
+from ..volumes.bricks import Bricks
+from ..volumes.header import Header
+from ..volumes.volume import Volume
+from .labels import ClassMap
+from .merging import Merger
+from .windows import Layout, layout
+
+SLAB_BYTES = 64 << 20
+LAYING_OUT = 4  # per cent of the progress
+
+
+class Turned:
+    """A scan seen along one axis: its slices are those along it, their rows and columns the others in order.
+
+    header: its shape is (along, *others).
+    """
+
+    def __init__(self, greys: Bricks, header: Header, axis: int):
+        self._greys, self._axis = greys, axis
+        self.header = replace(header, shape=turned(header.shape, axis))
+
+    def read(self, first: int, last: int, *, out: np.ndarray) -> np.ndarray:
+        """Slices first to last (half-open), as a Volume gives them."""
+        out[...] = self._greys.read(self._axis, first, last)[:, 0]
+        return out
+
+
+def choose(
+    asked: str, fitted: Any, header: Header, *, mode: str, patch: int, model: str
+) -> tuple[str, str | None]:
+    """Along which axes a scan is labelled ("z" or "zyx"), and why not as was wished, in words.
+
+    asked: "auto", "z" or "zyx". fitted: along which axes the model was. patch: edge of its patches.
+    Raises OptionError where zyx was asked for and cannot be.
+    """
+    if asked == "z" or (asked == "auto" and (fitted != "zyx" or mode == "3D")):
+        return "z", None
+    if mode == "3D":
+        raise OptionError(
+            f"{called('axes')} is zyx, but {model} is a 3D model, which sees all axes at once. Leave it out."
+        )
+    if min(header.shape) < patch:
+        edges = " x ".join(map(str, header.shape))
+        seen = f"{header.name} has {edges} voxels, and {model} was fitted on patches of {patch} px"
+        if asked == "zyx":
+            raise OptionError(
+                f"{called('axes')} is zyx, but {seen}: slices along y and x are too narrow. "
+                f"Use {called('axes')} z."
+            )
+        return "z", f"{seen}: it is labelled along z only."
+    if not are_cubes(header):
+        sizes = " x ".join(f"{size:.4g}" for size in header.voxel_size_um or ())
+        seen = f"{header.name} has voxels of {sizes} um (z, y, x)"
+        if asked == "zyx":
+            return "zyx", f"{seen}: slices along y and x look stretched, which the network has not seen."
+        return "z", f"{seen}, which are no cubes: it is labelled along z only."
+    return "zyx", None
+
+
+def needed_bytes(header: Header, classes: int) -> int:
+    """What the bricks take on the disk while a scan is labelled along three axes."""
+    sums = bricks.needed_bytes(header.shape, np.dtype(np.uint16), channels=classes - 1)
+    return bricks.needed_bytes(header.shape, header.dtype) + sums
+
+
+def lay_out(scan: Volume, greys: Bricks, progress: Progress) -> None:
+    """Copy the scan into bricks."""
+    for z0, z1 in scan.slabs(SLAB_BYTES):
+        progress(z0, scan.header.shape[0], "Laying the scan out for three axes")
+        greys.add(0, z0, scan.read(z0, z1)[:, None])
+
+
+class Means:
+    """Sums of class probabilities of several passes, on disk."""
+
+    def __init__(self, shape: tuple[int, int, int], *, classes: int, passes: int, folder: Path):
+        self._levels = np.iinfo(np.uint16).max // passes
+        self._passes = passes
+        self._sums = Bricks(shape, np.dtype(np.uint16), channels=classes - 1, folder=folder)
+        self.at_once = max(1, SLAB_BYTES // (4 * classes * shape[1] * shape[2]))  # slices of a slab
+
+    def __enter__(self) -> Means:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sums.__exit__()
+
+    def add(self, axis: int, first: int, means: torch.Tensor) -> None:
+        """Mean probabilities (slice, class, a, b) of one pass."""
+        scaled = means[:, 1:].mul(self._levels).add_(0.5).clamp_(0, self._levels)
+        self._sums.add(axis, first, scaled.to(torch.int32).cpu().numpy().astype(np.uint16))
+
+    def slabs(self) -> Iterator[tuple[int, int, torch.Tensor]]:
+        """Slab by slab along z: first and last slice, and the mean over all passes (slice, class, y, x)."""
+        depth = self._sums.shape[0]
+        for z0 in range(0, depth, self.at_once):
+            z1 = min(z0 + self.at_once, depth)
+            found = torch.from_numpy(self._sums.read(0, z0, z1).astype(np.float32))
+            others = found.div_(self._levels * self._passes)
+            background = (1 - others.sum(dim=1, keepdim=True)).clamp_(min=0)
+            yield z0, z1, torch.cat([background, others], dim=1)
+
+
+def whole_slices(shape: tuple[int, int, int]) -> Layout:
+    """One chunk a slice: nothing is left to merge but what was summed."""
+    return layout(shape, (1, shape[1], shape[2]), overlap=0)
+
+
+def decide(
+    means: Means,
+    shape: tuple[int, int, int],
+    *,
+    class_map: ClassMap,
+    threshold: float,
+    write: Callable[[torch.Tensor], None],
+    progress: Progress,
+) -> Merger:
+    """Write the labels of the mean probabilities; gives who counted them."""
+    merger = Merger(whole_slices(shape), class_map=class_map, depth=means.at_once, threshold=threshold)
+    for z0, z1, probabilities in means.slabs():
+        progress(z0, shape[0], f"Labelling slice {z0 + 1} of {shape[0]}")
+        for z in range(z0, z1):
+            merger.add(z, (0, 0), probabilities[z - z0])
+        write(merger.take(z1))
+    return merger
+
+
+def parts(progress: Progress, count: int) -> list[Part]:
+    """The shares of the progress: laying out, each pass, and the decision."""
+    each = (100 - 2 * LAYING_OUT) // count
+    ends = [0, LAYING_OUT, *(LAYING_OUT + each * (i + 1) for i in range(count)), 100]
+    return [Part(progress, first=a, share=b - a, steps=100) for a, b in pairwise(ends)]

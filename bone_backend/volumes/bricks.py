@@ -1,0 +1,114 @@
+"""A volume on disk that is read and written quickly along any of its three axes.
+
+In:  slabs along z, y or x, each of one axis in order.
+Out: slabs along any axis.
+The voxels lie in bricks of EDGE^3, so a slab along any axis touches only the bricks that it crosses. One
+temporary file of known size, which ends with its owner; memory holds the pages that are in use.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import OutputError, called
+from ..files.whole import GIB, output_fault, remove, remove_left_over, temporary_path
+from .cache import ADVICE
+
+EDGE = 32
+AXES = "zyx"
+
+
+class Bricks:
+    """Values (channel, z, y, x), all zero at first. A context manager: leaving it removes the file.
+
+    shape: (z, y, x) in voxels. folder: where the file is made. Raises OutputError where there is
+    too little room.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype, *, channels: int = 1, folder: Path):
+        self.shape, self.channels = shape, channels
+        counts = tuple(-(-n // EDGE) for n in shape)
+        whole = (*counts, channels, EDGE, EDGE, EDGE)
+        remove_left_over(folder)
+        _check_room(folder, math.prod(whole) * dtype.itemsize)
+        self._path = temporary_path(folder / "bricks")
+        try:
+            self._values = np.memmap(self._path, dtype=dtype, mode="w+", shape=whole)
+        except OSError as fault:
+            remove(self._path)
+            raise output_fault(self._path, fault) from fault
+
+    def __enter__(self) -> Bricks:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del self._values
+        remove(self._path)
+
+    def add(self, axis: int, first: int, slab: np.ndarray) -> None:
+        """Add values to what is there.
+
+        axis: 0 for z, 1 for y, 2 for x. first: the slab's first slice along it.
+        slab: (slice, channel, *the other two axes in the order z, y, x), of a dtype that fits the bricks'.
+        """
+        for low, high, bricks in self._rows(axis, first, first + len(slab)):
+            bricks += self._cut(axis, slab[low - first : high - first])
+
+    def read(self, axis: int, first: int, last: int) -> np.ndarray:
+        """Slices first to last (half-open) along an axis, as `add` takes them."""
+        in_plane = [n for i, n in enumerate(self.shape) if i != axis]
+        slab = np.empty((last - first, self.channels, *in_plane), self._values.dtype)
+        for low, high, bricks in self._rows(axis, first, last):
+            # (brick, brick, channel, slice, voxel, voxel) to (slice, channel, brick, voxel, brick, voxel)
+            turned = bricks.transpose(3, 2, 0, 4, 1, 5)
+            padded = turned.reshape(high - low, self.channels, *(EDGE * n for n in bricks.shape[:2]))
+            slab[low - first : high - first] = padded[:, :, : in_plane[0], : in_plane[1]]
+        return slab
+
+    def _rows(self, axis: int, first: int, last: int) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Each layer of bricks: its slices, and itself (brick, brick, channel, slice, voxel, voxel)."""
+        if not 0 <= first < last <= self.shape[axis]:
+            raise IndexError(f"no slices {first} to {last} of {self.shape[axis]} along {AXES[axis]}")
+        others = [i for i in range(3) if i != axis]
+        turned = self._values.transpose(axis, *others, 3, 4 + axis, *(4 + i for i in others))
+        while first < last:
+            row, inside = divmod(first, EDGE)
+            number = min(EDGE - inside, last - first)
+            yield first, first + number, turned[row][:, :, :, inside : inside + number]
+            first += number
+
+    def _cut(self, axis: int, slab: np.ndarray) -> np.ndarray:
+        """(slice, channel, a, b) as (brick, brick, channel, slice, voxel, voxel), zeros beyond the border."""
+        counts = [n for i, n in enumerate(self._values.shape[:3]) if i != axis]
+        missing = [EDGE * count - n for count, n in zip(counts, slab.shape[2:], strict=True)]
+        if any(missing):
+            slab = np.pad(slab, ((0, 0), (0, 0), *((0, n) for n in missing)))
+        cut = slab.reshape(*slab.shape[:2], counts[0], EDGE, counts[1], EDGE)
+        return cut.transpose(2, 4, 1, 0, 3, 5)
+
+
+def needed_bytes(shape: tuple[int, int, int], dtype: np.dtype, *, channels: int = 1) -> int:
+    """What bricks of that shape take on the disk.
+
+    >>> needed_bytes((33, 32, 32), np.dtype("uint16"))
+    131072
+    """
+    return math.prod(EDGE * -(-n // EDGE) for n in shape) * channels * dtype.itemsize
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as fault:
+        raise output_fault(folder, fault) from fault
+    if free < needed:
+        raise OutputError(
+            f"{folder}: a prediction along three axes keeps {needed / GIB:.1f} GiB there while it runs, but "
+            f"only {free / GIB:.1f} GiB are free. {ADVICE} Or predict along z only: {called('axes')} z."
+        )

@@ -1,0 +1,133 @@
+"""The formats of volumes: one row for each. A new format is a row here and a file with its functions.
+
+In:  a path that is there, or the name that labels shall have.
+Out: the row of its format, whose functions open, look at and write it.
+Standard library only: a row names its functions ("file:function" in this folder), and they and the libraries
+they need are imported when they are called. So options and help know the endings without numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COMPRESSION, VOXEL_SIZE, CLASSES = "compression", "the voxel size", "names and colours of classes"
+
+
+@dataclass(frozen=True)
+class Format:
+    """One way in which a volume lies on disk.
+
+    name:      as `Header.format` tells it. words: what people call it, without article.
+    endings:   of the names by which it is known, the longest first. written: those by which it is chosen for
+               labels; a folder is chosen by a name without ending.
+    lacks:     what it has no place for. numbers: the types that it holds; none named: every type.
+    recognise: (path) -> whether the content is of this format, for names that do not tell. Never raises.
+    open:      (path) -> Volume, all headers checked. peek: (path) -> Header, without the data.
+    storage:   (path) -> Storage: its files, compression, where the voxel size stands.
+    create:    (path, header, overwrite=) -> VolumeWriter, which takes compression= too unless it lacks that.
+    labels:    (path, Volume, box=, classes=, overwrite=, progress=) writes labels and what their values mean.
+    """
+
+    name: str
+    words: str
+    endings: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    is_folder: bool = False
+    lacks: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    recognise: str = ""
+    open: str = ""
+    peek: str = ""
+    storage: str = ""
+    create: str = ""
+    labels: str = ""
+
+    def call(self, function: str, *values: Any, **settings: Any) -> Any:
+        """Call one of the row's functions by its name here: call("open", path)."""
+        file, _, name = getattr(self, function).partition(":")
+        return getattr(importlib.import_module(f"{__package__}.{file}"), name)(*values, **settings)
+
+    def is_named(self, name: str) -> bool:
+        """Whether a file of this name is taken for this format; hidden files are not."""
+        return not name.startswith(".") and name.lower().endswith(self.endings)
+
+
+TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf8", ".tf2")
+
+FORMATS = (
+    Format(
+        name="tiff-folder",
+        words="folder of TIFF slices",
+        is_folder=True,
+        lacks=(CLASSES,),
+        recognise="tiff.folder:has_slices",
+        open="tiff.reading:open_folder",
+        peek="tiff.reading:peek",
+        storage="tiff.reading:storage_of",
+        create="tiff.writing:TiffFolderWriter",
+    ),
+    Format(
+        name="tiff",
+        words="TIFF stack",
+        endings=(*(f".ome{ending}" for ending in TIFF_ENDINGS), *TIFF_ENDINGS),
+        written=(".tif", ".tiff"),
+        lacks=(CLASSES,),
+        recognise="tiff.directory:is_tiff",  # a TIFF may have any name or none
+        open="tiff.reading:open_file",
+        peek="tiff.reading:peek",
+        storage="tiff.reading:storage_of",
+        create="tiff.writing:TiffFileWriter",
+    ),
+    Format(
+        name="npy",
+        words=".npy file",
+        endings=(".npy",),
+        written=(".npy",),
+        lacks=(VOXEL_SIZE, COMPRESSION, CLASSES),
+        recognise="array:is_npy",
+        open="array:open_npy",
+        peek="array:peek_npy",
+        storage="array:storage_of",
+        create="array:NpyWriter",
+    ),
+    Format(
+        name="amira",
+        words="AmiraMesh label field",
+        endings=(".am",),
+        written=(".am",),
+        lacks=(COMPRESSION,),
+        numbers=("uint8", "uint16"),
+        labels="amira:write_labels",
+    ),
+)
+READ = tuple(row for row in FORMATS if row.open)
+WRITTEN = tuple(row for row in FORMATS if row.create)
+FOLDER = next(row for row in FORMATS if row.is_folder and row.create)  # what a name without ending gives
+AMIRA = next(row for row in FORMATS if row.labels)  # what the module in Avizo writes
+WRITTEN_ENDINGS = tuple(ending for row in WRITTEN for ending in row.written)
+ENDINGS = tuple(ending for row in READ for ending in row.endings)
+
+
+def format_of(path: Path) -> Format | None:
+    """The format of a file or folder, by its name or else by its content; None where BONe reads none such."""
+    rows = [row for row in READ if row.is_folder == path.is_dir()]
+    named = (row for row in rows if row.endings and row.is_named(path.name))
+    return next(named, None) or next((row for row in rows if row.call("recognise", path)), None)
+
+
+def format_written(path: Path) -> Format:
+    """The format that a name asks for."""
+    return next((row for row in WRITTEN if path.name.lower().endswith(row.written or "/")), FOLDER)
+
+
+def in_words(rows: tuple[Format, ...] = READ) -> str:
+    """The formats in a sentence.
+
+    >>> in_words()
+    'a folder of TIFF slices, a TIFF stack or a .npy file'
+    """
+    *others, last = (f"a {row.words}" for row in rows)
+    return f"{', '.join(others)} or {last}" if others else last
