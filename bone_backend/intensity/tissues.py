@@ -59,7 +59,7 @@ class Tissues:
     def __str__(self) -> str:
         kinds = ((self.border, "air or a border written as one value"), (self.metal, "metal"))
         left = [f"{100 * share:.3g} % of the voxels left out as {kind}" for share, kind in kinds if share]
-        return f"{self.low:,.5g} and {self.high:,.5g}" + (f" ({', '.join(left)})" if left else "")
+        return f"{self.low:.5g} and {self.high:.5g}" + (f" ({', '.join(left)})" if left else "")
 
 
 @dataclass(frozen=True)

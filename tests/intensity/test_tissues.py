@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import re
 
 import numpy as np
 import pytest
 
-from bone_backend.intensity.normalisation import normalisation
+from bone_backend.intensity.normalisation import normalisation, scale_notes
 from bone_backend.intensity.statistics import Statistics, measure
 from bone_backend.intensity.tissues import find_tissues
 from bone_backend.volumes.array import ArrayVolume
@@ -127,21 +127,22 @@ def test_a_gap_in_an_8_bit_histogram_does_not_matter():
 
 
 @pytest.mark.parametrize("spread", [3, 8, 20])
-def test_a_crop_wholly_inside_bone_is_told_of(spread, caplog):
+def test_a_crop_wholly_inside_bone_is_told_of(spread):
     found = measure(ArrayVolume(greys((BONE, 1.0), spread=spread)))
-    with caplog.at_level(logging.INFO, logger="bone.statistics"):
-        normalisation("tissue", found, name="scan crop")
-    told = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert told[0][1].startswith("scan crop: the two tissues have the grey values 1")
-    assert told[1][0] == "WARNING"
-    assert "scan crop: its grey values do not fall into two tissues" in told[1][1]
+    (note,), (doubt,) = scale_notes("tissue", found, name="Scan crop")
+    assert note.startswith("Scan crop: the two tissues have the grey values 1")
+    assert doubt.startswith("Scan crop: its grey values do not fall into two tissues")
 
 
-def test_what_was_taken_is_logged_without_a_warning_for_an_ordinary_scan(caplog):
-    with caplog.at_level(logging.INFO, logger="bone.statistics"):
-        normalisation("tissue", measure(ArrayVolume(ORDINARY)), name="scan 1")
-        normalisation("ZScore", measure(ArrayVolume(ORDINARY)), name="scan 1")
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+def test_what_was_taken_is_told_without_a_doubt_for_an_ordinary_scan():
+    found = measure(ArrayVolume(ORDINARY))
+    (note,), doubts = scale_notes("tissue", found, name="Scan 1")
+    assert re.fullmatch(
+        r"Scan 1: the two tissues have the grey values (60|59\.9\d+) and 1(60|59\.\d+)\.", note
+    )
+    assert doubts == []
+    assert scale_notes("ZScore", found, name="Scan 1") == ([], [])
+    assert scale_notes("tissue", found, name="Scan 1", voxels="all") == ([], [])  # by the first definition
 
 
 def test_a_phantom_keeps_its_scale_when_dimmed_or_bordered():
