@@ -25,7 +25,7 @@ from .inference.labels import ClassMap, Confidence
 from .inference.streaming import ChunkPredictor
 from .inference.windows import Layout, layout
 from .intensity.asking import ask
-from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation
+from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation, scale_notes
 from .machine.device import choose_device, choose_precision, describe
 from .machine.monitor import GIB, Monitor
 from .machine.versions import versions
@@ -272,7 +272,13 @@ def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress:
     voxels = model.bone.get("statistics_voxels", "nonzero")
     (found,) = ask([options.scan], voxels, progress=progress)
     mode = _normalisation_mode(options, model)
-    return normalisation(mode, found, name=f"scan {options.scan}", voxels=voxels)
+    made = normalisation(mode, found, name=f"scan {options.scan}", voxels=voxels)
+    notes, doubts = scale_notes(mode, found, name=f"Scan {options.scan}", voxels=voxels)
+    for note in notes:
+        log.info("%s", note)
+    for doubt in doubts:
+        log.warning("%s", doubt)
+    return made
 
 
 def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.nn.Module:

@@ -519,3 +519,19 @@ def test_a_split_of_which_nothing_can_come_is_refused_before_the_work(unlike, tm
 def test_a_checkpoint_of_a_version_that_chose_by_the_validation_score_keeps_its_best():
     assert Position(best_epoch=2, best_score=0.5).best_choice == 0.5
     assert Position().best_choice == -1
+
+
+def test_a_plain_u_net_says_in_its_file_what_it_is_and_which_tissues_its_scale_goes_by(pairs, tmp_path):
+    chosen = {"architecture": "Plain U-Net", "plain_channels": 8, "plain_depth": 3, "patch_size": 20}
+    chosen |= {"pairs": pairs, "output": str(tmp_path / "run"), "normalization": "tissue", "epochs": 1}
+    plain = FitOptions.parse(chosen)
+    result = fit(plain)
+    header = model_file.read_header(result.model)
+    assert (header.architecture, header.backbone) == ("Plain U-Net", "")
+    assert header.bone["network"]["plain"] == {"channels": 8, "depth": 3, "norm": "batch"}
+    assert header.bone["statistics_voxels"] == "auto"
+    assert rescore(tmp_path / "run") == pytest.approx(result.best_val_iou, abs=1e-6)
+    log = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
+    assert log.count(": the two tissues have the grey values ") == len(pairs)
+    assert "Plain U-Net (8 channels, 3 stages, batch normalisation), 2D, on CPU" in log
+    assert "Plain U-Net, 2D" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -7,7 +7,6 @@ Whoever has the values on a GPU uses the numbers; `apply` is the same for numpy.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,9 +14,6 @@ import numpy as np
 
 from ..errors import OptionError, ScanError
 from .summary import Statistics
-from .tissues import Tissues
-
-log = logging.getLogger("bone.statistics")
 
 # What the two Otsu classes of a typical bone scan have as Z-scores: half the voxels in each class, and a
 # spread within the classes that is small against their distance, put the means near -1 and 1.
@@ -114,8 +110,8 @@ def normalisation(
     """The normalisation of a scan with these statistics.
 
     mode: a key of NORMALISATIONS. name: of the scan, for messages. voxels: as the fit was told; but for
-    "auto", "tissue" has its first definition, by which older models were fitted. What was taken for the two
-    tissues is logged. Raises ScanError where all grey values are the same.
+    "auto", "tissue" has its first definition, by which older models were fitted. Raises ScanError where all
+    grey values are the same.
     """
     if mode not in NORMALISATIONS:
         raise OptionError(f"There is no normalisation {mode!r}; there are {', '.join(NORMALISATIONS)}.")
@@ -127,20 +123,25 @@ def normalisation(
             f"{name}: all grey values are {uniform.grey:g} or nearly so; {mode} cannot bring them onto a "
             "scale. Is this the scan, or an empty part of it?"
         ) from None
-    if is_sought and statistics.tissues is not None:
-        _tell(statistics.tissues, name)
     return made
 
 
-def _tell(tissues: Tissues, name: str) -> None:
-    """Log which grey values were taken, and doubts."""
-    log.info("%s: the two tissues have the grey values %s.", name, tissues)
-    if not tissues.are_separate:
-        log.warning(
-            "%s: its grey values do not fall into two tissues (%.5g and %.5g overlap), so its scale is "
-            "uncertain. Does it lie wholly inside bone, or outside, or is it very noisy? Take a part that "
-            "holds bone and what surrounds it, or another normalization.",
-            name,
-            tissues.low,
-            tissues.high,
-        )
+def scale_notes(
+    mode: str, statistics: Statistics, *, name: str, voxels: str = "auto"
+) -> tuple[list[str], list[str]]:
+    """What to say of a scan's scale: which grey values were taken for its tissues, and doubts.
+
+    The same arguments as `normalisation`. Both lists are empty unless the two tissues are sought.
+    """
+    tissues = statistics.tissues
+    if mode != "tissue" or voxels != "auto" or tissues is None:
+        return [], []
+    note = f"{name}: the two tissues have the grey values {tissues}."
+    if tissues.are_separate:
+        return [note], []
+    doubt = (
+        f"{name}: its grey values do not fall into two tissues ({tissues.low:.5g} and {tissues.high:.5g} "
+        "overlap), so its scale is uncertain. Does it lie wholly inside bone, or outside, or is it very "
+        "noisy? Take a part that holds bone and what surrounds it, or another normalization."
+    )
+    return [note], [doubt]

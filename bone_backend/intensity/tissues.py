@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 #: distance of the means over the standard deviation within the classes, from which on there are two tissues:
-#: one tissue in halves has 2.7 (normal), 2.8 (skewed) or 2.9 to 3.6 (inside bone), scans of bone 3.5 to 12
-SEPARATE = 3.4
+#: one tissue in halves has 2.7 (normal), 2.8 (skewed) or 2.9 to 3.6 (inside bone), scans of bone 3.1 to 12
+SEPARATE = 3.0
 LARGEST_CONTRAST = 1000.0  # of classes of one value each
 #: a border: at least this share of the voxels has the smallest value, with next to nothing (a tenth of it) in
 #: the first twentieth of the way to the bright tissue; noise that was cut off at 0 goes on beyond it
 BORDER_SHARE, NEARLY_NONE, GAP = 0.01, 0.1, 0.05
-#: bone that was cut out of its surroundings stands against what was written there: where the contrast with it
-#: is so many times that within the rest, or the rest is no two tissues, the border counts
-CUT_OUT = 3.0
+#: bone that was cut out of its surroundings stands against what was written there, so many times as clearly
+#: (2.1 and more) as anything within it; a border makes a scan of bone clearer by 1.6 at most
+CUT_OUT = 1.8
 #: metal: a class this small, or this small and mostly of the largest value (saturated), and so many times as
 #: far from bone as bone from the rest. Bone itself can be 2 % of a skull's scan.
 METAL_SHARE, SATURATED_SHARE, METAL_DISTANCE = 0.005, 0.05, 3.0
@@ -57,9 +57,9 @@ class Tissues:
         return cls(**{name: float(value) for name, value in values.items()})
 
     def __str__(self) -> str:
-        kinds = ((self.border, "a border of one value"), (self.metal, "metal"))
+        kinds = ((self.border, "air or a border written as one value"), (self.metal, "metal"))
         left = [f"{100 * share:.3g} % of the voxels left out as {kind}" for share, kind in kinds if share]
-        return f"{self.low:,.5g} and {self.high:,.5g}" + (f" ({', '.join(left)})" if left else "")
+        return f"{self.low:.5g} and {self.high:.5g}" + (f" ({', '.join(left)})" if left else "")
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,17 @@ def find_tissues(values: np.ndarray, counts: np.ndarray) -> Tissues | None:
     if values.size < 2:
         return None
     total = int(counts.sum())
-    whole = _split(values, counts)
-    border = 0
-    if values.size > 2 and _has_border(values, counts, whole):
-        inner = _split(values[1:], counts[1:])
-        is_cut_out = whole.contrast > CUT_OUT * inner.contrast
-        if inner.contrast >= min(SEPARATE, whole.contrast) and not is_cut_out:
-            border, whole = int(counts[0]), inner
-            values, counts = values[1:], counts[1:]
-    metal = 0
-    while (rest := _without_metal(values, counts, whole, total)) is not None:
-        metal += int(counts[whole.at :].sum())
-        values, counts, whole = values[: whole.at], counts[: whole.at], rest
-    return Tissues(whole.low, whole.high, whole.contrast, border / total, metal / total)
+    border = metal = 0
+    found = _split(values, counts)
+    while True:
+        if (rest := _without_metal(values, counts, found, total)) is not None:
+            metal += int(counts[found.at :].sum())
+            values, counts, found = values[: found.at], counts[: found.at], rest
+        elif not border and (rest := _without_border(values, counts, found)) is not None:
+            border = int(counts[0])
+            values, counts, found = values[1:], counts[1:], rest
+        else:
+            return Tissues(found.low, found.high, found.contrast, border / total, metal / total)
 
 
 def _split(values: np.ndarray, counts: np.ndarray) -> _Split:
@@ -113,11 +111,15 @@ def _split(values: np.ndarray, counts: np.ndarray) -> _Split:
     return _Split(best + 1, low, high, contrast)
 
 
-def _has_border(values: np.ndarray, counts: np.ndarray, whole: _Split) -> bool:
-    if counts[0] < BORDER_SHARE * counts.sum():
-        return False
+def _without_border(values: np.ndarray, counts: np.ndarray, whole: _Split) -> _Split | None:
+    """The split of what is left where the smallest value is a border; None where it is not."""
+    if values.size < 3 or counts[0] < BORDER_SHARE * counts.sum():
+        return None
     near = values[1:] < values[0] + GAP * (whole.high - values[0])
-    return bool(counts[1:][near].sum() < NEARLY_NONE * counts[0])
+    if counts[1:][near].sum() >= NEARLY_NONE * counts[0]:
+        return None
+    rest = _split(values[1:], counts[1:])
+    return None if whole.contrast > CUT_OUT * rest.contrast else rest
 
 
 def _without_metal(values: np.ndarray, counts: np.ndarray, whole: _Split, total: int) -> _Split | None:

@@ -238,7 +238,8 @@ def _card(header: ModelHeader, **more: str) -> str:
     return json.dumps(
         {
             "architecture": header.architecture,
-            "backbone": header.backbone,
+            "backbone": header.backbone or None,
+            **({"plain_unet": asdict(header.plain)} if header.plain else {}),
             "mode": header.mode,
             "in_channels": header.in_channels,
             "num_classes": header.num_classes,

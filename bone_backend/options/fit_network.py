@@ -109,8 +109,8 @@ class FitInput(Options):
         label="Normalization",
         help="Per scan. ZScore: mean 0, standard deviation 1, clipped to -5..5. minMax: 0..1. percentiles: "
         "0.5 to 99.5 % become "
-        "0..1. tissue: the scan's two Otsu class means get fixed values, which carries over between scanners "
-        "best.",
+        "0..1. tissue: the mean grey values of the scan's two tissues (bone, and what is not) get fixed "
+        "values, which carries over between scanners best.",
     )
     statistics_voxels: Literal["auto", "nonzero", "all"] = option(
         "auto",

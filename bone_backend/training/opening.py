@@ -18,7 +18,7 @@ from ..dataset.split import split_scans
 from ..dataset.views import View
 from ..errors import OptionError, called
 from ..intensity.asking import ask
-from ..intensity.normalisation import Normalisation, normalisation
+from ..intensity.normalisation import Normalisation, normalisation, scale_notes
 from ..intensity.statistics import Statistics
 from ..options.programs import FitOptions
 from ..progress import Part, Progress
@@ -32,8 +32,8 @@ class FitData:
     """What a fit learns from, pair by pair in the order of the options.
 
     options: with the patch size as a number. views: of the pairs along the axes. training, validation:
-    whose pairs these are. concerns: about the split, in words. notes: of what was chosen for the user, in
-    words.
+    whose pairs these are. concerns: about split and scans, in words. notes: of what was chosen for the user,
+    in words.
     """
 
     options: FitOptions
@@ -76,6 +76,11 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         normalisation(options.normalization, measured, name=f"scan {scan}", voxels=options.counted_voxels)
         for scan, measured in zip(scans, statistics, strict=True)
     ]
+    for name, measured in zip(names, statistics, strict=True):
+        taken, doubts = scale_notes(
+            options.normalization, measured, name=f"Scan {name}", voxels=options.counted_voxels
+        )
+        told, concerns = [*told, *taken], [*concerns, *doubts]
     if options.class_weights and len(options.class_weights) != labels.num_classes:
         raise OptionError(
             f"{called('class_weights')} has {len(options.class_weights)} numbers, but the masks have "

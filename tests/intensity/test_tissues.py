@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import re
 
 import numpy as np
 import pytest
 
-from bone_backend.intensity.normalisation import normalisation
+from bone_backend.intensity.normalisation import normalisation, scale_notes
 from bone_backend.intensity.statistics import Statistics, measure
 from bone_backend.intensity.tissues import find_tissues
 from bone_backend.volumes.array import ArrayVolume
@@ -48,7 +48,7 @@ def test_a_border_written_as_0_moves_nothing():
     found = tissues(scan)
     assert (found.low, found.high) == pytest.approx((SOFT, BONE), abs=0.5)
     assert found.border == pytest.approx(0.6)
-    assert "60 % of the voxels left out as a border of one value" in str(found)
+    assert "60 % of the voxels left out as air or a border written as one value" in str(found)
 
 
 def test_air_that_is_0_here_and_a_little_more_there_is_measured():
@@ -71,6 +71,14 @@ def test_a_little_metal_is_left_out(share):
     found = tissues(greys((SOFT, 0.8 - share), (BONE, 0.2), (2000, share)))
     assert (found.low, found.high) == pytest.approx((SOFT, BONE), abs=0.5)
     assert found.metal == pytest.approx(share)
+
+
+def test_metal_and_a_border_in_one_scan_are_both_left_out():
+    scan = greys((SOFT, 0.796), (BONE, 0.2), (2000, 0.004))
+    scan[:, :40] = 0
+    found = tissues(scan)
+    assert (found.low, found.high) == pytest.approx((SOFT, BONE), abs=0.5)
+    assert (found.border, found.metal) == pytest.approx((0.4, 0.6 * 0.004), abs=2e-4)
 
 
 def test_more_metal_is_left_out_where_it_is_saturated():
@@ -119,21 +127,22 @@ def test_a_gap_in_an_8_bit_histogram_does_not_matter():
 
 
 @pytest.mark.parametrize("spread", [3, 8, 20])
-def test_a_crop_wholly_inside_bone_is_told_of(spread, caplog):
+def test_a_crop_wholly_inside_bone_is_told_of(spread):
     found = measure(ArrayVolume(greys((BONE, 1.0), spread=spread)))
-    with caplog.at_level(logging.INFO, logger="bone.statistics"):
-        normalisation("tissue", found, name="scan crop")
-    told = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert told[0][1].startswith("scan crop: the two tissues have the grey values 1")
-    assert told[1][0] == "WARNING"
-    assert "scan crop: its grey values do not fall into two tissues" in told[1][1]
+    (note,), (doubt,) = scale_notes("tissue", found, name="Scan crop")
+    assert note.startswith("Scan crop: the two tissues have the grey values 1")
+    assert doubt.startswith("Scan crop: its grey values do not fall into two tissues")
 
 
-def test_what_was_taken_is_logged_without_a_warning_for_an_ordinary_scan(caplog):
-    with caplog.at_level(logging.INFO, logger="bone.statistics"):
-        normalisation("tissue", measure(ArrayVolume(ORDINARY)), name="scan 1")
-        normalisation("ZScore", measure(ArrayVolume(ORDINARY)), name="scan 1")
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+def test_what_was_taken_is_told_without_a_doubt_for_an_ordinary_scan():
+    found = measure(ArrayVolume(ORDINARY))
+    (note,), doubts = scale_notes("tissue", found, name="Scan 1")
+    assert re.fullmatch(
+        r"Scan 1: the two tissues have the grey values (60|59\.9\d+) and 1(60|59\.\d+)\.", note
+    )
+    assert doubts == []
+    assert scale_notes("ZScore", found, name="Scan 1") == ([], [])
+    assert scale_notes("tissue", found, name="Scan 1", voxels="all") == ([], [])  # by the first definition
 
 
 def test_a_phantom_keeps_its_scale_when_dimmed_or_bordered():

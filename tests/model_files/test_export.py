@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from bone_backend.model_files.export import export_model
 from bone_backend.model_files.model_file import read_header, save_model
 from bone_backend.networks.build import build_network
 from bone_backend.networks.spec import NetworkSpec
+from bone_backend.options.plain_unet import PlainShape
 from mocks.model_files import CLASSES, NETWORK, published, small_state
 
 PLAIN = NetworkSpec("U-Net", "resnet18")
@@ -33,7 +35,11 @@ def saved(path, spec=PLAIN, **metadata):
         "mode": spec.mode,
         "normalization": "ZScore",
     }
-    save_model(path, state=network.state_dict(), metadata=values | metadata, bone={"classes": CLASSES})
+    own = {"classes": CLASSES}
+    if spec.plain:
+        values["backbone"] = None
+        own["network"] = {"plain": asdict(spec.plain)}
+    save_model(path, state=network.state_dict(), metadata=values | metadata, bone=own)
     return network
 
 
@@ -58,8 +64,9 @@ def test_safetensors_hold_the_weights_and_a_card(tmp_path):
         PLAIN,
         NetworkSpec("FPN", "mobilenet_v2", mode="2.5D", in_channels=3),
         NetworkSpec("U-Net", "resnet18", mode="3D"),
+        NetworkSpec("Plain U-Net", mode="3D", plain=PlainShape(8, 3, "instance")),
     ],
-    ids=lambda spec: spec.mode,
+    ids=lambda spec: f"{spec.architecture}-{spec.mode}",
 )
 def test_an_onnx_network_gives_the_models_logits_for_other_sizes_and_batches(tmp_path, spec):
     for package in export.ONNX_PACKAGES:
@@ -71,7 +78,9 @@ def test_an_onnx_network_gives_the_models_logits_for_other_sizes_and_batches(tmp
     assert answer["largest_difference"] < 1e-4
     assert answer["fixed_size"] is None
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
-    assert json.loads(session.get_modelmeta().custom_metadata_map["bone"])["mode"] == spec.mode
+    card = json.loads(session.get_modelmeta().custom_metadata_map["bone"])
+    assert (card["mode"], card["backbone"]) == (spec.mode, spec.backbone or None)
+    assert card.get("plain_unet") == (asdict(spec.plain) if spec.plain else None)
     size = (32, 64, 32) if spec.mode == "3D" else (160, 96)
     grey = torch.randn(3, spec.in_channels, *size)
     with torch.no_grad():
