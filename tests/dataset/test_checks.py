@@ -140,8 +140,8 @@ def test_a_patch_that_is_too_large_is_answered_with_the_largest_that_fits():
 def test_a_scan_with_too_few_slices_for_3d_is_told_with_a_way_out():
     assert size_faults((20, 100, 100), (32, 64, 64), name="a", multiple=(32, 32, 32), least=32) == [
         "scan a has 20 slices, fewer than the smallest patch of this network (32 slices). Use the mode 2.5D "
-        "or an architecture with smaller patches (PSPNet: 8 slices, DeepLabV3+: 16 slices), or leave its "
-        "pair out."
+        "or an architecture with smaller patches (PSPNet: 8 slices, DeepLabV3+: 16 slices, Plain U-Net: 8 "
+        "slices), or leave its pair out."
     ]
 
 

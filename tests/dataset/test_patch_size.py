@@ -89,7 +89,7 @@ def test_a_scan_that_is_smaller_than_the_smallest_patch_is_told_with_a_way_out()
     assert told == []
     assert size_faults((9, 20, 63), chosen.patch, name="a", multiple=(1, 32, 32), least=32) == [
         "scan a is 20 x 63 px, smaller than the smallest patch of this network (32 px). Use an architecture "
-        "with smaller patches (PSPNet: 16 px, DeepLabV3+: 16 px), or leave its pair out."
+        "with smaller patches (PSPNet: 16 px, DeepLabV3+: 16 px, Plain U-Net: 16 px), or leave its pair out."
     ]
     (told,) = size_faults((9, 12, 63), chosen.patch, name="a", multiple=(1, 32, 32), least=32)
     assert told.endswith("(32 px). Leave its pair out.")
