@@ -64,7 +64,7 @@ class ModelHeader:
     metadata: every published key; None where the file has none and nothing tells. bone: our own key, {} in
     files of other programs. tensors: by name, without "module.", described only, kernels as in the file.
     backbone: "" of a Plain U-Net, whose sizes stand under our own key. stride: five (z, y, x) triples, or
-    None. inferred: keys that were read off the tensors or assumed by the caller. size_bytes: of the file.
+    None. inferred: keys that were read off the tensors or assumed by the caller.
     sha256: of all that the file says but its weights.
     """
 
@@ -79,7 +79,6 @@ class ModelHeader:
     num_classes: int
     stride: tuple[catalogue.Triple, ...] | None
     inferred: tuple[str, ...]
-    size_bytes: int
     sha256: str
 
     @property
@@ -124,8 +123,7 @@ def read_header(path: Path | str, *, assume: Mapping[str, Any] | None = None) ->
     Raises ModelFileError, in words, for everything that is not a whole and harmless model file.
     """
     path = Path(path)
-    parts, size = _open(path)
-    return _header(path, parts, assume=dict(assume or {}), size=size)
+    return _header(path, _open(path), assume=dict(assume or {}))
 
 
 def read_metadata(path: Path | str) -> tuple[dict[str, Any], list[str]]:
@@ -135,7 +133,7 @@ def read_metadata(path: Path | str) -> tuple[dict[str, Any], list[str]]:
     Raises ModelFileError for what is no whole and harmless model file.
     """
     path = Path(path)
-    parts, _ = _open(path)
+    parts = _open(path)
     values, _ = _values(path.name, parts, _tensors(path.name, parts), {})
     return values, _lacking(values)
 
@@ -147,13 +145,13 @@ def _lacking(values: Mapping[str, Any]) -> list[str]:
     return [key for key in NEEDED if values[key] is None and not (is_whole and key == "backbone")]
 
 
-def _open(path: Path) -> tuple[Parts, int]:
-    """What the file holds, and its size in bytes."""
+def _open(path: Path) -> Parts:
+    """What the file holds."""
     if path.is_dir():
         raise ModelFileError(f"{path} is a folder; choose the model file (.pth) in it.")
     try:
         with path.open("rb") as file:
-            return read_parts(file, path.name), file.seek(0, 2)
+            return read_parts(file, path.name)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
 
@@ -181,7 +179,7 @@ def _values(
     return values, _fill(name, values, _seen(name, tensors), assume)
 
 
-def _header(path: Path, parts: Parts, *, assume: dict[str, Any], size: int) -> ModelHeader:
+def _header(path: Path, parts: Parts, *, assume: dict[str, Any]) -> ModelHeader:
     own = parts.metadata.get(OWN_KEY) or {}
     tensors = _tensors(path.name, parts)
     values, inferred = _values(path.name, parts, tensors, assume)
@@ -206,7 +204,6 @@ def _header(path: Path, parts: Parts, *, assume: dict[str, Any], size: int) -> M
         num_classes=values["num_classes"],
         stride=stride,
         inferred=tuple(inferred),
-        size_bytes=size,
         sha256=parts.sha256,
     )
     faults = catalogue.check(

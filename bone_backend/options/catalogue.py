@@ -183,11 +183,6 @@ def size_multiples(
     return (z, y, x)
 
 
-def size_multiple(architecture: str, backbone: str) -> int:
-    """What the edge of a 2D patch or chunk must be a multiple of, in pixels."""
-    return size_multiples(architecture, backbone)[1]
-
-
 def minimum_size(
     architecture: str, backbone: str, mode: str = "2D", *, plain: PlainShape | None = None
 ) -> int:
