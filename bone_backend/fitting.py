@@ -27,6 +27,7 @@ from .options.programs import FitOptions, dump
 from .progress import Progress, silent
 from .report import write as report
 from .runs import tensorboard
+from .runs.files import BEST
 from .runs.folder import RunFolder
 from .runs.keeper import Keeper, kept
 from .runs.result import FitResult
@@ -118,7 +119,7 @@ def rehearse(options: FitOptions, *, progress: Progress = silent) -> Preflight:
 def rescore(run_folder: Path, *, progress: Progress = silent) -> float:
     """Validation mIoU of the best model of a finished run, read back from its file."""
     options = FitOptions.parse({"resume": str(run_folder)})
-    (best,) = Path(run_folder).glob("*_best_epoch_*.pth")
+    (best,) = Path(run_folder).glob(BEST)
     with join(options.device) as world, ready(options, world, progress=progress) as state:
         state.network.load_state_dict(model_file.load_state(best))
         counts, _loss = state.training.validate(lambda _done, _figures: None)

@@ -66,12 +66,10 @@ def test_the_pairs_that_are_named_are_validated_on_and_the_others_train(pairs, t
 
 
 @pytest.mark.slow
-def test_an_open_patch_size_is_the_largest_that_fits_every_scan_and_stays_so_when_resumed(
-    whole, pairs, tmp_path
-):
-    run, _, _ = whole
-    first = fit(options(pairs, tmp_path / "run", patch_size="auto", epochs=3))
-    assert best_weights(tmp_path / "run") == best_weights(run)  # which was given 32
+def test_an_open_patch_size_is_the_largest_that_fits_every_scan_and_stays_so_when_resumed(pairs, tmp_path):
+    fit(options(pairs, tmp_path / "given", patch_size=32, plain_depth=6))
+    first = fit(options(pairs, tmp_path / "run", patch_size="auto", plain_depth=6))
+    assert best_weights(tmp_path / "run") == best_weights(tmp_path / "given")
     log = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
     assert log.count("Patches of 32 px: the largest that fits scan scan_0 (64 x 48 px).") == 1
     stored = json.loads((tmp_path / "run" / "options.json").read_text(encoding="utf-8"))
@@ -79,8 +77,8 @@ def test_an_open_patch_size_is_the_largest_that_fits_every_scan_and_stays_so_whe
     header = model_file.read_header(first.model)
     sizes = [stored["patch_size"], record["options"]["patch_size"], header.metadata["patch_size"]]
     assert [*sizes, header.bone["options"]["patch_size"]] == [32, 32, 32, 32]
-    again = {"resume": str(tmp_path / "run"), "patch_size": "auto", "epochs": 4}
-    assert fit(FitOptions.parse(again)).epochs == 4
+    again = {"resume": str(tmp_path / "run"), "patch_size": "auto", "epochs": 3}
+    assert fit(FitOptions.parse(again)).epochs == 3
 
 
 def test_every_epoch_is_in_the_table_and_the_best_is_the_best(whole):
@@ -106,8 +104,9 @@ def test_scans_are_never_in_both_parts(whole):
     assert sorted(result.train_scans + result.validation_scans) == ["scan_0", "scan_1", "scan_2"]
 
 
-def test_the_model_file_has_the_published_keys_with_the_values_of_this_run(whole):
-    _, result, _ = whole
+def test_the_model_file_has_the_published_keys_with_the_values_of_this_run(pairs, tmp_path):
+    published = {"architecture": "U-Net", "backbone": "mobilenet_v2", "plain_channels": 16, "plain_depth": 4}
+    result = fit(options(pairs, tmp_path / "run", epochs=1, **published))
     metadata = model_file.read_header(result.model).metadata
     assert (metadata["model_arch"], metadata["backbone"], metadata["mode"]) == ("U-Net", "mobilenet_v2", "2D")
     assert (metadata["patch_size"], metadata["num_patches"], metadata["batch_size"]) == (32, 2, 6)
@@ -312,7 +311,9 @@ def test_a_custom_stride_lets_thin_patches_fit(pairs, tmp_path):
         "patches_per_tile": 4,
         "batch_size": 4,
         "epochs": 1,
-        "backbone": "resnet18",
+        "architecture": "U-Net",
+        "plain_channels": 16,
+        "plain_depth": 4,
         "stride": "((1,2,2),(1,2,2),(2,2,2),(2,2,2),(2,2,2))",
     }
     assert fit(options(pairs, tmp_path / "run", **chosen)).epochs == 1
@@ -446,11 +447,7 @@ def test_a_3d_network_fits(tmp_path):
         for kind, array in (("scan", grey), ("mask", labels)):
             save(tmp_path / f"{kind}_{number}", array)
         made.append((str(tmp_path / f"scan_{number}"), str(tmp_path / f"mask_{number}")))
-    result = fit(
-        options(
-            made, tmp_path / "run", mode="3D", patches_per_tile=2, batch_size=2, epochs=1, backbone="resnet18"
-        )
-    )
+    result = fit(options(made, tmp_path / "run", mode="3D", patches_per_tile=2, batch_size=2, epochs=1))
     assert model_file.read_header(result.model).spec.mode == "3D"
 
 
@@ -472,7 +469,7 @@ def test_own_weights_start_a_new_fit(whole, pairs, tmp_path):
     result = fit(options(pairs, tmp_path / "run", epochs=1, weights=str(whole[1].model), learning_rate=1e-12))
     before, after = model_file.load_state(whole[1].model), model_file.load_state(result.model)
     learnt = [name for name in before if name.endswith("weight")]
-    assert len(learnt) > 50
+    assert len(learnt) > 20
     assert all(torch.allclose(before[name], after[name], atol=1e-9) for name in learnt)
     assert str(whole[1].model.name) in (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
     with pytest.raises(BoneError, match="nothing_here"):

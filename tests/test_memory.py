@@ -12,8 +12,8 @@ import pytest
 
 from mocks.scans import Phantom
 
-LIMIT = 1400 * 2**20  # bytes of private memory, for the fit and for its worker each
-SHAPE = (800, 1000, 1000)
+LIMIT = 1000 * 2**20  # bytes of private memory, for the fit and for its worker each
+SHAPE = (560, 1000, 1000)
 SCANS = 3
 
 COMMAND = """
@@ -66,7 +66,8 @@ def test_a_fit_over_scans_several_times_larger_than_the_memory(tmp_path):
     refused = limited(READ, tmp_path / "scan_0.npy")  # the limit is one: not even one scan could be read
     assert "MemoryError" in refused.stderr
 
-    settings = "--patch-size 32 --patches-per-tile 1 --batch-size 16 --epochs 1 --backbone mobilenet_v2"
+    settings = "--patch-size 32 --patches-per-tile 1 --batch-size 16 --epochs 1"
+    settings += " --architecture Plain-U-Net --plain-channels 8 --plain-depth 3"
     found = limited(FIT, "fit", *words, "--output", tmp_path / "run", *settings.split(), "--json")
     assert found.returncode == 0, found.stderr
     told = json.loads(found.stdout)

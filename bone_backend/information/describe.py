@@ -7,6 +7,7 @@ Out: a dictionary of plain values; of large volumes some slices are looked at, o
 from __future__ import annotations
 
 import math
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..errors import ScanError
 from ..files.names import from_home
 from ..options.programs import InfoOptions
 from ..progress import Progress
-from ..runs.files import CHECKPOINT, found, model_of
+from ..runs.files import BEST, CHECKPOINT, found, model_of
 from ..volumes.formats import format_of, in_words
 from . import model as model_facts
 from . import run as run_facts
@@ -117,7 +118,7 @@ def _unknown(path: Path, what: str, advice: str) -> dict[str, Any]:
 def _named(path: Path) -> Path:
     """The file meant by a pattern: of the best models of a run, the best."""
     try:
-        return model_of(path) if "_best_epoch_" in path.name else found(path)
+        return model_of(path) if fnmatch(path.name, BEST) else found(path)
     except ValueError as error:
         raise ScanError(f"{path}: {error}.") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files.locks import holder
-from ..runs.files import CHECKPOINT, LOCK, LOG, OPTIONS, RECORD, REPORT, SCORES
+from ..runs.files import BEST, CHECKPOINT, LOCK, LOG, OPTIONS, RECORD, REPORT, SCORES
 from ..volumes.classes import columns
 
 WORDS = {
@@ -39,7 +39,7 @@ def facts(path: Path) -> dict[str, Any]:
     done = result.get("epochs")
     # a record of fewer epochs is that of a run which has been resumed since
     outcome = result.get("outcome") if isinstance(done, int) and epochs <= done else None
-    models = sorted(path.glob("*_best_epoch_*.pth"), key=lambda file: file.stat().st_mtime)
+    models = sorted(path.glob(BEST), key=lambda file: file.stat().st_mtime)
     best = max(rows, key=lambda row: row.get("val_miou") or -1.0, default={})
     classes = _classes(record.get("classes"))
     values = {column: str(value) for value, column in columns(classes, prefix="val_iou_").items()}

@@ -29,7 +29,6 @@ __all__ = [
     "ModelHeader",
     "check_weights",
     "load_state",
-    "model_name",
     "read_header",
     "read_metadata",
     "save_model",
@@ -39,15 +38,6 @@ __all__ = [
 FORMAT = 1  # of the key `bone`
 _SHA256 = "weights_sha256"
 _DTYPES = {getattr(torch, dtype) for dtype, _ in STORAGES.values()}
-
-
-def model_name(name: str, *, epoch: int, score: float) -> str:
-    """The published file name.
-
-    >>> model_name("femur", epoch=7, score=0.97361)
-    'femur_best_epoch_7_val_jaccard_0.9736.pth'
-    """
-    return f"{name}_best_epoch_{epoch}_val_jaccard_{score:.4f}.pth"
 
 
 def save_model(

@@ -35,6 +35,24 @@ WORTH_KEEPING_S = 600.0  # of work in a checkpoint without a model
 _BEST_NAME = re.compile(r"(.+)_best_epoch_(\d+)_val_jaccard_[\d.]+\.pth")
 
 
+def best_name(name: str, *, epoch: int, score: float) -> str:
+    """The published name of the best model.
+
+    >>> best_name("femur", epoch=7, score=0.97361)
+    'femur_best_epoch_7_val_jaccard_0.9736.pth'
+    """
+    return f"{name}_best_epoch_{epoch}_val_jaccard_{score:.4f}.pth"
+
+
+def last_name(name: str, *, epoch: int) -> str:
+    """The name of the last model.
+
+    >>> last_name("femur", epoch=25)
+    'femur_last_epoch_25.pth'
+    """
+    return f"{name}_last_epoch_{epoch}.pth"
+
+
 def own_files(folder: Path) -> list[Path]:
     """All that a run has left in its folder, and nothing of anybody else."""
     found = [folder / name for name in NAMES]

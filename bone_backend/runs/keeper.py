@@ -25,7 +25,17 @@ from ..model_files.header import ModelHeader
 from ..options.programs import dump
 from ..training.loop import Timing
 from .checkpoint import load_position, save_checkpoint
-from .files import CHECKPOINT, CHECKPOINT_BEFORE, CHECKPOINTS, INPUTS, OPTIONS, RECORD, SPLIT
+from .files import (
+    BEST,
+    CHECKPOINT,
+    CHECKPOINT_BEFORE,
+    CHECKPOINTS,
+    INPUTS,
+    OPTIONS,
+    RECORD,
+    SPLIT,
+    last_name,
+)
 from .folder import RunFolder
 from .metadata import inputs, metadata, own_metadata, record
 from .result import FitResult, ending
@@ -86,7 +96,7 @@ class Keeper:
         if not position.best_file:  # it is lost: perhaps one of those that are there is the next best
             return
         kept = {self._best_saved, self._best_before}
-        for path in folder.glob(f"{glob.escape(self.state.options.name)}_best_epoch_*.pth"):
+        for path in folder.glob(f"{glob.escape(self.state.options.name)}{BEST[1:]}"):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
 
@@ -204,7 +214,7 @@ class Keeper:
         self.folder.finish(keep_checkpoint=self.state.options.keep_checkpoint, last=self._last_name())
 
     def _last_name(self) -> str:
-        return f"{self.state.options.name}_last_epoch_{self.state.position.epoch}.pth"
+        return last_name(self.state.options.name, epoch=self.state.position.epoch)
 
     def _complete(self, best: Path) -> None:
         """Write the figures of the whole run into the best model; weights and scores stay as they are."""

@@ -28,8 +28,11 @@ def metadata(state: FitState) -> dict[str, Any]:
     """The published keys (docs/model_file.md)."""
     options, position, figures = state.options, state.position, state.figures()
     names = state.data.names
-    is_tversky = options.loss in ("Tversky", "Focal Tversky")
-    is_mixed = options.loss in ("Focal Tversky", "Dice + Focal")
+    numbers = {  # of the loss, where it has them
+        field.name: getattr(options, field.name) if field.is_applicable(dict(options)) else None
+        for field in options.option_fields()
+        if field.name in ("loss_alpha", "loss_beta", "loss_gamma", "focal_weight")
+    }
     return {
         "train_dataset": [names[i] for i in state.data.training],
         "val_dataset": [names[i] for i in state.data.validation],
@@ -56,10 +59,10 @@ def metadata(state: FitState) -> dict[str, Any]:
         "optim_weight_decay": options.weight_decay if options.optimizer != "Adam" else None,
         "learning_rate": options.learning_rate,
         "criterion": options.loss,
-        "criterion_alpha": options.loss_alpha if is_tversky else None,
-        "criterion_beta": options.loss_beta if is_tversky else None,
-        "criterion_gamma": options.loss_gamma if options.loss == "Focal" or is_mixed else None,
-        "criterion_foc_wt": options.focal_weight if is_mixed else None,
+        "criterion_alpha": numbers["loss_alpha"],
+        "criterion_beta": numbers["loss_beta"],
+        "criterion_gamma": numbers["loss_gamma"],
+        "criterion_foc_wt": numbers["focal_weight"],
         "criterion_tver_wt": 1 - options.focal_weight if options.loss == "Focal Tversky" else None,
         "metric": "JaccardIndex",
         "flops_G": state.complexity.multiply_adds / 1e9,

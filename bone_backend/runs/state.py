@@ -19,13 +19,13 @@ import torch
 from ..dataset import coverage
 from ..machine.device import describe
 from ..machine.monitor import Monitor
-from ..model_files import model_file
 from ..networks.complexity import complexity
 from ..scores import metrics
 from ..training.learner import Learner
 from ..training.opening import FitData
 from ..training.optimization import learning_rate
 from ..volumes.classes import describe_classes
+from .files import best_name
 
 SUMS = ("loss_sum", "counted", "patches", "skipped")
 PEAKS = ("peak_ram_gib", "peak_gpu_gib")
@@ -115,7 +115,7 @@ class FitState:
             *self.learner.beginnings,
             f"{spec.words}, {spec.mode}, on {device}.",
             f"{self.complexity.parameters / 1e6:.2f} million parameters, "
-            f"{self.complexity.multiply_adds / 1e9:.2f} G multiply-adds for one patch (fvcore).",
+            f"{self.complexity.multiply_adds / 1e9:.2f} G multiply-adds for one patch.",
             f"Training on {', '.join(split['training'])} ({split['training_patches']} patches an epoch).",
             f"Validation on {', '.join(split['validation'])} ({split['validation_patches']} patches).",
             *self.data.notes,
@@ -192,9 +192,7 @@ class FitState:
         position.best_epoch, position.best_choice = position.epoch, choice
         position.best_score = position.history[-1]["val_miou"]
         position.best_counts = counts.tolist()
-        position.best_file = model_file.model_name(
-            self.options.name, epoch=position.epoch, score=position.best_score
-        )
+        position.best_file = best_name(self.options.name, epoch=position.epoch, score=position.best_score)
 
 
 def _number(value: float) -> float | None:

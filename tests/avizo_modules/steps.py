@@ -51,7 +51,9 @@ def settle(session, module, output, *, epochs=1, patch_size="32"):
     """The smallest fit: few patches, on the CPU. patch_size: None leaves the port as it is."""
     ports = module.ports
     session.pick(ports.output, output)
-    session.select(ports.backbone, "mobilenet_v2")
+    session.select(ports.architecture, "Plain U-Net")
+    session.select(ports.plainChannels, "8")
+    session.select(ports.plainDepth, "3")
     if patch_size is not None:
         session.type(ports.patchSize, patch_size)
     session.type(ports.patchesPerTile, 0, 1)

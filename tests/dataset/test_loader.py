@@ -217,6 +217,6 @@ def test_a_fit_takes_masks_of_unsigned_32_and_64_bits(tmp_path):
             np.save(tmp_path / f"{kind}_{number}.npy", array)
         pairs.append(tuple(str(tmp_path / f"{kind}_{number}.npy") for kind in ("scan", "mask")))
     values = {"patch_size": 32, "patches_per_tile": 1, "batch_size": 8, "epochs": 1, "precision": "fp32"}
-    values |= {"pairs": pairs, "output": str(tmp_path / "run"), "backbone": "mobilenet_v2"}
+    values |= {"pairs": pairs, "output": str(tmp_path / "run"), "architecture": "Plain U-Net"}
     values |= {"train_split": 0.6, "foreground_share": 0.5}
     assert 0 < fit(FitOptions.parse(values)).best_val_iou <= 1

@@ -20,7 +20,6 @@ from bone_backend.model_files.model_file import (
     METADATA_KEYS,
     check_weights,
     load_state,
-    model_name,
     read_header,
     save_model,
     weights_sha256,
@@ -197,10 +196,6 @@ def test_a_full_disk_is_an_output_error(tmp_path, most):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_published_file_name():
-    assert model_name("femur", epoch=12, score=0.97896) == "femur_best_epoch_12_val_jaccard_0.9790.pth"
 
 
 def test_the_checksum_depends_on_every_value_name_and_shape():

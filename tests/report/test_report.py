@@ -491,7 +491,7 @@ def test_whole_slices_in_the_report_are_those_of_a_prediction(mode, tmp_path):
             save(tmp_path / f"{kind}_{number}", array)
         scans[f"scan_{number}"] = tmp_path / f"scan_{number}"
     made = [(str(path), str(tmp_path / f"mask_{path.name[-1]}")) for path in scans.values()]
-    small = {"mode": mode, "batch_size": 8, "epochs": 1, "backbone": "resnet18", "patches_per_tile": 4}
+    small = {"mode": mode, "batch_size": 8, "epochs": 1, "patches_per_tile": 4}
     result = fit(options(made, tmp_path / "run", ignore_label=9, **small))
     text = (result.run_folder / "report.html").read_text(encoding="utf-8")
     assert text.count("Whole slices") == 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from bone_backend.errors import OptionError, OutputError
 from bone_backend.options.programs import FitOptions, IoUOptions, PredictOptions
+from bone_backend.runs import files
 from bone_backend.runs.files import check_free, check_resumable, found, model_of
 
 BEST = "femur_best_epoch_{}_val_jaccard_{}.pth"
@@ -105,3 +107,10 @@ def test_a_finished_run_without_its_checkpoint_says_how_to_go_on(tmp_path):
         check_resumable(run)
     (run / "checkpoint.pth").touch()
     check_resumable(run)
+
+
+def test_the_names_of_models_are_the_published_one_and_known_again():
+    best = files.best_name("femur", epoch=12, score=0.97896)
+    assert best == "femur_best_epoch_12_val_jaccard_0.9790.pth"
+    assert fnmatch(best, files.BEST)
+    assert fnmatch(files.last_name("femur", epoch=25), files.LAST)

@@ -17,7 +17,8 @@ COUNTS = np.array([[6, 2, 0], [2, 6, 0], [0, 0, 4]])  # IoU 6/10, 6/10 and 1
 @pytest.fixture
 def state(pairs, tmp_path):
     values = {"pairs": pairs, "output": str(tmp_path / "run"), "patch_size": 32, "patches_per_tile": 2}
-    values |= {"backbone": "mobilenet_v2", "batch_size": 6, "train_split": 0.6, "name": "femur"}
+    values |= {"architecture": "Plain U-Net", "plain_channels": 8, "plain_depth": 3}
+    values |= {"batch_size": 6, "train_split": 0.6, "name": "femur"}
     with ready(FitOptions.parse(values), World()) as state:
         yield state
 
@@ -27,7 +28,7 @@ def test_a_fit_that_is_ready_has_written_nothing_and_says_what_it_will_do(state,
     assert state.position == Position()
     assert (len(state.split["training"]), len(state.split["validation"])) == (2, 1)
     told = state.told()
-    assert told[0] == "U-Net with mobilenet_v2, 2D, on CPU, fp32."
+    assert told[0] == "Plain U-Net (8 channels, 3 stages, batch normalisation), 2D, on CPU, fp32."
     assert told[-1].startswith("Classes: 0 background ")
 
 

@@ -21,7 +21,20 @@ if os.name == "nt":
 
 from .terminal import BONE, CTRL_C, ROOT, Terminal
 
-FIT = ["--patch-size", "32", "--batch-size", "8", "--patches-per-tile", "1", "--backbone", "mobilenet_v2"]
+FIT = [
+    "--patch-size",
+    "32",
+    "--batch-size",
+    "8",
+    "--patches-per-tile",
+    "1",
+    "--architecture",
+    "Plain U-Net",
+    "--plain-channels",
+    "8",
+    "--plain-depth",
+    "3",
+]
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ? \S")
 
 

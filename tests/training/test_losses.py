@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from segmentation_models_pytorch import losses as library
 
 from bone_backend.errors import OptionError
+from bone_backend.options.programs import FitOptions
 from bone_backend.training.losses import LOSSES, _lovasz_weights, build_loss
 
 IGNORED = -100
@@ -255,3 +256,8 @@ def test_the_slope_of_lovasz_is_exact_for_millions_of_voxels():
     loss = 1 - (total - ordered.cumsum(0)).double() / (total + (~ordered).cumsum(0)).double()
     expected = torch.diff(loss, prepend=torch.zeros(1, dtype=torch.float64))
     torch.testing.assert_close(_lovasz_weights(error, found)[order].double(), expected, rtol=1e-5, atol=1e-15)
+
+
+def test_every_loss_is_offered_and_every_one_that_is_offered_exists():
+    (field,) = [field for field in FitOptions.option_fields() if field.name == "loss"]
+    assert set(field.choices) == set(LOSSES)
