@@ -80,8 +80,7 @@ def test_fit_predict_and_score_in_avizo_and_by_command_are_the_same(arrays, tmp_
         pairs += ["--pair", tmp_path / f"{skull}_image.tif", tmp_path / f"{skull}_mask.tif"]
     machine = ["--device", "cpu", "--precision", "fp32"]
     small = [
-        "--backbone",
-        "mobilenet_v2",
+        *("--architecture", "Plain U-Net", "--plain-channels", 8, "--plain-depth", 3),
         "--patch-size",
         32,
         "--patches-per-tile",
