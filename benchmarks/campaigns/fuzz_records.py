@@ -95,9 +95,8 @@ class Files:
         with open_volume(self.scan) as volume:
             self.voxels = volume.read(0, volume.header.shape[0])
         run = self.place / "run"
-        made = child.run(
-            lambda: (small.fit_here(small.fit_values(self.pairs, run, epochs=1)), sorted(sys.modules))
-        )
+        values = small.fit_values(self.pairs, run, epochs=1, **small.TINY)
+        made = child.run(lambda: (small.fit_here(values), sorted(sys.modules)))
         if made.kind != child.DONE:
             raise SystemExit(f"The fit to be damaged failed: {made.text}")
         small.import_all(made.value[1])
@@ -109,7 +108,7 @@ class Files:
         self.whole_run, self.whole_cache = folder / "whole run", folder / "whole cache"
         shutil.copytree(run, self.whole_run)
         shutil.copytree(self.cache, self.whole_cache)
-        values = dump(FitOptions.parse(small.fit_values(self.pairs, run)))
+        values = dump(FitOptions.parse(small.fit_values(self.pairs, run, **small.TINY)))
         predict = {"scan": str(self.scan), "model": str(run / "x.pth"), "output": "labels", "chunk_size": 64}
         self.options = {"fit": values, "predict": predict}
         self.canary = self.untouchable()

@@ -44,6 +44,10 @@ def write_pairs(folder: Path) -> list[list[str]]:
     return pairs
 
 
+#: changes of `fit_values`, where nothing depends on the size of what is written
+TINY = {"architecture": "Plain U-Net", "plain_channels": 8, "plain_depth": 3, "backbone": "resnet18"}
+
+
 def fit_values(pairs: list[list[str]], output: Path, **changes: Any) -> dict[str, Any]:
     """The options of a fit of some seconds that is bit for bit the same each time."""
     values = {

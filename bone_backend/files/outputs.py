@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import OutputError, called
 from . import locks
+from .names import in_full
 
 Named = tuple[str, Path]  # what it is, in words: ("the scan", ...)
 
@@ -37,6 +38,12 @@ def check_output(path: Path, *, inputs: Sequence[Named] = (), overwrite: bool, n
     and folders are the same where the system says so, whatever the case of their names.
     """
     check_apart(path, inputs, name=name)
+    here = in_full(path)
+    if here == here.parent or Path.cwd().is_relative_to(here):
+        raise OutputError(
+            f"{called(name)} {path}: is the folder that you are in, or holds it. "
+            "Give the name of something new."
+        )
     if maker := locks.holder(lock_of(path)):
         raise OutputError(in_work(path, maker.doing, str(maker)))
     if os.path.lexists(path) and not overwrite:
@@ -47,7 +54,8 @@ def check_output(path: Path, *, inputs: Sequence[Named] = (), overwrite: bool, n
 
 def lock_of(path: Path) -> Path:
     """The lock that is held while a file or folder is made."""
-    return path.with_name(f".{short(path.name)}.bone-lock")
+    place = in_full(path)  # "." has no name
+    return place.parent / f".{short(place.name)}.bone-lock"
 
 
 def in_work(path: Path, doing: str, who: str) -> str:

@@ -162,12 +162,12 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 
 
 SHORT = {
-    "kills_fit": ["--count", "6"],
-    "kills_predict": ["--count", "2"],
-    "disk_full": ["--count", "4"],
-    "fuzz_tiff": ["--count", "60"],
-    "fuzz_models": ["--count", "30"],
-    "fuzz_records": ["--count", "14"],
+    "kills_fit": ["--count", "2"],
+    "kills_predict": ["--count", "1"],
+    "disk_full": ["--count", "3"],
+    "fuzz_tiff": ["--count", "40"],
+    "fuzz_models": ["--count", "20"],
+    "fuzz_records": ["--count", "6"],
 }
 RUN = """
 import importlib, json, os, sys

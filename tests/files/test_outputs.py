@@ -89,6 +89,17 @@ def test_what_is_there_is_replaced_with_permission_only(place):
             check_output(Path("dangling.tif"), overwrite=False)
 
 
+@pytest.mark.parametrize("output", [".", "..", "", "/", "../here", "./"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_folder_that_one_is_in_is_no_output(tmp_path, monkeypatch, output, overwrite):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(OutputError, match="is the folder that you are in, or holds it"):
+        check_output(Path(output), overwrite=overwrite)
+    check_output(Path("labels"), overwrite=overwrite)
+    check_output(Path("../there"), overwrite=overwrite)
+
+
 @pytest.mark.parametrize(
     "name",
     ["x.nii.gz", "x.nii", "x.mha", "x.nrrd", "x.png", "x.am", "x.raw", "x.csv", "x.PTH", "x.h5", "x.zip"],
