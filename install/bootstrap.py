@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,9 +34,9 @@ APP_PYTHONS = ((3, 12), (3, 13), (3, 11))
 AVIZO_PYTHONS = ((3, 11),)
 NOTHING_COLLECTED = 5  # pytest's exit status
 
-# The modules and the stand-in: on Avizo's Python their slow tests run too. Of the others, those that are not
-# slow, without those of what never runs inside Avizo.
-AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks", "tests/test_avizo.py")
+# The modules and the stand-in run on Avizo's Python only, their slow tests too. Of the others, those that are
+# not slow run there as well, without those of what never runs inside Avizo.
+AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks")
 NEVER_IN_AVIZO = ("tests/standalone", "tests/install", "tests/benchmarks")
 # Tests of the app that run on the other side, so that both sides take as long.
 MOVED = ("tests/networks", "tests/model_files", "tests/training", "tests/machine")
@@ -198,13 +199,15 @@ def test(options: argparse.Namespace) -> int:
     if options.without_avizo:
         return verdict(run_suites(app_side))
     avizo_side = avizo_suites(make_avizo_stand_in(options), options.rest)
+    if not options.rest:
+        app_side = [Suite("the app's environment", app, left_out(AVIZO_TESTS))]
     if options.in_turn or (os.cpu_count() or 1) < 2:
         return verdict(run_suites(app_side + avizo_side))
     os.environ.setdefault(
         "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // 2))
     )  # half of the cores each
     if not options.rest:  # the Avizo side is ready first, and takes a part of the other's tests
-        app_side = [Suite("the app's environment", app, [f"--ignore={path}" for path in MOVED])]
+        app_side = [Suite("the app's environment", app, left_out((*AVIZO_TESTS, *MOVED)))]
         avizo_side.append(Suite("the app's environment, networks", app, list(MOVED)))
     with tempfile.TemporaryFile() as words, ThreadPoolExecutor(1) as beside:
         other = beside.submit(run_suites, avizo_side, words)
@@ -214,6 +217,11 @@ def test(options: argparse.Namespace) -> int:
         words.seek(0)
         print(words.read().decode("utf-8", "replace"), flush=True)
     return verdict(outcomes)
+
+
+def left_out(paths: Sequence[str]) -> list[str]:
+    """Words for pytest."""
+    return [f"--ignore={path}" for path in paths]
 
 
 def run_suites(suites: list[Suite], words: BinaryIO | None = None) -> list[tuple[Suite, int, int]]:
@@ -254,11 +262,9 @@ def avizo_suites(python: Path, given: list[str]) -> list[Suite]:
     """The Avizo side: everything quick, and what is slow of the modules. given: the user's for pytest."""
     title = "Avizo's Python 3.11 with numpy 1.23.5"
     if given:
-        return [
-            Suite(title, python, [f"--ignore={path}" for path in NEVER_IN_AVIZO] + given, may_be_empty=True)
-        ]
+        return [Suite(title, python, left_out(NEVER_IN_AVIZO) + given, may_be_empty=True)]
     there = [path for path in AVIZO_TESTS if (CHECKOUT / path).exists()]
-    quick = ["-m", "not slow", *(f"--ignore={path}" for path in NEVER_IN_AVIZO)]
+    quick = ["-m", "not slow", *left_out(NEVER_IN_AVIZO)]
     return [
         Suite(title, python, quick),
         Suite(title + ", slow tests", python, ["-m", "slow", *there], may_be_empty=True),

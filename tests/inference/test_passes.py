@@ -16,7 +16,7 @@ from bone_backend.progress import Recorder
 from bone_backend.volumes.volume import Header, open_volume, save
 from tests.prediction_models import is_clear, load_network, make_model, plain_labels, plain_probabilities
 
-SHAPE = (40, 50, 66)
+SHAPE = (32, 36, 44)
 
 
 def header(shape=SHAPE, voxel_size=(5.0, 5.0, 5.0)) -> Header:
@@ -78,7 +78,7 @@ def test_a_model_of_slices_along_z_is_used_along_z_unless_asked_otherwise():
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (header((12, 50, 66)), "12 x 50 x 66 voxels, and m was fitted on patches of 32 px"),
+        (header((12, 36, 44)), "12 x 36 x 44 voxels, and m was fitted on patches of 32 px"),
         (header(voxel_size=(20.0, 5.0, 5.0)), "20 x 5 x 5 um (z, y, x), which are no cubes"),
     ],
     ids=["flat", "stretched"],
@@ -93,7 +93,7 @@ def test_what_was_asked_for_is_refused_where_it_cannot_be():
     with pytest.raises(OptionError, match="is a 3D model"):
         choose("zyx", None, header(), mode="3D", patch=32, model="m")
     with pytest.raises(OptionError, match="too narrow"):
-        choose("zyx", None, header((12, 50, 66)), mode="2D", patch=32, model="m")
+        choose("zyx", None, header((12, 36, 44)), mode="2D", patch=32, model="m")
     axes, told = choose("zyx", None, header(voxel_size=(20.0, 5.0, 5.0)), mode="2D", patch=32, model="m")
     assert (axes, "stretched" in told) == ("zyx", True)
 
