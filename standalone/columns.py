@@ -7,6 +7,7 @@ Out: lines that fit the terminal; paths and single words are never broken.
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -74,6 +75,13 @@ def value(item: Any) -> str:
     if isinstance(item, (list, tuple)):
         return ", ".join(value(inner) for inner in item)
     return printable(str(item))
+
+
+def sentence(text: str) -> str:
+    """A sentence in lines of whole words for a terminal; in one line where it is piped."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return text
+    return "\n".join(textwrap.wrap(text, width(), break_long_words=False, break_on_hyphens=False))
 
 
 def printable(text: str) -> str:

@@ -167,7 +167,7 @@ class ConsoleProgress:
                 console=console, transient=True, refresh_per_second=4, get_renderable=self._lines
             )
             self._live.start()
-        return Lines(console)
+        return Lines(console, self._live._lock if self._live else contextlib.nullcontext())
 
     def _lines(self) -> RenderableType:
         from .lines import two_lines

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.progress_bar import ProgressBar
@@ -23,15 +24,20 @@ STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
 
 
 class Lines(logging.Handler):
-    """Shows log records: the time of day, and the text beside it."""
+    """Shows log records: the time of day, and the text beside it.
 
-    def __init__(self, console: Console):
+    drawing: held while something else draws on the console; rich forgets where its lines stand when two
+    threads print at a time.
+    """
+
+    def __init__(self, console: Console, drawing: AbstractContextManager[object]):
         super().__init__()
-        self._console = console
+        self._console, self._drawing = console, drawing
 
     def emit(self, record: logging.LogRecord) -> None:
         style = STYLES.get(record.levelno, "")
-        self._console.print(beside(time.strftime("%H:%M:%S"), Text(self.format(record), style=style)))
+        with self._drawing:
+            self._console.print(beside(time.strftime("%H:%M:%S"), Text(self.format(record), style=style)))
 
 
 def beside(stamp: str, text: Text) -> Table:

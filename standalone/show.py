@@ -13,7 +13,7 @@ from bone_backend.durations import measured
 from bone_backend.jobs.commands import COMMANDS, named
 
 from .cards import name_of
-from .columns import Row, percent, printable, rows, score, table, value
+from .columns import Row, percent, printable, rows, score, sentence, table, value
 
 
 def result(command: str, found: dict[str, Any]) -> str:
@@ -24,7 +24,8 @@ def result(command: str, found: dict[str, Any]) -> str:
 def fit(found: dict[str, Any]) -> str:
     """The best model and its scores, or what a dry run tells."""
     if found.get("dry_run"):
-        return "\n".join([*found["told"], *(f"Warning: {warning}" for warning in found["warnings"])])
+        told = [*found["told"], *(f"Warning: {warning}" for warning in found["warnings"])]
+        return "\n".join(map(sentence, told))
     names = found.get("class_names") or {}
     reached = f"in epoch {found['best_epoch']} of {found['epochs']}"
     facts: list[Row] = [

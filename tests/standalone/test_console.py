@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import logging
 import signal
+import threading
+from types import SimpleNamespace
 
 import pytest
 
 from bone_backend.errors import Cancelled
 from standalone.console import Clock, ConsoleProgress, Lasting
+from standalone.lines import Lines
 
 
 def not_ended():
@@ -153,3 +157,18 @@ def test_what_does_not_fit_below_the_bar_is_left_out_from_the_end():
     assert shown[80][1] == "elapsed 3 s, left 4 s  loss 0.5000  best val IoU 0.2500"
     assert shown[40][1] == "elapsed 3 s, left 4 s  loss 0.5000"
     assert shown[80][0].endswith("50 % of all")
+
+
+def test_what_is_logged_waits_for_the_drawing_to_end():
+    """Two threads that print at a time leave half of the bar on the screen."""
+    lock, shown = threading.Lock(), []
+    console = SimpleNamespace(print=lambda _line: shown.append(lock.locked()))
+    handler = Lines(console, lock)
+    lock.acquire()
+    thread = threading.Thread(target=handler.emit, args=(logging.makeLogRecord({"msg": "Epoch 1"}),))
+    thread.start()
+    thread.join(0.1)
+    assert shown == []
+    lock.release()
+    thread.join(5)
+    assert shown == [True]
