@@ -22,9 +22,11 @@ from pathlib import Path
 import pyte
 
 ROOT = Path(__file__).resolve().parents[2]
-# Makes the pseudo-terminal the one that Ctrl-C and a hang-up come from, as a shell's window is.
+# Makes the pseudo-terminal the one that Ctrl-C and a hang-up come from, as the window of a shell is, also
+# where the tests themselves run under nohup.
 OWN = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
 BONE = [sys.executable, "-m", "standalone.command"]

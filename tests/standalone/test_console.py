@@ -66,12 +66,16 @@ def test_later_the_next_report_stops_and_a_second_ctrl_c_ends():
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
 def test_a_polite_request_stops_as_ctrl_c_does_and_any_number_of_them_does_no_more(number):
     number = getattr(signal, number)
-    with ConsoleProgress(end=not_ended) as progress:
-        progress(0, 2, "Fitting")
-        signal.raise_signal(number)
-        signal.raise_signal(number)
-        with pytest.raises(Cancelled):
-            progress(1, 2, "Fitting")
+    before = signal.signal(number, signal.SIG_DFL)  # also where the tests run under nohup
+    try:
+        with ConsoleProgress(end=not_ended) as progress:
+            progress(0, 2, "Fitting")
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            with pytest.raises(Cancelled):
+                progress(1, 2, "Fitting")
+    finally:
+        signal.signal(number, before)
     assert progress.stop_signal == number
 
 

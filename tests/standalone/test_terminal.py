@@ -124,7 +124,8 @@ def test_the_first_sign_comes_before_anything_slow_is_loaded(scans, tmp_path):
 
 @pytest.mark.slow
 def test_a_fit_in_a_window_that_is_resized_is_good_to_read_to_its_end(scans, tmp_path):
-    with Terminal(fit_words(scans, tmp_path / "run", epochs=9)) as terminal:
+    words = [*fit_words(scans, tmp_path / "run", epochs=9), "--patches-per-tile", 48]  # long enough to be met
+    with Terminal(words) as terminal:
         assert terminal.wait(lambda shown: re.search(r"Epoch \d of 9, training", shown)) is None
         assert re.search(r"elapsed .* left ", terminal.text())
         assert re.search(r"\d+ % of all", terminal.text())
