@@ -57,8 +57,11 @@ def describe(path: Path) -> dict[str, Any]:
     Numbers that JSON does not have (nan, inf) are None.
     """
     path = _named(from_home(path))
-    if not path.exists():
-        raise ScanError(f"{path} does not exist.")
+    try:
+        if not path.exists():
+            raise ScanError(f"{path} does not exist.")
+    except OSError as fault:
+        raise ScanError(f"{str(path)[:300]} cannot be opened ({fault.strerror or fault}).") from fault
     return {key: _finite(value) for key, value in _facts(path).items()}
 
 

@@ -147,13 +147,13 @@ def _lacking(values: Mapping[str, Any]) -> list[str]:
 
 def _open(path: Path) -> Parts:
     """What the file holds."""
-    if path.is_dir():
-        raise ModelFileError(f"{path} is a folder; choose the model file (.pth) in it.")
     try:
+        if path.is_dir():
+            raise ModelFileError(f"{path} is a folder; choose the model file (.pth) in it.")
         with path.open("rb") as file:
             return read_parts(file, path.name)
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise ModelFileError(f"{str(path)[:300]} cannot be read ({error.strerror or error}).") from error
 
 
 def strip_prefix(name: str) -> str:

@@ -56,7 +56,11 @@ def peek(path: Path | str) -> Header:
 
 def _format(path: Path) -> Format:
     """The format of a folder or a file that can be a volume; ScanError otherwise."""
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as fault:  # e.g. a name that is too long, a folder that may not be entered
+        raise ScanError(f"{str(path)[:300]}: cannot be opened ({fault.strerror or fault}).") from fault
+    if not is_there:
         near = path.parent if path.parent.is_dir() else None
         hint = "" if near else f" Its folder {path.parent} does not exist either."
         raise ScanError(f"{path}: does not exist.{hint}")
