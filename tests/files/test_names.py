@@ -141,7 +141,10 @@ def test_a_scan_is_measured_where_no_cache_can_be_written(tmp_path):
     tifffile.imwrite(
         tmp_path / "scan.tif", np.ones((5, 8, 8), np.uint8), compression="zlib", photometric="minisblack"
     )
-    for cache in ({"BONE_CACHE": "/proc/nothing"}, {"BONE_CACHE": "", "HOME": "/proc/nothing"}):
+    for cache in (
+        {"BONE_CACHE": "/proc/nothing"},
+        {"BONE_CACHE": "", "XDG_CACHE_HOME": "", "HOME": "/proc/nothing"},
+    ):
         told = bone("statistics", "scan.tif", "--json", folder=tmp_path, TMPDIR=str(tmp_path), **cache)
         assert told.returncode == 0, told.stderr
         assert json.loads(told.stdout)["mean"] == 1
