@@ -164,9 +164,9 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 SHORT = {
     "kills_fit": ["--count", "2"],
     "kills_predict": ["--count", "1"],
-    "disk_full": ["--count", "3"],
-    "fuzz_tiff": ["--count", "40"],
-    "fuzz_models": ["--count", "20"],
+    "disk_full": ["--count", "2"],
+    "fuzz_tiff": ["--count", "20"],
+    "fuzz_models": ["--count", "10"],
     "fuzz_records": ["--count", "6"],
 }
 RUN = """

@@ -62,7 +62,7 @@ def test_safetensors_hold_the_weights_and_a_card(tmp_path):
     "spec",
     [
         PLAIN,
-        NetworkSpec("FPN", "mobilenet_v2", mode="2.5D", in_channels=3),
+        NetworkSpec("Plain U-Net", "", mode="2.5D", in_channels=3, plain=PlainShape(8, 3)),
         NetworkSpec("U-Net", "resnet18", mode="3D"),
         NetworkSpec("Plain U-Net", mode="3D", plain=PlainShape(8, 3, "instance")),
     ],

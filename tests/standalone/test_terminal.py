@@ -42,7 +42,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ? \S")
 def scans(tmp_path_factory) -> Path:
     """Two small phantoms and their masks, and a long one."""
     folder = tmp_path_factory.mktemp("scans")
-    for name, depth, seed in (("a", 8, 0), ("b", 8, 1), ("long", 400, 2)):
+    for name, depth, seed in (("a", 8, 0), ("b", 8, 1), ("long", 160, 2)):
         grey, labels = Phantom(shape=(depth, 48, 40), seed=seed).slab(0, depth)
         save(folder / f"{name}.tif", grey, voxel_size=(20.0, 20.0, 20.0))
         save(folder / f"{name}_mask.tif", labels, voxel_size=(20.0, 20.0, 20.0))
