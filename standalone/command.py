@@ -153,7 +153,8 @@ def _run(words: list[str]) -> int:
     if not rank.is_first:
         return 0
     told = json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result)
-    return _say(f"{told}\n", status=0)
+    is_below_log = not quiet and all(stream and stream.isatty() for stream in (sys.stdout, sys.stderr))
+    return _say(f"\n{told}\n" if is_below_log else f"{told}\n", status=0)
 
 
 def _greet(words: list[str]) -> None:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from ..errors import HardwareError, ScanError
-from ..files.whole import GIB
 from ..intensity.normalisation import Normalisation
 from ..machine.stopping import interruptible
 from ..model_files.header import ModelHeader
@@ -26,6 +25,7 @@ from ..options.programs import PredictOptions
 from ..progress import Progress
 from ..volumes.bricks import AXES, Bricks
 from ..volumes.cache import cache_folder
+from ..volumes.output import size_in_words
 from ..volumes.volume import Volume, VolumeWriter
 from . import passes, streaming
 from .labels import ClassMap
@@ -76,8 +76,8 @@ class Labelling:
         """The same from the mean of slices along z, y and x."""
         header, classes, folder = scan.header, self.model.num_classes, cache_folder()
         log.info(
-            "Labelling along z, y and x; %.1f GiB are kept in %s meanwhile.",
-            passes.needed_bytes(header, classes) / GIB,
+            "Labelling along z, y and x; %s are kept in %s meanwhile.",
+            size_in_words(passes.needed_bytes(header, classes)),
             folder,
         )
         laying, *each, deciding = passes.parts(progress, len(AXES))
@@ -179,7 +179,6 @@ def label(
 
     Raises HardwareError or ScanError when the network gives something that is no number.
     """
-
     with streaming.WriteBehind(output) as writing:
 
         def finish(end: int) -> None:

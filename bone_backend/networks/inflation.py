@@ -123,11 +123,6 @@ def from_hwd(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.permute(0, 1, 4, 2, 3) if value.ndim == 5 else value for name, value in state.items()}
 
 
-def to_hwd(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The way back of `from_hwd`."""
-    return {name: value.permute(0, 1, 3, 4, 2) if value.ndim == 5 else value for name, value in state.items()}
-
-
 class Conv3d(nn.Conv3d):
     """A convolution that is computed in float32 where the CPU's kernels for bf16 are wrong.
 

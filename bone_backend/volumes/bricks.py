@@ -9,15 +9,17 @@ temporary file of known size, which ends with its owner; memory holds the pages 
 from __future__ import annotations
 
 import math
-import shutil
+import mmap
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import OutputError, called
-from ..files.whole import GIB, output_fault, remove, remove_left_over, temporary_path
+from ..files.whole import output_fault, remove, remove_left_over, temporary_path
 from .cache import ADVICE
+from .output import prepare
 
 EDGE = 32
 AXES = "zyx"
@@ -34,11 +36,16 @@ class Bricks:
         self.shape, self.channels = shape, channels
         counts = tuple(-(-n // EDGE) for n in shape)
         whole = (*counts, channels, EDGE, EDGE, EDGE)
+        needed = needed_bytes(shape, dtype, channels=channels)
         remove_left_over(folder)
-        _check_room(folder, math.prod(whole) * dtype.itemsize)
+        try:
+            prepare(folder / "bricks", overwrite=False, needed_bytes=needed)
+        except OutputError as fault:
+            raise OutputError(f"{fault} {ADVICE} Or predict along z only: {called('axes')} z.") from fault
         self._path = temporary_path(folder / "bricks")
         try:
-            self._values = np.memmap(self._path, dtype=dtype, mode="w+", shape=whole)
+            _reserve(self._path, needed)
+            self._values = np.memmap(self._path, dtype=dtype, mode="r+", shape=whole)
         except OSError as fault:
             remove(self._path)
             raise output_fault(self._path, fault) from fault
@@ -58,6 +65,7 @@ class Bricks:
         """
         for low, high, bricks in self._rows(axis, first, first + len(slab)):
             bricks += self._cut(axis, slab[low - first : high - first])
+        self._let_go()
 
     def read(self, axis: int, first: int, last: int) -> np.ndarray:
         """Slices first to last (half-open) along an axis, as `add` takes them."""
@@ -68,7 +76,13 @@ class Bricks:
             turned = bricks.transpose(3, 2, 0, 4, 1, 5)
             padded = turned.reshape(high - low, self.channels, *(EDGE * n for n in bricks.shape[:2]))
             slab[low - first : high - first] = padded[:, :, : in_plane[0], : in_plane[1]]
+        self._let_go()
         return slab
+
+    def _let_go(self) -> None:
+        """Give what was touched back to the system, which keeps it while it has room."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._values._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def _rows(self, axis: int, first: int, last: int) -> Iterator[tuple[int, int, np.ndarray]]:
         """Each layer of bricks: its slices, and itself (brick, brick, channel, slice, voxel, voxel)."""
@@ -101,14 +115,12 @@ def needed_bytes(shape: tuple[int, int, int], dtype: np.dtype, *, channels: int 
     return math.prod(EDGE * -(-n // EDGE) for n in shape) * channels * dtype.itemsize
 
 
-def _check_room(folder: Path, needed: int) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-    except OSError as fault:
-        raise output_fault(folder, fault) from fault
-    if free < needed:
-        raise OutputError(
-            f"{folder}: a prediction along three axes keeps {needed / GIB:.1f} GiB there while it runs, but "
-            f"only {free / GIB:.1f} GiB are free. {ADVICE} Or predict along z only: {called('axes')} z."
-        )
+def _reserve(path: Path, size: int) -> None:
+    """Make a file of that size whose place on the disk is taken; OSError where it is not there.
+
+    A file with holes would end the process without a word when the disk runs full under its map.
+    """
+    with path.open("xb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        file.truncate(size)

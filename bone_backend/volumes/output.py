@@ -66,10 +66,14 @@ def prepare(path: Path, *, overwrite: bool, needed_bytes: int) -> None:
         raise output_fault(path, fault) from fault
     if free < needed_bytes:
         raise OutputError(
-            f"{path}: needs {_in_words(needed_bytes)}, but only {_in_words(free)} are free there. "
+            f"{path}: needs {size_in_words(needed_bytes)}, but only {size_in_words(free)} are free there. "
             "Free some space or choose another folder."
         )
 
 
-def _in_words(size: int) -> str:
+def size_in_words(size: int) -> str:
+    """
+    >>> size_in_words(6 * 2**30), size_in_words(2**20)
+    ('6.00 GiB', '1.00 MiB')
+    """
     return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.2f} MiB"

@@ -103,4 +103,4 @@ def test_the_room_that_it_takes_is_said_before(made, tmp_path, monkeypatch, capl
     model = make_model(tmp_path / "m.pth", patch_size=32)
     with caplog.at_level(logging.INFO, "bone.prediction"):
         predict(options(made, tmp_path, model=model, axes="zyx"))
-    assert any("GiB are kept in" in line and "along z, y and x" in line for line in caplog.messages)
+    assert any(" MiB are kept in " in line and "along z, y and x" in line for line in caplog.messages)

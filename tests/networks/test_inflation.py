@@ -19,7 +19,6 @@ from bone_backend.networks.inflation import (
     inflate_kernel,
     inflate_state,
     redraw,
-    to_hwd,
 )
 from bone_backend.networks.library import build_2d
 from bone_backend.networks.spec import NetworkSpec
@@ -53,6 +52,11 @@ def difference_without_mixing(architecture: str, backbone: str, edge: int) -> fl
         expected, found = flat(image), solid(image.unsqueeze(2).expand(-1, -1, 3, -1, -1))
     assert found.shape == (1, 3, 3, edge, edge)
     return float((found - expected.unsqueeze(2)).abs().max() / expected.abs().max())
+
+
+def to_hwd(state):
+    """The way back of `from_hwd`."""
+    return {name: value.permute(0, 1, 3, 4, 2) if value.ndim == 5 else value for name, value in state.items()}
 
 
 @pytest.mark.parametrize("architecture", catalogue.ARCHITECTURES_3D)

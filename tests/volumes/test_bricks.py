@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import sys
+
 import numpy as np
+import psutil
 import pytest
 
 from bone_backend.errors import OutputError
-from bone_backend.volumes import bricks
 from bone_backend.volumes.bricks import Bricks
 
 SHAPE = (50, 33, 70)
@@ -53,11 +56,37 @@ def test_nothing_is_left_behind_even_after_a_fault(tmp_path):
 
 
 def test_too_little_room_is_told_with_what_helps(tmp_path, monkeypatch):
-    monkeypatch.setattr(bricks.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    with pytest.raises(OutputError, match=r"only 0.0 GiB are free. .*BONE_CACHE.* along z only: axes z"):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    with pytest.raises(
+        OutputError,
+        match=r"needs 0.38 MiB, but only 0.00 MiB are free there. .*BONE_CACHE.* along z only: axes z",
+    ):
         Bricks(SHAPE, np.dtype(np.uint8), folder=tmp_path)
 
 
 def test_slices_that_do_not_exist_are_refused(tmp_path):
     with Bricks(SHAPE, np.dtype(np.uint8), folder=tmp_path) as volume, pytest.raises(IndexError):
         volume.read(1, 30, 34)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts resident memory as Linux does")
+def test_memory_does_not_grow_with_the_volume(tmp_path):
+    shape = (256, 512, 512)  # 128 MiB
+    slab = np.ones((32, 1, 512, 512), np.uint16)
+    with Bricks(shape, slab.dtype, folder=tmp_path) as volume:
+        before = psutil.Process().memory_info().rss
+        for first in range(0, shape[0], 32):
+            volume.add(0, first, slab)
+        for first in range(0, shape[2], 32):
+            assert volume.read(2, first, first + 32).all()
+        assert psutil.Process().memory_info().rss - before < 80 * 2**20
+
+
+def test_a_disk_that_runs_full_is_told_before_anything_is_written(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    with pytest.raises(OutputError, match="the disk is full"):
+        Bricks(SHAPE, np.dtype(np.uint8), folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
