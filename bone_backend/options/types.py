@@ -120,12 +120,12 @@ class Pair(BaseModel):
     subject: str | None = None
 
 
-# None: the largest that fits every scan. For a field whose option says none_word=AUTO.
-PatchSize = Annotated[
-    Annotated[int, Field(ge=16, le=2048)] | None,
-    BeforeValidator(_parse_auto),
-    PlainSerializer(_written_auto, when_used="json"),
-]
+# None: the program chooses (dataset/settled.py). For fields whose option says none_word=AUTO.
+FROM_AUTO = BeforeValidator(_parse_auto)
+AS_AUTO = PlainSerializer(_written_auto, when_used="json")
+PatchSize = Annotated[Annotated[int, Field(ge=16, le=2048)] | None, FROM_AUTO, AS_AUTO]
+WholeOrAuto = Annotated[Annotated[int, Field(ge=1, le=1_000_000)] | None, FROM_AUTO, AS_AUTO]
+ShareOrAuto = Annotated[Share | None, FROM_AUTO, AS_AUTO]
 Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
 NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]

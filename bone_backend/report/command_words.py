@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from .fields import OptionField, Options
+from ..options.fields import OptionField, Options
 
 
 def option_words(options: Options, *, leave_out: Iterable[str] = ()) -> list[list[str]]:
