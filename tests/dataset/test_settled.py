@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bone_backend.dataset.patch_size import largest_edge, settled
+from bone_backend.dataset.settled import largest_edge, settled
 
 from bone_backend.dataset.checks import size_faults
 from bone_backend.dataset.plan import Extent, PatchShape, draw_plan

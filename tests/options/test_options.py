@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bone_backend.dataset.patch_size import MOST
+from bone_backend.dataset.settled import MOST
 from bone_backend.errors import OptionError
 from bone_backend.jobs.commands import OFFERED
 from bone_backend.options.programs import (
