@@ -56,6 +56,7 @@ class FitData(Options):
         group="Data",
         label="Class names",
         often=True,
+        easy=True,
         help="Names and colours of the label values, e.g. 1:bone 2:pores.",
     )
     ignore_label: Label | None = option(
@@ -152,14 +153,24 @@ class FitOutput(Options):
         group="Output",
         label="Save folder",
         often=True,
+        easy=True,
         kind="folder",
         help="Run folder: everything that this fit leaves behind.",
     )
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^<>:\"/\\|?*\x00-\x1f]+$")] = option(
-        "BONe", group="Output", label="Model filename", help="The model file's name begins with this."
+        "BONe",
+        group="Output",
+        label="Model filename",
+        easy=True,
+        help="The model file's name begins with this.",
     )
     overwrite: bool = option(
-        False, group="Output", label="Overwrite", often=True, help="Replace another run in the output folder."
+        False,
+        group="Output",
+        label="Overwrite",
+        often=True,
+        easy=True,
+        help="Replace another run in the output folder.",
     )
     resume: UserPath | None = option(
         None,

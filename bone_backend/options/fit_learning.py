@@ -25,6 +25,7 @@ class FitLearning(Options):
         group="Fitting",
         label="How long",
         often=True,
+        easy=True,
         unit="min",
         metavar="N|auto",
         none_word=AUTO,

@@ -65,6 +65,7 @@ class PredictOptions(Options):
     )
     model: ModelPath = option(
         group="Data",
+        easy=True,
         label="Model file",
         kind="file",
         help="The .pth file of a fit, or its run folder: then the best model in it.",
@@ -285,11 +286,12 @@ class HostOptions(Options):
 
     title: ClassVar[str] = "Avizo"
 
-    show_advanced: bool = option(
-        False,
+    detail: Literal["Easy", "Advanced"] = option(
+        "Easy",
         group="Panel",
-        label="Advanced options",
-        help="Show the options that are seldom needed. Those that were changed are always shown.",
+        label="Panel",
+        easy=True,
+        help="Easy: the few choices that everybody makes, and those that you have changed. Advanced: all.",
     )
     unit: Literal["from Avizo", "nm", "um", "mm", "cm", "m", "unknown"] = option(
         "from Avizo",
@@ -335,6 +337,7 @@ class PredictHostOptions(HostOptions):
     amira_mesh: UserPath | None = option(
         None,
         group="Labels",
+        advanced=True,
         label="Save as AmiraMesh",
         kind="save",
         help="Write the labels to this .am file, with the names and colours of the classes as materials, and "

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from bone_backend.dataset.settled import largest_edge, settled
 
 from bone_backend.dataset.checks import size_faults
 from bone_backend.dataset.plan import Extent, PatchShape, draw_plan
+from bone_backend.dataset.settled import largest_edge, settled
 from bone_backend.options.programs import FitOptions, dump
 
 
