@@ -271,7 +271,9 @@ class DLFit(Door):
         if chosen.minutes is None:
             takes = f"{patches:,} patches in {batches:,} batches an epoch"
         else:
-            takes = f"{estimated(60 * chosen.minutes)} in all"
+            takes = (
+                "until it stops improving" if chosen.is_open else f"{estimated(60 * chosen.minutes)} in all"
+            )
         if set(train) == set(validation):
             judged = f"Validates on a slab of each, {1 - options.train_split:.0%} of its slices."
         else:

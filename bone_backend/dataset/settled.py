@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..options.fit import FitOptions, SettledFit
+from ..options.fit import FIRST_ROUND, FitOptions, SettledFit
 from ..options.fit_network import PLAIN_CHANNELS, PLAIN_DEPTH
 
 MOST = 256  # px, the edge of the published program's patches
@@ -88,7 +88,8 @@ def _minutes(options: FitOptions) -> float | None:
 def _time(options: FitOptions) -> dict[str, Any]:
     """The time and the number of epochs."""
     minutes = _minutes(options)
-    parts = EPOCHS if minutes is None else min(max(round(PER_MINUTE * math.sqrt(minutes)), 4), 40)
+    known = FIRST_ROUND if minutes is not None and math.isinf(minutes) else minutes
+    parts = EPOCHS if known is None else min(max(round(PER_MINUTE * math.sqrt(known)), 4), 40)
     return {"minutes": minutes, "epochs": options.epochs or parts}
 
 

@@ -93,7 +93,8 @@ def sentence(field: OptionField, item: Any) -> str:
         told = _form(field)
     told = told[0].lower() + told[1:].rstrip(".")
     if field.none_word != "none" and told.startswith("give "):
-        told += f", or {field.none_word}"
+        words = [word for word in (field.metavar or field.none_word).split("|") if word.islower()]
+        told += f", or {' or '.join(words)}"
     return f"{where} is {shown(given)}: {told}{'' if told.endswith('?') else '.'}"
 
 

@@ -50,7 +50,7 @@ def page(record: Record, *, review: Review | None, left_out: str = "") -> str:
 
 def _head(record: Record) -> dict[str, Any]:
     result, options = record["result"], record["options"]
-    epochs, asked = result["epochs"], options["epochs"]
+    epochs, asked = result["epochs"], max(options["epochs"], result["epochs"])
     outcomes = {
         "done": f"{epochs} of {asked} epochs were done." if asked > 1 else "The one epoch was done.",
         "stopped": f"Stopped by the user after {epochs} of {asked} epochs.",
