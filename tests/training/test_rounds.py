@@ -27,7 +27,9 @@ def test_enough_is_written_as_a_word_and_read_again():
     assert FitOptions.parse(dump(options)).minutes == math.inf
 
 
-@pytest.mark.parametrize(("value", "told"), [(0, "above 0"), (2e5, "up to 100000"), ("soon", "or enough or auto")])
+@pytest.mark.parametrize(
+    ("value", "told"), [(0, "above 0"), (2e5, "up to 100000"), ("soon", "or enough or auto")]
+)
 def test_a_time_that_cannot_be_is_told(value, told):
     with pytest.raises(OptionError, match=told):
         chosen(minutes=value)
