@@ -23,15 +23,6 @@ from .types import Label, LabelMap, NamedClass, NamedPair, UserPath, map_faults
 class FitData(Options):
     """Which scans and masks, and which of them validate."""
 
-    recipe: Literal["easy", "paper", "quick"] = option(
-        "easy",
-        group="Data",
-        label="Recipe",
-        often=True,
-        help="What the options are that are not given. easy: what gives the best labels in the time there "
-        "is, chosen for these scans and this machine. paper: the published settings (Lee et al. 2026). "
-        "quick: easy in one minute, to try out.",
-    )
     pairs: tuple[NamedPair, ...] = option(
         (),
         flag="--pair",

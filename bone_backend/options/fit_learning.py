@@ -19,6 +19,15 @@ from .types import AS_AUTO, DEVICE, FROM_AUTO, PRECISION, Device, Minutes, Preci
 class FitLearning(Options):
     """Epochs, steps, loss, and chance."""
 
+    recipe: Literal["easy", "paper", "quick"] = option(
+        "easy",
+        group="Fitting",
+        label="Recipe",
+        often=True,
+        help="What the options are that are not given. easy: what gives the best labels in the time there "
+        "is, chosen for these scans and this machine. paper: the published settings (Lee et al. 2026). "
+        "quick: easy in one minute, to try out.",
+    )
     minutes: Minutes = option(
         None,
         may_change=True,
