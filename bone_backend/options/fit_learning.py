@@ -26,7 +26,8 @@ class FitLearning(Options):
         often=True,
         help="What the options are that are not given. easy: what gives the best labels in the time there "
         "is, chosen for these scans and this machine. paper: the published settings (Lee et al. 2026). "
-        "quick: easy in one minute, to try out.",
+        "quick: easy in one minute, to try out. On the command line also a file of your own, as --config "
+        "takes it.",
     )
     minutes: Minutes = option(
         None,
