@@ -47,7 +47,7 @@ RECIPES: dict[str, dict[str, Any]] = {"easy": {}, "paper": PAPER, "quick": QUICK
 
 
 def told(options: Options) -> list[str]:
-    """The recipe in words, and what of it the user has set aside; nothing of easy, which chooses by itself."""
+    """The recipe in words, and what of it was set aside; nothing of easy, which chooses by itself."""
     name = str(getattr(options, "recipe", "easy"))
     if not RECIPES.get(name):
         return []
