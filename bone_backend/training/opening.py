@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dataset import coverage, views
+from ..dataset.brightness import bright_voxels
 from ..dataset.checks import Labels
 from ..dataset.pairs import Opened, OpenPair, open_pairs
 from ..dataset.plan import count_tiles
@@ -33,7 +34,7 @@ class FitData:
 
     options: with the patch size as a number. views: of the pairs along the axes. training, validation:
     whose pairs these are. concerns: about split and scans, in words. notes: of what was chosen for the user,
-    in words.
+    in words. bright_voxels: see `dataset.brightness`.
     """
 
     options: FitOptions
@@ -46,6 +47,7 @@ class FitData:
     validation: Scans
     concerns: tuple[str, ...]
     notes: tuple[str, ...]
+    bright_voxels: tuple[list[list[int]] | None, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -97,6 +99,10 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         validation=validation,
         concerns=tuple(concerns),
         notes=(*notes, *told),
+        bright_voxels=tuple(
+            bright_voxels(pair, labels, measured.tissues)
+            for pair, measured in zip(pairs, statistics, strict=True)
+        ),
     )
 
 
