@@ -36,11 +36,15 @@ class Histogram:
     def share_above(self, grey: float) -> float:
         """Share of the voxels brighter than a grey value; those of one bin count as spread evenly in it.
 
-        >>> Histogram(0.0, 10.0, (60, 20, 20)).share_above(15.0)
-        0.3
+        >>> Histogram(0.0, 10.0, (50, 25, 25)).share_above(15.0)
+        0.375
         """
         below = np.interp(grey, self.edges, self._up_to())
         return float(1 - below / sum(self.counts))
+
+    def shares(self, edges: np.ndarray) -> np.ndarray:
+        """float64 (n - 1,): share of the voxels between neighbouring grey values of `edges` (n,), rising."""
+        return np.diff(np.interp(edges, self.edges, self._up_to())) / sum(self.counts)
 
     def ordered(self, low: float, high: float) -> np.ndarray | None:
         """float64 (RANKS,): grey values of evenly spaced rank among the voxels from `low` to `high`.
