@@ -20,7 +20,7 @@ import torch
 
 from .dataset.checks import scan_type_fault
 from .errors import ModelFileError, OptionError, ScanError, called
-from .inference import agreement, grey_scale, passes, voxel_size
+from .inference import agreement, chunk_size, grey_scale, passes, voxel_size
 from .inference.labelling import Labelling
 from .inference.labels import ClassMap, Confidence
 from .inference.streaming import ChunkPredictor
@@ -28,7 +28,7 @@ from .inference.windows import Layout, layout
 from .intensity.asking import ask
 from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation, scale_notes
 from .intensity.summary import Statistics
-from .machine.device import choose_device, choose_precision, describe
+from .machine.device import choose_device, choose_precision, describe, free_bytes
 from .machine.monitor import GIB, Monitor
 from .machine.versions import versions
 from .model_files import model_file
@@ -113,7 +113,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
         log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
         warnings = _warn(scan, model, told, measured.doubts)
-        _advise(model, chunks)
+        _advise(options, model, chunks)
         labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         with create(options.output, header, overwrite=options.overwrite) as output:
             look = bright.add if bright else None
@@ -172,13 +172,22 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
     least = max(model.spec.minimum, edge)
     depth = options.chunk_depth if model.mode == "3D" else 1
     network = f"{model.mode} {model.spec.words}"
-    faults = catalogue.size_faults("chunk_size", options.chunk_size, edge, minimum=least, network=network)
+    size = options.chunk_size
+    if size is None:
+        size = chunk_size.choose(
+            _patch_of(model),
+            multiple=edge,
+            least=least,
+            depth=depth,
+            free_bytes=free_bytes(choose_device(options.device)),
+        )
+    faults = catalogue.size_faults("chunk_size", size, edge, minimum=least, network=network)
     faults += catalogue.size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
     if faults:
         raise OptionError(faults)
     return layout(
         shape,
-        (depth, options.chunk_size, options.chunk_size),
+        (depth, size, size),
         overlap=options.chunk_overlap,
         multiple=(multiple[0], edge, edge),
         minimum=(multiple[0], least, least),
@@ -257,16 +266,22 @@ def _record(
     }
 
 
-def _advise(model: model_file.ModelHeader, chunks: Layout) -> None:
-    """Say so where the network sees far more of a slice at a time than it did in fitting."""
+def _advise(options: PredictOptions, model: model_file.ModelHeader, chunks: Layout) -> None:
+    """Say which chunks were chosen, or that those asked for are far wider than the patches of the fit."""
     patch, chunk = _patch_of(model), max(chunks.size[1:])
-    if 0 < patch * WIDE < chunk:
+    fitted = f"fitted on patches of {patch} px" if patch else "which does not say its patches"
+    if options.chunk_size is None:
         log.info(
-            "The model was fitted on patches of %d px and now sees chunks of %d px. If the labels are poor, "
-            "try --chunk-size %d --chunk-overlap 0.5.",
-            patch,
+            "Chunks of %s px, %d for a tile (model %s).",
+            " x ".join(map(str, chunks.size[1:])),
+            chunks.per_tile,
+            fitted,
+        )
+    elif 0 < patch * WIDE < chunk:
+        log.info(
+            "The model was %s and now sees chunks of %d px. If the labels are poor, try --chunk-size auto.",
+            fitted,
             chunk,
-            2 * patch,
         )
 
 

@@ -126,6 +126,12 @@ PatchSize = Annotated[
     BeforeValidator(_parse_auto),
     PlainSerializer(_written_auto, when_used="json"),
 ]
+# None: by the patches of the fit. For a field whose option says none_word=AUTO.
+ChunkSize = Annotated[
+    Annotated[int, Field(ge=32, le=8192)] | None,
+    BeforeValidator(_parse_auto),
+    PlainSerializer(_written_auto, when_used="json"),
+]
 Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
 NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]

@@ -100,7 +100,7 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         concerns=tuple(concerns),
         notes=(*notes, *told),
         bright_voxels=tuple(
-            bright_voxels(pair, labels, measured.tissues)
+            bright_voxels(pair.scan, pair.mask, labels, measured.tissues)
             for pair, measured in zip(pairs, statistics, strict=True)
         ),
     )
