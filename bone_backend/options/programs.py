@@ -15,12 +15,14 @@ from pydantic import Field
 from ..errors import Fault, called
 from ..files.outputs import ending_fault
 from ..volumes.formats import FOLDER, WRITTEN_ENDINGS, in_words
+from .field import AUTO
 from .fields import Options, option
 from .fit import FitOptions
 from .preview import PreviewOptions
 from .types import (
     DEVICE,
     PRECISION,
+    ChunkSize,
     Device,
     InputPath,
     Label,
@@ -88,13 +90,16 @@ class PredictOptions(Options):
         help="Slices along which axes are labelled: z, or z, y and x one after the other, of which the mean "
         "counts (three times the work, and room in the cache folder); auto: as the model was fitted.",
     )
-    chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
-        512,
+    chunk_size: ChunkSize = option(
+        None,
         group="Chunks",
         label="Chunk size",
         often=True,
         unit="px",
-        help="Edge of the square windows that a slice is cut into.",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Edge of the square windows that a slice is cut into. auto: twice the patches of the fit. "
+        "512: as in the published program.",
     )
     chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
         64,

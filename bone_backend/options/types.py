@@ -152,6 +152,8 @@ Minutes = Annotated[
     BeforeValidator(_parse_minutes),
     PlainSerializer(_written_minutes, when_used="json"),
 ]  # ENOUGH: without an end of its own
+# None: by the patches of the fit.
+ChunkSize = Annotated[Annotated[int, Field(ge=32, le=8192)] | None, FROM_AUTO, AS_AUTO]
 ShareOrAuto = Annotated[Share | None, FROM_AUTO, AS_AUTO]
 Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
