@@ -69,7 +69,7 @@ def cut(counts: np.ndarray, *, share: float, least: int = 1) -> Slab | None:
     apart = np.abs(shares - whole / max(whole.sum(), 1)).sum(axis=1)
     starts = np.arange(len(held))
     longest = np.maximum(starts - gap, slices - starts - thick - gap)
-    apart[longest < least] = np.inf
+    missed[longest < least] = counts.shape[1] + 1  # nothing would be left to train on
     first = int(np.lexsort((starts, apart.round(6), missed))[0])
     last = first + thick
     before, after = (0, first - gap), (last + gap, slices)
