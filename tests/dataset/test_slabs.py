@@ -91,7 +91,7 @@ def test_slab_gap_and_parts_are_apart_and_a_slab_holds_every_class_that_any_coul
         return
     assert found.last - found.first == thick
     assert 0 <= found.first < found.last <= slices
-    assert found.parts, "something is left to train on"
+    assert sum(last - first for first, last in found.parts) >= thick, "no less trains than validates"
     owner = np.zeros(slices, int)
     owner[found.first : found.last] += 1
     for first, last in found.parts:
@@ -105,7 +105,7 @@ def test_slab_gap_and_parts_are_apart_and_a_slab_holds_every_class_that_any_coul
     possible = [
         set(np.flatnonzero(counts[start : start + thick].sum(axis=0)))
         for start in range(slices - thick + 1)
-        if max(start - gap, slices - start - thick - gap) >= least
+        if sum(n for n in (start - gap, slices - start - thick - gap) if n >= least) >= max(least, thick)
     ]
     mine = set(np.flatnonzero(counts[found.first : found.last].sum(axis=0)))
     assert len(mine) == max(map(len, possible))
