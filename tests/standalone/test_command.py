@@ -341,7 +341,7 @@ def test_wrong_options_are_told_together(scans, tmp_path, capsys):
 def test_a_patch_larger_than_the_scan_is_answered_with_one_that_fits(scans, tmp_path, capsys):
     words = pair_words((scans / "scan_a", scans / "mask_a"), (scans / "scan_b", scans / "mask_b"))
     message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "64")
-    assert "largest that fits is 32" in message
+    assert "largest that fits is 40" in message
 
 
 def test_another_run_is_not_overwritten_unless_asked(scans, fitted, capsys):
