@@ -60,7 +60,8 @@ def make_data(folder: Path, *, slices: int, size: int, model: Path | None, is_qu
         place = folder / f"phantom{seed}"
         write_phantom(Phantom(shape=(24, 192, 192), seed=seed, bits=16), place, 24)
         pairs.append((place / SCAN, place / MASK))
-    options = {"pairs": pairs, "output": folder / "run", "name": "phantom", "train_split": 0.5}
+    options = {"recipe": "paper", "pairs": pairs, "output": folder / "run", "name": "phantom"}
+    options |= {"train_split": 0.5}
     options |= {"epochs": 1, "patches_per_tile": 1} if is_quick else {"epochs": 8}
     result = fit(FitOptions.parse({**options, "patch_size": 96, "batch_size": 8}))
     if result.model is None:

@@ -68,8 +68,9 @@ def cut(counts: np.ndarray, *, share: float, least: int = 1) -> Slab | None:
     shares = held / np.maximum(held.sum(axis=1, keepdims=True), 1)
     apart = np.abs(shares - whole / max(whole.sum(), 1)).sum(axis=1)
     starts = np.arange(len(held))
-    longest = np.maximum(starts - gap, slices - starts - thick - gap)
-    apart[longest < least] = np.inf
+    parts = np.stack([starts - gap, slices - starts - thick - gap])
+    trained = np.where(parts >= least, parts, 0).sum(axis=0)
+    missed[trained < max(least, thick)] = counts.shape[1] + 1  # which is none of the possible slabs
     first = int(np.lexsort((starts, apart.round(6), missed))[0])
     last = first + thick
     before, after = (0, first - gap), (last + gap, slices)

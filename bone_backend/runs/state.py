@@ -170,8 +170,8 @@ class FitState:
     def go_on_from(self, position: Position) -> None:
         """Take over the position of a checkpoint; network and step are restored by restore()."""
         self.position = position
-        if position.epoch_steps:
-            self.training.epoch_steps = position.epoch_steps
+        # an epoch that is under way ends with the steps that it began with, also where a time is given anew
+        self.training.epoch_steps = position.epoch_steps or self.options.epoch_steps
         if self.world.is_first:
             self.training.counts.matrix += torch.tensor(position.counts, device=self.training.device)
         self._seconds_before, self._peaks_before = position.seconds, position.peaks
