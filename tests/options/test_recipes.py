@@ -89,7 +89,9 @@ def test_the_recipe_paper_flips_as_often_as_the_paper_says(mode, chance):
 
 
 def test_nothing_is_chosen_for_the_user_in_the_recipe_paper():
-    assert settled(options(recipe="paper"), ["a", "b"], SHAPES)[1] == []
+    assert settled(options(recipe="paper"), ["a", "b"], SHAPES)[1] == [
+        "Recipe paper: the published settings."
+    ]
 
 
 @pytest.mark.parametrize(
