@@ -50,21 +50,18 @@ class Agreement:
         if self.kappa >= WORSE * self.kappa_of_fit:
             return ""
         named = " or ".join(self.names)
-        seen = (
-            f"of the voxels labelled {named}, {_percent(self.labelled_bright)} are brighter than "
-            f"{self.threshold:.4g}, the grey value between its two tissues"
-            if self.labelled_bright is not None
-            else f"nothing is labelled {named}"
-        )
-        missed = (
-            f", and of the brighter voxels {_percent(self.bright_labelled)} are labelled {named}"
-            if self.bright_labelled is not None
-            else ""
-        )
+        seen = f"nothing is labelled {named}"
+        if self.labelled_bright is not None:
+            seen = (
+                f"of the voxels labelled {named}, {_percent(self.labelled_bright)} are brighter than "
+                f"{self.threshold:.4g}, the grey value between its two tissues"
+            )
+            if self.bright_labelled is not None:
+                seen += f", and of the brighter voxels {_percent(self.bright_labelled)} are labelled {named}"
         return (
-            f"the labels disagree grossly with its grey values: {seen}{missed} (kappa {self.kappa:.2f}; in "
-            f"the scans of the fit {self.kappa_of_fit:.2f} or more). Look at the labels before you use them; "
-            "the scan may be unlike those that the model was fitted on."
+            f"the labels disagree grossly with its grey values: {seen} (kappa {self.kappa:.2f}; in the "
+            f"scans of the fit {self.kappa_of_fit:.2f} or more). Look at the labels before you use them: the "
+            "model may have learnt too little, or the scan is unlike those that it was fitted on."
         )
 
 

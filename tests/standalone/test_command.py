@@ -121,8 +121,9 @@ def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, ca
         tmp_path / output,
         "--json",
     )
-    assert (status, err) == (0, "")
+    assert status == 0
     found = json.loads(out)
+    assert len(err.splitlines()) == len(found["warnings"])  # of a fit as short as this
     assert {"output", "seconds", "slices", "peak_ram_gib", "voxels"} <= set(found)
     assert found["slices"] == 8
     assert sum(found["voxels"].values()) == 8 * 48 * 40
@@ -134,6 +135,29 @@ def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, ca
     assert {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)} == {
         k: n for k, n in found["voxels"].items() if n
     }
+
+
+def test_a_scan_unlike_those_of_the_fit_is_told_in_the_answer_the_record_and_the_log(scans, fitted, tmp_path):
+    with open_volume(scans / "scan_a") as scan:
+        save(tmp_path / "negative", 255 - scan.read(0, 8), voxel_size=VOXEL)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "standalone.command", "predict", tmp_path / "negative"),
+            *("--model", fitted[0], "--output", tmp_path / "labels", "--json"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["warnings"]
+    record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
+    assert record["result"]["warnings"] == told
+    assert any(one.startswith("negative: ") and "its grey values are spread" in one for one in told)
+    assert all(one in done.stderr for one in told)
+    assert record["result"]["agreement"]["kappa_of_fit"] > 0.4
 
 
 def test_predict_tells_its_confidence_in_words(scans, fitted, tmp_path, capsys):
