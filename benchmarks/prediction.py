@@ -97,7 +97,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     network = prediction.load_network(model, device)
-    numbers = measure_scan(options, model, progress=silent)
+    numbers = measure_scan(options, model, progress=silent).numbers
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 
     def work() -> None:
@@ -119,7 +119,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
 def slice_by_slice(folder: Path, name: str, probabilities: Probabilities) -> Callable[[], None]:
     """What a user of another library writes around it: read, normalise, predict, take classes, write."""
     model = model_file.read_header(folder / MODEL)
-    numbers = measure_scan(options_of(folder, name), model, progress=silent)
+    numbers = measure_scan(options_of(folder, name), model, progress=silent).numbers
 
     def work() -> None:
         (folder / name).mkdir(exist_ok=True)

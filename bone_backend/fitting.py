@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .durations import estimated
 from .errors import Cancelled, HardwareError
 from .jobs import run as jobs
 from .jobs.interpreter import is_plain_python
@@ -193,7 +194,7 @@ def _within_time(
 def measure(state: FitState, *, progress: Progress = silent) -> Preflight:
     """What the rest of a fit will take, from one step; a progress is told, and may stop it."""
     training, options, done = state.training, state.options, state.position.epoch
-    epochs = options.epochs
+    epochs = state.epochs
     steps = training.train_batches + training.validation_batches
 
     def check() -> None:
@@ -213,14 +214,17 @@ def measure(state: FitState, *, progress: Progress = silent) -> Preflight:
         )
 
 
+def _until(state: FitState) -> str:
+    return estimated(60 * state.options.round_minutes(state.position.round))
+
+
 def _run_epochs(state: FitState, keeper: Keeper, progress: Progress) -> str:
     """Train and validate until the last epoch; gives how it ended."""
     options, training, position = state.options, state.training, state.position
-    epochs = options.epochs
 
     def tell(batch: int, figures: Mapping[str, float], doing: str) -> None:
         per_epoch = training.train_batches + training.validation_batches
-        epoch, share = position.epoch + 1, batch / per_epoch
+        epoch, share, epochs = position.epoch + 1, batch / per_epoch, state.epochs
         best = {"best_val_iou": position.best_score} if position.best_file else {}
         message = f"Epoch {epoch} of {epochs}, {doing} {100 * share:.0f} %"
         progress(position.epoch * per_epoch + batch, epochs * per_epoch, message, {**figures, **best})
@@ -230,8 +234,10 @@ def _run_epochs(state: FitState, keeper: Keeper, progress: Progress) -> str:
         if options.early_stopping and position.epoch - position.best_epoch >= options.early_stopping:
             log.info("Stopped early: no better validation score for %d epochs.", options.early_stopping)
             return "stopped early"
-        if position.epoch >= epochs:
-            return "done"
+        if position.epoch >= state.epochs:
+            if not state.goes_on():
+                return "done"
+            log.info("It still improves: it goes on until %s are over.", _until(state))
         state.plan_epoch()
         keeper.begin_epoch()
         began, first = time.monotonic(), position.batches

@@ -17,6 +17,7 @@ from ..dataset.split import split_scans
 from ..durations import estimated
 from ..errors import BoneError, OptionError, ScanError
 from ..files.names import from_home
+from ..options import recipes
 from ..options.fit import FitOptions, SettledFit
 from ..options.programs import dump
 from ..progress import Part
@@ -39,10 +40,15 @@ class DLFit(Door):
     form = FIT
 
     def __init__(self, module: Any, names: Mapping[str, Any]):
+        self._recipe = recipes.RECIPES["easy"]
         self._counted: dict[int, tuple[Facts, dict[int, int]]] = {}  # voxels per label value of the masks
         super().__init__(module, names)
 
     def show(self) -> None:
+        recipe = recipes.RECIPES[self.panel.options["recipe"].read()]
+        if recipe is not self._recipe:
+            self._recipe = recipe
+            self.panel.take(recipe)
         super().show()
         numbers = pair_numbers(self.facts)
         last = numbers[-1] if numbers else 0
@@ -246,6 +252,11 @@ class DLFit(Door):
         )
         return sizes, *found
 
+    def _advice(self, chosen: SettledFit) -> list[str]:
+        if chosen.minutes is not None:
+            return []
+        return [f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk."]
+
     def _estimate(self) -> str:
         """Which scans train and validate, and how many patches an epoch has; "" while it cannot be said."""
         scans = [scan for _, scan, _ in self._pairs()]
@@ -260,7 +271,9 @@ class DLFit(Door):
         if chosen.minutes is None:
             takes = f"{patches:,} patches in {batches:,} batches an epoch"
         else:
-            takes = f"{estimated(60 * chosen.minutes)} in all"
+            takes = (
+                "until it stops improving" if chosen.is_open else f"{estimated(60 * chosen.minutes)} in all"
+            )
         if set(train) == set(validation):
             judged = f"Validates on a slab of each, {1 - options.train_split:.0%} of its slices."
         else:
@@ -269,7 +282,7 @@ class DLFit(Door):
             f"Fits on {_names(scans, train)}: {takes}.",
             judged,
             *notes,
-            f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk.",
+            *self._advice(chosen),
             *pair_notes(self.facts),
             *self._concerns(options),
         ]

@@ -12,7 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..options.fit import FitOptions, SettledFit
+from ..options import recipes
+from ..options.fit import FIRST_ROUND, FitOptions, SettledFit
 from ..options.fit_network import PLAIN_CHANNELS, PLAIN_DEPTH
 
 MOST = 256  # px, the edge of the published program's patches
@@ -50,6 +51,7 @@ def settled(
     names, shapes: of each scan, (z, y, x); at least one. A scan that is smaller than the smallest patch of
     the network is left to `checks.size_faults`.
     """
+    own = recipes.told(options)
     options, notes = _with_patches(options, names, shapes)
     values = _learning(options, is_gpu=is_gpu)
     chosen = {name: value for name, value in values.items() if getattr(options, name) is None}
@@ -62,7 +64,7 @@ def settled(
         )
         if name in chosen
     ]
-    notes += [f"Chosen for this network: {', '.join(told)}."] if told else []
+    notes = own + notes + ([f"Chosen for this network: {', '.join(told)}."] if told else [])
     return SettledFit.model_construct(**{**dict(options), **chosen, **_time(options)}), notes
 
 
@@ -88,7 +90,8 @@ def _minutes(options: FitOptions) -> float | None:
 def _time(options: FitOptions) -> dict[str, Any]:
     """The time and the number of epochs."""
     minutes = _minutes(options)
-    parts = EPOCHS if minutes is None else min(max(round(PER_MINUTE * math.sqrt(minutes)), 4), 40)
+    known = FIRST_ROUND if minutes is not None and math.isinf(minutes) else minutes
+    parts = EPOCHS if known is None else min(max(round(PER_MINUTE * math.sqrt(known)), 4), 40)
     return {"minutes": minutes, "epochs": options.epochs or parts}
 
 

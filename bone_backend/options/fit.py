@@ -7,6 +7,7 @@ Each group stands in a file of its own with its own faults; here are those that 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -156,6 +157,9 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
         return faults
 
 
+FIRST_ROUND = 5.0  # minutes
+
+
 class SettledFit(FitOptions):
     """The options of a fit after all that the user left open was chosen (`dataset.settled`)."""
 
@@ -166,3 +170,17 @@ class SettledFit(FitOptions):
         epochs: int
         batch_size: int
         learning_rate: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it goes on until it stops improving: in rounds, each twice as long as the one before."""
+        return self.minutes == math.inf
+
+    def round_minutes(self, number: int) -> float:
+        """Until the end of a round, from 0, since the beginning of the fit."""
+        assert self.minutes is not None
+        return FIRST_ROUND * (2 ** (number + 1) - 1) if self.is_open else self.minutes
+
+    def round_epochs(self, number: int) -> int:
+        """Epochs until the end of a round, from 0, since the beginning."""
+        return self.epochs * (2 ** (number + 1) - 1) if self.is_open else self.epochs

@@ -23,15 +23,6 @@ from .types import Label, LabelMap, NamedClass, NamedPair, UserPath, map_faults
 class FitData(Options):
     """Which scans and masks, and which of them validate."""
 
-    recipe: Literal["easy", "paper", "quick"] = option(
-        "easy",
-        group="Data",
-        label="Recipe",
-        often=True,
-        help="What the options are that are not given. easy: what gives the best labels in the time there "
-        "is, chosen for these scans and this machine. paper: the published settings (Lee et al. 2026). "
-        "quick: easy in one minute, to try out.",
-    )
     pairs: tuple[NamedPair, ...] = option(
         (),
         flag="--pair",
@@ -56,6 +47,7 @@ class FitData(Options):
         group="Data",
         label="Class names",
         often=True,
+        easy=True,
         help="Names and colours of the label values, e.g. 1:bone 2:pores.",
     )
     ignore_label: Label | None = option(
@@ -152,14 +144,24 @@ class FitOutput(Options):
         group="Output",
         label="Save folder",
         often=True,
+        easy=True,
         kind="folder",
         help="Run folder: everything that this fit leaves behind.",
     )
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^<>:\"/\\|?*\x00-\x1f]+$")] = option(
-        "BONe", group="Output", label="Model filename", help="The model file's name begins with this."
+        "BONe",
+        group="Output",
+        label="Model filename",
+        easy=True,
+        help="The model file's name begins with this.",
     )
     overwrite: bool = option(
-        False, group="Output", label="Overwrite", often=True, help="Replace another run in the output folder."
+        False,
+        group="Output",
+        label="Overwrite",
+        often=True,
+        easy=True,
+        help="Replace another run in the output folder.",
     )
     resume: UserPath | None = option(
         None,

@@ -13,24 +13,36 @@ from pydantic import BeforeValidator, Field
 from ..errors import Fault, called
 from .field import AUTO
 from .fields import Options, option
-from .types import AS_AUTO, DEVICE, FROM_AUTO, PRECISION, Device, Precision, WholeOrAuto, as_text
+from .types import AS_AUTO, DEVICE, FROM_AUTO, PRECISION, Device, Minutes, Precision, WholeOrAuto, as_text
 
 
 class FitLearning(Options):
     """Epochs, steps, loss, and chance."""
 
-    minutes: Annotated[Annotated[float, Field(gt=0, le=100_000)] | None, FROM_AUTO, AS_AUTO] = option(
+    recipe: Literal["easy", "paper", "quick"] = option(
+        "easy",
+        group="Fitting",
+        label="Recipe",
+        often=True,
+        help="What the options are that are not given. easy: what gives the best labels in the time there "
+        "is, chosen for these scans and this machine. paper: the published settings (Lee et al. 2026). "
+        "quick: easy in one minute, to try out. On the command line also a file of your own, as --config "
+        "takes it.",
+    )
+    minutes: Minutes = option(
         None,
         may_change=True,
         group="Fitting",
         label="How long",
         often=True,
+        easy=True,
         unit="min",
-        metavar="N|auto",
+        metavar="N|enough|auto",
         none_word=AUTO,
         help="Time for the whole fit, e.g. 5, 30 or 120. The number of steps follows from the speed of this "
-        "machine, and the learning rate falls to its end with the time. auto: 5, or as long as the epochs "
-        "take where their number is given.",
+        "machine, and the learning rate falls to its end with the time. enough: 5 minutes, then twice as "
+        "long again and again, until the validation gains nothing from it any more. auto: 5, or as long as "
+        "the epochs take where their number is given.",
     )
     epochs: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, FROM_AUTO, AS_AUTO] = option(
         None,

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .fields import Options
+
 # The defaults of the published program (Lee et al. 2026; ../docs/options.md has their meaning).
 PAPER: dict[str, Any] = {
     "validation": "scans",
@@ -42,6 +44,21 @@ PAPER: dict[str, Any] = {
 QUICK: dict[str, Any] = {"minutes": 1.0}
 
 RECIPES: dict[str, dict[str, Any]] = {"easy": {}, "paper": PAPER, "quick": QUICK}
+
+
+def told(options: Options) -> list[str]:
+    """The recipe in words, and what of it was set aside; nothing of easy, which chooses by itself."""
+    name = str(getattr(options, "recipe", "easy"))
+    if not RECIPES.get(name):
+        return []
+    apart = [
+        f"{field.label.lower()} {value if value is not None else field.none_word}"
+        for field in options.option_fields()
+        if field.name in RECIPES[name]
+        and (value := getattr(options, field.name)) != RECIPES[name][field.name]
+    ]
+    what = {"paper": "the published settings", "quick": "one minute, to try out"}[name]
+    return [f"Recipe {name}: {what}" + (f", but {', '.join(apart)}." if apart else ".")]
 
 
 def filled(values: Mapping[str, Any]) -> dict[str, Any]:

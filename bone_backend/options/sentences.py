@@ -152,8 +152,10 @@ def _form(field: OptionField) -> str:
 
 
 def _or_open(field: OptionField) -> str:
-    """The word that leaves the choice to the program, where it has one."""
-    return "" if field.none_word == "none" else f", or {field.none_word}"
+    """The words that may stand for a number, such as the one that leaves the choice to the program."""
+    if field.none_word == "none":
+        return ""
+    return f", or {' or '.join(w for w in (field.metavar or field.none_word).split('|') if w.islower())}"
 
 
 def _range(field: OptionField) -> str:

@@ -21,7 +21,7 @@ from ..machine.device import describe
 from ..machine.monitor import Monitor
 from ..networks.complexity import complexity
 from ..scores import metrics
-from ..training.budget import Pace, Spent, in_words, steps_now
+from ..training.budget import Pace, Spent, goes_on, in_words, steps_now
 from ..training.learner import Learner
 from ..training.opening import FitData
 from ..training.optimization import learning_rate
@@ -40,7 +40,8 @@ class Position:
     best_score: validation mIoU of the best epoch. best_choice: its score in the choice of the best
     (metrics.choice). best_counts: confusion counts of the validation in the best epoch, rows reference.
     seconds: of the run. epoch_seconds, epoch_waiting: of the epoch under way; epoch_steps: those planned for
-    it, 0 for a pass over all tiles. step_s, validation_s: seconds of a step and of the validation, of the
+    it, 0 for a pass over all tiles. round: of a fit that goes on until it stops improving; round_before: the
+    best score when it began. step_s, validation_s: seconds of a step and of the validation, of the
     last epoch. peaks: of memory, GiB.
     """
 
@@ -58,6 +59,8 @@ class Position:
     epoch_seconds: float = 0.0
     epoch_waiting: float = 0.0
     epoch_steps: int = 0
+    round: int = 0
+    round_before: float = -1.0
     step_s: float = 0.0
     validation_s: float = 0.0
     peaks: dict[str, float] = field(default_factory=dict)
@@ -173,13 +176,36 @@ class FitState:
             self.training.counts.matrix += torch.tensor(position.counts, device=self.training.device)
         self._seconds_before, self._peaks_before = position.seconds, position.peaks
 
+    @property
+    def epochs(self) -> int:
+        """Those that are planned, until the end of the round."""
+        return self.options.round_epochs(self.position.round)
+
+    def goes_on(self) -> bool:
+        """Begin another round where it is worth its time; whether it is. All epochs planned are done."""
+        position = self.position
+        is_worth = goes_on(
+            self.options,
+            number=position.round,
+            best=position.best_choice,
+            best_before=position.round_before,
+        )
+        if is_worth:
+            position.round, position.round_before = position.round + 1, position.best_choice
+        return is_worth
+
     def plan_epoch(self) -> None:
         """Settle the steps of the epoch that begins, where the fit has a time; all processes must call."""
         if self.pace is None or self.options.epoch_steps or self.position.batches:
             return
         spent = Spent(self.position.step_s, self.position.validation_s)
         steps = steps_now(
-            self.options, self.pace, spent, epoch=self.position.epoch, gone_s=self.seconds_in_all()
+            self.options,
+            self.pace,
+            spent,
+            epoch=self.position.epoch,
+            gone_s=self.seconds_in_all(),
+            number=self.position.round,
         )
         self.position.epoch_steps = self.training.epoch_steps = self.world.gather(steps)[0]
 

@@ -55,7 +55,7 @@ def plan(
     raise. Raises OptionError where the time is too short for anything.
     """
     assert options.minutes is not None
-    left = 60 * options.minutes - gone_s
+    left = 60 * options.round_minutes(0) - gone_s
     began = time.monotonic()
     found = measure(training, seconds=min(MEASURE_S, MOST_SHARE * max(left, 0.0)), check=check)
     left -= time.monotonic() - began + AFTER_S
@@ -107,24 +107,38 @@ def _median(training: Training, *, learn: bool, seconds: float, check: Callable[
             return statistics.median(times[len(times) // 2 :])
 
 
-def steps_now(options: SettledFit, pace: Pace, spent: Spent, *, epoch: int, gone_s: float) -> int:
-    """Steps of the epoch that begins, of which `epoch` are done.
+def steps_now(
+    options: SettledFit, pace: Pace, spent: Spent, *, epoch: int, gone_s: float, number: int = 0
+) -> int:
+    """Steps of the epoch that begins, where `epoch` are done.
 
-    pace: as it was measured before the first; spent: what the last one took. gone_s: seconds of the time that
-    are used up.
+    number: of the round, in a fit that goes on until it stops improving. pace: as it was measured before the
+    first step; spent: what the last epoch took. gone_s: seconds of the time that are used up.
     """
     assert options.minutes is not None
     assert options.validation_patches
     step_s = spent.step_s or pace.step_s
     validation_s = spent.validation_s or options.validation_patches * pace.patch_s
-    left = 60 * options.minutes - gone_s - AFTER_S - validation_s
-    return max(int((left / (options.epochs - epoch) - validation_s) / max(step_s, 1e-6)), 1)
+    left = 60 * options.round_minutes(number) - gone_s - AFTER_S - validation_s
+    return max(int((left / (options.round_epochs(number) - epoch) - validation_s) / max(step_s, 1e-6)), 1)
+
+
+GAIN = 0.002  # of the validation score, without which a further round is not worth its time
+MOST_ROUNDS = 7  # 10 hours and a half
+
+
+def goes_on(options: SettledFit, *, number: int, best: float, best_before: float) -> bool:
+    """Whether another round follows round `number`. best, best_before: validation scores after it and before
+    it; of the first round there is none before, so a second one follows always."""
+    return options.is_open and number + 1 < MOST_ROUNDS and (number == 0 or best > best_before + GAIN)
 
 
 def in_words(options: SettledFit, steps: int) -> str:
     """The plan as the log tells it."""
     assert options.minutes is not None
+    first = estimated(60 * options.round_minutes(0))
+    what = f"{first}, then twice as long again while it improves" if options.is_open else "the whole fit"
     return (
-        f"{estimated(60 * options.minutes)} for the whole fit: {options.epochs} epochs of about {steps:,} "
-        f"steps, a validation after each on {options.validation_patches:,} patches."
-    )
+        f"{first} for {what}: {options.epochs} epochs of about {steps:,} steps, a validation after each on "
+        f"{options.validation_patches:,} patches."
+    ).replace(f"{first} for {first}", first)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dataset import coverage, views
+from ..dataset.brightness import bright_voxels
 from ..dataset.checks import Labels
 from ..dataset.pairs import Opened, OpenPair, open_pairs
 from ..dataset.sides import Scans, Sides, part
@@ -31,7 +32,7 @@ class FitData:
 
     options: with a value for all that was left open. views: of the pairs along the axes. sides: who trains
     and who validates. concerns: about split and scans, in words. notes: of what was chosen for the user, in
-    words.
+    words. bright_voxels: see `dataset.brightness`.
     """
 
     options: SettledFit
@@ -43,6 +44,7 @@ class FitData:
     sides: Sides
     concerns: tuple[str, ...]
     notes: tuple[str, ...]
+    bright_voxels: tuple[list[list[int]] | None, ...] = ()
 
     @property
     def training(self) -> Scans:
@@ -106,6 +108,10 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         sides,
         concerns=tuple(concerns),
         notes=(*notes, *told),
+        bright_voxels=tuple(
+            bright_voxels(pair.scan, pair.mask, labels, measured.tissues)
+            for pair, measured in zip(pairs, statistics, strict=True)
+        ),
     )
 
 

@@ -44,6 +44,9 @@ def learning_rate(options: SettledFit, position: float) -> float:
     warm-up rises linearly to it first.
     """
     top, epochs = options.learning_rate, options.epochs
+    if options.is_open:  # the same in every round
+        number = int(math.log2(position / epochs + 1))
+        position, epochs = position - epochs * (2**number - 1), epochs * 2**number
     lowest = min(LOWEST_RATE, top)
     if options.schedule == "cosine":
         rate = _cosine(top, lowest, math.floor(position) / epochs)
