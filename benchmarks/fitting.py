@@ -344,10 +344,10 @@ def phantom_fit(folder: Path, precision: str, *, is_quick: bool = False) -> floa
 def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40), *, is_quick: bool = False) -> None:
     """Private peak of `bone fit` with more and more scans of 24 x 512 x 512 (16 bit) and their masks.
 
-    Two scans are the fewest that whole scans validate of. Fits of few scans take more epochs, since the first steps of
-    any fit take a little more memory from one to the next. All batches have 16 patches: batches of an epoch
-    are equal, so where its patches were no multiple of 16 they would be smaller. The slope is that of the
-    line through all measurements.
+    Two scans are the fewest of which whole ones validate. Fits of few scans take more epochs, since the first
+    steps of any fit take a little more memory from one to the next. All batches have 16 patches: batches of
+    an epoch are equal, so where its patches were no multiple of 16 they would be smaller. The slope is that
+    of the line through all measurements.
     """
     rows: list[list[object]] = []
     peaks: dict[int, list[float]] = {}

@@ -33,7 +33,6 @@ from mocks.scans import Phantom
 
 from .conftest import fit_values
 
-
 # Beside another architecture than the Plain U-Net of fit_values.
 NO_PLAIN_SHAPE = {"plain_channels": None, "plain_depth": None}
 

@@ -1,6 +1,6 @@
 """Whether labels agree with the scan's own split into two tissues, as they did in the scans of the fit.
 
-In:  what the model file tells of its scans (`dataset.brightness`); greys and labels as they stream by.
+In:  what the model file tells of its scans (`training.brightness`); greys and labels as they stream by.
 Out: an Agreement, and a sentence where it is grossly worse than in the fit.
 "Bright" is what lies above the threshold between the two tissues (Otsu). Labels are compared with it by
 Cohen's kappa (1960, doi 10.1177/001316446002000104): 1 where the bright classes are just what is bright, 0

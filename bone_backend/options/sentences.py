@@ -146,8 +146,7 @@ def _form(field: OptionField) -> str:
     return (
         f"write it as {field.metavar}"
         if field.metavar
-        else "give "
-        + {**_NUMBERS, "bool": "true or false"}.get(field.kind, "a text")
+        else "give " + {**_NUMBERS, "bool": "true or false"}.get(field.kind, "a text")
     )
 
 

@@ -11,10 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..dataset import coverage, views
-from ..dataset.brightness import bright_voxels
 from ..dataset.checks import Labels
 from ..dataset.pairs import Opened, OpenPair, open_pairs
-from ..dataset.sides import Scans, Sides, part
 from ..dataset.views import View
 from ..errors import OptionError, called
 from ..intensity.asking import ask
@@ -23,7 +21,9 @@ from ..intensity.statistics import Statistics
 from ..options.fit import SettledFit
 from ..options.programs import FitOptions
 from ..progress import Part, Progress
+from .brightness import bright_voxels
 from .distributed import World
+from .sides import Scans, Sides, part
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FitData:
 
     options: with a value for all that was left open. views: of the pairs along the axes. sides: who trains
     and who validates. concerns: about split and scans, in words. notes: of what was chosen for the user, in
-    words. bright_voxels: see `dataset.brightness`.
+    words. bright_voxels: see brightness.py.
     """
 
     options: SettledFit

@@ -56,9 +56,9 @@ def settle(session, module, output, *, epochs=1, patch_size="32"):
     session.select(ports.plainDepth, "3")
     if patch_size is not None:
         session.type(ports.patchSize, patch_size)
-    session.type(ports.patchesPerTile, 0, 1)
-    session.type(ports.epochs, 0, epochs)
-    session.type(ports.batchSize, 0, 4)
+    session.type(ports.patchesPerTile, "1")
+    session.type(ports.epochs, str(epochs))
+    session.type(ports.batchSize, "4")
     session.select(ports.device, "cpu")
     session.select(ports.precision, "fp32")
 

@@ -61,7 +61,7 @@ def test_what_the_user_sets_arrives_as_the_option_wants_it(behaviour):
     session.select(ports.detail, "Advanced")
     session.select(ports.mode, "2.5D")
     session.select(ports.slices, "7")
-    session.type(ports.learningRate, 0.0005)
+    session.type(ports.learningRate, "0.0005")
     session.type(ports.seed, 12345)
     session.select(ports.architecture, "FPN")
     session.select(ports.loss, "Focal Tversky")
@@ -86,9 +86,10 @@ def test_what_the_user_sets_arrives_as_the_option_wants_it(behaviour):
 def test_numbers_are_clipped_by_the_limits_of_the_option_and_not_by_avizos_ten():
     session = Session(Behaviour(programmatic_values="clipped"))
     ports = open_module(session, "BONe_DLFit").ports
-    assert ports.batchSize.texts[0].value == 32
-    session.type(ports.batchSize, 5000)
-    assert ports.batchSize.texts[0].value == 4096
+    session.select(ports.showAdvanced, "on")
+    assert ports.accumulate.texts[0].value == 1
+    session.type(ports.accumulate, 5000)
+    assert ports.accumulate.texts[0].value == 1024
     session.type(ports.trainSplit, -1.0)
     assert ports.trainSplit.texts[0].value == 0.0
     assert session.warnings == []

@@ -30,7 +30,14 @@ class Machine:
 
     def __init__(self, chosen, *, step_s: float, patch_s: float, patches: int = 4000):
         self.options, self.step_s, self.patch_s, self.now = chosen, step_s, patch_s, 0.0
-        tiles = dict(scans=(0,), patches_per_tile=1, max_overlap=1.0, seed=1, chances=None, epoch=0)
+        tiles = {
+            "scans": (0,),
+            "patches_per_tile": 1,
+            "max_overlap": 1.0,
+            "seed": 1,
+            "chances": None,
+            "epoch": 0,
+        }
         self.validation_plan = draw_plan([Extent(patches, 9, 9)], PatchShape(1, 8, 8), **tiles)
 
     def plan(self, epoch):
@@ -95,7 +102,7 @@ def test_epochs_become_fewer_when_there_is_no_time_for_ten_steps_in_each():
 
 
 def test_steps_become_more_when_the_machine_becomes_faster_and_fewer_when_it_slows_down():
-    found, pace, gone = planned(options(), step_s=0.1, patch_s=0.01)
+    found, pace, _ = planned(options(), step_s=0.1, patch_s=0.01)
     usual = Spent(0.11, 4.2)
     fast, slow = Spent(0.055, 4.2), Spent(0.22, 4.2)
     expected, more, fewer = (

@@ -11,9 +11,9 @@ from bone_backend.dataset.checks import count_labels, read_labels
 from bone_backend.dataset.contents import ContentsMaker
 from bone_backend.dataset.pairs import OpenPair
 from bone_backend.dataset.settled import settled
-from bone_backend.dataset.sides import part
 from bone_backend.dataset.views import View
 from bone_backend.options.programs import FitOptions, Pair
+from bone_backend.training.sides import part
 from bone_backend.volumes.array import ArrayVolume
 from bone_backend.volumes.header import Header
 

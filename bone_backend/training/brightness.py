@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..dataset.checks import Labels
 from ..intensity.tissues import Tissues
 from ..volumes.patch_source import PatchSource
-from .checks import Labels
 
 SLICES, FEWEST_SLICES = 32, 4  # that are looked at, evenly spread; fewer where slices are large
 MOST_VOXELS = 1 << 26

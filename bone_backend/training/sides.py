@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..dataset import slabs, views
+from ..dataset.checks import Labels
+from ..dataset.pairs import OpenPair
+from ..dataset.plan import count_tiles
+from ..dataset.split import split_scans
+from ..dataset.views import View
 from ..options.fit import SettledFit
-from . import slabs, views
-from .checks import Labels
-from .pairs import OpenPair
-from .plan import count_tiles
-from .split import split_scans
-from .views import View
 
 Scans = tuple[int, ...]  # numbers of pairs, from 0
 

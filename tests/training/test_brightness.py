@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bone_backend.dataset.brightness import bright_voxels
 from bone_backend.dataset.checks import read_labels
 from bone_backend.intensity.tissues import Tissues
+from bone_backend.training.brightness import bright_voxels
 from bone_backend.volumes.array import ArrayVolume
 from bone_backend.volumes.patch_source import ArraySource
 
