@@ -40,6 +40,13 @@ def open_module(session, name):
     return session.load(MODULES / name / f"{name}.pyscro")
 
 
+def open_advanced(session, name):
+    """The same with all its ports."""
+    module = open_module(session, name)
+    session.select(module.ports.detail, "Advanced")
+    return module
+
+
 def connect_pairs(session, module, pairs):
     """Connect (scan, mask) one after the other, as a user does."""
     for number, (scan, mask) in enumerate(pairs, start=1):
@@ -50,6 +57,7 @@ def connect_pairs(session, module, pairs):
 def settle(session, module, output, *, epochs=1, patch_size="32"):
     """The smallest fit: few patches, on the CPU. patch_size: None leaves the port as it is."""
     ports = module.ports
+    session.select(ports.detail, "Advanced")
     session.pick(ports.output, output)
     session.select(ports.architecture, "Plain U-Net")
     session.select(ports.plainChannels, "8")
