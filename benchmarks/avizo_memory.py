@@ -75,9 +75,11 @@ def measure(candidate: str, pairs: int, shape: tuple[int, int, int], folder: Pat
             session.connect(getattr(module.ports, f"mask{number}"), mask)
         ports = module.ports
         ports.output.filenames = str(folder / "run")
-        for port, value in ((ports.patchSize, "64"), (ports.patchesPerTile, 1), (ports.epochs, 1)):
-            session.type(port, value)
-        session.type(ports.batchSize, 8)
+        session.select(ports.detail, "Advanced")
+        session.select(ports.recipe, "paper")
+        for port, value in ((ports.patchSize, 64), (ports.patchesPerTile, 1), (ports.epochs, 1)):
+            session.type(port, str(value))
+        session.type(ports.batchSize, "8")
         session.select(ports.device, "cpu")
         held = private_bytes()
         with Monitor() as monitor:

@@ -97,7 +97,7 @@ def _parse_minutes(value: object) -> object:
 
 def _bounded(value: float) -> float:
     if value > MOST_MINUTES and not math.isinf(value):
-        raise ValueError(f"give a number up to {MOST_MINUTES}, or {ENOUGH}")
+        raise ValueError(f"give a number up to {MOST_MINUTES}")
     if math.isnan(value):
         raise ValueError("give a number above 0")
     return value

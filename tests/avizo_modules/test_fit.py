@@ -147,7 +147,7 @@ def test_a_run_goes_on_with_the_same_fields(tmp_path):
     session.select(module.ports.keepCheckpoint, "on")
     session.press(module.ports.apply)
     session.pick(module.ports.resume, tmp_path / "run")
-    session.type(module.ports.epochs, 0, 2)
+    session.type(module.ports.epochs, "2")
     session.press(module.ports.apply)
     assert session.messages == []
     assert "Resumed after epoch 1" in session.console

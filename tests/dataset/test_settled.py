@@ -11,9 +11,14 @@ from bone_backend.options.programs import FitOptions, dump
 PAIRS = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
 
 
+# What is left open but the patch size, as the published program has it.
+PUBLISHED = {"architecture": "U-Net", "epochs": 25, "batch_size": 32, "learning_rate": 0.001}
+PUBLISHED |= {"patches_per_tile": 4, "class_balance": 0.0}
+
+
 def options(**values):
-    """Those of the recipe paper, where only the patch size is left open."""
-    return FitOptions.parse({**PAIRS, "recipe": "paper", "patch_size": "auto"} | values)
+    """Where only the patch size is left open."""
+    return FitOptions.parse({**PAIRS, **PUBLISHED} | values)
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,11 @@ def test_the_recipe_paper_flips_as_often_as_the_paper_says(mode, chance):
     assert options(recipe="paper", mode=mode).flip_chance == chance
 
 
-def test_nothing_is_chosen_for_the_user_in_the_recipe_paper():
-    assert settled(options(recipe="paper"), ["a", "b"], SHAPES)[1] == [
-        "Recipe paper: the published settings."
-    ]
+def test_nothing_is_chosen_for_the_user_in_the_recipe_paper_and_what_is_set_aside_is_told():
+    told = settled(options(recipe="paper"), ["a", "b"], SHAPES)[1]
+    assert told == ["Recipe paper: the published settings."]
+    told = settled(options(recipe="paper", patch_size=64, loss="Dice"), ["a", "b"], SHAPES)[1]
+    assert told == ["Recipe paper: the published settings, but patch size 64, loss function Dice."]
 
 
 @pytest.mark.parametrize(

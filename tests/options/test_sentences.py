@@ -30,6 +30,7 @@ def fault(options=FitOptions, **values):
         ({"epochs": 1.5}, "epochs is 1.5: give a whole number from 1 to 100000, or auto."),
         ({"epochs": True}, "epochs is true: give a whole number from 1 to 100000, or auto."),
         ({"minutes": 0}, "minutes is 0: give a number above 0, or enough or auto."),
+        ({"minutes": 1e9}, "minutes is 1000000000.0: give a number up to 100000, or enough or auto."),
         ({"plain_depth": 7}, "plain_depth is 7: choose 3, 4, 5 or 6, or auto."),
         ({"recipe": "papr"}, "recipe is 'papr': choose easy, paper or quick; did you mean paper?"),
         ({"seed": None}, "seed is None: give a whole number from 0 to 4294967295."),
