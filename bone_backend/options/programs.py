@@ -276,8 +276,15 @@ class DemoOptions(Options):
     output: UserPath = option(
         Path("demo"), group="Output", label="Output", kind="folder", help="Folder for everything."
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
-        4, group="Fitting", label="Epochs", help="Passes over the scans."
+    minutes: Annotated[float, Field(gt=0, le=10_000)] = option(
+        1.0,
+        group="Fitting",
+        label="How long",
+        unit="min",
+        help="Time for the fit; not used where epochs are given.",
+    )
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = option(
+        None, group="Fitting", label="Epochs", help="Passes over the scans, instead of a time."
     )
 
     def cross_faults(self) -> list[Fault]:
