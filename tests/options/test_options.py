@@ -332,7 +332,10 @@ def test_an_option_applies_only_beside_the_values_that_it_names():
             "backbone is vgg11, but the Plain U-Net has none",
         ),
         ({"architecture": "Plain U-Net", "weights": "imagenet"}, "no backbone that such weights are for"),
-        ({"architecture": "U-Net", "plain_depth": 5}, "plain_depth is 5, but only the Plain U-Net has it, not U-Net"),
+        (
+            {"architecture": "U-Net", "plain_depth": 5},
+            "plain_depth is 5, but only the Plain U-Net has it, not U-Net",
+        ),
         ({"plain_norm": "group", "architecture": "FPN"}, "only the Plain U-Net has it, not FPN"),
     ],
 )

@@ -121,7 +121,9 @@ def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, ca
         tmp_path / output,
         "--json",
     )
-    assert (status, err) == (0, "")
+    assert status == 0
+    # of a fit of seconds the labels are so poor that it is told
+    assert [line for line in err.splitlines() if "the labels disagree grossly" not in line] == []
     found = json.loads(out)
     assert {"output", "seconds", "slices", "peak_ram_gib", "voxels"} <= set(found)
     assert found["slices"] == 8
