@@ -15,7 +15,6 @@ from . import transforms as transform_table
 from .fields import Options, option
 from .types import Share, Transforms
 
-
 # Noise and blur: what other scanners and settings add. Grey values need no more, since the tissue scale takes
 # care of them (docs/easy.md).
 OF_EASY = '{"noise": 0.3, "blur": 0.2}'
