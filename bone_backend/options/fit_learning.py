@@ -101,6 +101,7 @@ class FitLearning(Options):
         "Tversky",
         "Focal Tversky",
         "Cross-entropy",
+        "Jaccard + Cross-entropy",
         "Dice + Focal",
     ] = option("Jaccard", group="Fitting", label="Loss function", help="What the fit makes small.")
     loss_alpha: Annotated[float, Field(ge=0, le=5)] = option(
