@@ -268,7 +268,8 @@ class Program:
         words += ["--validation-pairs", ROWS[task.row].validation, *COMMON, *self.fit]
         fitted, seconds = self._timed(task, "fit", *words)
         record = json.loads((run / "record.json").read_text(encoding="utf-8"))
-        return {**fitted, "steps": record["preflight"]["steps"] * epochs}, seconds
+        patches = sum(one["patches_per_s"] * one["seconds"] for one in record["scores"])
+        return {**fitted, "steps": round(patches / record["options"]["batch_size"])}, seconds
 
     def _timed(self, task: Task, *words: object) -> tuple[dict[str, Any], float]:
         before = children_seconds()
