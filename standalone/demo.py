@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bone_backend.dataset.pairs import unique_names
-from bone_backend.dataset.patch_size import largest_edge
+from bone_backend.dataset.settled import largest_edge
 from bone_backend.errors import OptionError, OutputError, ScanError, called
 from bone_backend.files.json_files import read_json
 from bone_backend.files.outputs import check_apart

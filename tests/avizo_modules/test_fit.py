@@ -143,7 +143,7 @@ def test_a_run_goes_on_with_the_same_fields(tmp_path):
     whole.press(module.ports.apply)
     session = Session()
     module = fit_module(session, tmp_path / "run", epochs=1)
-    session.select(module.ports.showAdvanced, "on")
+    session.select(module.ports.detail, "Advanced")
     session.select(module.ports.keepCheckpoint, "on")
     session.press(module.ports.apply)
     session.pick(module.ports.resume, tmp_path / "run")

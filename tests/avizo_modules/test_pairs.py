@@ -307,7 +307,7 @@ def test_faults_of_options_that_speak_of_pairs_are_told_and_apply_is_not_green(t
     session = Session()
     module = module_with(session, tmp_path)
     assert module.ports.apply.enabled
-    session.select(module.ports.showAdvanced, "on")
+    session.select(module.ports.detail, "Advanced")
     session.type(getattr(module.ports, port), text)
     assert told in module.ports.missing.text.replace("\n", " ")
     assert not module.ports.apply.enabled

@@ -58,7 +58,7 @@ def test_what_the_user_sets_arrives_as_the_option_wants_it(behaviour):
     session = Session(behaviour)
     module = open_module(session, "BONe_DLFit")
     ports = module.ports
-    session.select(ports.showAdvanced, "on")
+    session.select(ports.detail, "Advanced")
     session.select(ports.mode, "2.5D")
     session.select(ports.slices, "7")
     session.type(ports.learningRate, 0.0005)
@@ -126,10 +126,10 @@ def test_advanced_options_are_hidden_until_asked_for_but_never_when_changed():
     module = open_module(session, "BONe_DLFit")
     ports = module.ports
     assert "accumulate" not in shown(module)
-    session.select(ports.showAdvanced, "on")
+    session.select(ports.detail, "Advanced")
     session.type(ports.accumulate, 4)
     session.type(ports.clipGradient, "1.5")
-    session.select(ports.showAdvanced, "off")
+    session.select(ports.detail, "Easy")
     assert {"accumulate", "clipGradient"} <= set(shown(module))
     assert "loaderThreads" not in shown(module)
 

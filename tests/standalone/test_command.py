@@ -20,18 +20,9 @@ from mocks.scans import Phantom
 from standalone.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = [
-    "--patch-size",
-    "32",
-    "--epochs",
-    "2",
-    "--batch-size",
-    "8",
-    "--patches-per-tile",
-    "1",
-    "--backbone",
-    "mobilenet_v2",
-]
+PLAIN = ["--architecture", "Plain U-Net", "--plain-channels", "8", "--plain-depth", "3"]
+SMALL = ["--recipe", "paper", "--patch-size", "32", "--batch-size", "8", "--patches-per-tile", "1", *PLAIN]
+SMALL += ["--epochs", "2"]
 VOXEL = (30.0, 20.0, 20.0)
 
 
@@ -193,8 +184,8 @@ def test_info_says_what_a_path_is(scans, fitted, capsys, what):
     status, out, _ = bone(capsys, "info", path, "--json")
     found = json.loads(out)
     assert status == 0
-    assert found["shape" if what == "scan" else "backbone"] == (
-        [8, 48, 40] if what == "scan" else "mobilenet_v2"
+    assert found["shape" if what == "scan" else "architecture"] == (
+        [8, 48, 40] if what == "scan" else "Plain U-Net"
     )
     assert bone(capsys, "info", path)[0] == 0
 
@@ -340,18 +331,17 @@ def test_labels_can_be_mapped_as_the_message_offers(copy, capsys):
 
 def test_wrong_options_are_told_together(scans, tmp_path, capsys):
     words = pair_words((scans / "scan_a", scans / "mask_a"))
-    message = refused(
-        capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "50", "--epochs", "0"
-    )
+    wrong = ("--recipe", "paper", "--patch-size", "50", "--epochs", "0")
+    message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", *wrong)
     assert "Use 32 or 64" in message
     assert "epochs is" in message
-    assert "at least two pairs" in message
+    assert "only one pair is given; validation on whole scans needs at least two" in message
 
 
 def test_a_patch_larger_than_the_scan_is_answered_with_one_that_fits(scans, tmp_path, capsys):
     words = pair_words((scans / "scan_a", scans / "mask_a"), (scans / "scan_b", scans / "mask_b"))
     message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "64")
-    assert "largest that fits is 32" in message
+    assert "largest that fits is 40" in message
 
 
 def test_another_run_is_not_overwritten_unless_asked(scans, fitted, capsys):
@@ -374,7 +364,10 @@ def test_a_run_goes_on_with_the_same_configuration_from_anywhere_and_moved(
         "patch-size": 32,
         "batch-size": 8,
         "patches-per-tile": 1,
-        "backbone": "mobilenet_v2",
+        "recipe": "paper",
+        "architecture": "Plain U-Net",
+        "plain-channels": 8,
+        "plain-depth": 3,
         "epochs": 1,
         "schedule": "constant",
         "warm-up-epochs": 1,
