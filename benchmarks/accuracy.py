@@ -7,9 +7,11 @@ Out: a table for each row (fit on these scans, judge on those): IoU of bone, and
 The budget is processor time of all threads, so that other work on the machine matters little; what a fit does
 before its first and after its last epoch (imports, statistics, report) is not counted. BONe works through the
 commands that users type: two short fits tell the seconds of an epoch, the measured one has as many epochs as
-the budget holds, so its schedule ends with it. MONAI's network takes steps until the time is up. Otsu is the
-threshold of the judged scan. --slab judges that many slices from the middle of each scan; with fewer than a
-patch is wide BONe labels along z alone. Peers: benchmarks/requirements.txt.
+the budget holds, so its schedule ends with it. With --minutes it plans by the clock instead (the budget by
+the number of threads, all that it does included): a fair comparison on a quiet machine only. MONAI's network
+takes steps until the time is up. Otsu is the threshold of the judged scan. --slab judges that many slices
+from the middle of each scan; with fewer than a patch is wide BONe labels along z alone. Peers:
+benchmarks/requirements.txt.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Source(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Scans to fit on, one of which BONe validates on (counted from 1), and scans to judge."""
+    """Scans to fit on, and to judge. validation: the one that the paper's recipe validates on, from 1."""
 
     fitted: tuple[str, ...]
     judged: tuple[str, ...]
@@ -204,48 +206,33 @@ class Figures:
 
 
 # One patch a tile makes epochs short, so that any budget is a number of them.
-COMMON = ["--patches-per-tile", "1", "--max-patch-overlap", "1"]
-OURS = [
-    *("--architecture", "Plain U-Net", "--plain-depth", "3", "--patch-size", "32", "--batch-size", "8"),
-    *("--learning-rate", "5e-3", "--loss", "Jaccard + Cross-entropy", "--class-balance", "0.5"),
-    *("--axes", "zyx", "--normalization", "tissue"),
-    *("--brightness-probability", "0", "--contrast-probability", "0"),
-]
-# U-Net with resnet18 from random weights, Z-score, Jaccard, Adam 1e-3, batch 32, the paper's augmentation,
-# and the largest patch that fits.
-PAPER = [
-    *(
-        "--architecture",
-        "U-Net",
-        "--backbone",
-        "resnet18",
-        "--weights",
-        "random",
-        "--normalization",
-        "ZScore",
-    ),
-    *("--loss", "Jaccard", "--optimizer", "Adam", "--learning-rate", "1e-3", "--batch-size", "32"),
-]
+EPOCHS = ["--patches-per-tile", "1", "--max-patch-overlap", "1"]
+EASY = ["--recipe", "easy"]
+PAPER = ["--recipe", "paper", "--patch-size", "auto"]  # the largest that fits, where 256 px do not
 
 
 @dataclass
 class Program:
-    """BONe through its commands. fit, predict: options. speed: CPU seconds beside the epochs, and of one,
-    for each row, once they are known."""
+    """BONe through its commands. fit: options. names_validation: it validates on a whole scan of the row.
+    by_time: --minutes instead of epochs. speed: CPU seconds beside the epochs, and of one, for each row, once
+    they are known."""
 
     fit: list[str]
-    predict: list[str]
+    names_validation: bool = False
+    by_time: bool = False
     speed: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def __call__(self, task: Task) -> Figures:
-        beside, epoch = self._speed(task)
-        epochs = 1 if task.is_quick else max(1, round(task.cpu_seconds / epoch))
-        fitted, seconds = self._fit(task, epochs)
+        beside, length = 0.0, ["--minutes", f"{task.cpu_seconds / task.threads / 60:.3f}"]
+        if not self.by_time:
+            beside, epoch = self._speed(task)
+            length = self._epochs(1 if task.is_quick else max(1, round(task.cpu_seconds / epoch)))
+        fitted, seconds = self._fit(task, length)
         labels, spent, peak = {}, 0.0, fitted["peak_ram_gib"]
         for name in ROWS[task.row].judged:
             output = place(task.folder, name).with_suffix(".tif")
             scan = place(task.judged, name) / "scan.tif"
-            words = [scan, "--model", fitted["model"], "--output", output, *self.predict]
+            words = [scan, "--model", fitted["model"], "--output", output]
             predicted, used = self._timed(task, "predict", *words)
             labels[name], spent = output, spent + used
             peak = max(peak, predicted["peak_ram_gib"])
@@ -256,16 +243,20 @@ class Program:
         if task.is_quick:
             return 0.0, 1.0
         if task.row not in self.speed:
-            (_, one), (_, three) = (self._fit(task, epochs) for epochs in (1, 3))
+            (_, one), (_, three) = (self._fit(task, self._epochs(number)) for number in (1, 3))
             epoch = max((three - one) / 2, 0.01)
             self.speed[task.row] = (one - epoch, epoch)
         return self.speed[task.row]
 
-    def _fit(self, task: Task, epochs: int) -> tuple[dict[str, Any], float]:
+    def _epochs(self, number: int) -> list[str]:
+        return [*EPOCHS, "--epochs", str(number)]
+
+    def _fit(self, task: Task, length: list[str]) -> tuple[dict[str, Any], float]:
         run = task.folder / "run"
         words = [word for pair in task.pairs() for word in ("--pair", *pair)]
-        words += ["--output", run, "--overwrite", "--seed", task.seed, "--epochs", epochs]
-        words += ["--validation-pairs", ROWS[task.row].validation, *COMMON, *self.fit]
+        words += ["--output", run, "--overwrite", "--seed", task.seed, *self.fit, *length]
+        if self.names_validation:
+            words += ["--validation-pairs", ROWS[task.row].validation]
         fitted, seconds = self._timed(task, "fit", *words)
         record = json.loads((run / "record.json").read_text(encoding="utf-8"))
         patches = sum(one["patches_per_s"] * one["seconds"] for one in record["scores"])
@@ -309,8 +300,9 @@ def otsu(task: Task) -> Figures:
 
 
 CONTESTANTS: dict[str, Callable[[Task], Figures]] = {
-    "BONe": Program(OURS, ["--chunk-size", "128"]),
-    "BONe, the paper's recipe": Program(PAPER, []),
+    "BONe Easy": Program(EASY),
+    "BONe Easy, --minutes": Program(EASY, by_time=True),
+    "BONe, the paper's recipe": Program(PAPER, names_validation=True),
     "MONAI BasicUNet": monai,
     "Otsu": otsu,
 }

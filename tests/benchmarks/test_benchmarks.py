@@ -147,13 +147,15 @@ def test_real_scans_are_fitted_and_predicted(capsys, data):
 
 @pytest.mark.slow
 def test_accuracy_is_told_for_every_contestant_and_judged_scan(capsys, data, tmp_path):
+    contestants = ["BONe Easy", "BONe, the paper's recipe", "MONAI BasicUNet", "Otsu"]
     words = ["--rows", "skulls", "--seeds", "1", "--data", str(data), "--json", str(tmp_path / "a.json")]
+    words += ["--contestants", *contestants]
     header, *found = rows(run("accuracy", capsys, *words))
     assert header[1:5] == ["cast", "cast, gamma .75", "cast, enlarged", "cast, blurred"]
-    assert [row[0] for row in found] == list(accuracy.CONTESTANTS)
+    assert [row[0] for row in found] == contestants
     assert all(re.fullmatch(r"[.]\d{3}", row[1]) for row in found[:2])
     figures = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["figures"]
-    (fitted,) = [one for one in figures if one["contestant"] == "BONe"]
+    (fitted,) = [one for one in figures if one["contestant"] == "BONe Easy"]
     assert fitted["steps"] > 0
     assert fitted["peak_ram_gib"] > 0.1
     assert accuracy.of_seeds([0.9, 0.94, 0.931]) == ".931 (.900-.940)"
