@@ -84,7 +84,8 @@ def predict_module(session, scan, model):
     module = open_module(session, "BONe_DLPred")
     session.connect(module.ports.scan, scan)
     session.pick(module.ports.model, model)
-    session.type(module.ports.chunkSize, 0, 32)
+    session.select(module.ports.detail, "Advanced")
+    session.type(module.ports.chunkSize, "32")
     session.select(module.ports.device, "cpu")
     session.select(module.ports.precision, "fp32")
     return module
