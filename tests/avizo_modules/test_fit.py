@@ -181,8 +181,8 @@ def test_a_dry_run_tells_time_and_memory_and_writes_nothing(tmp_path):
     assert told[0].startswith("Training on tibia")
     assert told[2] == chosen
     assert told[3].startswith("Chosen for this network: learning rate 0.005")
-    assert told[4].startswith("Time on CPU")
-    assert "GiB of RAM" in told[5]
+    assert any(line.startswith("Time on CPU") for line in told)
+    assert any("GiB of RAM" in line for line in told)
     assert not (tmp_path / "run").exists()
 
 
