@@ -58,13 +58,15 @@ def measured(threads: int, policy: str, seconds: float) -> dict[str, float]:
     return dict(json.loads(done.stdout))
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--beside", type=int, default=0, help="busy processes at the same time")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="half a second a row, to try it out")
+    words = parser.parse_args(arguments)
+    seconds = 0.5 if words.quick else words.seconds
     if words.here:
         print(json.dumps(step_times(words.seconds)))
         return 0
@@ -75,7 +77,7 @@ def main() -> int:
         print("| threads | waiting | ms a step, wall | ms a step, processor |\n|---|---|---|---|")
         for threads in sorted({1, cores}):
             for policy in ("ACTIVE", "PASSIVE")[: 1 if threads == 1 else 2]:
-                found = measured(threads, policy, words.seconds)
+                found = measured(threads, policy, seconds)
                 kind = {"ACTIVE": "spinning", "PASSIVE": "asleep"}[policy] if threads > 1 else "-"
                 print(f"| {threads} | {kind} | {found['wall']:.1f} | {found['processor']:.1f} |", flush=True)
     finally:

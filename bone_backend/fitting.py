@@ -47,6 +47,8 @@ from .training.preflight import Preflight
 
 log = logging.getLogger("bone.fitting")
 
+ADVICE = "Begin a new fit from its best model: weights RUNFOLDER."
+
 
 def fit_job(options: FitOptions, progress: Progress) -> dict[str, Any]:
     """The command "fit", or its dry run. Several GPUs have a process each, in the worker."""
@@ -229,6 +231,8 @@ def _run_epochs(state: FitState, keeper: Keeper, progress: Progress) -> str:
         message = f"Epoch {epoch} of {epochs}, {doing} {100 * share:.0f} %"
         progress(position.epoch * per_epoch + batch, epochs * per_epoch, message, {**figures, **best})
 
+    if options.minutes and position.epoch >= state.epochs and not options.is_open:
+        log.warning("All %d epochs of this run are done; more time adds nothing. %s", state.epochs, ADVICE)
     while True:
         # also before the first, since a run may be resumed after its last epoch
         if options.early_stopping and position.epoch - position.best_epoch >= options.early_stopping:

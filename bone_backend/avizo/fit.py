@@ -241,7 +241,12 @@ class DLFit(Door):
         depth = options.tile_depth if options.mode == "3D" else 1
         sizes = [count_tiles(Extent(*shape), depth) * chosen.patches_per_tile for shape in shapes_zyx(scans)]
         subjects, _ = subjects_of(self.panel.options["subjects"].read(), len(scans))
-        if slabs.wanted(options, subjects):
+        depth = options.patch_depth if options.mode == "3D" else 1
+        has_room = any(
+            slabs.has_room(shape[0], share=1 - options.train_split, least=depth)
+            for shape in shapes_zyx(scans)
+        )
+        if slabs.wanted(options, subjects) and has_room:
             return sizes, tuple(range(len(scans))), tuple(range(len(scans)))
         found = split_scans(
             sizes,

@@ -17,7 +17,7 @@ from ..options.fit import FIRST_ROUND, FitOptions, SettledFit
 from ..options.fit_network import PLAIN_CHANNELS, PLAIN_DEPTH
 
 MOST = 256  # px, the edge of the published program's patches
-MOST_PLAIN = 64  # px; more gives no better labels and fewer steps
+MOST_PLAIN = 32  # px; larger ones gave no better labels in the same time, and fewer steps
 MINUTES = 5.0  # of a fit that is told neither time nor epochs
 PER_MINUTE = 4.0  # epochs of a budget of one minute; of others with the root of their length
 EPOCHS = 25  # of a fit without a budget

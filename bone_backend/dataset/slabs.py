@@ -57,9 +57,8 @@ def cut(counts: np.ndarray, *, share: float, least: int = 1) -> Slab | None:
     Slab(first=0, last=20, before=(0, 0), after=(22, 100))
     """
     slices = len(counts)
-    thick = max(round(share * slices), least, THINNEST)
-    gap = max(round(GAP * slices), FEWEST_GAP)
-    if slices - thick - gap < max(least, thick):  # what trains is no less than what validates
+    thick, gap = _sizes(slices, share, least)
+    if not has_room(slices, share=share, least=least):
         return None
     sums = np.concatenate([np.zeros((1, counts.shape[1]), np.int64), counts.cumsum(axis=0)])
     held = sums[thick:] - sums[:-thick]  # (start, class)
@@ -75,6 +74,17 @@ def cut(counts: np.ndarray, *, share: float, least: int = 1) -> Slab | None:
     last = first + thick
     before, after = (0, first - gap), (last + gap, slices)
     return Slab(first, last, _or_none(before, least), _or_none(after, least))
+
+
+def has_room(slices: int, *, share: float, least: int = 1) -> bool:
+    """Whether a scan of so many slices can have a slab: what trains is no less than what validates."""
+    thick, gap = _sizes(slices, share, least)
+    return slices - thick - gap >= max(least, thick)
+
+
+def _sizes(slices: int, share: float, least: int) -> tuple[int, int]:
+    """Slices of a slab, and of the gap beside it."""
+    return max(round(share * slices), least, THINNEST), max(round(GAP * slices), FEWEST_GAP)
 
 
 def _or_none(part: tuple[int, int], least: int) -> tuple[int, int]:

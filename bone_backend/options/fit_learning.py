@@ -26,8 +26,7 @@ class FitLearning(Options):
         often=True,
         help="What the options are that are not given. easy: what gives the best labels in the time there "
         "is, chosen for these scans and this machine. paper: the published settings (Lee et al. 2026). "
-        "quick: easy in one minute, to try out. On the command line also a file of your own, as --config "
-        "takes it.",
+        "quick: easy in one minute, to try out. On the command line also a file of your own.",
     )
     minutes: Minutes = option(
         None,
@@ -59,7 +58,6 @@ class FitLearning(Options):
         None,
         group="Fitting",
         label="Batch size",
-        often=True,
         unit="patches",
         metavar="N|auto",
         none_word=AUTO,

@@ -78,12 +78,11 @@ class FitInput(Options):
         None,
         group="Network input",
         label="Patch size",
-        often=True,
         unit="px",
         metavar="N|auto",
         none_word=AUTO,
         help="Edge of the square patches; a multiple of what the network needs (mostly 32, of a Plain U-Net "
-        "4 to 32). auto: the largest that is of use and fits every scan, at most 256; of a Plain U-Net 64.",
+        "4 to 32). auto: the largest that is of use and fits every scan, at most 256; of a Plain U-Net 32.",
     )
     patches_per_tile: Annotated[Annotated[int, Field(ge=1, le=1024)] | None, FROM_AUTO, AS_AUTO] = option(
         None,
@@ -217,7 +216,6 @@ class FitNetwork(Options):
         "resnet18",
         group="Network",
         label="Backbone",
-        often=True,
         choices=tuple(catalogue.BACKBONES),
         unless={"architecture": (PLAIN,)},
         help="Encoder of the network.",

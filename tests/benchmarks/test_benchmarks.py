@@ -72,6 +72,13 @@ def test_iou_has_a_row_for_every_peer_and_each_counts_alike(capsys):
     assert [row[0] for row in found[-3:]] == ["8", "32", "128"]  # slices, whose memory is compared
 
 
+def test_waiting_is_measured_in_both_ways(capsys):
+    found = rows(run("waiting", capsys))[1:]
+    assert found[0][:2] == ["1", "-"]
+    assert [row[1] for row in found[1:]] in (["spinning", "asleep"], [])  # of a machine with one core
+    assert all(float(row[2]) > 0 and float(row[3]) > 0 for row in found)
+
+
 def test_merging_gives_back_the_labels_of_the_field(capsys):
     found = {row[0]: row[-1] for row in rows(run("merging", capsys))[1:]}
     assert set(found) == {"empatches", "tiler", "MONAI", "BONe"}
