@@ -23,6 +23,8 @@ VARIATION = np.dtype(
     align=True,  # torch takes the seeds of a view only where 8 bytes divide a record
 )
 
+HARDLY = 0.8  # of the size; structures are thin enough already
+
 Table = Mapping[str, Mapping[str, float]]
 
 
@@ -56,6 +58,20 @@ def draw_variation(
             values = np.where(is_left, column.neutral, values)
             made[column.name] = np.repeat(values, count // size)
     return made
+
+
+def hold_thickness(records: np.ndarray, thick: np.ndarray, numbers: Mapping[str, float]) -> None:
+    """Shrink no patch so far that its structures become thinner than "thinnest_px", in place.
+
+    thick: voxels, of the structures of each patch's scan. numbers: of "shrink". What was drawn between its
+    ends is drawn between those that are left; where there is hardly anything to shrink nothing is changed.
+    """
+    smallest, largest = numbers["smallest"], numbers["largest"]
+    least = np.clip(numbers["thinnest_px"] / thick, smallest, 1.0)
+    drawn = records["shrink"]
+    share = (drawn - smallest) / max(largest - smallest, 1e-6)
+    held = np.where(least > HARDLY, 1.0, least + share * (largest - least))
+    records["shrink"] = np.where(drawn == 1.0, 1.0, held)
 
 
 def _draw(rng: np.random.Generator, column: Column, numbers: Mapping[str, float], size: int) -> np.ndarray:

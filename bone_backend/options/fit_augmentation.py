@@ -16,8 +16,14 @@ from .fields import Options, option
 from .types import Share, Transforms
 
 # Noise and blur: what other scanners and settings add. Grey values need no more, since the tissue scale takes
-# care of them (docs/easy.md).
-OF_EASY = '{"noise": 0.3, "blur": 0.2}'
+# care of them. Shrinking: for scans whose bone is thick, so that thin bone is known too (docs/easy.md).
+OF_EASY = transform_table.written(
+    {
+        "shrink": {"probability": 0.6, "smallest": 0.15, "thinnest_px": 2.5},
+        "blur": 0.2,
+        "noise": 0.3,
+    }
+)
 
 
 class FitAugmentation(Options):

@@ -114,6 +114,9 @@ TRANSFORMS: dict[str, Transform] = {
         numbers={
             "smallest": Parameter(0.3, 0.1, 1, "smallest size, 1 is as it is"),
             "largest": Parameter(1.2, 1, 2, "largest size, above 1 enlarges"),
+            "thinnest_px": Parameter(
+                0, 0, 64, "patches of a scan are not shrunk below this mean thickness of its thinnest class"
+            ),
         },
         columns=(Column("shrink", lambda n: n["smallest"], lambda n: n["largest"], neutral=1.0),),
         caption="shrink × {shrink:.2f}",

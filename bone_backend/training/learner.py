@@ -78,6 +78,7 @@ def open_learner(data: FitData, world: World, *, precision: torch.dtype | None) 
         labels=data.labels,
         layout=layout,
         scans=(data.training, data.validation),
+        thick=data.thick,
         world=world,
     )
     with contextlib.closing(training.loader):

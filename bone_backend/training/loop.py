@@ -23,6 +23,7 @@ from ..dataset.choice import Choice
 from ..dataset.contents import Holdings
 from ..dataset.loader import Batch, Loader, PairSource, PatchLayout
 from ..dataset.plan import Chances, Extent, Plan, draw_plan, joined
+from ..dataset.variation import hold_thickness
 from ..dataset.views import View, along_z, contents_of, shape_of
 from ..errors import FittingError
 from ..intensity.normalisation import Normalisation
@@ -40,6 +41,8 @@ log = logging.getLogger("bone.fitting")
 
 # Epoch number under which the validation patches are drawn, once; training epochs count from 0.
 VALIDATION_EPOCH = 2**31
+# Thickness of structures that are not there: nothing is shrunk.
+NOTHING = 1e-6
 # Passes over the tiles that an epoch of a given number of steps may take.
 MOST_PASSES = 4096
 # Seconds between looks at the loss, which make the CPU wait for the GPU.
@@ -75,8 +78,10 @@ class Training:
         layout: PatchLayout,
         views: Sequence[View] | None = None,
         scans: tuple[tuple[int, ...], tuple[int, ...]],
+        thick: Sequence[float | None] = (),
         world: World | None = None,
     ):
+        self.thick = np.array([thick[v.pair] or NOTHING for v in views or ()]) if any(thick) else None
         self.world = World() if world is None else world
         self.options, self.step, self.device = options, step, step.device
         self.layout, self.num_classes = layout, labels.num_classes
@@ -145,7 +150,8 @@ class Training:
     def _plan(self, scans: tuple[int, ...], epoch: int, *, is_training: bool) -> Plan:
         options, is_3d = self.options, self.layout.is_3d
         is_varied = is_training and options.augmentation
-        return draw_plan(
+        table = transform_table.read(options.transforms) if is_varied else {}
+        plan = draw_plan(
             self.extents,
             self.layout.patch,
             scans=scans,
@@ -154,11 +160,14 @@ class Training:
             seed=options.seed,
             epoch=epoch,
             chances=chances_of(options) if is_varied else None,
-            transforms=transform_table.read(options.transforms) if is_varied else None,
+            transforms=table or None,
             choice=self._choice(is_training=is_training),
             tile_depth=options.tile_depth if is_3d else 1,
             shuffle=is_training,
         )
+        if plan.variation is not None and self.thick is not None and "shrink" in table:
+            hold_thickness(plan.variation, self.thick[plan.scan], table["shrink"])
+        return plan
 
     def _choice(self, *, is_training: bool) -> Choice | None:
         """What the user wishes of tiles and patches; None for every tile once."""

@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from ..dataset import coverage, views
 from ..dataset.checks import Labels
 from ..dataset.pairs import Opened, OpenPair, open_pairs
+from ..dataset.variation import HARDLY
 from ..dataset.views import View
 from ..errors import OptionError, called
 from ..intensity.asking import ask
 from ..intensity.normalisation import Normalisation, normalisation, scale_notes
 from ..intensity.statistics import Statistics
+from ..options import transforms
 from ..options.fit import SettledFit
 from ..options.programs import FitOptions
 from ..progress import Part, Progress
 from .brightness import bright_voxels
 from .distributed import World
 from .sides import Scans, Sides, part
+from .thickness import thickness
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class FitData:
 
     options: with a value for all that was left open. views: of the pairs along the axes. sides: who trains
     and who validates. concerns: about split and scans, in words. notes: of what was chosen for the user, in
-    words. bright_voxels: see brightness.py.
+    words. bright_voxels: see brightness.py. thick: voxels, of the structures of each scan, where its patches
+    are shrunk by them.
     """
 
     options: SettledFit
@@ -45,6 +49,7 @@ class FitData:
     concerns: tuple[str, ...]
     notes: tuple[str, ...]
     bright_voxels: tuple[list[list[int]] | None, ...] = ()
+    thick: tuple[float | None, ...] = ()
 
     @property
     def training(self) -> Scans:
@@ -98,6 +103,8 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
             f"{called('class_weights')} has {len(settled.class_weights)} numbers, but the masks have "
             f"{labels.num_classes} classes. Give one for each class, background first."
         )
+    thick = _thick(settled, pairs, labels)
+    told += _shrinking(settled, names, thick)
     return FitData(
         settled,
         pairs,
@@ -112,7 +119,31 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
             bright_voxels(pair.scan, pair.mask, labels, measured.tissues)
             for pair, measured in zip(pairs, statistics, strict=True)
         ),
+        thick=thick,
     )
+
+
+def _thick(options: SettledFit, pairs: list[OpenPair], labels: Labels) -> tuple[float | None, ...]:
+    numbers = transforms.read(options.transforms).get("shrink") if options.augmentation else None
+    return tuple(thickness(pair.mask, labels) for pair in pairs) if numbers and numbers["thinnest_px"] else ()
+
+
+def _shrinking(options: SettledFit, names: list[str], thick: tuple[float | None, ...]) -> list[str]:
+    """Which scans are shrunk for their thick structures, in words."""
+    if not thick:
+        return []
+    thinnest = transforms.read(options.transforms)["shrink"]["thinnest_px"]
+    shrunk = [
+        f"{name} ({found:.1f})"
+        for name, found in zip(names, thick, strict=True)
+        if found and thinnest / found <= HARDLY
+    ]
+    if not shrunk:
+        return []
+    return [
+        f"Structures are thick, in voxels, in {', '.join(shrunk)}: such patches are shrunk too, so that thin "
+        f"ones (down to {thinnest:g}) are known."
+    ]
 
 
 def _open(options: FitOptions, world: World, progress: Progress) -> Opened:
