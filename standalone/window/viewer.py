@@ -1,0 +1,305 @@
+"""Looks into volumes: slices along z, y and x, labels over them, errors in red, the voxel under the mouse.
+
+In:  a View.
+Out: what is seen. Moving through slices reads one slice each; nothing here waits for a whole volume.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtGui import QColor, QImage, QKeyEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QSpinBox,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from bone_backend.errors import BoneError
+from bone_backend.volumes.classes import wrong_colour
+
+from .canvas import Canvas
+from .view import AXES, Plane, View, as_bytes, as_indices
+
+WAIT_MS = 150  # between two looks whether a small copy is there
+NOTHING = "Nothing to look at yet."
+
+
+class Viewer(QWidget):
+    """One view and its controls."""
+
+    def __init__(self, nothing: str = NOTHING) -> None:
+        super().__init__()
+        self.view: View | None = None
+        self.axis = 0
+        self.indices = [0, 0, 0]
+        self.low, self.high = 0.0, 255.0
+        self._nothing = nothing
+        self.canvas = Canvas()
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName("Slice number")
+        self.number = QSpinBox()
+        self.number.setAccessibleName("Slice number")
+        self.number.setKeyboardTracking(False)
+        self.facts = QLabel()
+        self.facts.setProperty("kind", "hint")
+        self.facts.setMinimumWidth(80)
+        self.legend = QLabel()
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setWordWrap(True)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.addLayout(self._bar())
+        column.addWidget(self.canvas, 1)
+        row = QHBoxLayout()
+        row.addWidget(self.slider, 1)
+        row.addWidget(self.number)
+        column.addLayout(row)
+        column.addWidget(self.facts)
+        column.addWidget(self.legend)
+        self.slider.valueChanged.connect(self.go_to)
+        self.number.valueChanged.connect(self.go_to)
+        self.canvas.scrolled.connect(lambda steps: self.go_to(self.indices[self.axis] + steps))
+        self.canvas.pointed.connect(self._point)
+        self.canvas.left.connect(self._tell_greys)
+        self.canvas.windowed.connect(self._window)
+        self._waiting = QTimer(self)
+        self._waiting.timeout.connect(self._look_again)
+        self.show_view(None)
+
+    def _bar(self) -> QHBoxLayout:
+        bar = QHBoxLayout()
+        self.axes = QButtonGroup(self)
+        for number, name in enumerate(AXES):
+            button = QToolButton()
+            button.setText(name)
+            button.setCheckable(True)
+            button.setChecked(number == 0)
+            button.setMinimumSize(QSize(28, 24))
+            button.setToolTip(f"Slices along {name}")
+            button.setAccessibleName(f"Slices along {name}")
+            self.axes.addButton(button, number)
+            bar.addWidget(button)
+        self.axes.idClicked.connect(self.show_axis)
+        bar.addSpacing(8)
+        self.title = QLabel()
+        bar.addWidget(self.title, 1)
+        self.errors = QPushButton("Errors")
+        self.errors.setCheckable(True)
+        self.errors.setChecked(True)
+        self.errors.setToolTip("Voxels in which the labels differ from the reference, in red")
+        self.labels = QLabel("Labels")
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(0, 100)
+        self.opacity.setValue(45)
+        self.opacity.setFixedWidth(90)
+        self.opacity.setAccessibleName("Opacity of labels")
+        self.opacity.setToolTip("How strongly the labels cover the scan")
+        self.auto = QPushButton("Auto contrast")
+        self.auto.setToolTip(
+            "Drag with the right mouse button to change contrast (sideways) and brightness (up, down)"
+        )
+        self.whole = QPushButton("Whole slice")
+        self.whole.setToolTip(
+            "Show the whole slice (double click). Ctrl + wheel zooms, the left button moves."
+        )
+        for widget in (self.errors, self.labels, self.opacity, self.auto, self.whole):
+            bar.addWidget(widget)
+        self.errors.toggled.connect(lambda _: self.draw())
+        self.opacity.valueChanged.connect(lambda _: self.draw())
+        self.auto.clicked.connect(self._auto)
+        self.whole.clicked.connect(self.canvas.fit)
+        return bar
+
+    def show_view(self, view: View | None, told: str = "") -> None:
+        """Look at another view, which is then this widget's to close. told: in place of one."""
+        if self.view is not None:
+            self.view.close()
+        self.view = view
+        for widget in (self.slider, self.number, self.auto, self.whole, *self.axes.buttons()):
+            widget.setEnabled(view is not None)
+        is_labelled = bool(view and view.layers.keys() - {"scan"})
+        for widget in (self.labels, self.opacity):
+            widget.setVisible(is_labelled and view is not None and "scan" in view.layers)
+        self.errors.setVisible(bool(view and view.has_errors))
+        self.legend.setVisible(is_labelled)
+        self.title.setText(view.title if view else "")
+        self._told = told or self._nothing
+        if view is not None:
+            self.indices = [n // 2 for n in view.shape]
+            self.low, self.high = view.first.low, view.first.high
+            self.canvas.fit()
+            self._tell_classes()
+        self.show_axis(0)
+        self._tell_greys()
+
+    def show_axis(self, axis: int) -> None:
+        """Slices along z (0), y (1) or x (2)."""
+        self.axis = axis
+        button = self.axes.button(axis)
+        if button:
+            button.setChecked(True)
+        last = self.view.shape[axis] - 1 if self.view else 0
+        for widget in (self.slider, self.number):
+            widget.blockSignals(True)
+            widget.setRange(0, last)
+            widget.setValue(self.indices[axis])
+            widget.blockSignals(False)
+        self.number.setSuffix(f" of {last}")
+        self.draw()
+
+    def go_to(self, index: int) -> None:
+        """Another slice; beyond the ends the last one."""
+        if self.view is None:
+            return
+        self.indices[self.axis] = min(max(index, 0), self.view.shape[self.axis] - 1)
+        for widget in (self.slider, self.number):
+            widget.blockSignals(True)
+            widget.setValue(self.indices[self.axis])
+            widget.blockSignals(False)
+        self.draw()
+
+    def draw(self) -> None:
+        """Read the slice and draw it."""
+        view = self.view
+        if view is None:
+            self.canvas.show_images(None, [], size=(1, 1), spacing=(1, 1), told=self._told)
+            return
+        size = tuple(n for number, n in enumerate(view.shape) if number != self.axis)
+        told, base, overlays = "", None, []
+        try:
+            planes = {kind: view.plane(kind, self.axis, self.indices[self.axis]) for kind in view.layers}
+            if any(plane is None for plane in planes.values()):
+                told = view.fault() or f"Making a small copy of the volume: {view.share():.0%}"
+                self._waiting.start(WAIT_MS)
+            else:
+                base, overlays = self._images(view, planes)  # type: ignore[arg-type]
+        except (BoneError, OSError) as fault:
+            told = str(fault)
+        spacing = view.spacing(self.axis)
+        self.canvas.show_images(base, overlays, size=size, spacing=spacing, told=told)  # type: ignore[arg-type]
+
+    def _images(
+        self, view: View, planes: dict[str, Plane]
+    ) -> tuple[QImage | None, list[tuple[QImage, float]]]:
+        """The slice, and what lies over it with its opacity."""
+        base, overlays = None, []
+        if "scan" in planes:
+            base = _grey(as_bytes(planes["scan"], self.low, self.high))
+        opacity = self.opacity.value() / 100 if base else 1.0
+        shown = "labels" if "labels" in planes else "reference"
+        if shown in planes:
+            labels = as_indices(planes[shown])
+            overlays.append((_indexed(labels, self._table(view)), opacity))
+            if view.has_errors and self.errors.isChecked():
+                wrong = (labels != as_indices(planes["reference"])).view(np.uint8)
+                red = QColor(wrong_colour(view.colours.values())).rgba()
+                overlays.append((_indexed(wrong, [0, red]), 1.0))
+        return base, overlays
+
+    def _table(self, view: View) -> list[int]:
+        """The colour of every label; the background is clear."""
+        return [0, *(QColor(view.colour(value)).rgba() for value in range(1, 256))]
+
+    def _tell_classes(self) -> None:
+        """What the colours mean; of the values that have names, else of the first ones."""
+        view = self.view
+        if view is None:
+            return
+        names = {value: name for value, name in view.names.items() if value}
+        told = [
+            f'<span style="color:{view.colour(value)}">■</span> {value} {name}'
+            for value, name in sorted(names.items())[:12]
+        ]
+        if view.has_errors:
+            told.append(f'<span style="color:{wrong_colour(view.colours.values())}">■</span> differs')
+        self.legend.setText("&nbsp;&nbsp; ".join(told))
+        self.legend.setVisible(bool(told))
+
+    def take_classes(self, classes: dict[int, tuple[str, str | None]]) -> None:
+        """Names and colours of classes that changed."""
+        if self.view is not None:
+            self.view.take_classes(classes)
+            self._tell_classes()
+            self.draw()
+
+    def place_of(self, row: float, column: float) -> tuple[int, int, int]:
+        """(z, y, x) of a place in the slice."""
+        inside = [int(row), int(column)]
+        inside.insert(self.axis, self.indices[self.axis])
+        return inside[0], inside[1], inside[2]
+
+    def _point(self, row: float, column: float) -> None:
+        if self.view is not None:
+            try:
+                self.facts.setText(self.view.facts(self.place_of(row, column)))
+            except (BoneError, OSError) as fault:
+                self.facts.setText(str(fault))
+
+    def _tell_greys(self) -> None:
+        """While the mouse is elsewhere."""
+        is_grey = self.view is not None and "scan" in self.view.layers
+        self.facts.setText(f"black {self.low:,.5g}   ·   white {self.high:,.5g}" if is_grey else " ")
+
+    def _window(self, level: float, width: float) -> None:
+        """Contrast and brightness, by dragging."""
+        if self.view is None or "scan" not in self.view.layers:
+            return
+        span = max(self.high - self.low, 1e-9)
+        middle = (self.low + self.high) / 2 + level * span
+        span *= 2.0 ** (width * 3)
+        self.low, self.high = middle - span / 2, middle + span / 2
+        self._tell_greys()
+        self.draw()
+
+    def _auto(self) -> None:
+        if self.view is not None:
+            self.low, self.high = self.view.first.low, self.view.first.high
+            self._tell_greys()
+            self.draw()
+
+    def _look_again(self) -> None:
+        self._waiting.stop()
+        if self.view is not None and not self.view.fault():
+            self.draw()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's)
+        steps = {Qt.Key.Key_PageUp: 1, Qt.Key.Key_PageDown: -1, Qt.Key.Key_Up: 1, Qt.Key.Key_Down: -1}
+        zooms = {Qt.Key.Key_Plus: 1.25, Qt.Key.Key_Minus: 0.8}
+        axes = {Qt.Key.Key_Z: 0, Qt.Key.Key_Y: 1, Qt.Key.Key_X: 2}
+        key = Qt.Key(event.key())
+        if key in steps:
+            self.go_to(self.indices[self.axis] + steps[key])
+        elif key in zooms:
+            self.canvas.zoom_by(zooms[key])
+        elif key in axes and self.view is not None:
+            self.show_axis(axes[key])
+        else:
+            super().keyPressEvent(event)
+
+    def close_view(self) -> None:
+        self._waiting.stop()
+        self.show_view(None)
+
+
+def _grey(values: np.ndarray) -> QImage:
+    values = np.ascontiguousarray(values)
+    height, width = values.shape
+    image = QImage(values.data, width, height, width, QImage.Format.Format_Grayscale8)
+    image.values = values  # the image shows this memory, and must not outlive it
+    return image
+
+
+def _indexed(values: np.ndarray, table: list[int]) -> QImage:
+    values = np.ascontiguousarray(values)
+    height, width = values.shape
+    image = QImage(values.data, width, height, width, QImage.Format.Format_Indexed8)
+    image.setColorTable(table)
+    image.values = values
+    return image
