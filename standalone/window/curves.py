@@ -6,6 +6,8 @@ Out: two plots. Qt and pyqtgraph only draw; the numbers come from scores.py.
 
 from __future__ import annotations
 
+import time
+
 import pyqtgraph
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -14,6 +16,7 @@ from bone_backend.volumes.classes import COLOURS, MEAN, TRAINING, VALIDATION
 from .scores import Curves
 from .theme import colours, is_dark
 
+DRAW_S = 1.0  # between two drawings of the steps
 MOST_STEPS = 4000  # points of the loss; of more, every second one is dropped
 LINES = {"training": TRAINING, "validation": VALIDATION}
 
@@ -42,6 +45,7 @@ class CurvesPage(QWidget):
         for plot in (self.loss, self.iou):
             column.addWidget(plot, 1)
         self.steps: list[tuple[float, float]] = []
+        self._drawn = 0.0
         self._step_line = self.loss.plot([], [], pen=pyqtgraph.mkPen("#7f8a96", width=1))
         self._lines: dict[str, pyqtgraph.PlotDataItem] = {}
         self.take_colours()
@@ -89,11 +93,19 @@ class CurvesPage(QWidget):
         self.steps.append((epoch, loss))
         if len(self.steps) > MOST_STEPS:
             del self.steps[::2]
-        self.nothing.hide()
-        self._step_line.setData(*zip(*self.steps, strict=True))
+        if time.monotonic() - self._drawn >= DRAW_S:
+            self.draw_steps()
+
+    def draw_steps(self) -> None:
+        """Draw the steps so far; seldom, since the fit needs the processor."""
+        if self.steps:
+            self._drawn = time.monotonic()
+            self.nothing.hide()
+            self._step_line.setData(*zip(*self.steps, strict=True))
 
     def show_curves(self, found: Curves) -> None:
         """The scores after each epoch."""
+        self.draw_steps()
         if not found.epochs:
             return
         self.nothing.hide()

@@ -6,6 +6,7 @@ Out: a run in the worker's process with live curves; the best model, its report,
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .tab import RunTab
 from .task import News, Outcome, Task
 
 FIRST_FOLDER = "bone_run"
+SCORES_S = 1.0  # between two looks at the scores
 
 
 class FitTab(RunTab):
@@ -135,7 +137,7 @@ class FitTab(RunTab):
     def begin(self, options: Any) -> None:
         self.make_curves()
         self.curves.begin()
-        self._scores_time = 0
+        self._scores_time, self._scores_looked = 0, 0.0
         self.pages.setCurrentWidget(self.curves_place)
         self._folder = Path(options.resume or options.output)
         self._epochs = options.epochs
@@ -145,6 +147,11 @@ class FitTab(RunTab):
         for step, steps, figures in news.figures:
             if "loss" in figures:
                 self.curves.add_step(step / max(steps, 1) * self._epochs, figures["loss"])
+        if news.outcome is not None:
+            self.curves.draw_steps()
+        if time.monotonic() - self._scores_looked < SCORES_S and news.outcome is None:
+            return
+        self._scores_looked = time.monotonic()
         try:
             changed = (self._folder / "scores.csv").stat().st_mtime_ns
         except OSError:

@@ -32,7 +32,7 @@ LIGHT = Colours(
     "#f4f5f7", "#ffffff", "#1d2126", "#5f6872", "#c9ced6", "#0063a3", "#ffffff", "#b00020", "#1b7a3d"
 )
 DARK = Colours(
-    "#23262b", "#2c3036", "#e6e8eb", "#a3abb5", "#474d56", "#4aa8e8", "#0d1a24", "#ff8a80", "#7ccf96"
+    "#23262b", "#31363d", "#e6e8eb", "#a3abb5", "#59616c", "#4aa8e8", "#0d1a24", "#ff8a80", "#7ccf96"
 )
 
 
@@ -87,6 +87,8 @@ def apply(application: QApplication, window: QWidget | None = None) -> None:
         (roles.Link, found.accent),
         (roles.Mid, found.edge),
         (roles.Dark, found.edge),
+        (roles.Light, found.edge if is_dark() else "#ffffff"),
+        (roles.Midlight, found.edge if is_dark() else "#eceef1"),
     ):
         palette.setColor(role, QColor(colour))
     for role in (roles.WindowText, roles.Text, roles.ButtonText):
@@ -106,9 +108,16 @@ def _sheet(found: Colours) -> str:
     QLabel[kind="fault"] {{ color: {found.wrong}; }}
     QLabel[kind="good"] {{ color: {found.good}; }}
     QLabel[kind="title"] {{ font-weight: bold; }}
+    QLineEdit {{ border: 1px solid {found.edge}; border-radius: 3px; padding: 2px 3px;
+        background: {found.field}; }}
+    QLineEdit:focus {{ border: 1px solid {found.accent}; }}
+    QComboBox QLineEdit, QSpinBox QLineEdit, QTableWidget QLineEdit {{ border: none; padding: 0px; }}
+    QPushButton:checked, QToolButton:checked {{ background: {found.accent}; color: {found.on_accent};
+        border: 1px solid {found.accent}; border-radius: 3px; padding: 3px 10px; }}
+    QToolButton:checked {{ padding: 3px 6px; }}
     QLineEdit[faulty="true"], QComboBox[faulty="true"], QTableWidget[faulty="true"] {{
         border: 1px solid {found.wrong}; border-radius: 2px; }}
-    QLineEdit[faulty="true"] {{ padding: 3px 2px; background: {found.field}; }}
+    QLineEdit[faulty="true"]:focus {{ border: 1px solid {found.wrong}; }}
     QPushButton[kind="first"] {{ background: {found.accent}; color: {found.on_accent}; font-weight: bold;
         border: 1px solid {found.accent}; border-radius: 4px; padding: 6px 18px; }}
     QPushButton[kind="first"]:disabled {{ background: {found.paper}; color: {found.hint};

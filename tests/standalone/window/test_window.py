@@ -70,7 +70,7 @@ def other_value(command, name):
         return next(choice for choice in one.choices if choice != one.default)
     if one.kind in ("int", "float"):
         low, high = one.low or 0, one.high or 100
-        value = low + (high - low) * 0.3
+        value = low + (high - low) * 0.37
         return int(value) if one.kind == "int" else round(value, 4)
     if one.kind == "list":
         return {"map_labels": ["255:1"], "class_weights": ["1", "2"], "scan_weights": ["1", "2"]}[name]
