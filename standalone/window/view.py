@@ -225,17 +225,20 @@ def as_bytes(plane: Plane, low: float, high: float) -> np.ndarray:
     [[0, 0, 255, 255]]
     """
     values = plane.values
+    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
+        return grey_table(plane, low, high).take(values, mode="clip")
+    with np.errstate(invalid="ignore"):
+        scaled = (values.astype(np.float32) - low) * (255.0 / max(high - low, 1e-9))
+        return np.nan_to_num(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def grey_table(plane: Plane, low: float, high: float) -> np.ndarray:
+    """The byte for each value that a plane of uint8 or uint16 can hold."""
     if plane.low is not None and plane.high is not None:
         scale = (plane.high - plane.low) / 255.0
         low, high = (low - plane.low) / scale, (high - plane.low) / scale
-    factor = 255.0 / max(high - low, 1e-9)
-    if values.dtype.kind == "u" and values.dtype.itemsize <= 2:
-        size = 256**values.dtype.itemsize
-        table = np.clip((np.arange(size, dtype=np.float32) - low) * factor, 0, 255).astype(np.uint8)
-        return table[values]
-    with np.errstate(invalid="ignore"):
-        scaled = np.nan_to_num(np.clip((values.astype(np.float32) - low) * factor, 0, 255))
-    return scaled.astype(np.uint8)
+    greys = np.arange(256**plane.values.dtype.itemsize, dtype=np.float32)
+    return np.clip((greys - low) * (255.0 / max(high - low, 1e-9)), 0, 255).astype(np.uint8)
 
 
 def as_indices(plane: Plane) -> np.ndarray:

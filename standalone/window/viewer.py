@@ -25,7 +25,7 @@ from bone_backend.errors import BoneError
 from bone_backend.volumes.classes import wrong_colour
 
 from .canvas import Canvas
-from .view import AXES, Plane, View, as_bytes, as_indices
+from .view import AXES, Plane, View, as_bytes, as_indices, grey_table
 
 WAIT_MS = 150  # between two looks whether a small copy is there
 NOTHING = "Nothing to look at yet."
@@ -191,7 +191,7 @@ class Viewer(QWidget):
         """The slice, and what lies over it with its opacity."""
         base, overlays = None, []
         if "scan" in planes:
-            base = _grey(as_bytes(planes["scan"], self.low, self.high))
+            base = _grey(planes["scan"], self.low, self.high)
         opacity = self.opacity.value() / 100 if base else 1.0
         shown = "labels" if "labels" in planes else "reference"
         if shown in planes:
@@ -288,18 +288,22 @@ class Viewer(QWidget):
         self.show_view(None)
 
 
-def _grey(values: np.ndarray) -> QImage:
-    values = np.ascontiguousarray(values)
+def _grey(plane: Plane, low: float, high: float) -> QImage:
+    """A slice in grey, in the format that Qt draws fastest."""
+    if plane.values.dtype == np.uint8:
+        greys = (int(grey) for grey in grey_table(plane, low, high))
+        return _indexed(plane.values, [0xFF000000 | grey * 0x010101 for grey in greys], is_opaque=True)
+    values = np.ascontiguousarray(as_bytes(plane, low, high))
     height, width = values.shape
     image = QImage(values.data, width, height, width, QImage.Format.Format_Grayscale8)
-    image.values = values  # the image shows this memory, and must not outlive it
-    return image
+    return image.convertToFormat(QImage.Format.Format_RGB32)
 
 
-def _indexed(values: np.ndarray, table: list[int]) -> QImage:
+def _indexed(values: np.ndarray, table: list[int], *, is_opaque: bool = False) -> QImage:
+    """Each value in its colour of the table (ARGB)."""
     values = np.ascontiguousarray(values)
     height, width = values.shape
     image = QImage(values.data, width, height, width, QImage.Format.Format_Indexed8)
     image.setColorTable(table)
-    image.values = values
-    return image
+    formats = QImage.Format
+    return image.convertToFormat(formats.Format_RGB32 if is_opaque else formats.Format_ARGB32_Premultiplied)
