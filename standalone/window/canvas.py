@@ -33,7 +33,7 @@ class Canvas(QWidget):
         self.overlays: list[tuple[QImage, float]] = []
         self.told = ""
         self._spacing = (1.0, 1.0)
-        self._size = (1, 1)
+        self.size_voxels = (1, 1)
         self.zoom = 1.0
         self.shift = QPointF(0, 0)
         self._pressed: QPointF | None = None
@@ -49,7 +49,13 @@ class Canvas(QWidget):
         told: str = "",
     ) -> None:
         """size: (rows, columns) in voxels, whatever the images' own size is. told: in place of a slice."""
-        self.base, self.overlays, self._spacing, self._size, self.told = base, overlays, spacing, size, told
+        self.base, self.overlays, self._spacing, self.size_voxels, self.told = (
+            base,
+            overlays,
+            spacing,
+            size,
+            told,
+        )
         self.update()
 
     def fit(self) -> None:
@@ -59,7 +65,7 @@ class Canvas(QWidget):
 
     def place(self) -> QRectF:
         """Where the slice lies on the widget."""
-        height, width = self._size[0] * self._spacing[0], self._size[1] * self._spacing[1]
+        height, width = self.size_voxels[0] * self._spacing[0], self.size_voxels[1] * self._spacing[1]
         scale = min(self.width() / width, self.height() / height) * self.zoom
         left = (self.width() - width * scale) / 2 + self.shift.x()
         top = (self.height() - height * scale) / 2 + self.shift.y()
@@ -68,14 +74,14 @@ class Canvas(QWidget):
     def voxel_at(self, point: QPointF) -> tuple[float, float]:
         """Row and column in voxels."""
         place = self.place()
-        row = (point.y() - place.top()) / place.height() * self._size[0]
-        return row, (point.x() - place.left()) / place.width() * self._size[1]
+        row = (point.y() - place.top()) / place.height() * self.size_voxels[0]
+        return row, (point.x() - place.left()) / place.width() * self.size_voxels[1]
 
     def point_of(self, row: float, column: float) -> QPointF:
         """Where the middle of a voxel lies on the widget."""
         place = self.place()
-        y = place.top() + (row + 0.5) / self._size[0] * place.height()
-        return QPointF(place.left() + (column + 0.5) / self._size[1] * place.width(), y)
+        y = place.top() + (row + 0.5) / self.size_voxels[0] * place.height()
+        return QPointF(place.left() + (column + 0.5) / self.size_voxels[1] * place.width(), y)
 
     def zoom_by(self, factor: float, around: QPointF | None = None) -> None:
         """Larger or smaller; what lies at `around` stays there."""
@@ -139,7 +145,7 @@ class Canvas(QWidget):
                 self.update()
         if self.base is not None or self.overlays:
             row, column = self.voxel_at(position)
-            if 0 <= row < self._size[0] and 0 <= column < self._size[1]:
+            if 0 <= row < self.size_voxels[0] and 0 <= column < self.size_voxels[1]:
                 self.pointed.emit(row, column)
                 return
         self.left.emit()

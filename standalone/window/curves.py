@@ -7,6 +7,7 @@ Out: two plots. Qt and pyqtgraph only draw; the numbers come from scores.py.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import pyqtgraph
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
@@ -18,6 +19,7 @@ from .theme import colours, is_dark
 
 DRAW_S = 1.0  # between two drawings of the steps
 MOST_STEPS = 4000  # points of the loss; of more, every second one is dropped
+BACKGROUND = "#8a8a8a"  # which is black elsewhere, and unseen on dark paper
 LINES = {"training": TRAINING, "validation": VALIDATION}
 
 
@@ -39,26 +41,27 @@ class CurvesPage(QWidget):
         self.nothing = QLabel("The curves begin with the first step of a fit.")
         self.nothing.setProperty("kind", "hint")
         column.addWidget(self.nothing)
-        self.loss = self._plot("loss", "epoch")
-        self.iou = self._plot("validation IoU", "epoch")
+        self.loss = self._plot("loss", legend=(-10, 10))
+        self.iou = self._plot("validation IoU", legend=(-10, -45))
         self.iou.setYRange(0, 1)
         for plot in (self.loss, self.iou):
             column.addWidget(plot, 1)
         self.steps: list[tuple[float, float]] = []
         self._drawn = 0.0
+        self._by_name: dict[str, str] = {}
         self._step_line = self.loss.plot([], [], pen=pyqtgraph.mkPen("#7f8a96", width=1))
         self._lines: dict[str, pyqtgraph.PlotDataItem] = {}
         self.take_colours()
 
-    def _plot(self, left: str, bottom: str) -> pyqtgraph.PlotWidget:
+    def _plot(self, left: str, *, legend: tuple[int, int]) -> pyqtgraph.PlotWidget:
         plot = pyqtgraph.PlotWidget(axisItems={"bottom": Epochs("bottom")})
         plot.getAxis("left").enableAutoSIPrefix(False)
         plot.getAxis("bottom").enableAutoSIPrefix(False)
         plot.setMouseEnabled(x=False, y=False)
         plot.setLabel("left", left)
-        plot.setLabel("bottom", bottom)
+        plot.setLabel("bottom", "epoch")
         plot.showGrid(x=True, y=True, alpha=0.2)
-        plot.addLegend(offset=(-10, 10), labelTextSize="9pt")
+        plot.addLegend(offset=legend, labelTextSize="9pt")
         plot.setMenuEnabled(False)
         plot.hideButtons()
         plot.setAccessibleName(f"Curve of {left}")
@@ -77,8 +80,9 @@ class CurvesPage(QWidget):
         if "mean" in self._lines:
             self._lines["mean"].setPen(self._pen("mean", 0))
 
-    def begin(self) -> None:
-        """Forget the run before."""
+    def begin(self, colours_by_name: Mapping[str, str] | None = None) -> None:
+        """Forget the run before. colours_by_name: of classes, as their columns are headed."""
+        self._by_name = dict(colours_by_name or {})
         self.steps = []
         self._step_line.setData([], [])
         for plot in (self.loss, self.iou):
@@ -112,7 +116,8 @@ class CurvesPage(QWidget):
         for number, (name, values) in enumerate(found.losses.items()):
             self._line(self.loss, f"loss {name}", name, LINES[name], number).setData(found.epochs, values)
         for number, (name, values) in enumerate(found.scores.items()):
-            colour = COLOURS[(number - 1) % len(COLOURS)] if number else "#8a8a8a"
+            usual = COLOURS[(number - 1) % len(COLOURS)] if number else BACKGROUND
+            colour = self._by_name.get(name, usual)
             self._line(self.iou, name, name, colour, number).setData(found.epochs, values)
 
     def _line(

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QTabWidget
 
 from bone_backend.errors import BoneError
 from bone_backend.runs.files import REPORT, stored_options
+from bone_backend.volumes.classes import class_colour
 
 from ..show import fit as fit_in_words
 from .class_table import ClassTable
@@ -117,6 +118,10 @@ class FitTab(RunTab):
         found = self.pairs.faults()
         return {"pairs": found} if found else {}
 
+    def notes(self) -> dict[str, list[str]]:
+        found = self.pairs.notes()
+        return {"pairs": found} if found else {}
+
     def todo(self) -> list[str]:
         todo = super().todo()
         whole = len(self.pairs.value())
@@ -136,7 +141,9 @@ class FitTab(RunTab):
 
     def begin(self, options: Any) -> None:
         self.make_curves()
-        self.curves.begin()
+        classes = self.classes.classes().items()
+        colours = {" ".join(name.split()): colour or class_colour(value) for value, (name, colour) in classes}
+        self.curves.begin({name: colour for name, colour in colours.items() if name != "background"})
         self._scores_time, self._scores_looked = 0, 0.0
         self.pages.setCurrentWidget(self.curves_place)
         self._folder = Path(options.resume or options.output)

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from bone_backend.options.fields import OptionField
+from bone_backend.volumes.volume import volume_name
 
 from .editors import Editor
 from .pairs import Look, PairList, Row, look_at
@@ -140,8 +141,11 @@ class PairTable(Editor):
 
     def add_paths(self, paths: list[str]) -> None:
         """Take dropped or chosen files and folders."""
-        self.pairs.add(paths)
+        is_any = bool(self.pairs.add(paths))
         self.fill()
+        if not is_any:
+            self.told.setText(f"no scan or mask in {', '.join(Path(path).name for path in paths[:3])}")
+            return
         self.look()
         self.changed.emit()
         if self.pairs.rows and not self.table.selectedItems():
@@ -239,7 +243,7 @@ class PairTable(Editor):
         look = row.look or Look()
         side = "automatic" if not is_by_hand else "validates" if row.is_validation else "trains"
         texts = (
-            *(Path(path).name if path else "…" for path in (row.scan, row.mask)),
+            *(volume_name(Path(path)) if path else "…" for path in (row.scan, row.mask)),
             row.subject,
             *(look.shape_in_words, look.voxel_size_in_words, look.classes_in_words, side, row.state),
         )
@@ -253,7 +257,11 @@ class PairTable(Editor):
                 checked = Qt.CheckState.Checked if row.is_validation else Qt.CheckState.Unchecked
                 item.setCheckState(checked)
             item.setFlags(flags)
-            tips = {SCAN: row.scan, MASK: row.mask, STATE: "\n".join(look.faults) or row.state}
+            tips = {
+                SCAN: row.scan,
+                MASK: row.mask,
+                STATE: "\n".join((*look.faults, *look.notes)) or row.state,
+            }
             item.setToolTip(tips.get(column, TIPS.get(column, "")))
             if column == STATE and (row.look or not row.is_whole):
                 item.setForeground(_colour(is_good=row.state == "good"))
@@ -261,11 +269,13 @@ class PairTable(Editor):
 
     def faults(self) -> list[str]:
         """Of the rows, each with the name of its scan."""
-        return [
-            f"{Path(row.scan or row.mask).name}: {fault}"
-            for row in self.pairs.rows
-            for fault in (row.look.faults if row.look else ())
-        ]
+        rows = [row for row in self.pairs.rows if row.look]
+        return [f"{Path(row.scan).name}: {fault}" for row in rows for fault in row.look.faults]
+
+    def notes(self) -> list[str]:
+        """What looks odd, and stops nobody."""
+        rows = [row for row in self.pairs.rows if row.look]
+        return [f"{Path(row.scan).name}: {note}" for row in rows for note in row.look.notes]
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 (Qt's)
         super().resizeEvent(event)

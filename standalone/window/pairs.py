@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bone_backend.errors import BoneError
+from bone_backend.volumes.abstract import Volume
 from bone_backend.volumes.formats import READ, format_of
 
 MASK_WORDS = {
@@ -30,12 +33,15 @@ MASK_WORDS = {
 }
 SCAN_WORDS = {"image", "images", "img", "scan", "scans", "raw", "ct", "grey", "gray", "volume"}
 MOST_LOOKED_INTO = 2  # levels of a dropped folder
+MOST_CLASSES = 64  # as a fit takes
 LOOK_SLICES = 48  # of a mask, for its classes; all where there are fewer
 
 
 @dataclass
 class Look:
-    """What a look at a pair found. faults: in words. classes: label values seen in the mask.
+    """What a look at a pair found. classes: label values seen in the mask.
+
+    faults: in words, with which no fit begins. notes: what looks odd; the fit itself will judge.
 
     is_sample: not every slice of the mask was read.
     """
@@ -45,6 +51,7 @@ class Look:
     classes: tuple[int, ...] = ()
     is_sample: bool = False
     faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def shape_in_words(self) -> str:
@@ -85,7 +92,7 @@ class Row:
             return "choose its scan"
         if self.look is None:
             return "looking …"
-        return self.look.faults[0] if self.look.faults else "good"
+        return next(iter((*self.look.faults, *self.look.notes)), "good")
 
     @property
     def is_faulty(self) -> bool:
@@ -239,8 +246,6 @@ def key(path: Path) -> str:
 
 def look_at(scan: str, mask: str, number: int) -> Look:
     """Open both, read slices of the mask. Never raises; what is wrong stands in the faults."""
-    import numpy as np
-
     from bone_backend.dataset.checks import pair_faults
     from bone_backend.volumes.volume import open_volume
 
@@ -248,25 +253,9 @@ def look_at(scan: str, mask: str, number: int) -> Look:
         with open_volume(scan) as grey, open_volume(mask) as labels:
             header = grey.header
             faults = [fault.partition(": ")[2] or fault for fault in pair_faults(grey, labels, number=number)]
-            values: set[int] = set()
-            depth = labels.header.shape[0]
-            chosen = np.unique(
-                np.linspace(0, depth - 1, min(depth, LOOK_SLICES)).round().astype(int)
-            ).tolist()
-            if labels.header.dtype.kind in "iu":
-                for z in chosen:
-                    values |= set(np.unique(labels.read(z, z + 1)).tolist())
-                    if len(values) > 64:
-                        faults.append(
-                            f"the mask has more than 64 different values; labels are few whole numbers. "
-                            f"Is {Path(mask).name} a scan?"
-                        )
-                        break
-                if len(values) == 1:
-                    faults.append(f"the mask holds nothing but {next(iter(values))} in the slices looked at")
-            seen = tuple(sorted(values)) if len(values) <= 64 else ()
             told = tuple(_short(fault, scan, mask) for fault in faults)
-            return Look(header.shape, header.voxel_size_um, seen, len(chosen) < depth, told)
+            seen, notes, is_sample = _classes(labels)
+            return Look(header.shape, header.voxel_size_um, seen, is_sample, told, notes)
     except BoneError as error:
         return Look(faults=tuple(_short(fault, scan, mask) for fault in error.faults))
     except (OSError, ValueError) as error:
@@ -278,3 +267,18 @@ def _short(fault: str, *paths: str) -> str:
     for path in paths:
         fault = fault.replace(path, Path(path).name)
     return fault
+
+
+def _classes(labels: Volume) -> tuple[tuple[int, ...], tuple[str, ...], bool]:
+    """Label values in slices of a mask, what is odd about them, and whether slices were left out."""
+    depth, name = labels.header.shape[0], labels.header.name
+    chosen = np.unique(np.linspace(0, depth - 1, min(depth, LOOK_SLICES)).round().astype(int)).tolist()
+    values: set[int] = set()
+    if labels.header.dtype.kind not in "iu":
+        return (), (), False  # which is a fault of the pair
+    for z in chosen:
+        values |= set(np.unique(labels.read(z, z + 1)).tolist())
+        if len(values) > MOST_CLASSES:
+            return (), (f"{name} has more than {MOST_CLASSES} different values; is it a scan?",), True
+    alone = f"nothing but {min(values)} was seen in {name}"
+    return tuple(sorted(values)), (alone,) * (len(values) == 1), len(chosen) < depth

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from .editors import Editor, Line, make_editor
+from .editors import Choice, Editor, Line, make_editor
 from .form import Form, hint
 from .theme import mark
 
@@ -40,7 +40,6 @@ class FieldRow:
         self.label.setBuddy(editor.marked)
         self.hint = QLabel(hint(one))
         self.hint.setProperty("kind", "hint")
-        self.hint.setVisible(bool(self.hint.text()))
         self.reset = QToolButton()
         self.reset.setText("reset")
         self.reset.setProperty("kind", "reset")
@@ -57,7 +56,7 @@ class FieldRow:
         else:
             grid.addWidget(self.label, line, 0, Qt.AlignmentFlag.AlignVCenter)
             grid.addWidget(editor, line, 1, 1, 2)
-            if isinstance(editor, Line):
+            if self.hint.text() and isinstance(editor, (Line, Choice)):
                 editor.row.insertWidget(1, self.hint)
         grid.addWidget(self.reset, line, 3, Qt.AlignmentFlag.AlignRight)
         grid.addWidget(self.fault, line + 2, 0 if is_wide else 1, 1, 4 if is_wide else 3)

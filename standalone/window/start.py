@@ -66,6 +66,7 @@ def make_application() -> QApplication:
     application = QApplication.instance() or QApplication([*sys.argv[:1]])
     assert isinstance(application, QApplication)
     application.setApplicationName("BONe")
+    application.setQuitOnLastWindowClosed(True)
     application.setDesktopFileName("bone-window")
     application.setStyle("Fusion")
     theme.apply(application)

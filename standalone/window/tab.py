@@ -109,6 +109,10 @@ class RunTab(QWidget):
         """Faults that this tab found, by field."""
         return {}
 
+    def notes(self) -> dict[str, list[str]]:
+        """What looks odd, by field; stands where faults stand and stops nobody."""
+        return {}
+
     def show_news(self, news: News, task: Task) -> None:
         """While it runs."""
 
@@ -134,7 +138,7 @@ class RunTab(QWidget):
 
     def _beside(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for source in (self.checked.beside, self.more_faults(), self._late):
+        for source in (self.checked.beside, self.more_faults(), self._late, self.notes()):
             for name, faults in source.items():
                 if name != "pairs" or self._is_eager or source is not self.checked.beside:
                     known = found.setdefault(name, [])
@@ -153,6 +157,7 @@ class RunTab(QWidget):
 
     def _tell_todo(self) -> None:
         faults = sum(len(told) for told in self._beside().values())
+        faults -= sum(len(told) for told in self.notes().values())
         todo = self.todo()
         if self.task is not None and self.task.outcome is not None and not faults:
             return  # what came of the last run stands there

@@ -23,6 +23,7 @@ from bone_backend.volumes.classes import class_colour, class_name
 from bone_backend.volumes.volume import Volume, open_volume
 
 from .overview import FACTOR, FOLDER, Making
+from .sharpen import Sharpening
 
 SMALL_BYTES = 48 * 2**20  # of a volume that is kept whole
 AXES = ("z", "y", "x")
@@ -174,6 +175,13 @@ class View:
     def plane(self, kind: str, axis: int, index: int) -> Plane | None:
         layer = self.layers.get(kind)
         return layer.plane(axis, index) if layer else None
+
+    def sharpen(self, axis: int, index: int) -> Sharpening | None:
+        """Begin to read in full what small copies show; None where it would take too long."""
+        large = {kind: layer for kind, layer in self.layers.items() if not layer.is_small}
+        if axis != 1 or not large or any(layer.volume.slices is None for layer in large.values()):
+            return None
+        return Sharpening({kind: layer.volume for kind, layer in large.items()}, index)
 
     def share(self) -> float:
         """How much of the small copies is made."""

@@ -25,9 +25,11 @@ from bone_backend.errors import BoneError
 from bone_backend.volumes.classes import wrong_colour
 
 from .canvas import Canvas
+from .sharpen import Sharpening
 from .view import AXES, Plane, View, as_bytes, as_indices, grey_table
 
 WAIT_MS = 150  # between two looks whether a small copy is there
+REST_MS = 250  # after which a slice along y is read in full
 NOTHING = "Nothing to look at yet."
 
 
@@ -71,6 +73,9 @@ class Viewer(QWidget):
         self.canvas.windowed.connect(self._window)
         self._waiting = QTimer(self)
         self._waiting.timeout.connect(self._look_again)
+        self._sharp: Sharpening | None = None
+        self._resting = QTimer(self)
+        self._resting.timeout.connect(self._rest)
         self.show_view(None)
 
     def _bar(self) -> QHBoxLayout:
@@ -119,6 +124,7 @@ class Viewer(QWidget):
 
     def show_view(self, view: View | None, told: str = "") -> None:
         """Look at another view, which is then this widget's to close. told: in place of one."""
+        self._blur()
         if self.view is not None:
             self.view.close()
         self.view = view
@@ -168,6 +174,7 @@ class Viewer(QWidget):
     def draw(self) -> None:
         """Read the slice and draw it."""
         view = self.view
+        self._blur()
         if view is None:
             self.canvas.show_images(None, [], size=(1, 1), spacing=(1, 1), told=self._told)
             return
@@ -180,10 +187,40 @@ class Viewer(QWidget):
                 self._waiting.start(WAIT_MS)
             else:
                 base, overlays = self._images(view, planes)  # type: ignore[arg-type]
+                if any(plane and plane.step > 1 for plane in planes.values()):
+                    self._resting.start(REST_MS)
         except (BoneError, OSError) as fault:
             told = str(fault)
         spacing = view.spacing(self.axis)
         self.canvas.show_images(base, overlays, size=size, spacing=spacing, told=told)  # type: ignore[arg-type]
+
+    def _blur(self) -> None:
+        """Leave the slice that was being read in full."""
+        self._resting.stop()
+        if self._sharp is not None:
+            self._sharp.end()
+            self._sharp = None
+
+    def _rest(self) -> None:
+        """Read the slice in full, then draw it so."""
+        view = self.view
+        if view is None:
+            self._blur()
+        elif self._sharp is None:
+            self._sharp = view.sharpen(self.axis, self.indices[self.axis])
+            self._resting.start(WAIT_MS)
+            if self._sharp is None:
+                self._resting.stop()
+        elif self._sharp.is_done:
+            found = self._sharp.planes or {}
+            self._blur()
+            small = {kind: view.plane(kind, self.axis, self.indices[self.axis]) for kind in view.layers}
+            planes = {kind: Plane(found[kind]) if kind in found else plane for kind, plane in small.items()}
+            if found and all(plane is not None for plane in planes.values()):
+                base, overlays = self._images(view, planes)  # type: ignore[arg-type]
+                self.canvas.show_images(
+                    base, overlays, size=self.canvas.size_voxels, spacing=view.spacing(self.axis)
+                )
 
     def _images(
         self, view: View, planes: dict[str, Plane]
@@ -285,6 +322,7 @@ class Viewer(QWidget):
 
     def close_view(self) -> None:
         self._waiting.stop()
+        self._blur()
         self.show_view(None)
 
 

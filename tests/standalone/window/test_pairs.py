@@ -92,10 +92,10 @@ def test_a_look_tells_what_is_wrong_in_words(tmp_path):
     save(tmp_path / "short.npy", np.ones((4, 6, 7), np.uint8))
     save(tmp_path / "grey.npy", np.arange(210, dtype=np.uint8).reshape(5, 6, 7))
     scan = str(tmp_path / "scan.npy")
-    told = look_at(scan, str(tmp_path / "short.npy"), 1).faults
-    assert told[0].startswith("mask short.npy is (4, 6, 7) but its scan scan.npy is (5, 6, 7)")
-    assert told[1] == "the mask holds nothing but 1 in the slices looked at"
-    [told] = look_at(scan, str(tmp_path / "grey.npy"), 1).faults
-    assert told.endswith("Is grey.npy a scan?")
+    look = look_at(scan, str(tmp_path / "short.npy"), 1)
+    assert look.faults[0].startswith("mask short.npy is (4, 6, 7) but its scan scan.npy is (5, 6, 7)")
+    assert look.notes == ("nothing but 1 was seen in short",)
+    look = look_at(scan, str(tmp_path / "grey.npy"), 1)
+    assert (look.faults, look.notes) == ((), ("grey has more than 64 different values; is it a scan?",))
     [told] = look_at(scan, str(tmp_path / "none.npy"), 1).faults
     assert "none.npy: does not exist" in told

@@ -107,6 +107,21 @@ def test_of_a_large_volume_y_and_x_come_from_a_small_copy_made_once(volumes, mon
     again.close()
 
 
+def test_a_slice_along_y_is_read_in_full_when_the_view_rests(volumes, monkeypatch):
+    scan, paths = volumes
+    view = View(paths[0], paths[1])
+    assert view.sharpen(1, 3) is None  # small ones are in memory
+    monkeypatch.setattr(view_module, "SMALL_BYTES", 0)
+    assert view.sharpen(2, 3) is None
+    sharp = view.sharpen(1, 3)
+    while not sharp.is_done:
+        time.sleep(0.005)
+    assert np.array_equal(sharp.planes["scan"], scan[:, 3])
+    assert np.array_equal(sharp.planes["labels"], (scan % 3)[:, 3])
+    sharp.end()
+    view.close()
+
+
 def test_labels_find_the_scan_that_they_were_predicted_from(tmp_path):
     labels = tmp_path / "labels.tif"
     assert scan_of(labels) is None

@@ -120,7 +120,7 @@ def test_a_field_tells_its_unit_limits_and_help_and_is_reset(driver):
 def test_dropped_pairs_are_looked_at_and_their_classes_get_names(driver, pairs):
     tab = fill(driver, pairs)
     assert cells(tab, 0) == [
-        *("femur_0.tif", "femur_0_mask.tif", "", "5 × 8 × 8", "9 µm", "0, 1, 2", "automatic", "good"),
+        *("femur_0", "femur_0_mask", "", "5 × 8 × 8", "9 µm", "0, 1, 2", "automatic", "good"),
     ]
     assert [*tab.classes.lines] == [1, 2]
     line = tab.classes.lines[1][1]
@@ -161,6 +161,25 @@ def test_a_bad_pair_is_told_in_its_row_and_below_and_stops_the_start(driver, tmp
     driver.click(tab.run_bar.start)
     assert tab.task is None
     assert "1 with a fault" in tab.pairs.told.text()
+
+
+def test_what_only_looks_odd_is_told_and_stops_nobody(driver, runner, tmp_path):
+    make_pairs(tmp_path)
+    save(tmp_path / "femur_1_mask.tif", np.zeros((5, 8, 8), np.uint8), voxel_size=(9, 9, 9), overwrite=True)
+    tab = driver.window.fit
+    tab.pairs.add_paths([str(tmp_path)])
+    driver.wait(lambda: tab.pairs.pairs.is_looked_at)
+    tab.check()
+    assert tab.panel.rows["pairs"].fault.text() == "femur_1.tif: nothing but 0 was seen in femur_1_mask"
+    assert tab.run_bar.told.text() == "Ready."
+    driver.click(tab.run_bar.start)
+    driver.wait(lambda: runner.asked)
+
+
+def test_a_drop_without_a_scan_or_mask_says_so(driver, tmp_path):
+    (tmp_path / "notes.txt").write_text("", encoding="utf-8")
+    driver.window.fit.pairs.add_paths([str(tmp_path / "notes.txt")])
+    assert driver.window.fit.pairs.told.text() == "no scan or mask in notes.txt"
 
 
 def test_start_tells_what_is_missing_beside_the_fields_and_only_then(driver):
@@ -294,6 +313,14 @@ def test_light_and_dark_are_chosen_and_remembered(driver):
     assert paper() > 200
     assert driver.window.memory.get("scheme", "system") == "light"
     driver.window.choose_scheme("system")
+
+
+def test_nothing_but_the_window_itself_is_a_window(driver):
+    from PySide6.QtWidgets import QApplication
+
+    driver.window.show_everything(True)
+    shown = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
+    assert shown == [driver.window]
 
 
 def test_every_option_of_a_tab_has_a_row_or_a_place(driver):
