@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import desktop
 import environments
 import pythons
 import running
@@ -169,6 +170,12 @@ def run_in(command: list[str], words: BinaryIO | None = None) -> int:
 def app(options: argparse.Namespace) -> int:
     bone = command_of(make_app(options))
     print(f"BONe is ready. Its command:\n  {quoted(bone)} --help")
+    if options.window:
+        command = bone.with_name(bone.name.replace("bone", "bone-window"))
+        print(f"Its window:\n  {quoted(command)}")
+        entry = desktop.write(command)
+        if entry:
+            print(f"It also stands in the menu of applications ({entry}).")
     return 0
 
 

@@ -156,10 +156,13 @@ class Line(Editor):
 
 
 class Place(Editor):
-    """A file or folder: typed, chosen, or dropped."""
+    """A file or folder: typed, chosen, or dropped. takes_many: of several, `more` tells all but the first."""
 
-    def __init__(self, one: OptionField):
+    more = Signal(list)
+
+    def __init__(self, one: OptionField, *, takes_many: bool = False):
         super().__init__(one)
+        self.takes_many = takes_many
         self.line = QLineEdit()
         self.line.setPlaceholderText("drop it here, or choose it" if not one.is_output else "")
         self.add(self.line, 1)
@@ -189,25 +192,34 @@ class Place(Editor):
         self.changed.emit()
 
     def _choose_file(self) -> None:
+        if self.takes_many:
+            paths, _ = QFileDialog.getOpenFileNames(self, self.one.label, self.line.text())
+            self.take_all(paths)
+            return
         ask = QFileDialog.getSaveFileName if self.one.kind == "save" else QFileDialog.getOpenFileName
         path, _ = ask(self, self.one.label, self.line.text())
-        if path:
-            self.take(path)
+        self.take_all([path] if path else [])
+
+    def take_all(self, paths: list[str]) -> None:
+        """The first, and tell of the others."""
+        if paths:
+            self.take(paths[0])
+            if paths[1:]:
+                self.more.emit(paths[1:])
 
     def _choose_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, self.one.label, self.line.text())
-        if path:
-            self.take(path)
+        self.take_all([path] if path else [])
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's)
-        if event.mimeData().hasUrls():
+        number = len(event.mimeData().urls())
+        if number == 1 or (number and self.takes_many):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 (Qt's)
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-        if paths:
-            self.take(paths[0])
-            event.acceptProposedAction()
+        self.take_all(paths)
+        event.acceptProposedAction()
 
 
 def _placeholder(one: OptionField) -> str:

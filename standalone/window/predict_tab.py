@@ -16,6 +16,7 @@ from bone_backend.files.names import from_home
 from bone_backend.volumes.volume import volume_name
 
 from ..show import predict as predict_in_words
+from .editors import Editor, Place
 from .model_card import Card, read_card
 from .tab import RunTab
 from .task import Outcome, Task
@@ -32,7 +33,14 @@ class PredictTab(RunTab):
 
     def __init__(self, runner: Any):
         self.card = Card()
+        self.waiting: list[str] = []  # scans that are labelled afterwards
+        self.made: list[str] = []  # labels of those before
         super().__init__(runner)
+        self.queue = QLabel()
+        self.queue.setWordWrap(True)
+        self.queue.setProperty("kind", "hint")
+        self.queue.hide()
+        self.panel.layout_inside.insertWidget(1, self.queue)
         self.card_box = QWidget()
         column = QVBoxLayout(self.card_box)
         column.setContentsMargins(0, 8, 0, 0)
@@ -46,8 +54,32 @@ class PredictTab(RunTab):
         self.warning.setWordWrap(True)
         self.warning.setProperty("kind", "fault")
         column.addWidget(self.warning)
-        self.panel.layout_inside.insertWidget(1, self.card_box)
+        self.panel.layout_inside.insertWidget(2, self.card_box)
         self.card_box.hide()
+
+    def special(self) -> dict[str, Editor]:
+        self.scan = Place(self.form.fields["scan"], takes_many=True)
+        self.scan.more.connect(self.wait_for)
+        return {"scan": self.scan}
+
+    def wait_for(self, scans: list[str]) -> None:
+        """Scans that are labelled one after the other, each beside itself under its own name."""
+        self.waiting = [*scans]
+        names = ", ".join(Path(scan).name for scan in scans[:6]) + (", …" if len(scans) > 6 else "")
+        self.queue.setText(
+            f"Then {len(scans)} more, each with its labels beside it: {names}" if scans else ""
+        )
+        self.queue.setVisible(bool(scans))
+
+    def _next(self) -> bool:
+        """Go on with the next scan that waits."""
+        if not self.waiting:
+            return False
+        scan, *rest = self.waiting
+        self.scan.take(scan)
+        self.wait_for(rest)
+        self.start()
+        return self.is_running
 
     def field_changed(self, name: str) -> None:
         if name == "model":
@@ -105,6 +137,7 @@ class PredictTab(RunTab):
     def show_result(self, outcome: Outcome, task: Task) -> None:
         if outcome.is_stopped or outcome.result is None:
             self.run_bar.tell("Stopped; no labels were written.", "")
+            self.wait_for([])
             return
         result = outcome.result
         self.log.appendPlainText(predict_in_words(result))
@@ -112,6 +145,12 @@ class PredictTab(RunTab):
         told = f"Done: {result['slices']:,} slices labelled"
         self.run_bar.tell(f"{told}, mean confidence {sure:.3f}." if sure is not None else f"{told}.", "good")
         labels, scan = str(result["output"]), str(task.options["scan"])
+        self.made.append(labels)
+        if self._next():
+            return
+        if len(self.made) > 1:
+            self.run_bar.tell(f"Done: {len(self.made)} scans labelled.", "good")
+        self.made = []
         self.show_labels(scan, labels)
         self.run_bar.show_actions(
             [

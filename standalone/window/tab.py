@@ -6,6 +6,7 @@ Out: runs in the worker's process; faults beside their fields; what came of it i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -234,7 +235,7 @@ class RunTab(QWidget):
         """Run it."""
         self._is_eager = False
         self.task = Task(self.command, dump(options), runner=self.runner)
-        self.log.clear()
+        self.log.appendPlainText(f"{self.verb}, {time.strftime('%Y-%m-%d %H:%M')}")
         self.run_bar.show_actions([])
         self.run_bar.show_task(self.task)
         self._poll_timer.start()

@@ -31,7 +31,6 @@ SETTINGS = {
     "learning_rate": 0.003,
 }
 QUICK = {**SETTINGS, "plain_channels": 8, "plain_depth": 3, "patch_size": 16, "epochs": 2}
-COLOURS = 200  # of a picture, so that it is small
 
 
 class Desk:
@@ -53,11 +52,11 @@ class Desk:
             time.sleep(0.01)
 
     def draw(self, name: str) -> None:
-        """Take a picture of the whole window, in few colours."""
+        """Take a picture of the whole window."""
         self.wait(timeout_s=0.4)
         path = self.out / f"{name}.png"
         self.window.grab().save(str(path))
-        Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        Image.open(path).convert("RGB").save(path, optimize=True)
         print(path, f"{path.stat().st_size // 1000} kB")
 
 
@@ -87,6 +86,7 @@ def draw_fit(desk: Desk, folder: Path, settings: dict[str, Any]) -> str:
     tab.form.set("learning_rate", "0")
     tab.panel.show_values()
     tab.check()
+    desk.wait(timeout_s=0.3)
     tab.panel.verticalScrollBar().setValue(tab.panel.verticalScrollBar().maximum())
     desk.draw("window_advanced")
     tab.form.set("learning_rate", settings["learning_rate"])

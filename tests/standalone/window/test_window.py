@@ -256,6 +256,29 @@ def test_a_fault_that_the_run_finds_stands_beside_its_field(driver, runner, pair
     assert row.fault.isVisibleTo(tab.panel)  # though Easy hides the field otherwise
 
 
+def test_scans_that_wait_are_labelled_one_after_the_other(driver, runner, tmp_path):
+    from tests.prediction_models import make_model  # loads torch
+
+    for name in ("a", "b", "c"):
+        save(tmp_path / f"{name}.npy", np.zeros((5, 8, 8), np.uint8))
+    tab = driver.window.predict
+    driver.window.tabs.setCurrentWidget(tab)
+    tab.scan.take_all([str(tmp_path / f"{name}.npy") for name in ("a", "b", "c")])
+    assert tab.queue.text() == "Then 2 more, each with its labels beside it: b.npy, c.npy"
+    tab.set_model(str(make_model(tmp_path / "model.pth")))
+    assert dict(tab.card.lines)["Network"] == "2D U-Net with mobilenet_v2"
+    runner.end.set()
+    runner.result = {
+        "output": str(tmp_path / "x"), "slices": 5, "voxels": {}, "seconds": 1.0, "peak_ram_gib": 0.1,
+        "confidence": {"mean": 0.9, "per_class": {}, "uncertain_voxels": 0, "uncertain_share": 0.0},
+    }  # fmt: skip
+    driver.click(tab.run_bar.start)
+    driver.wait(lambda: tab.run_bar.told.text() == "Done: 3 scans labelled.")
+    asked = [Path(options["scan"]).name + " " + Path(options["output"]).name for _, options in runner.asked]
+    assert asked == ["a.npy a_labels.tif", "b.npy b_labels.tif", "c.npy c_labels.tif"]
+    assert not tab.queue.isVisibleTo(tab)
+
+
 def test_closing_asks_while_a_run_goes_on(driver, runner, pairs):
     window, asked = driver.window, []
     tab = fill(driver, pairs)
