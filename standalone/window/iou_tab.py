@@ -6,6 +6,7 @@ Out: IoU and Dice of each class in a table; where they differ, in red.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
@@ -51,10 +52,15 @@ class IoUTab(RunTab):
 
     def field_changed(self, name: str) -> None:
         if name in ("reference", "prediction"):
-            prediction, reference = self.form.value("prediction"), self.form.value("reference")
-            if prediction and reference:
-                scan = scan_of(from_home(prediction))
-                self.look(str(scan) if scan else None, prediction, reference)
+            self.look_later()
+
+    def show_chosen(self) -> None:
+        prediction, reference = self.form.value("prediction"), self.form.value("reference")
+        if prediction and reference:
+            prediction, reference = str(from_home(prediction)), str(from_home(reference))
+            scan = scan_of(Path(prediction))
+            if self.look(str(scan) if scan else None, prediction, reference) and scan:
+                self.look(None, prediction, reference)
 
     def show_result(self, outcome: Outcome, task: Task) -> None:
         result = outcome.result

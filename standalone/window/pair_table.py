@@ -26,10 +26,9 @@ from PySide6.QtWidgets import (
 )
 
 from bone_backend.options.fields import OptionField
-from bone_backend.volumes.volume import volume_name
 
 from .editors import Editor
-from .pairs import Look, PairList, Row, look_at
+from .pairs import Look, PairList, Row, look_at, short_name
 from .theme import colours
 
 COLUMNS = ("Scan", "Mask", "Subject", "Voxels (z, y, x)", "Voxel size", "Classes", "Validates", "State")
@@ -243,7 +242,7 @@ class PairTable(Editor):
         look = row.look or Look()
         side = "automatic" if not is_by_hand else "validates" if row.is_validation else "trains"
         texts = (
-            *(volume_name(Path(path)) if path else "…" for path in (row.scan, row.mask)),
+            *(short_name(Path(path)) if path else "…" for path in (row.scan, row.mask)),
             row.subject,
             *(look.shape_in_words, look.voxel_size_in_words, look.classes_in_words, side, row.state),
         )

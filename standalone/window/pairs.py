@@ -18,6 +18,7 @@ import numpy as np
 from bone_backend.errors import BoneError
 from bone_backend.volumes.abstract import Volume
 from bone_backend.volumes.formats import READ, format_of
+from bone_backend.volumes.header import volume_name
 
 MASK_WORDS = {
     "mask",
@@ -242,6 +243,17 @@ def key(path: Path) -> str:
     """
     words = [word for word in words_of(path) if word not in MASK_WORDS | SCAN_WORDS]
     return " ".join(words) or (key(path.parent) if path.name != path.parent.name and path.parent.name else "")
+
+
+def short_name(path: Path) -> str:
+    """What a volume is called in a table; of folders that are all called so, with the one around them.
+
+    >>> short_name(Path("data/femur_1_mask.tif")), short_name(Path("data/femur_1/masks"))
+    ('femur_1_mask', 'femur_1/masks')
+    """
+    name = volume_name(path)
+    is_telling = bool(set(words_of(path)) - MASK_WORDS - SCAN_WORDS)
+    return name if is_telling else f"{path.parent.name}/{name}"
 
 
 def look_at(scan: str, mask: str, number: int) -> Look:

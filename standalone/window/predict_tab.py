@@ -86,9 +86,17 @@ class PredictTab(RunTab):
             self._read_card()
         if name == "scan":
             self._suggest_output()
-            self.look(self.form.value("scan"))
+            self.look_later()
         if name in ("scan", "model"):
             self._warn()
+
+    def show_chosen(self) -> None:
+        scan = self.form.value("scan")
+        if not scan:
+            self.viewer.show_view(None)
+        elif fault := self.look(str(from_home(scan))):
+            self._late["scan"] = [fault]
+            self.panel.refresh(self._beside())
 
     def set_model(self, path: str) -> None:
         """As if a person had chosen it."""
@@ -162,6 +170,7 @@ class PredictTab(RunTab):
 
     def show_labels(self, scan: str, labels: str) -> None:
         """The labels over their scan."""
+        self._look_timer.stop()
         self.look(scan, labels)
         self.viewer.take_classes(self.card.classes)
         self.pages.setCurrentWidget(self.viewer)

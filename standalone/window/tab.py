@@ -29,7 +29,7 @@ from .view import View
 from .viewer import Viewer
 
 POLL_MS = 80
-CHECK_MS = 150  # after the last key
+CHECK_MS, LOOK_MS = 150, 300  # after the last key
 MOST_LINES = 5000  # of the log
 
 
@@ -86,6 +86,10 @@ class RunTab(QWidget):
         self._check_timer.setSingleShot(True)
         self._check_timer.setInterval(CHECK_MS)
         self._check_timer.timeout.connect(self.check)
+        self._look_timer = QTimer(self)
+        self._look_timer.setSingleShot(True)
+        self._look_timer.setInterval(LOOK_MS)
+        self._look_timer.timeout.connect(self.show_chosen)
         self._poll_timer = QTimer(self)
         self._poll_timer.setInterval(POLL_MS)
         self._poll_timer.timeout.connect(self._poll)
@@ -288,14 +292,22 @@ class RunTab(QWidget):
 
     # looking
 
-    def look(self, scan: str | None, labels: str | None = None, reference: str | None = None) -> None:
-        """Show volumes; what is wrong with them is told in their place."""
+    def look(self, scan: str | None, labels: str | None = None, reference: str | None = None) -> str:
+        """Show volumes; what is wrong with them is told in their place, and given."""
         try:
             view = View(scan or None, labels or None, reference or None)
         except (BoneError, OSError) as error:
             self.viewer.show_view(None, str(error))
-            return
+            return str(error)
         self.viewer.show_view(view)
+        return ""
+
+    def look_later(self) -> None:
+        """Show what the fields name when nobody types any more."""
+        self._look_timer.start()
+
+    def show_chosen(self) -> None:
+        """Show what the fields name."""
 
     def open_file(self, path: Path) -> None:
         """In the program that the system has for it."""
@@ -311,6 +323,7 @@ class RunTab(QWidget):
             self.task.wait(15.0)
         self._poll_timer.stop()
         self._check_timer.stop()
+        self._look_timer.stop()
         self.viewer.close_view()
 
 

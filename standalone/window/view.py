@@ -249,6 +249,23 @@ def grey_table(plane: Plane, low: float, high: float) -> np.ndarray:
     return np.clip((greys - low) * (255.0 / max(high - low, 1e-9)), 0, 255).astype(np.uint8)
 
 
+def outlines(labels: np.ndarray) -> np.ndarray:
+    """Labels (row, column) at the inner edge of each region only, 0 elsewhere.
+
+    >>> outlines(np.pad(np.ones((3, 3), np.uint8), 1))[1:4, 1:4].tolist()
+    [[1, 1, 1], [1, 0, 1], [1, 1, 1]]
+    """
+    inside = np.ones(labels.shape, bool)
+    for axis in (0, 1):
+        is_equal = np.diff(labels, axis=axis) == 0
+        before = [slice(None), slice(None)]
+        after = [slice(None), slice(None)]
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        inside[tuple(before)] &= is_equal
+        inside[tuple(after)] &= is_equal
+    return np.where(inside, 0, labels).astype(np.uint8)
+
+
 def as_indices(plane: Plane) -> np.ndarray:
     """Labels as uint8 (row, column); those above 255 begin anew."""
     values = plane.values

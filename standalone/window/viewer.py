@@ -6,6 +6,8 @@ Out: what is seen. Moving through slices reads one slice each; nothing here wait
 
 from __future__ import annotations
 
+from html import escape
+
 import numpy as np
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QImage, QKeyEvent
@@ -26,7 +28,7 @@ from bone_backend.volumes.classes import wrong_colour
 
 from .canvas import Canvas
 from .sharpen import Sharpening
-from .view import AXES, Plane, View, as_bytes, as_indices, grey_table
+from .view import AXES, Plane, View, as_bytes, as_indices, grey_table, outlines
 
 WAIT_MS = 150  # between two looks whether a small copy is there
 REST_MS = 250  # after which a slice along y is read in full
@@ -55,6 +57,9 @@ class Viewer(QWidget):
         self.legend = QLabel()
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setWordWrap(True)
+        self.legend.setToolTip("Click on a class to hide it, or to show it again")
+        self.legend.linkActivated.connect(self._switch_class)
+        self.hidden: set[int] = set()
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 6, 8, 6)
         column.addLayout(self._bar())
@@ -100,21 +105,26 @@ class Viewer(QWidget):
         self.errors.setChecked(True)
         self.errors.setToolTip("Voxels in which the labels differ from the reference, in red")
         self.labels = QLabel("Labels")
+        self.outline = QPushButton("Outlines")
+        self.outline.setCheckable(True)
+        self.outline.setToolTip("Draw the edges of the labels only")
+        self.outline.toggled.connect(lambda _: self.draw())
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setValue(45)
         self.opacity.setFixedWidth(90)
         self.opacity.setAccessibleName("Opacity of labels")
         self.opacity.setToolTip("How strongly the labels cover the scan")
-        self.auto = QPushButton("Auto contrast")
+        self.auto = QPushButton("Contrast")
         self.auto.setToolTip(
-            "Drag with the right mouse button to change contrast (sideways) and brightness (up, down)"
+            "Back to what suits the scan. Drag with the right mouse button to change contrast (sideways) "
+            "and brightness (up, down)"
         )
         self.whole = QPushButton("Whole slice")
         self.whole.setToolTip(
             "Show the whole slice (double click). Ctrl + wheel zooms, the left button moves."
         )
-        for widget in (self.errors, self.labels, self.opacity, self.auto, self.whole):
+        for widget in (self.errors, self.outline, self.labels, self.opacity, self.auto, self.whole):
             bar.addWidget(widget)
         self.errors.toggled.connect(lambda _: self.draw())
         self.opacity.valueChanged.connect(lambda _: self.draw())
@@ -133,6 +143,8 @@ class Viewer(QWidget):
         is_labelled = bool(view and view.layers.keys() - {"scan"})
         for widget in (self.labels, self.opacity):
             widget.setVisible(is_labelled and view is not None and "scan" in view.layers)
+        self.outline.setVisible(is_labelled)
+        self.hidden = set()
         self.errors.setVisible(bool(view and view.has_errors))
         self.legend.setVisible(is_labelled)
         self.title.setText(view.title if view else "")
@@ -233,7 +245,8 @@ class Viewer(QWidget):
         shown = "labels" if "labels" in planes else "reference"
         if shown in planes:
             labels = as_indices(planes[shown])
-            overlays.append((_indexed(labels, self._table(view)), opacity))
+            drawn = outlines(labels) if self.outline.isChecked() else labels
+            overlays.append((_indexed(drawn, self._table(view)), opacity))
             if view.has_errors and self.errors.isChecked():
                 wrong = (labels != as_indices(planes["reference"])).view(np.uint8)
                 red = QColor(wrong_colour(view.colours.values())).rgba()
@@ -242,7 +255,14 @@ class Viewer(QWidget):
 
     def _table(self, view: View) -> list[int]:
         """The colour of every label; the background is clear."""
-        return [0, *(QColor(view.colour(value)).rgba() for value in range(1, 256))]
+        shown = (view.colour(value) if value not in self.hidden else None for value in range(1, 256))
+        return [0, *(QColor(colour).rgba() if colour else 0 for colour in shown)]
+
+    def _switch_class(self, link: str) -> None:
+        """Hide a class, or show it again."""
+        self.hidden ^= {int(link)}
+        self._tell_classes()
+        self.draw()
 
     def _tell_classes(self) -> None:
         """What the colours mean; of the values that have names, else of the first ones."""
@@ -250,10 +270,13 @@ class Viewer(QWidget):
         if view is None:
             return
         names = {value: name for value, name in view.names.items() if value}
-        told = [
-            f'<span style="color:{view.colour(value)}">■</span> {value} {name}'
-            for value, name in sorted(names.items())[:12]
-        ]
+        ink = self.palette().color(self.foregroundRole()).name()
+        told = []
+        for value, name in sorted(names.items())[:12]:
+            colour, line = (view.colour(value), "none") if value not in self.hidden else (ink, "line-through")
+            words = f'<span style="color:{ink}; text-decoration:{line}">{value} {escape(name)}</span>'
+            square = f'<span style="color:{colour}">{"■" if value not in self.hidden else "□"}</span>'
+            told.append(f'<a href="{value}" style="text-decoration:none">{square} {words}</a>')
         if view.has_errors:
             told.append(f'<span style="color:{wrong_colour(view.colours.values())}">■</span> differs')
         self.legend.setText("&nbsp;&nbsp; ".join(told))

@@ -62,6 +62,7 @@ def test_a_fit_is_stopped_and_goes_on_and_its_model_labels_a_scan_that_is_scored
     driver.click(predict.run_bar.buttons["Compare with a mask"])
     compare = window.iou
     driver.type_into(compare, "reference", pairs[0][1])
+    driver.wait(lambda: compare.viewer.view)
     assert [*compare.viewer.view.layers] == ["scan", "labels", "reference"]
     driver.click(compare.run_bar.start)
     driver.wait(lambda: compare.task.outcome, 60)

@@ -192,12 +192,15 @@ def test_start_tells_what_is_missing_beside_the_fields_and_only_then(driver):
     assert tab.task is None
 
 
-def test_a_path_that_is_not_there_is_told_beside_its_field_at_start(driver, tmp_path):
+def test_a_path_that_is_not_there_is_told_in_the_viewer_and_beside_its_field(driver, tmp_path):
     tab = driver.window.iou
     driver.window.tabs.setCurrentWidget(tab)
     for name in ("reference", "prediction"):
         driver.type_into(tab, name, str(tmp_path / "nothing.tif"))
-    assert "nothing.tif: does not exist" in tab.viewer.canvas.told
+    driver.wait(lambda: "nothing.tif: does not exist" in tab.viewer.canvas.told)
+    tab = driver.window.predict
+    driver.type_into(tab, "scan", str(tmp_path / "nothing.tif"))
+    driver.wait(lambda: "nothing.tif: does not exist" in tab.panel.rows["scan"].fault.text())
 
 
 def test_a_fit_is_started_watched_and_its_result_told(driver, runner, pairs, tmp_path):
@@ -321,6 +324,40 @@ def test_a_configuration_of_another_program_is_refused_in_words(driver, tmp_path
         "odd.json has chunk_size, which BONe DLFit does not"
     )
     driver.window.box.close()
+
+
+def test_the_viewer_is_worked_with_keys_wheel_and_mouse(driver, pairs):
+    from PySide6.QtCore import QPoint, QPointF, Qt
+    from PySide6.QtGui import QWheelEvent
+    from PySide6.QtTest import QTest
+
+    tab = fill(driver, pairs)
+    viewer, canvas = tab.viewer, tab.viewer.canvas
+    driver.wait(lambda: viewer.view is not None)
+    driver.application.processEvents()
+    assert viewer.number.text() == "2 of 4"
+    QTest.keyClick(viewer, Qt.Key.Key_PageUp)
+    assert viewer.number.text() == "3 of 4"
+    turned = QPoint(0, 120)
+    none = Qt.MouseButton.NoButton
+    wheel = QWheelEvent(
+        QPointF(9, 9), QPointF(9, 9), QPoint(), turned, none, Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    driver.application.sendEvent(canvas, wheel)
+    assert viewer.indices[0] == 2
+    place = canvas.point_of(4, 3).toPoint()
+    QTest.mouseMove(canvas, place)
+    driver.wait(lambda: "z 2  y 4  x 3" in viewer.facts.text())
+    assert viewer.facts.text().endswith("grey 50   ·   label 1 class 1")
+    canvas.zoom_by(4, QPointF(place))
+    assert [int(value) for value in canvas.voxel_at(QPointF(place))] == [4, 3]  # it stays under the mouse
+    QTest.keyClick(viewer, Qt.Key.Key_X)
+    assert viewer.place_of(1, 7) == (1, 7, 4)
+    viewer._switch_class("1")
+    assert viewer._table(viewer.view)[1] == 0
+    assert viewer._table(viewer.view)[2] != 0
+    assert "line-through" in viewer.legend.text()
 
 
 def test_light_and_dark_are_chosen_and_remembered(driver):
