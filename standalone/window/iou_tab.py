@@ -72,6 +72,8 @@ class IoUTab(RunTab):
         self.pages.setCurrentWidget(self.table)
         mean = f"Mean IoU {score(result['mean_iou'])}, mean Dice {score(result['mean_dice'])}."
         self.run_bar.tell(f"Done. {mean}", "good")
+        if self.viewer.view is not None:
+            self.viewer.view.take_meaning(result.get("map_labels") or (), result.get("ignore_label"))
         names = {int(value): (name, None) for value, name in (result.get("names") or {}).items()}
         self.viewer.take_classes(names)
         self.run_bar.show_actions([("Show errors", self.show_errors)])

@@ -266,6 +266,7 @@ class Window(QMainWindow):
             return
         for tab in self.running():
             tab.stop()
+        self.hide()  # saving the best model takes seconds
         for tab in self.by_name.values():
             tab.end()
         event.accept()

@@ -39,6 +39,7 @@ TIPS = {
     CLASSES: "Label values seen in slices of the mask.",
 }
 LOOK_MS = 100
+STATE_WIDTH = 72  # px; what does not fit stands below the table
 LEAST_ROWS, MOST_ROWS = 3, 8  # in sight
 VOLUMES = "Scans and masks (*.tif *.tiff *.btf *.npy);;All files (*)"
 
@@ -105,9 +106,10 @@ class PairTable(Editor):
             item = table.horizontalHeaderItem(number)
             if item:
                 item.setToolTip(TIPS.get(number, ""))
-            is_wide = number in (SCAN, MASK, STATE)
             mode = QHeaderView.ResizeMode
-            header.setSectionResizeMode(number, mode.Stretch if is_wide else mode.ResizeToContents)
+            usual = mode.Stretch if number in (SCAN, MASK) else mode.ResizeToContents
+            header.setSectionResizeMode(number, mode.Interactive if number == STATE else usual)
+        table.setColumnWidth(STATE, STATE_WIDTH)
         header.setMinimumSectionSize(48)
         header.setHighlightSections(False)
         table.itemChanged.connect(self._edited)
@@ -240,7 +242,7 @@ class PairTable(Editor):
 
     def _fill_row(self, number: int, row: Row, *, is_by_hand: bool) -> None:
         look = row.look or Look()
-        side = "automatic" if not is_by_hand else "validates" if row.is_validation else "trains"
+        side = "auto" if not is_by_hand else "validates" if row.is_validation else "trains"
         texts = (
             *(short_name(Path(path)) if path else "…" for path in (row.scan, row.mask)),
             row.subject,

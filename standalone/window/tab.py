@@ -68,7 +68,7 @@ class RunTab(QWidget):
         self.split = QSplitter(Qt.Orientation.Horizontal)
         self.split.addWidget(self.panel)
         self.split.addWidget(self.pages)
-        self.split.setSizes([600, 640])
+        self.split.setSizes([630, 610])
         self.split.setStretchFactor(0, 1)
         self.split.setStretchFactor(1, 2)
         self.split.setChildrenCollapsible(False)

@@ -8,8 +8,8 @@ small copy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Layer:
         self.volume: Volume = open_volume(path)
         self.header = self.volume.header
         self._whole: np.ndarray | None = None
+        self._last: tuple[int, np.ndarray] | None = None  # the slice along z that was read last
         self._making: Making | None = None
         self.low, self.high = (0.0, 255.0) if is_labels else self._range()
 
@@ -86,7 +87,7 @@ class Layer:
     def plane(self, axis: int, index: int) -> Plane | None:
         """None where it is not there yet."""
         if axis == 0 and self._whole is None:
-            return Plane(self.volume.read(index, index + 1)[0])
+            return Plane(self._slice(index))
         if self.is_small:
             if self._whole is None:
                 self._whole = self.volume.read(0, self.header.shape[0])
@@ -110,8 +111,13 @@ class Layer:
 
     def voxel(self, z: int, y: int, x: int) -> float | int:
         """The value as stored."""
-        source = self._whole[z] if self._whole is not None else self.volume.read(z, z + 1)[0]
+        source = self._whole[z] if self._whole is not None else self._slice(z)
         return source[y, x].item()
+
+    def _slice(self, z: int) -> np.ndarray:
+        if self._last is None or self._last[0] != z:
+            self._last = z, self.volume.read(z, z + 1)[0]
+        return self._last[1]
 
     def close(self) -> None:
         if self._making:
@@ -137,9 +143,10 @@ class View:
             raise
         self.names: dict[int, str] = {}
         self.colours: dict[int, str] = {}
+        self._meaning = meaning.LabelMeaning()
         if "labels" in self.layers:
-            told = meaning.of_record(Path(str(labels)), self.shape)
-            self.names |= dict(told.names) if told else {}
+            self._meaning = meaning.of_record(Path(str(labels)), self.shape) or self._meaning
+            self.names |= dict(self._meaning.names)
 
     def _check(self) -> None:
         if not self.layers:
@@ -175,6 +182,24 @@ class View:
     def plane(self, kind: str, axis: int, index: int) -> Plane | None:
         layer = self.layers.get(kind)
         return layer.plane(axis, index) if layer else None
+
+    def take_meaning(self, map_labels: Iterable[Sequence[int]], ignore_label: int | None) -> None:
+        """How a comparison has read the reference."""
+        mapped = tuple((int(old), int(new)) for old, new in map_labels)
+        self._meaning = replace(self._meaning, map_labels=mapped, ignore_label=ignore_label)
+
+    def differs(self, labels: Plane, reference: Plane) -> np.ndarray:
+        """Where labels are not those of the reference, as bool (row, column).
+
+        The reference is read as the record of the labels says: values mapped, some not counted.
+        """
+        meant = reference.values.astype(np.int64)
+        for old, new in self._meaning.map_labels:
+            meant[reference.values == old] = new
+        wrong = meant != labels.values
+        if self._meaning.ignore_label is not None:
+            wrong &= meant != self._meaning.ignore_label
+        return wrong
 
     def sharpen(self, axis: int, index: int) -> Sharpening | None:
         """Begin to read in full what small copies show; None where it would take too long."""

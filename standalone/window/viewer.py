@@ -248,7 +248,7 @@ class Viewer(QWidget):
             drawn = outlines(labels) if self.outline.isChecked() else labels
             overlays.append((_indexed(drawn, self._table(view)), opacity))
             if view.has_errors and self.errors.isChecked():
-                wrong = (labels != as_indices(planes["reference"])).view(np.uint8)
+                wrong = view.differs(planes["labels"], planes["reference"]).view(np.uint8)
                 red = QColor(wrong_colour(view.colours.values())).rgba()
                 overlays.append((_indexed(wrong, [0, red]), 1.0))
         return base, overlays

@@ -122,6 +122,15 @@ def test_a_slice_along_y_is_read_in_full_when_the_view_rests(volumes, monkeypatc
     view.close()
 
 
+def test_what_differs_is_judged_by_the_meaning_that_the_labels_record_tells(volumes):
+    view = View(*volumes[1])
+    labels, reference = Plane(np.array([[0, 1, 1, 0]], np.uint8)), Plane(np.array([[0, 255, 0, 7]], np.uint8))
+    assert view.differs(labels, reference).tolist() == [[False, True, True, True]]
+    view.take_meaning([[255, 1]], 7)
+    assert view.differs(labels, reference).tolist() == [[False, False, True, False]]
+    view.close()
+
+
 def test_labels_find_the_scan_that_they_were_predicted_from(tmp_path):
     labels = tmp_path / "labels.tif"
     assert scan_of(labels) is None

@@ -120,7 +120,7 @@ def test_a_field_tells_its_unit_limits_and_help_and_is_reset(driver):
 def test_dropped_pairs_are_looked_at_and_their_classes_get_names(driver, pairs):
     tab = fill(driver, pairs)
     assert cells(tab, 0) == [
-        *("femur_0", "femur_0_mask", "", "5 × 8 × 8", "9 µm", "0, 1, 2", "automatic", "good"),
+        *("femur_0", "femur_0_mask", "", "5 × 8 × 8", "9 µm", "0, 1, 2", "auto", "good"),
     ]
     assert [*tab.classes.lines] == [1, 2]
     line = tab.classes.lines[1][1]
