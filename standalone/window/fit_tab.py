@@ -14,7 +14,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QTabWidget
 
 from bone_backend.errors import BoneError
-from bone_backend.runs.files import REPORT, stored_options
+from bone_backend.runs.files import CHECKPOINT, REPORT, SCORES, stored_options
 from bone_backend.volumes.classes import class_colour
 
 from ..show import fit as fit_in_words
@@ -160,7 +160,7 @@ class FitTab(RunTab):
             return
         self._scores_looked = time.monotonic()
         try:
-            changed = (self._folder / "scores.csv").stat().st_mtime_ns
+            changed = (self._folder / SCORES).stat().st_mtime_ns
         except OSError:
             return
         if changed != self._scores_time:
@@ -192,6 +192,17 @@ class FitTab(RunTab):
         if model:
             actions.append(("Label a scan", lambda: self.predict_with.emit(str(model))))
         self.run_bar.show_actions(actions)
+
+    def show_faults(self, outcome: Outcome) -> None:
+        super().show_faults(outcome)
+        if (self._folder / CHECKPOINT).exists():
+            folder = str(self._folder)
+            self.run_bar.show_actions(
+                [
+                    ("Go on", lambda: self.resume(folder)),
+                    ("Open folder", lambda: self.open_file(Path(folder))),
+                ]
+            )
 
     def resume(self, folder: str) -> None:
         """Go on with a run that was stopped."""

@@ -281,7 +281,7 @@ class RunTab(QWidget):
             self.log.appendPlainText(text)
         if outcome.is_ours:
             self.pages.setCurrentWidget(self.log)
-            first = told[0].split("\n")[0] if told else ""
+            first = told[0].split("\n")[0].removesuffix(" The last lines of its log:")
             self.run_bar.tell(f"The run broke off. {first} The log has the details.", "fault")
             return
         for fault in outcome.faults:

@@ -73,7 +73,7 @@ def other_value(command, name):
         value = low + (high - low) * 0.37
         return int(value) if one.kind == "int" else round(value, 4)
     if one.kind == "list":
-        return {"map_labels": ["255:1"], "class_weights": ["1", "2"], "scan_weights": ["1", "2"]}[name]
+        return {"map_labels": ["255:1"]}.get(name, ["1", "2"])
     return {"weights": "imagenet", "device": "cpu", "transforms": "{}", "stride": "2,2,2"}.get(
         name, "some_name"
     )
@@ -240,9 +240,12 @@ def test_a_crash_of_the_worker_is_told_and_the_window_goes_on(driver, runner, pa
     runner.result = WorkerError("The worker gave no result: it was killed by signal 9.\nThe log's end:\nabc")
     tab = fill(driver, pairs)
     driver.click(tab.run_bar.start)
+    (Path(pairs[0][0]).parent / "bone_run").mkdir()
+    (Path(pairs[0][0]).parent / "bone_run" / "checkpoint.pth").write_bytes(b"")
     runner.end.set()
     driver.wait(lambda: tab.task.outcome)
     assert tab.run_bar.told.text().startswith("The run broke off. The worker gave no result: it was killed")
+    assert "Go on" in tab.run_bar.buttons
     assert "abc" in tab.log.toPlainText()
     assert tab.pages.currentWidget() is tab.log
     assert tab.run_bar.start.isEnabled()
