@@ -7,6 +7,7 @@ Out: nothing; the window's process computes nothing itself and never loads torch
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import signal
 import sys
@@ -61,6 +62,8 @@ def make_application() -> QApplication:
         from PySide6.QtWidgets import QApplication
     except ImportError as error:
         raise PackageError(_lacking(error)) from error
+    if importlib.util.find_spec("pyqtgraph") is None:  # which is loaded when a fit begins
+        raise PackageError(f"The window needs the package pyqtgraph. Install it with: {INSTALL}")
     from . import theme
 
     application = QApplication.instance() or QApplication([*sys.argv[:1]])

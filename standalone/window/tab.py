@@ -7,13 +7,13 @@ Out: runs in the worker's process; faults beside their fields; what came of it i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QFontDatabase, QKeySequence, QShortcut
-from PySide6.QtWidgets import QLabel, QPlainTextEdit, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from bone_backend.early import check_inputs
 from bone_backend.errors import BoneError
@@ -325,14 +325,3 @@ class RunTab(QWidget):
         self._check_timer.stop()
         self._look_timer.stop()
         self.viewer.close_view()
-
-
-def heading(text: str) -> QLabel:
-    """A bold line."""
-    label = QLabel(text)
-    label.setProperty("kind", "title")
-    return label
-
-
-Action = tuple[str, Callable[[], object]]
-Actions = Sequence[Action]

@@ -89,6 +89,12 @@ def test_what_qt_lacks_is_named_with_the_command_that_installs_it(error, told):
     assert start._lacking(error).startswith(told)
 
 
+def test_curves_that_cannot_be_drawn_are_told_before_the_window_opens(application, monkeypatch):
+    monkeypatch.setattr(start.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(PackageError, match=r"needs the package pyqtgraph\. Install it with: pip"):
+        start.make_application()
+
+
 def test_a_library_without_which_qt_would_end_the_process_is_asked_for_before(monkeypatch):
     monkeypatch.setattr(start.sys, "platform", "linux")
     for name in ("QT_QPA_PLATFORM", "WAYLAND_DISPLAY"):
