@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QSlider,
     QSpinBox,
     QToolButton,
@@ -99,6 +100,7 @@ class Viewer(QWidget):
         self.axes.idClicked.connect(self.show_axis)
         bar.addSpacing(8)
         self.title = QLabel()
+        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # is cut first
         bar.addWidget(self.title, 1)
         self.errors = QPushButton("Errors")
         self.errors.setCheckable(True)
@@ -148,6 +150,7 @@ class Viewer(QWidget):
         self.errors.setVisible(bool(view and view.has_errors))
         self.legend.setVisible(is_labelled)
         self.title.setText(view.title if view else "")
+        self.title.setToolTip(view.title if view else "")
         self._told = told or self._nothing
         if view is not None:
             self.indices = [n // 2 for n in view.shape]
