@@ -53,7 +53,8 @@ def measure(candidate: str, pairs: int, shape: tuple[int, int, int], folder: Pat
             for kind, array in zip(("scan", "mask"), field_arrays(number, shape), strict=True):
                 np.save(folder / f"{kind}{number}.npy", array)
             listed.append([str(folder / f"scan{number}.npy"), str(folder / f"mask{number}.npy")])
-        values = {"patch_size": 64, "patches_per_tile": 1, "epochs": 1, "batch_size": 8, "device": "cpu"}
+        values = {"recipe": "paper", "patch_size": 64, "patches_per_tile": 1}
+        values |= {"epochs": 1, "batch_size": 8, "device": "cpu"}
         options = FitOptions.parse({**values, "pairs": listed, "output": folder / "run"})
         from bone_backend.jobs import run as jobs
 
@@ -74,9 +75,11 @@ def measure(candidate: str, pairs: int, shape: tuple[int, int, int], folder: Pat
             session.connect(getattr(module.ports, f"mask{number}"), mask)
         ports = module.ports
         ports.output.filenames = str(folder / "run")
-        for port, value in ((ports.patchSize, "64"), (ports.patchesPerTile, 1), (ports.epochs, 1)):
-            session.type(port, value)
-        session.type(ports.batchSize, 8)
+        session.select(ports.detail, "Advanced")
+        session.select(ports.recipe, "paper")
+        for port, value in ((ports.patchSize, 64), (ports.patchesPerTile, 1), (ports.epochs, 1)):
+            session.type(port, str(value))
+        session.type(ports.batchSize, "8")
         session.select(ports.device, "cpu")
         held = private_bytes()
         with Monitor() as monitor:

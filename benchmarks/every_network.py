@@ -42,6 +42,7 @@ def trial(
     run = folder / f"{architecture}_{mode}"
     multiple = catalogue.size_multiples(architecture, encoder, mode)[0]
     chosen = {
+        "recipe": "paper",
         "architecture": architecture,
         **({"backbone": encoder} if encoder else {}),
         "mode": mode,

@@ -324,6 +324,7 @@ def phantom_fit(folder: Path, precision: str, *, is_quick: bool = False) -> floa
             write(place, Phantom(shape=(8, 64, 64) if is_quick else (24, 128, 128), seed=seed))
         pairs.append((place / "scan", place / "mask"))
     chosen = {
+        "recipe": "paper",
         "pairs": pairs,
         "output": folder / precision,
         "patch_size": 64,
@@ -343,10 +344,10 @@ def phantom_fit(folder: Path, precision: str, *, is_quick: bool = False) -> floa
 def memory_row(repeats: int, scans: tuple[int, ...] = (2, 4, 16, 40), *, is_quick: bool = False) -> None:
     """Private peak of `bone fit` with more and more scans of 24 x 512 x 512 (16 bit) and their masks.
 
-    Two scans are the fewest that a fit takes. Fits of few scans take more epochs, since the first steps of
-    any fit take a little more memory from one to the next. All batches have 16 patches: batches of an epoch
-    are equal, so where its patches were no multiple of 16 they would be smaller. The slope is that of the
-    line through all measurements.
+    Two scans are the fewest of which whole ones validate. Fits of few scans take more epochs, since the first
+    steps of any fit take a little more memory from one to the next. All batches have 16 patches: batches of
+    an epoch are equal, so where its patches were no multiple of 16 they would be smaller. The slope is that
+    of the line through all measurements.
     """
     rows: list[list[object]] = []
     peaks: dict[int, list[float]] = {}
@@ -389,7 +390,7 @@ def fit_peak(folder: Path, pairs: list[tuple[Path, Path]], *, epochs: int, is_qu
     found = bone(
         "fit",
         *words,
-        *("--output", folder / "run", "--overwrite", *settings),
+        *("--output", folder / "run", "--overwrite", "--recipe", "paper", *settings),
         environment={"BONE_CACHE": str(folder / "cache")},
         is_quick=is_quick,
     )
@@ -425,6 +426,7 @@ def gpu_fit(folder: Path) -> dict[str, Any]:
         write_slices(folder / name)
     pairs = [(folder / name / "scan", folder / name / "mask") for name in ("a", "b")]
     chosen = {
+        "recipe": "paper",
         "pairs": pairs,
         "output": folder / "run",
         "epochs": 3,

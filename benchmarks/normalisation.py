@@ -57,6 +57,7 @@ def fit(data: Path, run: Path, *, mode: str, seed: int, epochs: int, patches: in
     """The model file of a fit."""
     options = FitOptions.parse(
         {
+            "recipe": "paper",
             "pairs": [pair(data, name) for name in FITTED],
             "output": run,
             "normalization": mode,

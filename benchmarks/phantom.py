@@ -46,6 +46,8 @@ def trial(folder: Path, *, epochs: int, size: int, is_quick: bool = False) -> li
         write(folder / f"phantom_{seed}", Phantom(shape=(8 if is_quick else 40, size, size), seed=seed))
     words = [w for s in seeds for w in ("--pair", folder / f"phantom_{s}/scan", folder / f"phantom_{s}/mask")]
     settings = [
+        "--recipe",
+        "paper",
         "--patch-size",
         96,
         "--batch-size",

@@ -60,7 +60,8 @@ def make_data(folder: Path, *, slices: int, size: int, model: Path | None, is_qu
         place = folder / f"phantom{seed}"
         write_phantom(Phantom(shape=(24, 192, 192), seed=seed, bits=16), place, 24)
         pairs.append((place / SCAN, place / MASK))
-    options = {"pairs": pairs, "output": folder / "run", "name": "phantom", "train_split": 0.5}
+    options = {"recipe": "paper", "pairs": pairs, "output": folder / "run", "name": "phantom"}
+    options |= {"train_split": 0.5}
     options |= {"epochs": 1, "patches_per_tile": 1} if is_quick else {"epochs": 8}
     result = fit(FitOptions.parse({**options, "patch_size": 96, "batch_size": 8}))
     if result.model is None:
@@ -96,7 +97,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
     network = prediction.load_network(model, device)
-    numbers = measure_scan(options, model, progress=silent)
+    numbers = measure_scan(options, model, progress=silent).numbers
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 
     def work() -> None:
@@ -118,7 +119,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
 def slice_by_slice(folder: Path, name: str, probabilities: Probabilities) -> Callable[[], None]:
     """What a user of another library writes around it: read, normalise, predict, take classes, write."""
     model = model_file.read_header(folder / MODEL)
-    numbers = measure_scan(options_of(folder, name), model, progress=silent)
+    numbers = measure_scan(options_of(folder, name), model, progress=silent).numbers
 
     def work() -> None:
         (folder / name).mkdir(exist_ok=True)

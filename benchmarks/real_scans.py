@@ -25,6 +25,7 @@ SKULLS = ("c57bl6", "balb", "dba2")
 # Label 2 is a handful of voxels in a skull: bone against the rest. A skull is validated on, since a skull is
 # predicted; 3 % of its voxels are bone, so most patches are laid where there is some.
 FIT = [
+    *("--recipe", "paper"),
     *("--patch-size", "32", "--patches-per-tile", "6", "--batch-size", "32", "--epochs", "18"),
     *("--max-patch-overlap", "0.5", "--map-labels", "2:0", "--validation-pairs", "1"),
     *("--normalization", "tissue", "--foreground-share", "0.7"),
@@ -34,6 +35,7 @@ FIT = [
 PREDICT = ["--chunk-size", "64", "--chunk-overlap", "0.5"]
 # Parts of one scan: the grey values mean the same in all of them, whatever share of a part is bone.
 FIT_TRABECULAR = [
+    *("--recipe", "paper"),
     *("--patch-size", "64", "--patches-per-tile", "12", "--batch-size", "16", "--epochs", "10"),
     *("--max-patch-overlap", "0.5", "--normalization", "minMax"),
     *("--brightness-probability", "0", "--contrast-probability", "0"),

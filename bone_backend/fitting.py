@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .durations import estimated
 from .errors import Cancelled, HardwareError
 from .jobs import run as jobs
 from .jobs.interpreter import is_plain_python
@@ -34,13 +37,17 @@ from .runs.result import FitResult
 from .runs.resuming import check_inputs, resume
 from .runs.state import FitState
 from .scores import metrics
-from .training import preflight
+from .training import budget, preflight
+from .training.budget import Pace
 from .training.distributed import World, count_processes, join
 from .training.learner import open_learner
-from .training.opening import open_data
+from .training.loop import Training
+from .training.opening import FitData, open_data
 from .training.preflight import Preflight
 
 log = logging.getLogger("bone.fitting")
+
+ADVICE = "Begin a new fit from its best model: weights RUNFOLDER."
 
 
 def fit_job(options: FitOptions, progress: Progress) -> dict[str, Any]:
@@ -149,7 +156,7 @@ def ready(options: FitOptions, world: World, *, progress: Progress = silent) -> 
 
     Nothing is written, but into the cache.
     """
-    precision = choose_precision(options.precision, world.device)
+    began, precision = time.monotonic(), choose_precision(options.precision, world.device)
     if options.tensorboard:
         tensorboard.check_installed()
     data = open_data(options, world, progress=progress)
@@ -158,19 +165,42 @@ def ready(options: FitOptions, world: World, *, progress: Progress = silent) -> 
         determinism(options.reproducible),
         open_learner(data, world, precision=precision) as learner,
     ):
-        state = FitState(data, learner, monitor)
+        data, pace = _within_time(data, learner.training, began=began, progress=progress)
+        state = FitState(data, learner, monitor, pace=pace, began=began)
         with world.together():
             check_inputs(state)
+        state.plan_epoch()
         yield state
+
+
+def _within_time(
+    data: FitData, training: Training, *, began: float, progress: Progress
+) -> tuple[FitData, Pace | None]:
+    """What fits into the time of the options, where they have one; and the speed as it was measured."""
+    options, world = data.options, training.world
+    if options.minutes is None:
+        return data, None
+
+    def check() -> None:
+        progress(0, 1, "Measuring the speed")
+
+    if options.resume and options.validation_patches:  # the plan stands
+        return data, world.gather(budget.measure(training, seconds=budget.MEASURE_S, check=check))[0]
+    with world.together():
+        planned = budget.plan(options, training, gone_s=time.monotonic() - began, check=check)
+    options, pace = world.gather(planned)[0]
+    training.settle(options)
+    return replace(data, options=options), pace
 
 
 def measure(state: FitState, *, progress: Progress = silent) -> Preflight:
     """What the rest of a fit will take, from one step; a progress is told, and may stop it."""
     training, options, done = state.training, state.options, state.position.epoch
+    epochs = state.epochs
     steps = training.train_batches + training.validation_batches
 
     def check() -> None:
-        progress(done * steps, options.epochs * steps, "Measuring one step")
+        progress(done * steps, epochs * steps, "Measuring one step")
 
     with state.world.together():
         check()
@@ -178,38 +208,53 @@ def measure(state: FitState, *, progress: Progress = silent) -> Preflight:
             training,
             names=state.data.names,
             folder=options.output,
-            epochs=max(options.epochs - done, 0),
+            epochs=max(epochs - done, 0),
+            pace=state.pace,
             check=check,
             concerns=state.data.concerns,
             notes=state.data.notes,
         )
 
 
+def _until(state: FitState) -> str:
+    return estimated(60 * state.options.round_minutes(state.position.round))
+
+
 def _run_epochs(state: FitState, keeper: Keeper, progress: Progress) -> str:
     """Train and validate until the last epoch; gives how it ended."""
     options, training, position = state.options, state.training, state.position
-    per_epoch = training.train_batches + training.validation_batches
 
     def tell(batch: int, figures: Mapping[str, float], doing: str) -> None:
-        epoch, share = position.epoch + 1, batch / per_epoch
+        per_epoch = training.train_batches + training.validation_batches
+        epoch, share, epochs = position.epoch + 1, batch / per_epoch, state.epochs
         best = {"best_val_iou": position.best_score} if position.best_file else {}
-        message = f"Epoch {epoch} of {options.epochs}, {doing} {100 * share:.0f} %"
-        progress(position.epoch * per_epoch + batch, options.epochs * per_epoch, message, {**figures, **best})
+        message = f"Epoch {epoch} of {epochs}, {doing} {100 * share:.0f} %"
+        progress(position.epoch * per_epoch + batch, epochs * per_epoch, message, {**figures, **best})
 
+    if options.minutes and position.epoch >= state.epochs and not options.is_open:
+        log.warning("All %d epochs of this run are done; more time adds nothing. %s", state.epochs, ADVICE)
     while True:
         # also before the first, since a run may be resumed after its last epoch
         if options.early_stopping and position.epoch - position.best_epoch >= options.early_stopping:
             log.info("Stopped early: no better validation score for %d epochs.", options.early_stopping)
             return "stopped early"
-        if position.epoch >= options.epochs:
-            return "done"
+        if position.epoch >= state.epochs:
+            if not state.goes_on():
+                return "done"
+            log.info("It still improves: it goes on until %s are over.", _until(state))
+        state.plan_epoch()
         keeper.begin_epoch()
+        began, first = time.monotonic(), position.batches
         for done in training.train(
             position.epoch, first=position.batches, report=lambda n, figures: tell(n, figures, "training")
         ):
             position.batches = done
             keeper.checkpoint_if_due()
+        trained = time.monotonic()
         counts, loss = training.validate(
             lambda n, figures: tell(training.train_batches + n, figures, "validation")
         )
+        if position.batches > first:
+            position.step_s = (trained - began) / (position.batches - first)
+        position.validation_s = time.monotonic() - trained
         keeper.end_epoch(counts, loss)

@@ -10,23 +10,25 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from .dataset.checks import scan_type_fault
 from .errors import ModelFileError, OptionError, ScanError, called
-from .inference import passes, voxel_size
+from .inference import agreement, chunk_size, grey_scale, passes, voxel_size
 from .inference.labelling import Labelling
 from .inference.labels import ClassMap, Confidence
 from .inference.streaming import ChunkPredictor
 from .inference.windows import Layout, layout
 from .intensity.asking import ask
 from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation, scale_notes
-from .machine.device import choose_device, choose_precision, describe
+from .intensity.summary import Statistics
+from .machine.device import choose_device, choose_precision, describe, free_bytes
 from .machine.monitor import GIB, Monitor
 from .machine.versions import versions
 from .model_files import model_file
@@ -54,7 +56,8 @@ class PredictionResult:
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
     and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
     batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which
-    slices were labelled, "z" or "zyx". warnings: in words.
+    slices were labelled, "z" or "zyx". agreement: of the labels with the scan's own split into two tissues,
+    see `Agreement`; None where there is nothing to compare with. warnings: in words.
     """
 
     output: Path
@@ -69,6 +72,7 @@ class PredictionResult:
     batch_size: int
     chunk: tuple[int, int, int]
     axes: str
+    agreement: agreement.Agreement | None = None
     warnings: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
@@ -103,21 +107,25 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
-        numbers = measure(options, model, progress=counting)
+        measured = measure(options, model, progress=counting)
+        bright = agreement.counter(model, measured.statistics.tissues, class_map.dtype)
         network = load_network(model, device)
         predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
         log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
-        warnings = _warn(scan, model, told)
-        _advise(model, chunks)
+        warnings = _warn(scan, model, told, measured.doubts)
+        _advise(options, model, chunks)
         labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         with create(options.output, header, overwrite=options.overwrite) as output:
-            work = Labelling(options, predictor, model, class_map, numbers)
+            look = bright.add if bright else None
+            work = Labelling(options, predictor, model, class_map, measured.numbers, look)
             if axes == "z":
                 counts = work.along_z(scan, output, chunks=chunks, progress=labelling)
             else:
                 counts = work.along_all(scan, output, cut=cut, progress=labelling)
             label_meaning.forget_record(options.output)
         confidence = Confidence(class_map, counts)
+        found = bright.agreement(confidence.voxels, class_map) if bright else None
+        warnings += _doubt(scan, found)
 
     result = PredictionResult(
         output=options.output,
@@ -127,11 +135,12 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         peak_gpu_gib=torch.cuda.max_memory_reserved(device) / GIB if predictor.is_cuda else None,
         voxels=confidence.voxels,
         confidence=confidence.to_dict(),
-        normalisation=asdict(numbers),
+        normalisation=asdict(measured.numbers),
         device=describe(device, precision),
         batch_size=predictor.batch_size,
         chunk=chunks.size,
         axes=axes,
+        agreement=found,
         warnings=warnings,
     )
     label_meaning.write_record(options.output, _record(options, model, class_map, header, result))
@@ -163,13 +172,22 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.
     least = max(model.spec.minimum, edge)
     depth = options.chunk_depth if model.mode == "3D" else 1
     network = f"{model.mode} {model.spec.words}"
-    faults = catalogue.size_faults("chunk_size", options.chunk_size, edge, minimum=least, network=network)
+    size = options.chunk_size
+    if size is None:
+        size = chunk_size.choose(
+            _patch_of(model),
+            multiple=edge,
+            least=least,
+            depth=depth,
+            free_bytes=free_bytes(choose_device(options.device)),
+        )
+    faults = catalogue.size_faults("chunk_size", size, edge, minimum=least, network=network)
     faults += catalogue.size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
     if faults:
         raise OptionError(faults)
     return layout(
         shape,
-        (depth, options.chunk_size, options.chunk_size),
+        (depth, size, size),
         overlap=options.chunk_overlap,
         multiple=(multiple[0], edge, edge),
         minimum=(multiple[0], least, least),
@@ -195,13 +213,25 @@ def _patch_of(model: model_file.ModelHeader) -> int:
     return patch if type(patch) is int and patch > 0 else 0
 
 
-def _warn(scan: Volume, model: model_file.ModelHeader, more: str | None) -> tuple[str, ...]:
+def _warn(
+    scan: Volume, model: model_file.ModelHeader, more: str | None, doubts: Sequence[str]
+) -> tuple[str, ...]:
     """Say where scan and model do not go well together."""
     told = voxel_size.advice(model.bone.get("voxel_size_um"), scan.header.voxel_size_um, mode=model.mode)
-    warnings = ((f"{scan.header.name}: {told}",) if told else ()) + ((more,) if more else ())
-    for warning in warnings:
+    told = f"{scan.header.name}: {told}" if told else ""
+    seen = [one for one in (told, more, *doubts) if one]
+    for warning in seen:
         log.warning("%s", warning)
-    return warnings
+    return tuple(seen)
+
+
+def _doubt(scan: Volume, found: agreement.Agreement | None) -> tuple[str, ...]:
+    """Say where the labels are not what the grey values show."""
+    told = found.warning() if found else ""
+    if not told:
+        return ()
+    log.warning("%s: %s", scan.header.name, told)
+    return (f"{scan.header.name}: {told}",)
 
 
 def _record(
@@ -236,16 +266,22 @@ def _record(
     }
 
 
-def _advise(model: model_file.ModelHeader, chunks: Layout) -> None:
-    """Say so where the network sees far more of a slice at a time than it did in fitting."""
+def _advise(options: PredictOptions, model: model_file.ModelHeader, chunks: Layout) -> None:
+    """Say which chunks were chosen, or that those asked for are far wider than the patches of the fit."""
     patch, chunk = _patch_of(model), max(chunks.size[1:])
-    if 0 < patch * WIDE < chunk:
+    fitted = f"fitted on patches of {patch} px" if patch else "which does not say its patches"
+    if options.chunk_size is None:
         log.info(
-            "The model was fitted on patches of %d px and now sees chunks of %d px. If the labels are poor, "
-            "try --chunk-size %d --chunk-overlap 0.5.",
-            patch,
+            "Chunks of %s px, %d for a tile (model %s).",
+            " x ".join(map(str, chunks.size[1:])),
+            chunks.per_tile,
+            fitted,
+        )
+    elif 0 < patch * WIDE < chunk:
+        log.info(
+            "The model was %s and now sees chunks of %d px. If the labels are poor, try --chunk-size auto.",
+            fitted,
             chunk,
-            2 * patch,
         )
 
 
@@ -267,8 +303,16 @@ def _normalisation_mode(options: PredictOptions, model: model_file.ModelHeader) 
     return asked
 
 
-def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress: Progress) -> Normalisation:
-    """How the network wants the greys of this scan, from its statistics, counted by the worker."""
+class Measured(NamedTuple):
+    """How the network wants the greys of a scan, the statistics that say so, and what is doubtful of them."""
+
+    numbers: Normalisation
+    statistics: Statistics
+    doubts: list[str]
+
+
+def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress: Progress) -> Measured:
+    """From the scan's statistics, counted by the worker, and from those that the model file keeps."""
     voxels = model.bone.get("statistics_voxels", "nonzero")
     (found,) = ask([options.scan], voxels, progress=progress)
     mode = _normalisation_mode(options, model)
@@ -276,9 +320,9 @@ def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress:
     notes, doubts = scale_notes(mode, found, name=f"Scan {options.scan}", voxels=voxels)
     for note in notes:
         log.info("%s", note)
-    for doubt in doubts:
-        log.warning("%s", doubt)
-    return made
+    fitted = grey_scale.statistics_of(model.bone.get("statistics"))
+    unlike = grey_scale.advice(found, fitted, mode=mode, voxels=voxels)
+    return Measured(made, found, [*doubts, *(f"{volume_name(options.scan)}: {told}" for told in unlike)])
 
 
 def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.nn.Module:

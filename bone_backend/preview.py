@@ -26,7 +26,7 @@ from .dataset.variation import neutral
 from .intensity.asking import ask
 from .intensity.normalisation import normalisation
 from .options import transforms as transform_table
-from .options.programs import FitOptions
+from .options.fit import FitOptions, SettledFit
 from .progress import Part, Progress, silent
 from .training.loop import chances_of
 from .volumes.classes import describe_classes
@@ -72,15 +72,15 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
     options = options.model_copy(update={"foreground_share": 1.0, "class_balance": 0.0})
     is_3d = options.mode == "3D"
     any_size = (1, 1, 1)  # of patches: no network looks at them
-    options, pairs, labels, _ = open_pairs(
+    settled, pairs, labels, _ = open_pairs(
         options, multiple=any_size, progress=Part(progress, first=0, share=50, steps=100)
     )
-    patch = PatchShape(*options.patch)
+    patch = PatchShape(*settled.patch)
     counting = Part(progress, first=50, share=50, steps=100)
     found = ask([pair.pair.scan for pair in pairs], options.counted_voxels, progress=counting)
     norms = [normalisation(options.normalization, each, voxels=options.counted_voxels) for each in found]
     maker = _Maker(
-        options,
+        settled,
         pairs,
         labels,
         PatchLayout(patch, channels=options.in_channels, is_3d=is_3d),
@@ -92,7 +92,7 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
 
 @dataclass(frozen=True)
 class _Maker:
-    options: FitOptions
+    options: SettledFit
     pairs: Sequence[OpenPair]
     labels: Labels
     layout: PatchLayout

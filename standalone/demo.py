@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bone_backend.dataset.pairs import unique_names
-from bone_backend.dataset.patch_size import largest_edge
 from bone_backend.errors import OptionError, OutputError, ScanError, called
 from bone_backend.files.json_files import read_json
 from bone_backend.files.outputs import check_apart
@@ -53,11 +52,12 @@ def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
     kept: whether all of it was found from an earlier run.
     """
     began = time.monotonic()
-    output, data, epochs = options.output, options.data, options.epochs
+    output, data = options.output, options.data
+    time_given = {"epochs": options.epochs} if options.epochs else {"minutes": options.minutes}
     _check_free(output)
     any_pairs = [Found(name, Path(name), Path(f"{name}_mask")) for name in "ab"]
     # a fault is told before anything is drawn
-    _fit_options(any_pairs, output, epochs=epochs, shapes=[PHANTOM_SHAPE], classes=())
+    _fit_options(any_pairs, output, time_given, classes=())
     pairs = (
         find_pairs(data)
         if data
@@ -67,8 +67,7 @@ def run(options: DemoOptions, progress: Progress) -> dict[str, Any]:
     if data:
         sides = [(f"the {side} of {p.name}", getattr(p, side)) for p in pairs for side in ("scan", "mask")]
         check_apart(output, sides)
-    shapes = [peek(pair.scan).shape for pair in train]
-    fit = _fit_options(train, output, epochs=epochs, shapes=shapes, classes=() if data else PHANTOM_CLASSES)
+    fit = _fit_options(train, output, time_given, classes=() if data else PHANTOM_CLASSES)
     asked = {
         "options": dump(fit),
         "test": [str(test.scan), str(test.mask)],
@@ -97,7 +96,6 @@ def _make(output: Path, fit: FitOptions, test: Found, progress: Progress) -> dic
             "scan": test.scan,
             "model": fitted["model"],
             "output": output / "labels",
-            "chunk_size": 160,
             "overwrite": True,
         }
     )
@@ -142,26 +140,17 @@ def _record(run: Path) -> dict[str, Any]:
 
 
 def _fit_options(
-    train: list[Found],
-    output: Path,
-    *,
-    epochs: int,
-    shapes: Sequence[tuple[int, int, int]],
-    classes: tuple[str, ...],
+    train: list[Found], output: Path, time_given: dict[str, Any], *, classes: tuple[str, ...]
 ) -> FitOptions:
-    """shapes: of the scans, (z, y, x)."""
+    """time_given: minutes or epochs. All else is what a fit does by itself."""
     return FitOptions.parse(
         {
             "pairs": [(pair.scan, pair.mask) for pair in train],
             "output": output / "run",
             "name": "demo",
             "overwrite": True,
-            "patch_size": largest_edge(shapes, multiple=32, least=32, most=64),  # small ones are quick
-            "batch_size": 16,
-            "epochs": epochs,
-            "train_split": 0.7,
-            "max_patch_overlap": 0.5,  # the scans of a demonstration have little room
             "class_names": classes,
+            **time_given,
         }
     )
 

@@ -22,7 +22,7 @@ from bone_backend.jobs.ranks import Rank
 from bone_backend.options.fields import OptionField, Options
 from bone_backend.options.programs import dump
 
-from .option_files import read_config
+from .option_files import READERS, read_config
 from .pages import Entry
 from .parser import Parser
 
@@ -160,9 +160,12 @@ def shown_default(field: OptionField) -> str:
 def gather(words: argparse.Namespace, options: type[Options]) -> Options:
     """The checked options: configuration file first, flags over it. Raises OptionError with all faults."""
     known = {field.name: field for field in options.option_fields()}
+    given = {name: value for name, value in vars(words).items() if name in known}
     config = getattr(words, "config", None)
     values = read_config(config) if config else {}
-    values |= {name: value for name, value in vars(words).items() if name in known}
+    if Path(str(given.get("recipe", ""))).suffix.lower() in READERS:  # one's own
+        values |= read_config(Path(given.pop("recipe")))
+    values |= given
     made = options.parse(
         {name: _plain(known[name], value) if name in known else value for name, value in values.items()}
     )

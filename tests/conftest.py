@@ -83,6 +83,7 @@ def write_pairs(
 def fit_values(pairs: Sequence[Any], output: Path, **changes: Any) -> dict[str, Any]:
     """Options of the smallest fit that learns something, as plain values; changes: of them, and others."""
     values = {
+        "recipe": "paper",
         "pairs": pairs,
         "output": str(output),
         "patch_size": 32,

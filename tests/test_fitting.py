@@ -33,6 +33,9 @@ from mocks.scans import Phantom
 
 from .conftest import fit_values
 
+# Beside another architecture than the Plain U-Net of fit_values.
+NO_PLAIN_SHAPE = {"plain_channels": None, "plain_depth": None}
+
 
 def options(pairs, output, **changes):
     return FitOptions.parse(fit_values(pairs, output, **{"keep_checkpoint": True, **changes}))
@@ -105,7 +108,7 @@ def test_scans_are_never_in_both_parts(whole):
 
 
 def test_the_model_file_has_the_published_keys_with_the_values_of_this_run(pairs, tmp_path):
-    published = {"architecture": "U-Net", "backbone": "mobilenet_v2", "plain_channels": 16, "plain_depth": 4}
+    published = {"architecture": "U-Net", "backbone": "mobilenet_v2", **NO_PLAIN_SHAPE}
     result = fit(options(pairs, tmp_path / "run", epochs=1, **published))
     metadata = model_file.read_header(result.model).metadata
     assert (metadata["model_arch"], metadata["backbone"], metadata["mode"]) == ("U-Net", "mobilenet_v2", "2D")
@@ -308,12 +311,11 @@ def test_a_custom_stride_lets_thin_patches_fit(pairs, tmp_path):
         "mode": "3D",
         "tile_depth": 8,
         "patch_depth": 8,
-        "patches_per_tile": 4,
-        "batch_size": 4,
+        "patches_per_tile": 1,
+        "batch_size": 2,
         "epochs": 1,
         "architecture": "U-Net",
-        "plain_channels": 16,
-        "plain_depth": 4,
+        **NO_PLAIN_SHAPE,
         "stride": "((1,2,2),(1,2,2),(2,2,2),(2,2,2),(2,2,2))",
     }
     assert fit(options(pairs, tmp_path / "run", **chosen)).epochs == 1

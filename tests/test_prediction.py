@@ -307,7 +307,19 @@ def test_chunks_far_wider_than_the_patches_of_the_fit_are_told(scan, tmp_path, c
     caplog.set_level("INFO")
     model = make_model(tmp_path / "model.pth", patch_size=patch)
     predict(options(scan, model, tmp_path / "labels", chunk_size=96))
-    assert ("try --chunk-size 32" in caplog.text) is is_told
+    assert ("try --chunk-size auto" in caplog.text) is is_told
+
+
+def test_chunks_that_nobody_asked_for_are_twice_as_wide_as_the_patches_and_told(tmp_path, caplog):
+    caplog.set_level("INFO")
+    scan, model = made_scan((2, 200, 84)), make_model(tmp_path / "model.pth", patch_size=32)
+    save(tmp_path / "scan.tif", scan)
+    result = predict(options(tmp_path / "scan.tif", model, tmp_path / "labels", chunk_size="auto"))
+    assert result.chunk == (1, 64, 64)
+    assert "Chunks of 64 x 64 px, 8 for a tile (model fitted on patches of 32 px)." in caplog.text
+    expected = plain_probabilities(load_network(model), scan, chunk=64)
+    clear = is_clear(expected)
+    np.testing.assert_array_equal(read(tmp_path / "labels")[clear], plain_labels(expected)[clear])
 
 
 def test_a_scan_of_another_number_type_is_refused(model, tmp_path):

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..dataset import checks, coverage, patch_size
+from ..dataset import checks, coverage, settled, slabs
 from ..dataset.plan import Extent, count_tiles
 from ..dataset.split import split_scans
+from ..durations import estimated
 from ..errors import BoneError, OptionError, ScanError
 from ..files.names import from_home
-from ..options.programs import FitOptions, dump
+from ..options import recipes
+from ..options.fit import FitOptions, SettledFit
+from ..options.programs import dump
 from ..progress import Part
 from ..volumes.lattice import volume_of
 from ..volumes.volume import volume_name
@@ -37,10 +40,15 @@ class DLFit(Door):
     form = FIT
 
     def __init__(self, module: Any, names: Mapping[str, Any]):
+        self._recipe = recipes.RECIPES["easy"]
         self._counted: dict[int, tuple[Facts, dict[int, int]]] = {}  # voxels per label value of the masks
         super().__init__(module, names)
 
     def show(self) -> None:
+        recipe = recipes.RECIPES[self.panel.options["recipe"].read()]
+        if recipe is not self._recipe:
+            self._recipe = recipe
+            self.panel.take(recipe)
         super().show()
         numbers = pair_numbers(self.facts)
         last = numbers[-1] if numbers else 0
@@ -59,13 +67,14 @@ class DLFit(Door):
         if resumed is not None and not pair_numbers(self.facts):
             return faults  # the run's own scans are files
         faults += pair_faults(self.facts)
-        if len(self._pairs()) < FEWEST_PAIRS and not faults:
-            faults.append("Connect at least two scans with their masks: one is fitted on, one validates.")
+        if not self._pairs() and not faults:
+            faults.append("Connect at least one scan with its mask.")
         faults += subjects_of(self.panel.options["subjects"].read(), len(self._pairs()))[1]
         try:
             options = resumed or FitOptions.parse(self._values(self._named_pairs()))
         except OptionError as error:  # of pairs the panel tells in its own words
-            return faults + [fault for fault in error.faults if fault.names != ("pairs",)]
+            is_told = bool(faults)
+            return faults + [f for f in error.faults if f.names != ("pairs",) or not is_told]
         faults += self._size_faults(options)
         if not faults:
             try:
@@ -208,27 +217,37 @@ class DLFit(Door):
         scans = [scan for _, scan, _ in self._pairs()]
         if not scans:
             return []
-        options, _ = self._settled(options)
-        multiple, least = options.size_multiples, options.smallest_patch
+        chosen, _ = self._settled(options)
+        multiple, least = chosen.size_multiples, chosen.smallest_patch
         return [
             fault
             for scan, shape in zip(scans, shapes_zyx(scans), strict=True)
             for fault in checks.size_faults(
-                shape, options.patch, name=scan.name, multiple=multiple, least=least
+                shape, chosen.patch, name=scan.name, multiple=multiple, least=least
             )
         ]
 
-    def _settled(self, options: FitOptions) -> tuple[FitOptions, list[str]]:
-        """With the patch size as a number; what was chosen, in words."""
+    def _settled(self, options: FitOptions) -> tuple[SettledFit, list[str]]:
+        """With all that was left open chosen, as for a CPU; that choice in words."""
         scans = [scan for _, scan, _ in self._pairs()]
-        return patch_size.settled(options, [scan.name for scan in scans], shapes_zyx(scans))
+        return settled.settled(options, [scan.name for scan in scans], shapes_zyx(scans))
 
     def _split(self, options: FitOptions) -> tuple[list[int], tuple[int, ...], tuple[int, ...]]:
-        """Patches of each scan; which scans train and which validate. Raises OptionError."""
-        scans = [scan for _, scan, _ in self._pairs()]
+        """Patches of each scan; which scans train and which validate, all of them where it is a slab of each.
+
+        Raises OptionError.
+        """
+        scans, chosen = [scan for _, scan, _ in self._pairs()], self._settled(options)[0]
         depth = options.tile_depth if options.mode == "3D" else 1
-        sizes = [count_tiles(Extent(*shape), depth) * options.patches_per_tile for shape in shapes_zyx(scans)]
+        sizes = [count_tiles(Extent(*shape), depth) * chosen.patches_per_tile for shape in shapes_zyx(scans)]
         subjects, _ = subjects_of(self.panel.options["subjects"].read(), len(scans))
+        depth = options.patch_depth if options.mode == "3D" else 1
+        has_room = any(
+            slabs.has_room(shape[0], share=1 - options.train_split, least=depth)
+            for shape in shapes_zyx(scans)
+        )
+        if slabs.wanted(options, subjects) and has_room:
+            return sizes, tuple(range(len(scans))), tuple(range(len(scans)))
         found = split_scans(
             sizes,
             options.train_split,
@@ -238,6 +257,11 @@ class DLFit(Door):
         )
         return sizes, *found
 
+    def _advice(self, chosen: SettledFit) -> list[str]:
+        if chosen.minutes is not None:
+            return []
+        return [f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk."]
+
     def _estimate(self) -> str:
         """Which scans train and validate, and how many patches an epoch has; "" while it cannot be said."""
         scans = [scan for _, scan, _ in self._pairs()]
@@ -246,13 +270,24 @@ class DLFit(Door):
             sizes, train, validation = self._split(options)
         except OptionError:
             return ""
+        chosen, notes = self._settled(options)
         patches = sum(sizes[i] for i in train)
-        batches = -(-patches // options.batch_size)
+        batches = -(-patches // chosen.batch_size)
+        if chosen.minutes is None:
+            takes = f"{patches:,} patches in {batches:,} batches an epoch"
+        else:
+            takes = (
+                "until it stops improving" if chosen.is_open else f"{estimated(60 * chosen.minutes)} in all"
+            )
+        if set(train) == set(validation):
+            judged = f"Validates on a slab of each, {1 - options.train_split:.0%} of its slices."
+        else:
+            judged = f"Validates on {_names(scans, validation)}."
         told = [
-            f"Fits on {_names(scans, train)}: {patches:,} patches in {batches:,} batches an epoch.",
-            f"Validates on {_names(scans, validation)}: {sum(sizes[i] for i in validation):,} patches.",
-            *self._settled(options)[1],
-            f"{self.panel.options['dry_run'].field.label} tells how long it takes, and the RAM and disk.",
+            f"Fits on {_names(scans, train)}: {takes}.",
+            judged,
+            *notes,
+            *self._advice(chosen),
             *pair_notes(self.facts),
             *self._concerns(options),
         ]

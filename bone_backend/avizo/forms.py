@@ -128,7 +128,7 @@ COMPARE = Form(
     name="BONe_IoU",
     command="iou",
     host=HostOptions,
-    without=("reference", "prediction", "show_advanced", "run_in_worker", "unit"),
+    without=("reference", "prediction", "detail", "run_in_worker", "unit"),
     connections=_volumes(IoUOptions, (LABEL, SCALAR)),
     lines=(
         ("missing", "To do"),

@@ -24,6 +24,7 @@ class Panel:
         self.host, self.form = host, form
         host.module.data.visible = False
         self.connections: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}  # values of the recipe, where they are not the defaults
         for wanted in form.connections:
             port = host.port("HxConnection", wanted.name, wanted.label)
             port.valid_types = list(wanted.types)
@@ -47,6 +48,18 @@ class Panel:
                     port.connect(field)
             if port.source() is not None and port.source().name == field.name:
                 return
+
+    def is_changed(self, port: OptionPort) -> bool:
+        """Whether the user has chosen something else than what the recipe says."""
+        return not port.holds(self.given.get(port.field.name, port.field.default))
+
+    def take(self, values: Mapping[str, Any]) -> None:
+        """Put the values of another recipe into the ports that stand at those of the one before."""
+        before, self.given = self.given, dict(values)
+        for name in before.keys() | values.keys():
+            port = self.options.get(name)
+            if port is not None and port.holds(before.get(name, port.field.default)):
+                port.write(values.get(name, port.field.default))
 
     def values(self, options: type[Options], beside: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The values of those options that mean something now; what the user left empty is absent.
@@ -82,10 +95,11 @@ class Panel:
         """Show what means something; said anew in each round, because Avizo may forget it."""
         self.host.module.data.visible = False
         values = {name: port.read() for name, port in self.options.items()} | dict(beside)
-        is_all = values.get("show_advanced", False)
+        is_all = values.get("detail") != "Easy"  # also of a form without the choice
         for port in self.options.values():
             field = port.field
-            port.show(field.is_applicable(values) and (not field.advanced or is_all or port.is_changed))
+            is_wanted = is_all or field.easy or self.is_changed(port)
+            port.show(field.is_applicable(values) and is_wanted)
         for line in self.lines.values():
             line.visible = bool(line.text)
         self.apply.visible = True

@@ -8,6 +8,7 @@ Which kind of port an option gets follows from its type, limits and choices alon
 from __future__ import annotations
 
 import abc
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -87,11 +88,17 @@ class OptionPort(abc.ABC):
         """What is still missing for the choice that was made, in a sentence; "" when nothing is."""
         return ""
 
-    @property
-    def is_changed(self) -> bool:
-        """Whether it differs from the default."""
+    @abc.abstractmethod
+    def write(self, value: Any) -> None:
+        """Put a value into the port."""
+
+    def holds(self, value: Any) -> bool:
+        """Whether it has this value; one kind of nothing is as good as another."""
         found = self.read()
-        return found != self.field.default and not (found in (None, []) and not self.field.default)
+        if isinstance(value, (int, float)) and isinstance(found, str):
+            with contextlib.suppress(ValueError):  # a number in a line of text
+                return float(found) == value
+        return bool(found == value) or (found in (None, [], "") and value in (None, (), ""))
 
     def _port(self, kind: str, suffix: str = "", label: str | None = None) -> Any:
         text = port_label(self.field) if label is None else label
@@ -110,6 +117,9 @@ class NumberPort(OptionPort):
         port.texts[0].value = self.field.default
         return port
 
+    def write(self, value: Any) -> None:
+        self.port.texts[0].value = value
+
     def read(self) -> Any:
         value = self.port.texts[0].value
         # A port may hold a C float, in which 0.001 reads 0.0010000000474974513.
@@ -124,6 +134,9 @@ class SliderPort(OptionPort):
         port.clamp_range = _clamp(self.field)
         port.value = self.field.default
         return port
+
+    def write(self, value: Any) -> None:
+        self.port.value = value
 
     def read(self) -> Any:
         return int(self.port.value)
@@ -150,6 +163,9 @@ class BoxPort(OptionPort):
         port.selected = self._values.index(self.field.default)
         return port
 
+    def write(self, value: Any) -> None:
+        self.port.selected = self._values.index(value)
+
     @property
     def _values(self) -> tuple[Any, ...]:
         return (False, True) if self.field.kind == "bool" else _choices(self.field)
@@ -167,6 +183,9 @@ class MenuPort(OptionPort):
         port.menus[0].selected = _choices(self.field).index(self.field.default)
         return port
 
+    def write(self, value: Any) -> None:
+        self.port.menus[0].selected = _choices(self.field).index(value)
+
     def read(self) -> Any:
         return _choices(self.field)[int(self.port.menus[0].selected)]
 
@@ -176,10 +195,18 @@ class TextPort(OptionPort):
 
     def _make(self) -> Any:
         port = self._port("HxPortText")
-        port.text = "" if self.field.default == () else str(self.field.default or "")
-        if self.field.default is None:
-            port.text = self.field.none_word
+        port.text = self._text(self.field.default)
         return port
+
+    def write(self, value: Any) -> None:
+        self.port.text = self._text(value)
+
+    def _text(self, value: Any) -> str:
+        if value is None:
+            return self.field.none_word
+        if isinstance(value, (list, tuple)):
+            return " ".join(map(str, value))
+        return f"{value:g}" if isinstance(value, float) else str(value)
 
     def read(self) -> Any:
         text = self.port.text.strip()
@@ -202,6 +229,9 @@ class PathPort(OptionPort):
         port.mode = self.host.constant("HxPortFilename", _path_mode(self.field))
         return port
 
+    def write(self, value: Any) -> None:
+        self.port.filenames = "" if value is None else str(value)
+
     def read(self) -> Any:
         return first_path(self.port.filenames)
 
@@ -222,6 +252,9 @@ class MixedPort(OptionPort):
             if self._takes_file:
                 self.other.mode = self.host.constant("HxPortFilename", "EXISTING_FILE")
         return port
+
+    def write(self, value: Any) -> None:
+        self.port.selected = self.words.index(value)
 
     @property
     def _takes_file(self) -> bool:

@@ -32,6 +32,29 @@ class Contents:
     places: np.ndarray | None = None
     others: tuple[Contents, ...] = ()  # of the slices along y and x, where they were asked for
 
+    def slices(self, first: int, last: int) -> Contents:
+        """Of the slices first to last (half open) only."""
+        places = None if self.places is None else self.places[first:last]
+        return Contents(self.counts[first:last], places)
+
+    def between(self, first: int, last: int) -> Contents:
+        """Of slices along y or x, as far as they lie between two slices along z (half open).
+
+        As far as is known: the voxels whose places are kept stand for all. Without places the counts stay.
+        """
+        if self.places is None:
+            return self
+        z = self.places[..., 0]
+        is_inside = (z >= first) & (z < last)
+        inside = is_inside.sum(axis=-1, keepdims=True)  # (slice, class, 1)
+        order = np.argsort(~is_inside, axis=-1, kind="stable")  # those inside first, repeated to fill
+        taken = np.take_along_axis(order, np.arange(PLACES) % np.maximum(inside, 1), axis=-1)
+        places = np.take_along_axis(self.places, taken[..., None], axis=-2).copy()
+        places[..., 0] = np.where(inside > 0, places[..., 0] - first, 0)
+        counts = -(-self.counts * inside[..., 0] // PLACES)
+        counts[:, 0] = self.counts[:, 0]  # of background no places are kept
+        return Contents(counts, places)
+
 
 class ContentsMaker:
     """Collects what the slices of a mask hold, label by label. of_others: those along y and x too."""

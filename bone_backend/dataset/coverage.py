@@ -38,24 +38,26 @@ def check_split(
     training: Scans,
     validation: Scans,
     classes: Mapping[int, str] | None = None,
+    judged: Labels | None = None,
 ) -> list[str]:
     """What to say before a fit.
 
     names: of the scans. training, validation: their indices. classes: names of the classes, as far as there
-    are any. Raises ScanError where no voxel of validation counts, and where training holds background only.
+    are any. judged: the labels of what validates, where that is a part of scans of which the rest trains.
+    Raises ScanError where no voxel of validation counts, and where training holds background only.
     """
-    voxels = labels.counts.sum(axis=1)
-    sides = {"training": training, "validation": validation}
-    told = {side: _listed([names[i] for i in scans]) for side, scans in sides.items()}
-    _refuse(labels, told, training=training, validation=validation)
+    judged = judged or labels
+    sides = {"training": (training, labels), "validation": (validation, judged)}
+    told = {side: _listed([names[i] for i in scans]) for side, (scans, _) in sides.items()}
+    _refuse(labels, judged, told, training=training, validation=validation)
     warnings = [
         f"Scan {names[i]}: no voxel of its mask counts, so it adds nothing to {side}."
-        for side, scans in sides.items()
+        for side, (scans, held) in sides.items()
         for i in scans
-        if voxels[i] == 0
+        if held.counts[i].sum() == 0
     ]
     is_trained = held_classes(labels, training)
-    is_judged = held_classes(labels, validation)
+    is_judged = held_classes(judged, validation)
     if only := _classes(labels, is_judged & ~is_trained, classes):
         warnings.append(
             f"Only the validation scans ({told['validation']}) hold {only}: what is never trained is not "
@@ -85,9 +87,11 @@ def check_seen(counts: np.ndarray, labels: Labels, validation: Scans) -> list[st
     ]
 
 
-def _refuse(labels: Labels, told: Mapping[str, str], *, training: Scans, validation: Scans) -> None:
+def _refuse(
+    labels: Labels, judged: Labels, told: Mapping[str, str], *, training: Scans, validation: Scans
+) -> None:
     why = "all have the ignored label. Annotate some, or choose others with --validation-pairs."
-    if not labels.counts[list(validation)].any():
+    if not judged.counts[list(validation)].any():
         raise ScanError(f"no voxel of the validation scans ({told['validation']}) counts: {why}")
     if not labels.counts[list(training)].any():
         raise ScanError(f"no voxel of the training scans ({told['training']}) counts: {why}")

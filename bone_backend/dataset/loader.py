@@ -19,7 +19,7 @@ import torch
 
 from ..volumes.patch_source import PatchSource
 from .plan import PatchShape, Plan
-from .views import seen_along
+from .views import View, seen
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class PairSource:
     scan: PatchSource
     mask: PatchSource
 
-    def along(self, axis: int) -> PairSource:
-        """Both seen along an axis (0: z, 1: y, 2: x)."""
-        return PairSource(seen_along(self.scan, axis), seen_along(self.mask, axis))
+    def seen(self, view: View) -> PairSource:
+        """Both as a view shows them."""
+        return PairSource(seen(self.scan, view), seen(self.mask, view))
 
 
 @dataclass

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 from ..errors import OptionError, ScanError, called
 from ..files.names import in_full, readable
-from ..options.programs import FitOptions, Pair
+from ..options.fit import FitOptions, SettledFit
+from ..options.programs import Pair
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
 from ..volumes.header import Header
 from ..volumes.patch_source import PatchSource, open_source
 from ..volumes.volume import Volume, open_volume, volume_name
-from . import checks, patch_size
+from . import checks, settled
 from .contents import ContentsMaker
 from .loader import PairSource
 from .plan import Extent
@@ -49,20 +50,25 @@ class OpenPair:
 
 
 class Opened(NamedTuple):
-    """Pairs that were checked. options: with the patch size as a number; notes: what was chosen, in words."""
+    """Pairs that were checked. options: with all that was left open chosen; notes: that choice in words."""
 
-    options: FitOptions
+    options: SettledFit
     pairs: list[OpenPair]
     labels: checks.Labels
     notes: list[str]
 
 
 def open_pairs(
-    options: FitOptions, *, multiple: tuple[int, int, int] | None = None, progress: Progress
+    options: FitOptions,
+    *,
+    multiple: tuple[int, int, int] | None = None,
+    is_gpu: bool = False,
+    progress: Progress,
 ) -> Opened:
     """Open and check every pair; convert what cannot be read in place into the store, once.
 
     multiple: what a patch that is given has to be a multiple of, (z, y, x); None: what the network needs.
+    is_gpu: whether a GPU fits.
     Raises ScanError with the faults of all pairs; nothing stays open then.
     """
     names = unique_names([pair.scan for pair in options.pairs])
@@ -75,16 +81,16 @@ def open_pairs(
             for volume in opened or ():
                 undo.callback(volume.close)
         scans = [(name, both[0].header.shape) for name, both in zip(names, volumes, strict=True) if both]
-        notes: list[str] = []
-        if scans:
-            options, notes = patch_size.settled(options, *zip(*scans, strict=True))
+        if not scans:
+            raise ScanError(list(dict.fromkeys(faults)))
+        chosen, notes = settled.settled(options, *zip(*scans, strict=True), is_gpu=is_gpu)
         for number, (name, both) in enumerate(zip(names, volumes, strict=True), start=1):
-            faults += _faults_of(both, options, name=name, number=number, multiple=multiple) if both else []
+            faults += _faults_of(both, chosen, name=name, number=number, multiple=multiple) if both else []
         if faults:
             raise ScanError(list(dict.fromkeys(faults)))
         whole = [opened for opened in volumes if opened]
         makers = [
-            ContentsMaker(with_places=options.needs_places, of_others=options.is_along_all) for _ in whole
+            ContentsMaker(with_places=chosen.needs_places, of_others=chosen.is_along_all) for _ in whole
         ]
         sources, found = _read_masks(whole, names, makers=makers, progress=progress)
         labels = checks.read_labels(
@@ -104,7 +110,7 @@ def open_pairs(
         OpenPair(name, pair, volumes_of[0].header, scan, mask)
         for name, pair, volumes_of, (scan, mask) in zip(names, options.pairs, whole, sources, strict=True)
     ]
-    return Opened(options, pairs, labels, notes)
+    return Opened(chosen, pairs, labels, notes)
 
 
 def _faults_of(

@@ -74,6 +74,15 @@ class Plan:
         return Plan(**taken)
 
 
+def joined(plans: Sequence[Plan]) -> Plan:
+    """The patches of several plans, one after the other; either all have a variation or none."""
+    values: dict[str, Any] = {}
+    for field in fields(Plan):
+        parts = [getattr(plan, field.name) for plan in plans]
+        values[field.name] = None if parts[0] is None else np.concatenate(parts)
+    return Plan(**values)
+
+
 @dataclass(frozen=True)
 class Chances:
     """Probabilities and ranges of the paper's augmentation (Lee et al. 2026, 2.3.1).

@@ -73,7 +73,9 @@ def to_device(values: np.ndarray, device: torch.device) -> torch.Tensor:
 def move(
     patches: torch.Tensor, target: torch.Tensor, records: np.ndarray
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rotate, scale and bend every patch with its class indices, on one grid for both."""
+    """Rotate, scale, shrink and bend every patch with its class indices, on one grid for both."""
+    if (records["shrink"] < 1).any():
+        patches = spread(patches, box(records["shrink"]))
     grid = source_grid(records, tuple(patches.shape[2:]), patches.device)
     sampled = F.grid_sample(patches, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
     classes = F.grid_sample(
@@ -93,7 +95,7 @@ def source_grid(records: np.ndarray, shape: tuple[int, ...], device: torch.devic
     at = list(torch.meshgrid(*lines, indexing="ij"))
     wide = (batch,) + (1,) * len(shape)
     angle = np.deg2rad(records["rotation"].astype(np.float64))
-    zoom = _numbers(1 / records["scaling"], device).view(wide)
+    zoom = _numbers(1 / (records["scaling"] * records["shrink"]), device).view(wide)
     cosine, sine = (_numbers(f(angle), device).view(wide) for f in (np.cos, np.sin))
     y, x = at[-2], at[-1]
     source = [a * zoom for a in at[:-2]] + [(y * cosine + x * sine) * zoom, (x * cosine - y * sine) * zoom]
@@ -139,14 +141,22 @@ def spline_basis(size: int, spacing: float) -> torch.Tensor:
 
 def blur(patches: torch.Tensor, records: np.ndarray, _unit: float) -> torch.Tensor:
     """Gaussian of the record's standard deviation along y and x, and along z where z is an axis."""
-    weights = _numbers(gaussian(records["blur"]), patches.device)
-    reach = weights.shape[1] // 2
+    return spread(patches, gaussian(records["blur"]))
+
+
+def spread(patches: torch.Tensor, weights: np.ndarray) -> torch.Tensor:
+    """Each voxel as a weighted mean of its neighbours along y and x, and along z where z is an axis.
+
+    weights: (patch, 2 reach + 1), every row summing to 1.
+    """
+    shares = _numbers(weights, patches.device)
+    reach = shares.shape[1] // 2
     for axis in range(2, patches.ndim):
         size = patches.shape[axis]
         padded = patches.index_select(axis, _mirrored(size, reach, patches.device))
         total = torch.zeros_like(patches)
         for i in range(2 * reach + 1):
-            total += padded.narrow(axis, i, size) * _wide(weights[:, i], patches)
+            total += padded.narrow(axis, i, size) * _wide(shares[:, i], patches)
         patches = total
     return patches
 
@@ -161,6 +171,19 @@ def gaussian(sigma: np.ndarray) -> np.ndarray:
     side = np.exp(-0.5 * (taps / sigma[:, None].astype(np.float64)) ** 2) * (taps <= 3 * sigma[:, None])
     total = side[:, 0] + sum(2 * side[:, i] for i in range(1, reach + 1))
     return np.concatenate([side[:, :0:-1], side], axis=1) / total[:, None]
+
+
+def box(factor: np.ndarray) -> np.ndarray:
+    """Weights float64 (patch, 2 reach + 1) of means over as many voxels as fall into one when a patch becomes
+    `factor` times as large; nothing is averaged where it is enlarged. Every row sums to 1.
+
+    >>> box(np.array([0.5])).tolist()
+    [[0.25, 0.5, 0.25]]
+    """
+    width = np.maximum(1 / factor.astype(np.float64), 1)[:, None]
+    reach = math.ceil((float(width.max()) - 1) / 2)
+    taps = np.abs(np.arange(-reach, reach + 1))
+    return np.clip((width + 1) / 2 - taps, 0, 1) / width
 
 
 def gamma(patches: torch.Tensor, records: np.ndarray, _unit: float) -> torch.Tensor:

@@ -1,8 +1,7 @@
 """See a scan along other axes: a 2D network learns from slices along z, y and x.
 
-In:  the open pairs of a fit, and along which axes slices are taken.
-Out: views. Those along z stand first, one for each pair and in their order, so that the number of a pair is
-also that of its view along z; a plan treats every view as a scan of its own.
+In:  the open pairs of a fit, along which axes slices are taken, and which slices train and which validate.
+Out: views; a plan treats every one as a scan of its own. Validation is along z only.
 """
 
 from __future__ import annotations
@@ -15,53 +14,82 @@ import numpy as np
 from ..volumes.header import Header
 from ..volumes.patch_source import PatchSource
 from .contents import Contents
+from .slabs import Slab
 
 TOLERANCE = 1.25  # voxels whose edges differ by less count as cubes
 
 
 @dataclass(frozen=True)
 class View:
-    """A pair seen along an axis (0: z, 1: y, 2: x)."""
+    """A pair seen along an axis (0: z, 1: y, 2: x), or a part of it.
+
+    part: the slices of the pair along z, first to last (half open); None: all. validates: not to train on.
+    """
 
     pair: int
     axis: int
+    part: tuple[int, int] | None = None
+    validates: bool = False
+
+    def depth(self, slices: int) -> int:
+        """Slices along z of a pair that has so many."""
+        return slices if self.part is None else self.part[1] - self.part[0]
 
 
-def along_z(pairs: int) -> list[View]:
-    """The views of a fit that takes slices along z only."""
-    return [View(pair, 0) for pair in range(pairs)]
+def along_z(pairs: int, validation: Sequence[int] = ()) -> list[View]:
+    """A view along z of every pair. validation: the pairs that validate."""
+    return [View(pair, 0, validates=pair in validation) for pair in range(pairs)]
 
 
-def choose(
-    names: Sequence[str], headers: Sequence[Header], *, all_axes: bool, patch: int
+def in_slabs(slabs: Sequence[Slab | None]) -> list[View]:
+    """Views along z of pairs of which a slab validates, or nothing (None) and all trains."""
+    views = []
+    for pair, slab in enumerate(slabs):
+        if slab is None:
+            views.append(View(pair, 0))
+            continue
+        views += [View(pair, 0, part) for part in slab.parts]
+        views.append(View(pair, 0, (slab.first, slab.last), validates=True))
+    return views
+
+
+def with_all_axes(
+    views: Sequence[View], names: Sequence[str], headers: Sequence[Header], *, patch: int
 ) -> tuple[list[View], list[str]]:
-    """The views of all pairs, and where y and x are left out, in words.
+    """The views, and what trains seen along y and x too; where that is left out, in words.
 
-    all_axes: along y and x too. patch: edge of the patches.
+    names, headers: of the pairs. patch: edge of the patches.
     """
-    views = along_z(len(names))
-    notes: dict[str, list[str]] = {}
-    if not all_axes:
-        return views, []
-    for number, (name, header) in enumerate(zip(names, headers, strict=True)):
-        fault = misfit(header, patch)
-        if fault:
+    found, notes = list(views), dict[str, list[str]]()
+    for view in views:
+        name, header = names[view.pair], headers[view.pair]
+        fault = misfit(header, patch, depth=view.depth(header.shape[0]))
+        if fault and not view.validates:
             notes.setdefault(fault, []).append(name)
-        else:
-            views += [View(number, axis) for axis in (1, 2)]
-    return views, [f"{', '.join(scans)}: slices along z only; {fault}." for fault, scans in notes.items()]
+        elif not view.validates:
+            found += [replace(view, axis=axis) for axis in (1, 2)]
+    left = {view.pair for view in views} - {view.pair for view in found if view.axis}
+    told = {
+        fault: [n for n in dict.fromkeys(scans) if names.index(n) in left] for fault, scans in notes.items()
+    }
+    return found, [f"{', '.join(who)}: slices along z only; {fault}." for fault, who in told.items() if who]
 
 
 def contents_of(contents: Sequence[Contents], views: Sequence[View]) -> tuple[Contents, ...]:
     """What the slices of each view hold; those along y and x must have been looked at."""
-    return tuple(
-        contents[view.pair].others[view.axis - 1] if view.axis else contents[view.pair] for view in views
-    )
+    return tuple(_contents_of(contents[view.pair], view) for view in views)
 
 
-def misfit(header: Header, patch: int) -> str:
-    """Why slices along y and x are no use, in words; "" where they are."""
-    if header.shape[0] < patch:
+def _contents_of(whole: Contents, view: View) -> Contents:
+    found = whole.others[view.axis - 1] if view.axis else whole
+    if view.part is None:
+        return found
+    return found.between(*view.part) if view.axis else found.slices(*view.part)
+
+
+def misfit(header: Header, patch: int, *, depth: int | None = None) -> str:
+    """Why slices along y and x are no use, in words; "" where they are. depth: slices, where not all."""
+    if (header.shape[0] if depth is None else depth) < patch:
         return f"those along y and x are narrower than a patch ({patch} px)"
     return "" if are_cubes(header) else "the voxels are no cubes"
 
@@ -96,6 +124,24 @@ class TurnedSource(PatchSource):
             self._source.read_patch(y, x, z, out=out[:, :, None])
 
 
-def seen_along(source: PatchSource, axis: int) -> PatchSource:
-    """A source seen along an axis; along z it is the source itself."""
-    return TurnedSource(source, axis) if axis else source
+class PartSource(PatchSource):
+    """Patches of some slices of another source; it closes nothing."""
+
+    def __init__(self, source: PatchSource, part: tuple[int, int]):
+        first, last = part
+        self.header = replace(source.header, shape=(last - first, *source.header.shape[1:]))
+        self._source, self._first = source, first
+
+    def _copy(self, z: int, y: int, x: int, out: np.ndarray) -> None:
+        self._source.read_patch(z + self._first, y, x, out=out)
+
+
+def seen(source: PatchSource, view: View) -> PatchSource:
+    """A source as a view shows it; all of it along z is the source itself."""
+    some = PartSource(source, view.part) if view.part else source
+    return TurnedSource(some, view.axis) if view.axis else some
+
+
+def shape_of(view: View, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The shape of a view of a pair with this shape."""
+    return turned((view.depth(shape[0]), *shape[1:]), view.axis)

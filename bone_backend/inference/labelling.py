@@ -30,7 +30,7 @@ from ..volumes.volume import Volume, VolumeWriter
 from . import passes, streaming
 from .labels import ClassMap
 from .merging import Merger
-from .streaming import ChunkPredictor, Group, Slices
+from .streaming import ChunkPredictor, Group, Look, Slices
 from .windows import Layout
 
 log = logging.getLogger("bone.prediction")
@@ -55,6 +55,7 @@ class Labelling:
     model: ModelHeader
     class_map: ClassMap
     numbers: Normalisation
+    look: Look | None = None  # is shown labels and greys
 
     def along_z(
         self, scan: Volume, output: VolumeWriter, *, chunks: Layout, progress: Progress
@@ -69,6 +70,7 @@ class Labelling:
             merger=merger,
             numbers=self.numbers,
             progress=progress,
+            look=self.look,
         )
         return merger.counts()
 
@@ -91,13 +93,18 @@ class Labelling:
                 view = passes.Turned(greys, header, axis)
                 groups, merger = self._plan(cut(self.options, view.header.shape, self.model))
                 self._sum(view, axis, groups=groups, merger=merger, means=means, progress=part)
-            writing = stack.enter_context(streaming.WriteBehind(output))
+            writing = stack.enter_context(streaming.WriteBehind(output, look=self.look))
+
+            def write(first: int, labels: torch.Tensor) -> None:
+                seen = greys.read(0, first, first + len(labels))[:, 0] if self.look else None
+                writing.write(labels, seen)
+
             return passes.decide(
                 means,
                 header.shape,
                 class_map=self.class_map,
                 threshold=self.options.confidence_threshold,
-                write=writing.write,
+                write=write,
                 progress=deciding,
             ).counts()
 
@@ -111,7 +118,7 @@ class Labelling:
         means: passes.Means,
         progress: Progress,
     ) -> None:
-        def finish(end: int) -> None:
+        def finish(end: int, _: torch.Tensor) -> None:
             first, found = merger.start, merger.take_means(end)
             if torch.isnan(found).any():
                 raise lost_numbers(self.predictor)
@@ -174,15 +181,16 @@ def label(
     merger: Merger,
     numbers: Normalisation,
     progress: Progress,
+    look: Look | None = None,
 ) -> None:
-    """Predict group by group and write the labels as they come.
+    """Predict group by group and write the labels as they come. look: is shown them, with the greys.
 
     Raises HardwareError or ScanError when the network gives something that is no number.
     """
-    with streaming.WriteBehind(output) as writing:
+    with streaming.WriteBehind(output, look=look) as writing:
 
-        def finish(end: int) -> None:
-            writing.write(merger.take(end))
+        def finish(end: int, greys: torch.Tensor) -> None:
+            writing.write(merger.take(end), greys.numpy())
             is_first = merger.start == groups[0].finished
             if (is_first or merger.start == groups[-1].finished) and merger.has_lost_numbers():
                 raise lost_numbers(predictor)
@@ -200,16 +208,17 @@ def _stream(
     merger: Merger,
     numbers: Normalisation,
     progress: Progress,
-    finish: Callable[[int], None],
+    finish: Callable[[int, torch.Tensor], None],
     told: str = "",
 ) -> None:
-    """Predict group by group. finish: called with the end of the slices that are whole."""
+    """Predict group by group. finish: called with the end of the slices that are whole, and their greys."""
     look = Lookout(progress, merger, slices=scan.header.shape[0], told=told)
     with torch.inference_mode(), look.inside(predictor):
         for group, raw in streaming.read_ahead(scan, groups, is_3d=predictor.is_3d, pin=predictor.is_cuda):
             slab = streaming.prepare(raw, numbers, layout=merger.layout, device=predictor.device)
             predictor.predict(slab, group, merger=merger, after_batch=look)
-            finish(group.finished)
+            first = merger.start - group.first
+            finish(group.finished, raw[first : first + group.finished - merger.start])
     look.finish()
 
 

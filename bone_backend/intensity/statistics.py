@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import OptionError, ScanError
+from ..errors import BoneError, OptionError, ScanError
 from ..progress import Progress, silent
 from ..volumes.abstract import Volume
 from ..volumes.array import ArrayVolume
@@ -156,6 +156,25 @@ def measure_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any
             for n, scan in enumerate(scans)
         ]
     }
+
+
+def remembered(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What `measure_job` would give, where every scan is remembered; None where anything has to be counted or
+    told, which is the worker's to do."""
+    question = {"voxels": options.get("voxels", "nonzero"), "percentiles": PERCENTILES}
+    found = []
+    try:
+        for entry in options["scans"]:
+            scan = _scan(entry, question)
+            kept = sidecar.read(scan.mark) if scan.mark else None
+            if kept is None:
+                return None
+            found.append({**kept, "path": str(scan.path), "cached": True})
+    except (BoneError, OSError):
+        return None
+    finally:
+        close_opened()
+    return {"scans": found}
 
 
 def _scan(entry: Mapping[str, Any], question: Mapping[str, Any]) -> _Scan:

@@ -15,6 +15,7 @@ from reprlib import repr as short
 from typing import Any
 
 from ..errors import OptionError, called
+from . import tissues
 from .tissues import Tissues
 
 VOXELS = ("nonzero", "all")
@@ -88,12 +89,8 @@ def check_written(values: Any) -> None:
         isinstance(means, list) and len(means) == 2 and all(map(_is_number, means))
     ):
         raise ValueError(f"otsu_means is {short(means)}")
-    if (tissues := values["tissues"]) is not None and not (
-        isinstance(tissues, dict)
-        and tissues.keys() == {field.name for field in fields(Tissues)}
-        and all(map(_is_number, tissues.values()))
-    ):
-        raise ValueError(f"tissues is {short(tissues)}")
+    if values["tissues"] is not None:
+        tissues.check_written(values["tissues"])
 
 
 def _is_number(value: Any) -> bool:

@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from . import histogram as histograms
+from .histogram import Histogram, histogram
+
 #: distance of the means over the standard deviation within the classes, from which on there are two tissues:
 #: one tissue in halves has 2.7 (normal), 2.8 (skewed) or 2.9 to 3.6 (inside bone), scans of bone 3.1 to 12
 SEPARATE = 3.0
@@ -34,27 +37,39 @@ METAL_SHARE, SATURATED_SHARE, METAL_DISTANCE = 0.005, 0.05, 3.0
 @dataclass(frozen=True)
 class Tissues:
     """low, high: mean grey value of each tissue. contrast: their distance over the standard deviation within
-    them. border, metal: the share of all voxels that was left out as such."""
+    them. border, metal: the share of all voxels that was left out as such. histogram: of the others; None in
+    what was counted by an older version."""
 
     low: float
     high: float
     contrast: float
     border: float = 0.0
     metal: float = 0.0
+    histogram: Histogram | None = None
+
+    @property
+    def threshold(self) -> float:
+        """The grey value between the two, where Otsu's threshold lies but for a grey value or two."""
+        return (self.low + self.high) / 2
 
     @property
     def are_separate(self) -> bool:
         """Whether there are two tissues at all."""
         return self.contrast >= SEPARATE
 
-    def to_dict(self) -> dict[str, float]:
-        """As plain JSON values."""
-        return asdict(self)
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, alike before and after a way through JSON."""
+        made = asdict(self)
+        if self.histogram is not None:
+            made["histogram"]["counts"] = list(self.histogram.counts)
+        return made
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Tissues:
-        """From `to_dict`."""
-        return cls(**{name: float(value) for name, value in values.items()})
+        """From `to_dict`, also of an older version."""
+        numbers = {name: float(value) for name, value in values.items() if name != "histogram"}
+        found = values.get("histogram")
+        return cls(**numbers, histogram=Histogram.from_dict(found) if found else None)
 
     def __str__(self) -> str:
         kinds = ((self.border, "air or a border written as one value"), (self.metal, "metal"))
@@ -93,7 +108,25 @@ def find_tissues(values: np.ndarray, counts: np.ndarray) -> Tissues | None:
             border = int(counts[0])
             values, counts, found = values[1:], counts[1:], rest
         else:
-            return Tissues(found.low, found.high, found.contrast, border / total, metal / total)
+            return Tissues(
+                found.low,
+                found.high,
+                found.contrast,
+                border / total,
+                metal / total,
+                histogram(values, counts, low=found.low, high=found.high),
+            )
+
+
+def check_written(values: Any) -> None:
+    """Raise ValueError where values that were read from a file are not those of `Tissues.to_dict`."""
+    known = {"low", "high", "contrast", "border", "metal"}
+    if not isinstance(values, dict) or values.keys() - {"histogram"} != known:
+        raise ValueError("tissues have other keys")
+    if not all(type(values[name]) in (int, float) and math.isfinite(values[name]) for name in known):
+        raise ValueError("tissues are no numbers")
+    if values.get("histogram") is not None:
+        histograms.check_written(values["histogram"])
 
 
 def _split(values: np.ndarray, counts: np.ndarray) -> _Split:

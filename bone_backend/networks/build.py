@@ -16,11 +16,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import OptionError, called
 from ..options import catalogue
-from .decoders3d import Depth
-from .inflation import inflate, redraw
-from .library import build_2d
 from .plain_unet import PlainUNet
-from .pretrained import build_with_imagenet
 from .spec import NetworkSpec
 
 
@@ -42,15 +38,14 @@ def build_network(
         )
     if faults:
         raise OptionError(faults)
-    if spec.plain is not None:
-        network: torch.nn.Module = PlainUNet(spec.in_channels, spec.num_classes, spec.plain)
-    elif weights == "random":
-        network = build_2d(spec)
-    else:
-        network = build_with_imagenet(spec, weights_dir, weights)
+    network = _flat(spec, weights, weights_dir)
     if spec.mode != "3D":
         return network
-    solid = inflate(network, spec.multiples, stride=spec.stride, depth=depth_of(spec))
+    from .decoders3d import Depth
+    from .inflation import inflate, redraw
+
+    depth = Depth(mixing=spec.depth_mixing, align_corners=spec.align_corners)
+    solid = inflate(network, spec.multiples, stride=spec.stride, depth=depth)
     if weights == "random":
         redraw(solid.encoder)
     redraw(solid.decoder)
@@ -58,9 +53,17 @@ def build_network(
     return solid
 
 
-def depth_of(spec: NetworkSpec) -> Depth:
-    """How a spec treats the z axis."""
-    return Depth(mixing=spec.depth_mixing, align_corners=spec.align_corners)
+def _flat(spec: NetworkSpec, weights: str, weights_dir: Path | None) -> torch.nn.Module:
+    """The network before it becomes 3D. The library takes seconds to import, which ours does not need."""
+    if spec.plain is not None:
+        return PlainUNet(spec.in_channels, spec.num_classes, spec.plain)
+    if weights == "random":
+        from .library import build_2d
+
+        return build_2d(spec)
+    from .pretrained import build_with_imagenet
+
+    return build_with_imagenet(spec, weights_dir, weights)
 
 
 def skeleton(spec: NetworkSpec) -> torch.nn.Module:

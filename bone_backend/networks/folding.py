@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.overrides import TorchFunctionMode
 
-from .inflation import Conv3d
+from .conv3d import Conv3d
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, Conv3d)
 NORMALISATIONS = (nn.BatchNorm2d, nn.BatchNorm3d)

@@ -13,12 +13,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from segmentation_models_pytorch.encoders._efficientnet import Conv2dStaticSamePadding
 from torch import Tensor, nn
 
 from ..errors import OptionError
+from .conv3d import Conv3d
 from .decoders3d import FORMS, Depth
 
 # sizes of torch's 2D modules: a number, or one for y and one for x; never "same" in the catalogue's networks
@@ -121,30 +121,6 @@ def from_hwd(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     state: tensors by name; those with five axes are kernels (out, in, height, width, depth).
     """
     return {name: value.permute(0, 1, 4, 2, 3) if value.ndim == 5 else value for name, value in state.items()}
-
-
-class Conv3d(nn.Conv3d):
-    """A convolution that is computed in float32 where the CPU's kernels for bf16 are wrong.
-
-    Of inputs smaller than the kernel along any axis the gradient of the weights, and with one input channel
-    the output too, is made of memory that nobody wrote (torch 2.15, AMD Zen 4; `benchmarks/bf16_kernels.py`
-    shows it). One output column of a strided convolution is wrong on processors with AMX (pytorch issue
-    169688; not tried here). Such inputs are small, and so is the loss of speed.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channel, z, y, x) -> the same, convolved."""
-        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or not self._is_unsafe(x):
-            return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(x.to(self.weight.dtype))
-
-    def _is_unsafe(self, x: Tensor) -> bool:
-        if any(size < taps for size, taps in zip(x.shape[2:], self.kernel_size, strict=True)):
-            return True
-        reach = self.dilation[2] * (self.kernel_size[2] - 1) + self.stride[2]  # up to here one column
-        padding = 0 if isinstance(self.padding, str) else self.padding[2]
-        return self.stride[2] > 1 and x.shape[4] + 2 * padding <= reach
 
 
 class PaddedConv3d(Conv3d):

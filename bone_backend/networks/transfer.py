@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelFileError
-from .inflation import inflate_state
 from .spec import NetworkSpec
 
 
@@ -35,6 +34,8 @@ def initialise(
         change = f"from {_channels(source_spec)} to {_channels(spec)}"
         told.append(f"The first convolution went {change}, {_how_fitted(before, after)}.")
     if spec.mode == "3D" and source_spec.mode != "3D":
+        from .inflation import inflate_state
+
         state = inflate_state(state, network)
         told.append("Kernels were repeated along z and divided by their depth.")
     elif spec.stride != source_spec.stride:

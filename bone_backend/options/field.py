@@ -39,6 +39,7 @@ class OptionField:
     unless: dict[str, tuple[Any, ...]]
     advanced: bool
     often: bool
+    easy: bool  # among the few that Easy shows
     positional: bool
     flag: str
     metavar: str | None

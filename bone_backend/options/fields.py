@@ -37,6 +37,7 @@ def option(
     unless: Mapping[str, tuple[Any, ...]] | None = None,
     advanced: bool = False,
     often: bool = False,
+    easy: bool = False,
     positional: bool = False,
     flag: str | None = None,
     metavar: str | None = None,
@@ -49,7 +50,8 @@ def option(
     from its type if not given. choices: values offered (others may be accepted). applies: {other option:
     values} for which it means something. unless: {other option: values} for which it means nothing.
     advanced: hidden until asked for. often: among the dozen that most
-    people need, which the first page of help shows. positional: a word on the command line instead of a flag.
+    people need, which the first page of help shows. easy: among the at most five that the Easy panels of
+    Avizo and of the window show. positional: a word on the command line instead of a flag.
     none_word: how None is written, where it is allowed. may_change: of a fit, whether a run that is resumed
     takes another value; so may how long it goes on and on what, never what is fitted. The options of the
     machine change the result by rounding at most.
@@ -64,6 +66,7 @@ def option(
         "unless": dict(unless or {}),
         "advanced": advanced,
         "often": often,
+        "easy": easy,
         "positional": positional,
         "flag": flag,
         "metavar": metavar,
@@ -221,6 +224,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         unless=extra["unless"],
         advanced=extra["advanced"],
         often=extra["often"],
+        easy=extra["easy"],
         positional=extra["positional"],
         flag=extra["flag"] or "--" + name.replace("_", "-"),
         metavar=extra["metavar"],

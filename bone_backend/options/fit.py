@@ -7,16 +7,17 @@ Each group stands in a file of its own with its own faults; here are those that 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ..errors import Fault, OptionError, called
 from ..files.names import from_home
 from ..files.outputs import Named, check_apart
 from ..runs.files import check_free, check_quiet, check_resumable
-from . import catalogue, resuming
+from . import catalogue, recipes, resuming
 from .fields import LONGEST_TEXT
 from .fit_augmentation import FitAugmentation
 from .fit_data import FitData, FitOutput
@@ -40,7 +41,7 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
         resumed = values.get("resume")
         is_named = isinstance(resumed, (str, os.PathLike)) and str(resumed) != ""
         if not is_named or len(str(resumed)) > LONGEST_TEXT or not is_text(str(resumed)):
-            return super().parse(values)
+            return super().parse(recipes.filled(values))
         values, changes = resuming.resumed(FitOptions, from_home(str(resumed)), values)
         try:
             made = super().parse(values)
@@ -147,10 +148,39 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
                 f"{called('scan_weights')} has {len(self.scan_weights)} numbers for {len(self.pairs)} pairs"
             )
             faults.append(Fault(f"{told}; give one for each.", "pairs"))
-        if self.gpus != "all" and int(self.gpus) > self.batch_size:
+        if self.gpus != "all" and self.batch_size is not None and int(self.gpus) > self.batch_size:
             told = f"{called('gpus')} is {self.gpus}, but {called('batch_size')} is {self.batch_size}"
             faults.append(Fault(f"{told}; each takes a share of a batch."))
         if self.compile and self.reproducible:
             told = f"{called('compile')} and {called('reproducible')} are both on"
             faults.append(Fault(f"{told}; compiled code is not promised to repeat its bits. Leave one out."))
         return faults
+
+
+FIRST_ROUND = 5.0  # minutes
+
+
+class SettledFit(FitOptions):
+    """The options of a fit after all that the user left open was chosen (`dataset.settled`)."""
+
+    if TYPE_CHECKING:
+        patch_size: int
+        patches_per_tile: int
+        class_balance: float
+        epochs: int
+        batch_size: int
+        learning_rate: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it goes on until it stops improving: in rounds, each twice as long as the one before."""
+        return self.minutes == math.inf
+
+    def round_minutes(self, number: int) -> float:
+        """Until the end of a round, from 0, since the beginning of the fit."""
+        assert self.minutes is not None
+        return FIRST_ROUND * (2 ** (number + 1) - 1) if self.is_open else self.minutes
+
+    def round_epochs(self, number: int) -> int:
+        """Epochs until the end of a round, from 0, since the beginning."""
+        return self.epochs * (2 ** (number + 1) - 1) if self.is_open else self.epochs

@@ -15,6 +15,10 @@ from . import transforms as transform_table
 from .fields import Options, option
 from .types import Share, Transforms
 
+# Noise and blur: what other scanners and settings add. Grey values need no more, since the tissue scale takes
+# care of them (docs/easy.md).
+OF_EASY = '{"noise": 0.3, "blur": 0.2}'
+
 
 class FitAugmentation(Options):
     """Flips, turns, grey values, and further transforms."""
@@ -43,7 +47,7 @@ class FitAugmentation(Options):
         "both.",
     )
     brightness_probability: Share = option(
-        0.4,
+        0.0,
         group="Augmentation",
         label="Brightness probability",
         applies={"augmentation": (True,)},
@@ -59,7 +63,7 @@ class FitAugmentation(Options):
         help="Largest added normalised grey value, to either side.",
     )
     contrast_probability: Share = option(
-        0.4,
+        0.0,
         group="Augmentation",
         label="Contrast probability",
         applies={"augmentation": (True,)},
@@ -75,7 +79,7 @@ class FitAugmentation(Options):
         help="Largest change of the contrast factor from 1, to either side.",
     )
     transforms: Transforms = option(
-        "",
+        OF_EASY,
         group="Augmentation",
         label="Transforms",
         applies={"augmentation": (True,)},
@@ -88,7 +92,7 @@ class FitAugmentation(Options):
     def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults()
         faults += transform_table.faults(self.transforms)
-        if self.transforms and not self.augmentation:
+        if self.transforms not in ("", OF_EASY) and not self.augmentation:
             told = f"{called('transforms')} are given but {called('augmentation')} is off; leave one out."
             faults.append(Fault(told))
         return faults

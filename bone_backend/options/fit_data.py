@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,8 +22,6 @@ from .types import Label, LabelMap, NamedClass, NamedPair, UserPath, map_faults
 
 class FitData(Options):
     """Which scans and masks, and which of them validate."""
-
-    fewest_pairs: ClassVar[int] = 2
 
     pairs: tuple[NamedPair, ...] = option(
         (),
@@ -49,6 +47,7 @@ class FitData(Options):
         group="Data",
         label="Class names",
         often=True,
+        easy=True,
         help="Names and colours of the label values, e.g. 1:bone 2:pores.",
     )
     ignore_label: Label | None = option(
@@ -58,12 +57,21 @@ class FitData(Options):
         advanced=True,
         help="Voxels with this mask value count neither in the loss nor in the scores (not annotated).",
     )
+    validation: Literal["auto", "slabs", "scans"] = option(
+        "auto",
+        group="Data",
+        label="Validation",
+        help="What the best model is chosen by. scans: whole scans, which then do not train. slabs: a part "
+        "of every scan, so that all of them train. auto: slabs where there are fewer than 5 scans or "
+        "subjects, else scans.",
+    )
     train_split: Annotated[float, Field(gt=0, lt=1)] = option(
         0.8,
         group="Data",
         label="Train/validation split",
         help="Share of the patches that is used for training; whole scans (or subjects) are dealt out as "
-        "close to it as possible, at least one to each side. Not used where validation_pairs are named.",
+        "close to it as possible, at least one to each side, or slabs are cut as thick. Not used where "
+        "validation_pairs are named.",
     )
     validation_pairs: tuple[Annotated[int, Field(ge=1)], ...] = option(
         (),
@@ -72,7 +80,8 @@ class FitData(Options):
         label="Validation pairs",
         often=True,
         help="Numbers of the pairs to validate on, counted from 1 in the order in which the pairs are given; "
-        "all others train. Name scans like those that you will label. None: train_split decides.",
+        "all others train. Name scans like those that you will label. None: validation and train_split "
+        "decide.",
     )
 
     def inputs(self) -> list[Named]:
@@ -90,10 +99,11 @@ class FitData(Options):
 
     def _pair_faults(self) -> list[Fault]:
         faults: list[Fault] = []
-        if len(self.pairs) < self.fewest_pairs:
-            told = "no pair is given" if not self.pairs else "only one pair is given"
-            told += "; a split into training and validation by whole scans needs at least two pairs."
-            faults.append(Fault(f"{told} Name each with --pair SCAN MASK.", "pairs"))
+        if not self.pairs:
+            faults.append(Fault("no pair is given. Name each with --pair SCAN MASK.", "pairs"))
+        if len(self.pairs) == 1 and self.validation == "scans":
+            told = "only one pair is given; validation on whole scans needs at least two"
+            faults.append(Fault(f"{told}. Give more, or {called('validation')} slabs.", "pairs"))
         seen: dict[Path, int] = {}  # by the file itself: a link or another spelling is the same scan
         for number, pair in enumerate(self.pairs, start=1):
             scan = real(pair.scan)
@@ -109,6 +119,9 @@ class FitData(Options):
     def _validation_faults(self) -> list[Fault]:
         chosen, count = set(self.validation_pairs), len(self.pairs)
         name = called("validation_pairs")
+        if chosen and self.validation == "slabs":
+            told = f"{name} names whole scans, but {called('validation')} is slabs, a part of every scan"
+            return [Fault(f"{told}. Leave one out.")]
         if beyond := sorted(number for number in chosen if number > count):
             told = ", ".join(map(str, beyond))
             return [Fault(f"{name} names {told}, but there are {count} pairs.", "pairs")]
@@ -131,14 +144,24 @@ class FitOutput(Options):
         group="Output",
         label="Save folder",
         often=True,
+        easy=True,
         kind="folder",
         help="Run folder: everything that this fit leaves behind.",
     )
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^<>:\"/\\|?*\x00-\x1f]+$")] = option(
-        "BONe", group="Output", label="Model filename", help="The model file's name begins with this."
+        "BONe",
+        group="Output",
+        label="Model filename",
+        easy=True,
+        help="The model file's name begins with this.",
     )
     overwrite: bool = option(
-        False, group="Output", label="Overwrite", often=True, help="Replace another run in the output folder."
+        False,
+        group="Output",
+        label="Overwrite",
+        often=True,
+        easy=True,
+        help="Replace another run in the output folder.",
     )
     resume: UserPath | None = option(
         None,

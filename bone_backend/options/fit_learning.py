@@ -11,26 +11,65 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from ..errors import Fault, called
+from .field import AUTO
 from .fields import Options, option
-from .types import DEVICE, PRECISION, Device, Precision, as_text
+from .types import AS_AUTO, DEVICE, FROM_AUTO, PRECISION, Device, Minutes, Precision, WholeOrAuto, as_text
 
 
 class FitLearning(Options):
     """Epochs, steps, loss, and chance."""
 
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
-        25,
+    recipe: Literal["easy", "paper", "quick"] = option(
+        "easy",
+        group="Fitting",
+        label="Recipe",
+        often=True,
+        help="What the options are that are not given. easy: what gives the best labels in the time there "
+        "is, chosen for these scans and this machine. paper: the published settings (Lee et al. 2026). "
+        "quick: easy in one minute, to try out. On the command line also a file of your own.",
+    )
+    minutes: Minutes = option(
+        None,
+        may_change=True,
+        group="Fitting",
+        label="How long",
+        often=True,
+        easy=True,
+        unit="min",
+        metavar="N|enough|auto",
+        none_word=AUTO,
+        help="Time for the whole fit, e.g. 5, 30 or 120. The number of steps follows from the speed of this "
+        "machine, and the learning rate falls to its end with the time. enough: 5 minutes, then twice as "
+        "long again and again, until the validation gains nothing from it any more. auto: 5, or as long as "
+        "the epochs take where their number is given.",
+    )
+    epochs: Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, FROM_AUTO, AS_AUTO] = option(
+        None,
         may_change=True,
         group="Fitting",
         label="Number of epochs",
         often=True,
-        help="Passes over all tiles.",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Passes over all tiles, with a validation after each; where the time is given, parts of it. "
+        "auto: as many as the time is parted into, 9 for 5 minutes.",
     )
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = option(
-        32, group="Fitting", label="Batch size", often=True, unit="patches", help="Patches in one step."
+    batch_size: Annotated[Annotated[int, Field(ge=1, le=4096)] | None, FROM_AUTO, AS_AUTO] = option(
+        None,
+        group="Fitting",
+        label="Batch size",
+        unit="patches",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Patches in one step. auto: 32, of a Plain U-Net on a CPU 8.",
     )
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = option(
-        0.001, group="Fitting", label="Learning rate", help="At the start; the cosine schedule ends at 1e-6."
+    learning_rate: Annotated[Annotated[float, Field(gt=0, le=10)] | None, FROM_AUTO, AS_AUTO] = option(
+        None,
+        group="Fitting",
+        label="Learning rate",
+        metavar="X|auto",
+        none_word=AUTO,
+        help="At the start; the cosine schedules end at 1e-6. auto: 0.001, of a Plain U-Net 0.005.",
     )
     optimizer: Literal["Adam", "AdamW", "SGD"] = option(
         "Adam", group="Fitting", label="Optimizer", help="How the weights follow the gradient."
@@ -45,12 +84,13 @@ class FitLearning(Options):
     momentum: Annotated[float, Field(ge=0, le=0.99)] = option(
         0.9, group="Fitting", label="Momentum", applies={"optimizer": ("SGD",)}, help="Of SGD."
     )
-    schedule: Literal["cosine", "cosine restarts", "one-cycle", "constant"] = option(
-        "cosine",
+    schedule: Literal["cosine", "smooth cosine", "cosine restarts", "one-cycle", "constant"] = option(
+        "smooth cosine",
         group="Fitting",
         label="Schedule",
         advanced=True,
-        help="How the learning rate changes over the epochs.",
+        help="How the learning rate changes over the epochs. cosine: at every epoch, as published; smooth "
+        "cosine: at every step.",
     )
     restart_epochs: Annotated[int, Field(ge=1)] = option(
         10,
@@ -101,8 +141,11 @@ class FitLearning(Options):
         "Tversky",
         "Focal Tversky",
         "Cross-entropy",
+        "Jaccard + Cross-entropy",
         "Dice + Focal",
-    ] = option("Jaccard", group="Fitting", label="Loss function", help="What the fit makes small.")
+    ] = option(
+        "Jaccard + Cross-entropy", group="Fitting", label="Loss function", help="What the fit makes small."
+    )
     loss_alpha: Annotated[float, Field(ge=0, le=5)] = option(
         1.25,
         group="Fitting",
@@ -138,6 +181,25 @@ class FitLearning(Options):
         label="Class weights",
         advanced=True,
         help="One number for each class, background first: how much it counts in the loss. None: 1 for all.",
+    )
+    epoch_steps: WholeOrAuto = option(
+        None,
+        group="Fitting",
+        label="Steps per epoch",
+        advanced=True,
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Batches in one epoch. auto: as many as one pass over all tiles takes, or as the time allows.",
+    )
+    validation_patches: WholeOrAuto = option(
+        None,
+        group="Fitting",
+        label="Validation patches",
+        advanced=True,
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Of all that the validation tiles give, so many, evenly spread. auto: all, or where the time is "
+        "given no more than a tenth of it allows.",
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = option(
         42,

@@ -18,7 +18,9 @@ from .field import AUTO
 from .fields import Options, option
 from .plain_unet import TITLE as PLAIN
 from .plain_unet import PlainShape
-from .types import Normalization, PatchSize, Share, UserPath
+from .types import AS_AUTO, FROM_AUTO, Normalization, PatchSize, Share, ShareOrAuto, UserPath
+
+PLAIN_CHANNELS, PLAIN_DEPTH = 16, 3  # of a Plain U-Net, where they are left open
 
 
 def _weights(name: str) -> str:
@@ -76,21 +78,22 @@ class FitInput(Options):
         None,
         group="Network input",
         label="Patch size",
-        often=True,
         unit="px",
         metavar="N|auto",
         none_word=AUTO,
-        help="Edge of the square patches; a multiple of what the network needs (mostly 32). auto: the "
-        "largest that fits every scan, at most 256.",
+        help="Edge of the square patches; a multiple of what the network needs (mostly 32, of a Plain U-Net "
+        "4 to 32). auto: the largest that is of use and fits every scan, at most 256; of a Plain U-Net 32.",
     )
-    patches_per_tile: Annotated[int, Field(ge=1, le=1024)] = option(
-        4,
+    patches_per_tile: Annotated[Annotated[int, Field(ge=1, le=1024)] | None, FROM_AUTO, AS_AUTO] = option(
+        None,
         group="Network input",
         label="Patches per tile",
-        help="Random patches taken from every tile in every epoch.",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Random patches taken from every tile in every epoch. auto: 1 where the time is given, else 4.",
     )
     axes: Literal["z", "zyx"] = option(
-        "z",
+        "zyx",
         group="Network input",
         label="Axes",
         applies={"mode": ("2D", "2.5D")},
@@ -104,7 +107,7 @@ class FitInput(Options):
         help="Largest share of a patch that another patch of the same tile may cover.",
     )
     normalization: Normalization = option(
-        "ZScore",
+        "tissue",
         group="Network input",
         label="Normalization",
         help="Per scan. ZScore: mean 0, standard deviation 1, clipped to -5..5. minMax: 0..1. percentiles: "
@@ -137,14 +140,15 @@ class FitInput(Options):
         help="Share of the training patches, in tiles that hold a labelled voxel, which must hold one; the "
         "others lie anywhere.",
     )
-    class_balance: Share = option(
-        0.0,
+    class_balance: ShareOrAuto = option(
+        None,
         group="Network input",
         label="Class balance",
         advanced=True,
+        metavar="X|auto",
+        none_word=AUTO,
         help="Share of the training tiles that is dealt out to the classes evenly, so that rare ones are "
-        "seen more often; all "
-        "patches of such a tile hold its class.",
+        "seen more often; all patches of such a tile hold its class. auto: 0.5 for a Plain U-Net, else 0.",
     )
     scan_weights: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = option(
         (),
@@ -171,7 +175,7 @@ class FitInput(Options):
     @property
     def needs_places(self) -> bool:
         """Whether patches are laid around voxels of a class."""
-        return self.foreground_share > 0 or self.class_balance > 0
+        return self.foreground_share > 0 or (self.class_balance or 0) > 0
 
     @property
     def counted_voxels(self) -> str:
@@ -201,7 +205,7 @@ class FitNetwork(Options):
     """Architecture, backbone, and first weights."""
 
     architecture: Annotated[str, AfterValidator(_title)] = option(
-        "U-Net",
+        PLAIN,
         group="Network",
         label="Model architecture",
         choices=(*catalogue.ARCHITECTURES, *catalogue.OWN_ARCHITECTURES),
@@ -212,26 +216,27 @@ class FitNetwork(Options):
         "resnet18",
         group="Network",
         label="Backbone",
-        often=True,
         choices=tuple(catalogue.BACKBONES),
         unless={"architecture": (PLAIN,)},
         help="Encoder of the network.",
     )
-    plain_channels: Literal[8, 16, 24, 32, 48, 64] = option(
-        16,
+    plain_channels: Annotated[Literal[8, 16, 24, 32, 48, 64] | None, FROM_AUTO, AS_AUTO] = option(
+        None,
         group="Network",
         label="Channels",
+        none_word=AUTO,
         applies={"architecture": (PLAIN,)},
-        help="Of the first stage of a Plain U-Net; each further one has twice as many.",
+        help="Of the first stage of a Plain U-Net; each further one has twice as many. auto: 16.",
     )
-    plain_depth: Literal[3, 4, 5, 6] = option(
-        4,
+    plain_depth: Annotated[Literal[3, 4, 5, 6] | None, FROM_AUTO, AS_AUTO] = option(
+        None,
         group="Network",
         label="Depth",
         unit="stages",
+        none_word=AUTO,
         applies={"architecture": (PLAIN,)},
         help="Of a Plain U-Net; each further stage sees the image half as large. Patches are a multiple of "
-        "4 px (3 stages), 8, 16 or 32 px (6 stages).",
+        "4 px (3 stages), 8, 16 or 32 px (6 stages). auto: 3.",
     )
     plain_norm: Literal["batch", "instance", "group"] = option(
         "batch",
@@ -284,7 +289,9 @@ class FitNetwork(Options):
         """Of a Plain U-Net."""
         if self.architecture != PLAIN:
             return None
-        return PlainShape(self.plain_channels, self.plain_depth, self.plain_norm)
+        return PlainShape(
+            self.plain_channels or PLAIN_CHANNELS, self.plain_depth or PLAIN_DEPTH, self.plain_norm
+        )
 
     def cross_faults(self) -> list[Fault]:
         return super().cross_faults() + self._idle_faults()

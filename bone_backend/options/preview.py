@@ -36,8 +36,6 @@ class PreviewOptions(FitOptions):
     """
 
     title: ClassVar[str] = "bone preview-augmentation"
-    fewest_pairs: ClassVar[int] = 1
-
     output: UserPath = option(
         Path("run"), group="Output", label="Save folder", kind="folder", help="Of the fit; not used."
     )

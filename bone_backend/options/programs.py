@@ -15,12 +15,14 @@ from pydantic import Field
 from ..errors import Fault, called
 from ..files.outputs import ending_fault
 from ..volumes.formats import FOLDER, WRITTEN_ENDINGS, in_words
+from .field import AUTO
 from .fields import Options, option
 from .fit import FitOptions
 from .preview import PreviewOptions
 from .types import (
     DEVICE,
     PRECISION,
+    ChunkSize,
     Device,
     InputPath,
     Label,
@@ -66,6 +68,7 @@ class PredictOptions(Options):
     )
     model: ModelPath = option(
         group="Data",
+        easy=True,
         label="Model file",
         kind="file",
         help="The .pth file of a fit, or its run folder: then the best model in it.",
@@ -88,13 +91,16 @@ class PredictOptions(Options):
         help="Slices along which axes are labelled: z, or z, y and x one after the other, of which the mean "
         "counts (three times the work, and room in the cache folder); auto: as the model was fitted.",
     )
-    chunk_size: Annotated[int, Field(ge=32, le=8192)] = option(
-        512,
+    chunk_size: ChunkSize = option(
+        None,
         group="Chunks",
         label="Chunk size",
         often=True,
         unit="px",
-        help="Edge of the square windows that a slice is cut into.",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Edge of the square windows that a slice is cut into. auto: twice the patches of the fit. "
+        "512: as in the published program.",
     )
     chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
         64,
@@ -271,8 +277,15 @@ class DemoOptions(Options):
     output: UserPath = option(
         Path("demo"), group="Output", label="Output", kind="folder", help="Folder for everything."
     )
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = option(
-        4, group="Fitting", label="Epochs", help="Passes over the scans."
+    minutes: Annotated[float, Field(gt=0, le=10_000)] = option(
+        1.0,
+        group="Fitting",
+        label="How long",
+        unit="min",
+        help="Time for the fit; not used where epochs are given.",
+    )
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = option(
+        None, group="Fitting", label="Epochs", help="Passes over the scans, instead of a time."
     )
 
     def cross_faults(self) -> list[Fault]:
@@ -296,11 +309,12 @@ class HostOptions(Options):
 
     title: ClassVar[str] = "Avizo"
 
-    show_advanced: bool = option(
-        False,
+    detail: Literal["Easy", "Advanced"] = option(
+        "Easy",
         group="Panel",
-        label="Advanced options",
-        help="Show the options that are seldom needed. Those that were changed are always shown.",
+        label="Panel",
+        easy=True,
+        help="Easy: the few choices that everybody makes, and those that you have changed. Advanced: all.",
     )
     unit: Literal["from Avizo", "nm", "um", "mm", "cm", "m", "unknown"] = option(
         "from Avizo",
@@ -346,6 +360,7 @@ class PredictHostOptions(HostOptions):
     amira_mesh: UserPath | None = option(
         None,
         group="Labels",
+        advanced=True,
         label="Save as AmiraMesh",
         kind="save",
         help="Write the labels to this .am file, with the names and colours of the classes as materials, and "

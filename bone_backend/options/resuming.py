@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from ..errors import OptionError, called
 from ..files.names import real
 from ..runs.files import stored_options
-from .field import AUTO
+from .field import AUTO, OptionField
 from .fields import Options
 
 
@@ -38,6 +38,7 @@ def resumed(fit: type[Options], folder: Path, given: Mapping[str, Any]) -> tuple
             checked[name] = fit.check_one(name, value)
         except ValidationError:
             kept[name] = value
+    kept = {name: value for name, value in kept.items() if not _is_left_open(fit, fields, name, value)}
     before = stored.with_paths(real)
     now = stored.model_copy(update=checked).with_paths(real)
     changes = [
@@ -53,7 +54,7 @@ def resumed(fit: type[Options], folder: Path, given: Mapping[str, Any]) -> tuple
 
 def _stored(fit: type[Options], folder: Path) -> Options:
     """The options in a run folder; what an older version did not write is at its default."""
-    values = stored_options(folder)
+    values = {"recipe": "paper", **stored_options(folder)}  # what there was before there were recipes
     try:
         return fit.parse({**values, "resume": None})
     except OptionError as error:
@@ -61,6 +62,16 @@ def _stored(fit: type[Options], folder: Path) -> Options:
             f"{called('resume')} {folder}: its options.json does not hold in this version of BONe; go on "
             f"with the one that began the run. {' '.join(fault[:300] for fault in error.faults)}"
         ) from error
+
+
+def _is_left_open(fit: type[Options], fields: Mapping[str, OptionField], name: str, value: Any) -> bool:
+    """Whether the value says auto, where the run has chosen already."""
+    if name not in fields or fields[name].none_word != AUTO:
+        return False
+    try:
+        return fit.check_one(name, value) is None
+    except ValidationError:
+        return False
 
 
 def _is_same(name: str, one: Any, other: Any) -> bool:

@@ -37,6 +37,7 @@ _EXPECTED = {
     "list_type": "give a list",
     "none_required": "leave it out",
 }
+_NUMBERS = {"int": "a whole number", "float": "a number"}
 _LIMITS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
 
 
@@ -50,7 +51,8 @@ def no_option(name: str, title: str, known: Iterable[str]) -> str:
 
 def no_number(field: OptionField, value: bool) -> str:
     """Yes or no where a number is wanted; pydantic would take it for 1 or 0."""
-    return f"{called(field.name)} is {str(value).lower()}: {_form(field)}{_range(field)}."
+    form = f"give {_NUMBERS[field.kind]}" if field.kind in _NUMBERS else _form(field)
+    return f"{called(field.name)} is {str(value).lower()}: {form}{_range(field)}{_or_open(field)}."
 
 
 def not_given(field: OptionField) -> str:
@@ -92,8 +94,8 @@ def sentence(field: OptionField, item: Any) -> str:
     else:
         told = _form(field)
     told = told[0].lower() + told[1:].rstrip(".")
-    if field.none_word != "none" and told.startswith("give "):
-        told += f", or {field.none_word}"
+    if told.startswith(("give ", "choose ")) and not told.endswith("?"):
+        told += _or_open(field)
     return f"{where} is {shown(given)}: {told}{'' if told.endswith('?') else '.'}"
 
 
@@ -144,13 +146,15 @@ def _form(field: OptionField) -> str:
     return (
         f"write it as {field.metavar}"
         if field.metavar
-        else "give "
-        + {
-            "int": "a whole number",
-            "float": "a number",
-            "bool": "true or false",
-        }.get(field.kind, "a text")
+        else "give " + {**_NUMBERS, "bool": "true or false"}.get(field.kind, "a text")
     )
+
+
+def _or_open(field: OptionField) -> str:
+    """The words that may stand for a number, such as the one that leaves the choice to the program."""
+    if field.none_word == "none":
+        return ""
+    return f", or {' or '.join(w for w in (field.metavar or field.none_word).split('|') if w.islower())}"
 
 
 def _range(field: OptionField) -> str:

@@ -108,6 +108,18 @@ TRANSFORMS: dict[str, Transform] = {
         both_ends=True,
         moves=True,
     ),
+    "shrink": Transform(
+        words="to fewer voxels (or some more), in 3D along z too, so that the network meets thin structures; "
+        "greys are averaged over what falls into one voxel",
+        numbers={
+            "smallest": Parameter(0.3, 0.1, 1, "smallest size, 1 is as it is"),
+            "largest": Parameter(1.2, 1, 2, "largest size, above 1 enlarges"),
+        },
+        columns=(Column("shrink", lambda n: n["smallest"], lambda n: n["largest"], neutral=1.0),),
+        caption="shrink × {shrink:.2f}",
+        both_ends=True,
+        moves=True,
+    ),
     "elastic": Transform(
         words="smooth random displacement (cubic B-splines)",
         numbers={

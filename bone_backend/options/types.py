@@ -6,6 +6,7 @@ Out: checked values.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,6 +86,27 @@ def _written_auto(value: object) -> object:
     return AUTO if value is None else value
 
 
+ENOUGH, MOST_MINUTES = "enough", 100_000
+
+
+def _parse_minutes(value: object) -> object:
+    """'enough' -> infinity: until it stops improving."""
+    is_enough = isinstance(value, str) and value.strip().lower() == ENOUGH
+    return math.inf if is_enough else _parse_auto(value)
+
+
+def _bounded(value: float) -> float:
+    if value > MOST_MINUTES and not math.isinf(value):
+        raise ValueError(f"give a number up to {MOST_MINUTES}")
+    if math.isnan(value):
+        raise ValueError("give a number above 0")
+    return value
+
+
+def _written_minutes(value: float | None) -> object:
+    return ENOUGH if value == math.inf else _written_auto(value)
+
+
 UserPath = Annotated[Path, AfterValidator(_whole)]
 InputPath = Annotated[Path, AfterValidator(_input)]  # may be a pattern
 ModelPath = Annotated[Path, AfterValidator(_model)]  # may be a pattern, or a run folder
@@ -120,12 +142,19 @@ class Pair(BaseModel):
     subject: str | None = None
 
 
-# None: the largest that fits every scan. For a field whose option says none_word=AUTO.
-PatchSize = Annotated[
-    Annotated[int, Field(ge=16, le=2048)] | None,
-    BeforeValidator(_parse_auto),
-    PlainSerializer(_written_auto, when_used="json"),
-]
+# None: the program chooses (dataset/settled.py). For fields whose option says none_word=AUTO.
+FROM_AUTO = BeforeValidator(_parse_auto)
+AS_AUTO = PlainSerializer(_written_auto, when_used="json")
+PatchSize = Annotated[Annotated[int, Field(ge=16, le=2048)] | None, FROM_AUTO, AS_AUTO]
+WholeOrAuto = Annotated[Annotated[int, Field(ge=1, le=1_000_000)] | None, FROM_AUTO, AS_AUTO]
+Minutes = Annotated[
+    Annotated[float, Field(gt=0, allow_inf_nan=True), AfterValidator(_bounded)] | None,
+    BeforeValidator(_parse_minutes),
+    PlainSerializer(_written_minutes, when_used="json"),
+]  # ENOUGH: without an end of its own
+# None: by the patches of the fit.
+ChunkSize = Annotated[Annotated[int, Field(ge=32, le=8192)] | None, FROM_AUTO, AS_AUTO]
+ShareOrAuto = Annotated[Share | None, FROM_AUTO, AS_AUTO]
 Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
 NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]

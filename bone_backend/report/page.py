@@ -16,6 +16,7 @@ from ..options import catalogue
 from ..scores import metrics
 from ..volumes.classes import MEAN, TRAINING, VALIDATION, wrong_colour
 from .charts import Line, line_chart
+from .greys import greys_section
 from .pictures import NOT_ANNOTATED_LEGEND, NOT_COUNTED, panels
 from .rendering import Markup, rendered
 from .scores import in_words, scores_section
@@ -42,6 +43,7 @@ def page(record: Record, *, review: Review | None, left_out: str = "") -> str:
         scores=scores_section(record, review),
         examples=_examples(record, review),
         left_out=left_out,
+        greys=greys_section(record),
         time=time_section(record),
         repeat=repeat_section(record),
     )
@@ -50,7 +52,7 @@ def page(record: Record, *, review: Review | None, left_out: str = "") -> str:
 
 def _head(record: Record) -> dict[str, Any]:
     result, options = record["result"], record["options"]
-    epochs, asked = result["epochs"], options["epochs"]
+    epochs, asked = result["epochs"], max(options["epochs"], result["epochs"])
     outcomes = {
         "done": f"{epochs} of {asked} epochs were done." if asked > 1 else "The one epoch was done.",
         "stopped": f"Stopped by the user after {epochs} of {asked} epochs.",

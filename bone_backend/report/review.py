@@ -18,6 +18,7 @@ import torch
 from ..dataset.checks import Labels
 from ..dataset.loader import Batch
 from ..dataset.plan import PatchShape, Plan
+from ..dataset.views import contents_of
 from ..progress import Part, Progress
 from ..scores import metrics
 from ..training.loop import Training
@@ -64,29 +65,32 @@ def review(
         seen=lambda _batch, _first, logits, target: found.append(patch_counts(logits, target).cpu().numpy()),
     )
     counts = np.concatenate(found)
-    scans = training.validation_scans
+    views = training.validation_views
+    shown = _Shown.of(training, names, windows)
     chosen = choose(counts, plan, patch=training.layout.patch)
     second = Part(progress, first=60, share=10, steps=100)
-    looked = _Examples(training, names=names, windows=windows, kinds=[kind for kind, _ in chosen])
+    looked = _Examples(training, shown, kinds=[kind for kind, _ in chosen])
     if chosen:
         training.validate(
             lambda done, _: second(done, 1, "Choosing examples"),
             plan=_those(plan, [index for _, index in chosen]),
             seen=looked.add,
         )
+    held = contents_of(labels.contents, [training.views[v] for v in views]) if labels.contents else ()
     slices = label_slices(
         training,
-        choose_slices({scan: labels.contents[scan] for scan in scans} if labels.contents else {}),
+        choose_slices(dict(zip(views, held, strict=True))),
         labels=labels,
-        names=names,
-        windows=windows,
+        names=shown.names,
+        windows=shown.windows,
+        firsts=shown.firsts,
         multiple=multiple,
         progress=Part(progress, first=70, share=30, steps=100),
     )
     return Review(
-        scans=tuple(names[scan] for scan in scans),
-        patches=np.array([(plan.scan == scan).sum() for scan in scans]),
-        counts=np.stack([counts[plan.scan == scan].sum(axis=0) for scan in scans]),
+        scans=tuple(shown.names[view] for view in views),
+        patches=np.array([(plan.scan == view).sum() for view in views]),
+        counts=np.stack([counts[plan.scan == view].sum(axis=0) for view in views]),
         examples=(*slices, *looked.found),
     )
 
@@ -138,18 +142,28 @@ def _those(plan: Plan, indices: Sequence[int]) -> Plan:
     return Plan(**some)
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """Of each view: the name of its scan, the grey values shown as black and white, and which slice of the
+    scan is its first."""
+
+    names: list[str]
+    windows: list[tuple[float, float]]
+    firsts: list[int]
+
+    @classmethod
+    def of(cls, training: Training, names: Sequence[str], windows: Sequence[tuple[float, float]]) -> _Shown:
+        """names, windows: of the scans."""
+        views = training.views
+        firsts = [view.part[0] if view.part else 0 for view in views]
+        return cls([names[view.pair] for view in views], [windows[view.pair] for view in views], firsts)
+
+
 class _Examples:
     """Keeps one slice of every patch that it is shown."""
 
-    def __init__(
-        self,
-        training: Training,
-        *,
-        names: Sequence[str],
-        windows: Sequence[tuple[float, float]],
-        kinds: Sequence[str],
-    ):
-        self.training, self.names, self.windows, self.kinds = training, names, windows, kinds
+    def __init__(self, training: Training, shown: _Shown, *, kinds: Sequence[str]):
+        self.training, self.shown, self.kinds = training, shown, kinds
         self.found: list[Example] = []
 
     def add(self, batch: Batch, first: int, logits: torch.Tensor, target: torch.Tensor) -> None:
@@ -168,15 +182,16 @@ class _Examples:
             else:
                 grey = grey[len(grey) // 2]
             scan = int(batch.plan.scan[at])
-            place = (int(batch.plan.z[at]) + z, int(batch.plan.y[at]), int(batch.plan.x[at]))
+            first_z = self.shown.firsts[scan] + int(batch.plan.z[at])
+            place = (first_z + z, int(batch.plan.y[at]), int(batch.plan.x[at]))
             self.found.append(
                 make_example(
                     self.kinds[len(self.found)],
-                    self.names[scan],
+                    self.shown.names[scan],
                     place,
                     every[i],
                     grey=grey,
-                    window=self.windows[scan],
+                    window=self.shown.windows[scan],
                     reference=reference,
                     prediction=prediction,
                     largest=LARGEST_PATCH,

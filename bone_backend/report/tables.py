@@ -16,7 +16,7 @@ import numpy as np
 
 from ..options.field import OptionField
 from ..options.programs import FitOptions
-from ..options.words import option_words
+from .command_words import option_words
 
 NOT_REPEATED = ("resume", "overwrite", "dry_run")
 

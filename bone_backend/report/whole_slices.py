@@ -63,13 +63,15 @@ def label_slices(
     labels: Labels,
     names: Sequence[str],
     windows: Sequence[tuple[float, float]],
+    firsts: Sequence[int],
     multiple: tuple[int, int, int],
     progress: Progress,
 ) -> list[Example]:
     """Examples of whole slices.
 
-    chosen: (scan, slice). names, windows: of all scans; the grey values shown as black and white. multiple:
-    of which the network's windows must be. Raises Cancelled when `progress` does.
+    chosen: (view, slice). Of all views: names, the grey values shown as black and white, which slice of the
+    scan is the first. multiple: of which the network's windows must be. Raises Cancelled when `progress`
+    does.
     """
     cutter = _Cutter(training, multiple)
     training.step.network.eval()
@@ -88,7 +90,7 @@ def label_slices(
             make_example(
                 "slice",
                 names[scan],
-                (z, 0, 0),
+                (firsts[scan] + z, 0, 0),
                 counts,
                 grey=source.scan.read_slice(z),
                 window=windows[scan],

@@ -64,6 +64,11 @@ class _Written(Part):
     seconds: Seconds
     epoch_seconds: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     epoch_waiting: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    epoch_steps: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    round: Annotated[int, Field(ge=0, le=32)] = 0
+    round_before: Annotated[float, Field(ge=-1, le=1)] = -1.0
+    step_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    validation_s: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     peaks: dict[str, Annotated[float, Field(ge=0, le=1e9)]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -144,7 +144,7 @@ class Keeper:
             self.world.check_same(model_file.weights_sha256(state.network.state_dict()), what="weights")
         choice = state.add_epoch(counts, validation_loss, seconds=seconds)
         if position.epoch == 1:
-            for concern in coverage.check_seen(counts, data.labels, data.validation):
+            for concern in coverage.check_seen(counts, data.sides.judged, data.validation):
                 log.warning("%s", concern)
         if choice > position.best_choice:
             state.call_best(counts, choice)

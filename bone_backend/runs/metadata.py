@@ -88,6 +88,11 @@ def own_metadata(state: FitState) -> dict[str, Any]:
             pair.name: found.to_dict()
             for pair, found in zip(state.data.pairs, state.data.statistics, strict=True)
         },
+        "bright_voxels": {
+            pair.name: found
+            for pair, found in zip(state.data.pairs, state.data.bright_voxels, strict=True)
+            if found is not None
+        },
         "statistics_voxels": state.options.counted_voxels,
         "options": _options(state, place=lambda path: Path(*path.parts[-2:])),  # it will be passed on
         "scores": position.history[-1] if position.history else {},

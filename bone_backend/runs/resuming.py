@@ -96,7 +96,7 @@ def _resume(state: FitState, run: Path) -> str:
 def _check_position(state: FitState, found: Checkpoint) -> None:
     """Raise OutputError where a checkpoint is not of a fit with these options and masks."""
     position, classes = found.position, state.data.labels.num_classes
-    batches = state.training.train_batches
+    batches = position.epoch_steps or state.training.train_batches
     tables = {"counts": position.counts, "best_counts": position.best_counts}
     wrong = [name for name, table in tables.items() if len(table) not in (0, classes)]
     if len(position.counts) != classes or wrong or position.batches > batches:

@@ -21,6 +21,7 @@ from ..machine.device import describe
 from ..machine.monitor import Monitor
 from ..networks.complexity import complexity
 from ..scores import metrics
+from ..training.budget import Pace, Spent, goes_on, in_words, steps_now
 from ..training.learner import Learner
 from ..training.opening import FitData
 from ..training.optimization import learning_rate
@@ -38,7 +39,10 @@ class Position:
 
     best_score: validation mIoU of the best epoch. best_choice: its score in the choice of the best
     (metrics.choice). best_counts: confusion counts of the validation in the best epoch, rows reference.
-    seconds: of the run. epoch_seconds, epoch_waiting: of the epoch under way. peaks: of memory, GiB.
+    seconds: of the run. epoch_seconds, epoch_waiting: of the epoch under way; epoch_steps: those planned for
+    it, 0 for a pass over all tiles. round: of a fit that goes on until it stops improving; round_before: the
+    best score when it began. step_s, validation_s: seconds of a step and of the validation, of the
+    last epoch. peaks: of memory, GiB.
     """
 
     epoch: int = 0
@@ -54,6 +58,11 @@ class Position:
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     epoch_waiting: float = 0.0
+    epoch_steps: int = 0
+    round: int = 0
+    round_before: float = -1.0
+    step_s: float = 0.0
+    validation_s: float = 0.0
     peaks: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,10 +74,18 @@ class FitState:
     """A fit that is ready for its first step.
 
     options: those of the data, with absolute paths, so that the records hold from any current folder.
-    position: how far it has come.
+    position: how far it has come. pace: as measured, where the fit has a time. began: by time.monotonic().
     """
 
-    def __init__(self, data: FitData, learner: Learner, monitor: Monitor):
+    def __init__(
+        self,
+        data: FitData,
+        learner: Learner,
+        monitor: Monitor,
+        *,
+        pace: Pace | None = None,
+        began: float | None = None,
+    ):
         self.data, self.learner, self.monitor = data, learner, monitor
         self.options = data.options.with_paths(Path.absolute)
         self.spec, self.training = learner.spec, learner.training
@@ -76,9 +93,10 @@ class FitState:
         self.complexity = complexity(self.spec, tuple(self.training.layout.grey_shape(1)))
         self.position = Position()
         self._is_trained = coverage.held_classes(
-            data.labels, coverage.taught(data.training, data.options.scan_weights)
+            data.sides.learnt, coverage.taught(data.training, data.options.scan_weights)
         )
-        self._began = time.monotonic()
+        self.pace = pace
+        self._began = time.monotonic() if began is None else began
         self._seconds_before, self._peaks_before = 0.0, dict[str, float]()
 
     @property
@@ -95,9 +113,11 @@ class FitState:
     def split(self) -> dict[str, Any]:
         """Who trains and who validates, by name, and with how many patches an epoch."""
         names = self.data.names
+        slabs = {names[i]: list(slab) for i, slab in enumerate(self.data.sides.slabs) if slab}
         return {
             "training": [names[i] for i in self.data.training],
             "validation": [names[i] for i in self.data.validation],
+            **({"validation_slices": slabs} if slabs else {}),
             "training_patches": len(self.training.plan(0)),
             "validation_patches": len(self.training.validation_plan),
         }
@@ -119,6 +139,7 @@ class FitState:
             f"Training on {', '.join(split['training'])} ({split['training_patches']} patches an epoch).",
             f"Validation on {', '.join(split['validation'])} ({split['validation_patches']} patches).",
             *self.data.notes,
+            *([in_words(self.options, self.training.train_batches)] if self.pace else []),
             f"Classes: {', '.join(classes)}.",
         ]
 
@@ -149,9 +170,44 @@ class FitState:
     def go_on_from(self, position: Position) -> None:
         """Take over the position of a checkpoint; network and step are restored by restore()."""
         self.position = position
+        # an epoch that is under way ends with the steps that it began with, also where a time is given anew
+        self.training.epoch_steps = position.epoch_steps or self.options.epoch_steps
         if self.world.is_first:
             self.training.counts.matrix += torch.tensor(position.counts, device=self.training.device)
         self._seconds_before, self._peaks_before = position.seconds, position.peaks
+
+    @property
+    def epochs(self) -> int:
+        """Those that are planned, until the end of the round."""
+        return self.options.round_epochs(self.position.round)
+
+    def goes_on(self) -> bool:
+        """Begin another round where it is worth its time; whether it is. All epochs planned are done."""
+        position = self.position
+        is_worth = goes_on(
+            self.options,
+            number=position.round,
+            best=position.best_choice,
+            best_before=position.round_before,
+        )
+        if is_worth:
+            position.round, position.round_before = position.round + 1, position.best_choice
+        return is_worth
+
+    def plan_epoch(self) -> None:
+        """Settle the steps of the epoch that begins, where the fit has a time; all processes must call."""
+        if self.pace is None or self.options.epoch_steps or self.position.batches:
+            return
+        spent = Spent(self.position.step_s, self.position.validation_s)
+        steps = steps_now(
+            self.options,
+            self.pace,
+            spent,
+            epoch=self.position.epoch,
+            gone_s=self.seconds_in_all(),
+            number=self.position.round,
+        )
+        self.position.epoch_steps = self.training.epoch_steps = self.world.gather(steps)[0]
 
     def add_epoch(self, counts: np.ndarray, validation_loss: float, *, seconds: float) -> float:
         """Take the scores of a finished epoch into the history, and begin new sums.

@@ -23,7 +23,7 @@ from ..networks.build import build_network
 from ..networks.spec import NetworkSpec
 from ..networks.transfer import initialise
 from ..options import catalogue
-from ..options.programs import FitOptions
+from ..options.fit import SettledFit
 from .distributed import World, smallest_share
 from .loop import Training
 from .losses import build_loss
@@ -86,7 +86,7 @@ def open_learner(data: FitData, world: World, *, precision: torch.dtype | None) 
         yield Learner(spec, training, tuple(beginnings))
 
 
-def _first_network(spec: NetworkSpec, options: FitOptions) -> tuple[torch.nn.Module, list[str]]:
+def _first_network(spec: NetworkSpec, options: SettledFit) -> tuple[torch.nn.Module, list[str]]:
     """The network before the first step: random, from ImageNet, or from an own model file; and what was done
     with its weights, in words.
     """
@@ -100,7 +100,7 @@ def _first_network(spec: NetworkSpec, options: FitOptions) -> tuple[torch.nn.Mod
 
 
 def _build_step(
-    options: FitOptions,
+    options: SettledFit,
     network: torch.nn.Module,
     called: torch.nn.Module,
     *,
@@ -129,7 +129,7 @@ def _build_step(
     )
 
 
-def check_batches(options: FitOptions, *, patches: int, batches: int, world: World) -> None:
+def check_batches(options: SettledFit, *, patches: int, batches: int, world: World) -> None:
     """Raise OptionError where an epoch's batches are too small to normalise over.
 
     patches, batches: of an epoch, of all processes together.
@@ -149,7 +149,7 @@ def check_batches(options: FitOptions, *, patches: int, batches: int, world: Wor
         raise OptionError([f"{told}: {Fault(fault).put(called)}" for fault in faults])
 
 
-def _batch_faults(options: FitOptions, batch_size: int) -> list[str]:
+def _batch_faults(options: SettledFit, batch_size: int) -> list[str]:
     """Why the network cannot learn from so many patches at once; empty where it can."""
     return catalogue.check(
         options.architecture,

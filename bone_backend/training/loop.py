@@ -22,15 +22,15 @@ from ..dataset.checks import Labels
 from ..dataset.choice import Choice
 from ..dataset.contents import Holdings
 from ..dataset.loader import Batch, Loader, PairSource, PatchLayout
-from ..dataset.plan import Chances, Extent, Plan, draw_plan
-from ..dataset.views import View, along_z, contents_of, turned
+from ..dataset.plan import Chances, Extent, Plan, draw_plan, joined
+from ..dataset.views import View, along_z, contents_of, shape_of
 from ..errors import FittingError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import mixed_precision
 from ..machine.memory import is_out_of_memory
 from ..machine.stopping import interruptible
 from ..options import transforms as transform_table
-from ..options.programs import FitOptions
+from ..options.fit import SettledFit
 from .distributed import World
 from .optimization import learning_rate, set_rate
 from .scoring import DeviceCounts
@@ -40,6 +40,8 @@ log = logging.getLogger("bone.fitting")
 
 # Epoch number under which the validation patches are drawn, once; training epochs count from 0.
 VALIDATION_EPOCH = 2**31
+# Passes over the tiles that an epoch of a given number of steps may take.
+MOST_PASSES = 4096
 # Seconds between looks at the loss, which make the CPU wait for the GPU.
 LOOK_S = 0.5
 # Share of an epoch's steps that may be skipped for a gradient that is not finite.
@@ -63,7 +65,7 @@ class Training:
 
     def __init__(
         self,
-        options: FitOptions,
+        options: SettledFit,
         step: Step,
         *,
         extents: list[Extent],
@@ -79,29 +81,66 @@ class Training:
         self.options, self.step, self.device = options, step, step.device
         self.layout, self.num_classes = layout, labels.num_classes
         self.training_scans, self.validation_scans = scans
-        self.views = list(views or along_z(len(extents)))
-        self.extents = [Extent(*turned(extents[view.pair], view.axis)) for view in self.views]
+        self.views = list(views or along_z(len(extents), self.validation_scans))
+        self.extents = [Extent(*shape_of(view, extents[view.pair])) for view in self.views]
         self.holdings = Holdings.of(contents_of(labels.contents, self.views)) if labels.contents else None
         self.numbers = augmentation.Numbers.of([normalisations[v.pair] for v in self.views], self.device)
         self.classes = torch.from_numpy(labels.table).to(self.device)
         self.loader = Loader(
-            [sources[view.pair].along(view.axis) for view in self.views],
+            [sources[view.pair].seen(view) for view in self.views],
             layout,
             batch_size=options.batch_size,
             threads=options.loader_threads,
             pin=self.device.type == "cuda",
         )
-        self.validation_plan = self._plan(self.validation_scans, VALIDATION_EPOCH, is_training=False)
-        self.train_batches = self.loader.count(self.plan(0))
-        self.validation_batches = self.loader.count(self.validation_plan)
+        self.validation_plan = self._validation_plan()
+        self.epoch_steps = options.epoch_steps  # of the epoch under way; None: one pass over all tiles
+        self._pass_batches = self.loader.count(self._pass(0))
         self.counts = DeviceCounts(self.num_classes, self.device)
         self.timing = Timing()
         self._validation_pieces = 1  # more where a whole piece of training did not fit
 
+    @property
+    def train_batches(self) -> int:
+        """Batches of the epoch under way."""
+        return self.epoch_steps or self._pass_batches
+
+    @property
+    def validation_batches(self) -> int:
+        """Batches of a validation."""
+        return self.loader.count(self.validation_plan)
+
+    @property
+    def validation_views(self) -> list[int]:
+        """Numbers of the views that validate."""
+        return [number for number, view in enumerate(self.views) if view.validates]
+
     def plan(self, epoch: int) -> Plan:
         """The training patches of an epoch, which counts from 0."""
-        seen = [number for number, view in enumerate(self.views) if view.pair in self.training_scans]
-        return self._plan(tuple(seen), epoch, is_training=True)
+        if self.epoch_steps is None:
+            return self._pass(epoch)
+        wanted, parts = self.epoch_steps * self.options.batch_size, list[Plan]()
+        while sum(map(len, parts)) < wanted:
+            parts.append(self._pass(MOST_PASSES * epoch + len(parts)))
+        return joined(parts).part(0, wanted)
+
+    def _pass(self, epoch: int) -> Plan:
+        """Every training tile once, or as the options wish."""
+        scans = self.training_scans
+        learning = [n for n, view in enumerate(self.views) if view.pair in scans and not view.validates]
+        return self._plan(tuple(learning), epoch, is_training=True)
+
+    def _validation_plan(self) -> Plan:
+        plan = self._plan(tuple(self.validation_views), VALIDATION_EPOCH, is_training=False)
+        wanted = self.options.validation_patches
+        if wanted is None or wanted >= len(plan):
+            return plan
+        return plan.taken(np.linspace(0, len(plan) - 1, wanted).round().astype(np.int64))
+
+    def settle(self, options: SettledFit) -> None:
+        """Take over steps of an epoch and validation patches that were chosen by the speed."""
+        self.options, self.epoch_steps = options, options.epoch_steps
+        self.validation_plan = self._validation_plan()
 
     def _plan(self, scans: tuple[int, ...], epoch: int, *, is_training: bool) -> Plan:
         options, is_3d = self.options, self.layout.is_3d
@@ -336,7 +375,7 @@ class Training:
             )
 
 
-def chances_of(options: FitOptions) -> Chances:
+def chances_of(options: SettledFit) -> Chances:
     """The probabilities and ranges of the options."""
     return Chances(
         flip=options.flip_chance,

@@ -121,14 +121,21 @@ class LovaszSoftmax(Loss):
 
 
 class WeightedSum(torch.nn.Module):
-    """weight * first + (1 - weight) * second."""
+    """weight * first + other * second; other is 1 - weight where nothing is said.
 
-    def __init__(self, first: torch.nn.Module, second: torch.nn.Module, weight: float):
+    A region loss and the cross-entropy are added plainly, 1 and 1, as nnU-Net and MONAI's DiceCELoss do
+    (Isensee et al. 2021, doi 10.1038/s41592-020-01008-z).
+    """
+
+    def __init__(
+        self, first: torch.nn.Module, second: torch.nn.Module, weight: float, other: float | None = None
+    ):
         super().__init__()
         self.first, self.second, self.weight = first, second, weight
+        self.other = 1 - weight if other is None else other
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        return self.weight * self.first(logits, target) + (1 - self.weight) * self.second(logits, target)
+        return self.weight * self.first(logits, target) + self.other * self.second(logits, target)
 
 
 def _is_class(target: Tensor, classes: int, ignore_label: int | None) -> Tensor:
@@ -169,6 +176,9 @@ LOSSES: dict[str, Builder] = {
         Focal(gamma, **common), Tversky(alpha, beta, **common), focal_weight
     ),
     "Cross-entropy": lambda alpha, beta, gamma, focal_weight, **common: Focal(0.0, **common),
+    "Jaccard + Cross-entropy": lambda alpha, beta, gamma, focal_weight, **common: WeightedSum(
+        Tversky(1.0, 1.0, **common), Focal(0.0, **common), 1, 1
+    ),
     "Dice + Focal": lambda alpha, beta, gamma, focal_weight, **common: WeightedSum(
         Focal(gamma, **common), Tversky(0.5, 0.5, **common), focal_weight
     ),

@@ -13,39 +13,48 @@ from dataclasses import dataclass
 from ..dataset import coverage, views
 from ..dataset.checks import Labels
 from ..dataset.pairs import Opened, OpenPair, open_pairs
-from ..dataset.plan import count_tiles
-from ..dataset.split import split_scans
 from ..dataset.views import View
 from ..errors import OptionError, called
 from ..intensity.asking import ask
 from ..intensity.normalisation import Normalisation, normalisation, scale_notes
 from ..intensity.statistics import Statistics
+from ..options.fit import SettledFit
 from ..options.programs import FitOptions
 from ..progress import Part, Progress
+from .brightness import bright_voxels
 from .distributed import World
-
-Scans = tuple[int, ...]  # numbers of pairs, from 0
+from .sides import Scans, Sides, part
 
 
 @dataclass(frozen=True)
 class FitData:
     """What a fit learns from, pair by pair in the order of the options.
 
-    options: with the patch size as a number. views: of the pairs along the axes. training, validation:
-    whose pairs these are. concerns: about split and scans, in words. notes: of what was chosen for the user,
-    in words.
+    options: with a value for all that was left open. views: of the pairs along the axes. sides: who trains
+    and who validates. concerns: about split and scans, in words. notes: of what was chosen for the user, in
+    words. bright_voxels: see brightness.py.
     """
 
-    options: FitOptions
+    options: SettledFit
     pairs: list[OpenPair]
     labels: Labels
     statistics: list[Statistics]
     normalisations: list[Normalisation]
     views: list[View]
-    training: Scans
-    validation: Scans
+    sides: Sides
     concerns: tuple[str, ...]
     notes: tuple[str, ...]
+    bright_voxels: tuple[list[list[int]] | None, ...] = ()
+
+    @property
+    def training(self) -> Scans:
+        """Numbers of the pairs that train."""
+        return self.sides.training
+
+    @property
+    def validation(self) -> Scans:
+        """Numbers of the pairs that validate, or of which a slab does."""
+        return self.sides.validation
 
     @property
     def names(self) -> list[str]:
@@ -57,46 +66,52 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
     """Open, check and measure. Raises ScanError or OptionError with all faults of the pairs."""
     preparing = Part(progress, first=0, share=500, steps=1000)
     measuring = Part(progress, first=500, share=500, steps=1000)
-    options, pairs, labels, notes = _open(options, world, preparing)
-    training, validation = _split(options, pairs)
+    settled, pairs, labels, notes = _open(options, world, preparing)
     names = [pair.name for pair in pairs]
-    seen, told = views.choose(
-        names, [pair.header for pair in pairs], all_axes=options.is_along_all, patch=options.patch[1]
-    )
+    sides = part(settled, pairs, labels)
+    seen, told = sides.views, list(sides.notes)
+    if settled.is_along_all:
+        headers = [pair.header for pair in pairs]
+        seen, more = views.with_all_axes(seen, names, headers, patch=settled.patch[1])
+        told += more
     concerns = coverage.check_split(
-        labels,
+        sides.learnt,
         names,
-        training=coverage.taught(training, options.scan_weights),
-        validation=validation,
-        classes={item.value: item.name for item in options.class_names},
+        training=coverage.taught(sides.training, settled.scan_weights),
+        validation=sides.validation,
+        classes={item.value: item.name for item in settled.class_names},
+        judged=sides.judged,
     )
     scans = [pair.pair.scan for pair in pairs]
-    statistics = world.first(lambda: ask(scans, options.counted_voxels, progress=measuring))
+    statistics = world.first(lambda: ask(scans, settled.counted_voxels, progress=measuring))
     normalisations = [
-        normalisation(options.normalization, measured, name=f"scan {scan}", voxels=options.counted_voxels)
+        normalisation(settled.normalization, measured, name=f"scan {scan}", voxels=settled.counted_voxels)
         for scan, measured in zip(scans, statistics, strict=True)
     ]
     for name, measured in zip(names, statistics, strict=True):
         taken, doubts = scale_notes(
-            options.normalization, measured, name=f"Scan {name}", voxels=options.counted_voxels
+            settled.normalization, measured, name=f"Scan {name}", voxels=settled.counted_voxels
         )
         told, concerns = [*told, *taken], [*concerns, *doubts]
-    if options.class_weights and len(options.class_weights) != labels.num_classes:
+    if settled.class_weights and len(settled.class_weights) != labels.num_classes:
         raise OptionError(
-            f"{called('class_weights')} has {len(options.class_weights)} numbers, but the masks have "
+            f"{called('class_weights')} has {len(settled.class_weights)} numbers, but the masks have "
             f"{labels.num_classes} classes. Give one for each class, background first."
         )
     return FitData(
-        options,
+        settled,
         pairs,
         labels,
         statistics,
         normalisations,
         seen,
-        training=training,
-        validation=validation,
+        sides,
         concerns=tuple(concerns),
         notes=(*notes, *told),
+        bright_voxels=tuple(
+            bright_voxels(pair.scan, pair.mask, labels, measured.tissues)
+            for pair, measured in zip(pairs, statistics, strict=True)
+        ),
     )
 
 
@@ -106,16 +121,6 @@ def _open(options: FitOptions, world: World, progress: Progress) -> Opened:
     for is_my_turn in (world.is_first, not world.is_first):
         with world.together():
             if is_my_turn:
-                opened.append(open_pairs(options, progress=progress))
+                is_gpu = world.device.type == "cuda"
+                opened.append(open_pairs(options, is_gpu=is_gpu, progress=progress))
     return opened[0]
-
-
-def _split(options: FitOptions, pairs: list[OpenPair]) -> tuple[Scans, Scans]:
-    depth = options.tile_depth if options.mode == "3D" else 1
-    return split_scans(
-        [count_tiles(pair.extent, depth) * options.patches_per_tile for pair in pairs],
-        options.train_split,
-        seed=options.seed,
-        subjects=[pair.pair.subject for pair in pairs],
-        named=options.validation_pairs,
-    )

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 
 import torch
 
-from ..options.programs import FitOptions
+from ..options.fit import SettledFit
 
 # Where the cosine ends (Lee et al. 2026).
 LOWEST_RATE = 1e-6
 
 
-def build_optimizer(parameters: Iterable[torch.nn.Parameter], options: FitOptions) -> torch.optim.Optimizer:
+def build_optimizer(parameters: Iterable[torch.nn.Parameter], options: SettledFit) -> torch.optim.Optimizer:
     """The optimizer that the options name, over those parameters that learn."""
     learning = [parameter for parameter in parameters if parameter.requires_grad]
     rate, decay = options.learning_rate, options.weight_decay
@@ -34,18 +34,24 @@ def build_optimizer(parameters: Iterable[torch.nn.Parameter], options: FitOption
     return optimizer
 
 
-def learning_rate(options: FitOptions, position: float) -> float:
+def learning_rate(options: SettledFit, position: float) -> float:
     """The rate at `position` epochs after the start (2.5: in the middle of the third epoch).
 
-    cosine: falls once from learning_rate to 1e-6, changed at each epoch as the published program does. cosine
+    cosine: falls once from learning_rate to 1e-6, changed at each epoch as the published program does.
+    smooth cosine: the same, changed at each step. cosine
     restarts: the same over every restart_epochs (Loshchilov & Hutter 2017). one-cycle: rises over the first
     30 % from 1/25 of the rate, then falls to 1/10,000 of that (Smith & Topin 2019). constant: stays. A
     warm-up rises linearly to it first.
     """
     top, epochs = options.learning_rate, options.epochs
+    if options.is_open:  # the same in every round
+        number = int(math.log2(position / epochs + 1))
+        position, epochs = position - epochs * (2**number - 1), epochs * 2**number
     lowest = min(LOWEST_RATE, top)
     if options.schedule == "cosine":
         rate = _cosine(top, lowest, math.floor(position) / epochs)
+    elif options.schedule == "smooth cosine":
+        rate = _cosine(top, lowest, min(position / epochs, 1.0))
     elif options.schedule == "cosine restarts":
         rate = _cosine(top, lowest, position % options.restart_epochs / options.restart_epochs)
     elif options.schedule == "one-cycle":

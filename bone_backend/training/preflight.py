@@ -22,6 +22,7 @@ from ..dataset.plan import PatchShape, Plan
 from ..durations import estimated
 from ..machine.device import describe, free_bytes
 from ..machine.monitor import GIB, private_bytes
+from .budget import Pace
 from .loop import Training
 from .rehearsal import Measured, measure, share
 
@@ -108,18 +109,21 @@ def estimate(
     check: Callable[[], None] = lambda: None,
     concerns: Sequence[str] = (),
     notes: Sequence[str] = (),
+    pace: Pace | None = None,
 ) -> Preflight:
     """Measure a step and say what a fit will take.
 
     names: of all scans. folder: the run folder, or where it will be. epochs: that are left. check: called now
     and then; it may raise Cancelled. concerns: warnings that are known already; notes: what was chosen for
-    the user. Nothing in `training` is changed.
+    the user. pace: the speed on whole batches, where it was measured. Nothing in `training` is changed.
     """
     options, plan = training.options, training.plan(0)
     held, available = private_bytes(), int(psutil.virtual_memory().available)
     learnt = measure(training, plan, learn=True, check=check)
     validated = measure(training, training.validation_plan, learn=False, check=check)
     per_patch = [max(found.compute_s, found.read_s / options.loader_threads) for found in (learnt, validated)]
+    if pace:
+        per_patch = [pace.step_s * training.world.size / options.batch_size, pace.patch_s]
     validation_s = per_patch[1] * len(training.validation_plan)
     epoch_s = (per_patch[0] * len(plan) + validation_s) / training.world.size
     needs = _needs(training, learnt, held=held)

@@ -54,10 +54,11 @@ def main(folder):
         session.connect(getattr(fit.ports, f"scan{number}"), scan)
         session.connect(getattr(fit.ports, f"mask{number}"), mask)
     fit.ports.output.filenames = "/data/femurs/run_01"
-    session.type(fit.ports.patchSize, "64")
     session.type(fit.ports.classNames, "1:bone, 2:pores")
     draw(fit, folder / "avizo_fit.png")
     session.disconnect(fit.ports.mask2)
+    session.select(fit.ports.detail, "Advanced")
+    session.select(fit.ports.recipe, "paper")
     session.type(fit.ports.patchSize, "250")
     session.select(fit.ports.mode, "3D")
     draw(fit, folder / "avizo_fit_faults.png")
@@ -66,8 +67,7 @@ def main(folder):
         model = make_model(Path(place) / "femurs.pth", bone={"classes": CLASSES}, best_val_score=0.9312)
         predict = open_module(session, "BONe_DLPred")
         session.connect(predict.ports.scan, add(session, 4)[0])
-        predict.ports.model.filenames = str(model)
-        session.type(predict.ports.chunkSize, 96)
+        session.pick(predict.ports.model, str(model))
         session.press(predict.ports.apply)
         predict.ports.model.filenames = "/data/femurs/run_01/femurs_best_epoch_21_val_jaccard_0.9312.pth"
         draw(predict, folder / "avizo_predict.png")

@@ -40,6 +40,13 @@ def open_module(session, name):
     return session.load(MODULES / name / f"{name}.pyscro")
 
 
+def open_advanced(session, name):
+    """The same with all its ports."""
+    module = open_module(session, name)
+    session.select(module.ports.detail, "Advanced")
+    return module
+
+
 def connect_pairs(session, module, pairs):
     """Connect (scan, mask) one after the other, as a user does."""
     for number, (scan, mask) in enumerate(pairs, start=1):
@@ -50,15 +57,16 @@ def connect_pairs(session, module, pairs):
 def settle(session, module, output, *, epochs=1, patch_size="32"):
     """The smallest fit: few patches, on the CPU. patch_size: None leaves the port as it is."""
     ports = module.ports
+    session.select(ports.detail, "Advanced")
     session.pick(ports.output, output)
     session.select(ports.architecture, "Plain U-Net")
     session.select(ports.plainChannels, "8")
     session.select(ports.plainDepth, "3")
     if patch_size is not None:
         session.type(ports.patchSize, patch_size)
-    session.type(ports.patchesPerTile, 0, 1)
-    session.type(ports.epochs, 0, epochs)
-    session.type(ports.batchSize, 0, 4)
+    session.type(ports.patchesPerTile, "1")
+    session.type(ports.epochs, str(epochs))
+    session.type(ports.batchSize, "4")
     session.select(ports.device, "cpu")
     session.select(ports.precision, "fp32")
 
@@ -76,7 +84,8 @@ def predict_module(session, scan, model):
     module = open_module(session, "BONe_DLPred")
     session.connect(module.ports.scan, scan)
     session.pick(module.ports.model, model)
-    session.type(module.ports.chunkSize, 0, 32)
+    session.select(module.ports.detail, "Advanced")
+    session.type(module.ports.chunkSize, "32")
     session.select(module.ports.device, "cpu")
     session.select(module.ports.precision, "fp32")
     return module

@@ -43,7 +43,7 @@ def test_menu_entry_groups_and_help_fit_the_module(form):
     assert entry.name == form.title
     assert entry.category == "BONe"
     named = {name for group in groups.groups for name in group.ports}
-    loose = {"showAdvanced", "showAllPairs", "apply", "data", "startStop", "showConsole", "filename"}
+    loose = {"detail", "showAllPairs", "apply", "data", "startStop", "showConsole", "filename"}
     assert set(module.portnames) - named - {c.name for c in form.connections} <= loose
 
 

@@ -140,14 +140,15 @@ def test_the_worker_fits_the_same_model(tmp_path):
 def test_a_run_goes_on_with_the_same_fields(tmp_path):
     whole = Session()
     module = fit_module(whole, tmp_path / "whole", epochs=2)
+    whole.select(module.ports.schedule, "cosine")  # the first of two epochs is as the only one
     whole.press(module.ports.apply)
     session = Session()
     module = fit_module(session, tmp_path / "run", epochs=1)
-    session.select(module.ports.showAdvanced, "on")
+    session.select(module.ports.schedule, "cosine")
     session.select(module.ports.keepCheckpoint, "on")
     session.press(module.ports.apply)
     session.pick(module.ports.resume, tmp_path / "run")
-    session.type(module.ports.epochs, 0, 2)
+    session.type(module.ports.epochs, "2")
     session.press(module.ports.apply)
     assert session.messages == []
     assert "Resumed after epoch 1" in session.console
@@ -179,8 +180,9 @@ def test_a_dry_run_tells_time_and_memory_and_writes_nothing(tmp_path):
     told = module.ports.result.text.split("\n")
     assert told[0].startswith("Training on tibia")
     assert told[2] == chosen
-    assert told[3].startswith("Time on CPU")
-    assert "GiB of RAM" in told[4]
+    assert told[3].startswith("Chosen for this network: learning rate 0.005")
+    assert any(line.startswith("Time on CPU") for line in told)
+    assert any("GiB of RAM" in line for line in told)
     assert not (tmp_path / "run").exists()
 
 

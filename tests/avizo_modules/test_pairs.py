@@ -10,6 +10,7 @@ from .steps import (
     VOXEL,
     add_pair,
     connect_pairs,
+    open_advanced,
     open_module,
     press_by_script,
     projects_objects,
@@ -58,6 +59,7 @@ def test_the_next_pair_appears_when_the_last_is_connected(behaviour):
     assert pairs_shown() == [1, 2]
     session.connect(module.ports.mask2, mask)
     assert pairs_shown() == [1, 2, 3]
+    session.select(module.ports.detail, "Advanced")
     session.select(module.ports.showAllPairs, "on")
     assert pairs_shown() == list(range(1, 21))
 
@@ -67,11 +69,13 @@ def test_everything_in_order_is_told_with_an_estimate(behaviour, tmp_path):
     session = Session(behaviour)
     module = module_with(session, tmp_path, pairs=3)
     assert module.ports.missing.text == "Press Apply."
+    assert ": 18 patches in 5 batches an epoch." in module.ports.estimate.text
+    assert "Validates on a slab of each, 20% of its slices." in module.ports.estimate.text
+    session.select(module.ports.validation, "scans")
     assert ": 12 patches in 3 batches an epoch." in module.ports.estimate.text
-    assert ": 6 patches." in module.ports.estimate.text
     session.type(module.ports.subjects, "a, a, b")
     assert "Fits on tibia1, tibia2: 12 patches" in module.ports.estimate.text
-    assert "Validates on tibia3: 6 patches" in module.ports.estimate.text
+    assert "Validates on tibia3." in module.ports.estimate.text
     assert session.warnings == []
 
 
@@ -126,8 +130,12 @@ def test_a_scan_without_mask_is_told(tmp_path):
 
 def test_too_few_pairs_are_told(tmp_path):
     session = Session()
-    module = module_with(session, tmp_path, pairs=1)
-    assert apply_and_read(session, module, tmp_path).startswith("Connect at least two scans with their masks")
+    module = module_with(session, tmp_path, pairs=0)
+    assert apply_and_read(session, module, tmp_path) == "Connect at least one scan with its mask."
+    connect_pairs(session, module, [add_pair(session, 1)])
+    assert module.ports.missing.text == "Press Apply."
+    session.select(module.ports.validation, "scans")
+    assert "validation on whole scans needs at least two" in module.ports.missing.text
 
 
 @ALL
@@ -307,7 +315,7 @@ def test_faults_of_options_that_speak_of_pairs_are_told_and_apply_is_not_green(t
     session = Session()
     module = module_with(session, tmp_path)
     assert module.ports.apply.enabled
-    session.select(module.ports.showAdvanced, "on")
+    session.select(module.ports.detail, "Advanced")
     session.type(getattr(module.ports, port), text)
     assert told in module.ports.missing.text.replace("\n", " ")
     assert not module.ports.apply.enabled
@@ -338,7 +346,7 @@ def test_apply_of_an_untouched_module_cannot_be_pressed_and_says_why(behaviour, 
 
 def test_more_faults_than_lines_are_counted(tmp_path):
     session = Session()
-    module = open_module(session, "BONe_DLFit")
+    module = open_advanced(session, "BONe_DLFit")
     for number in range(1, 12):
         session.select(module.ports.showAllPairs, "on")
         session.connect(getattr(module.ports, f"scan{number}"), add_pair(session, number)[0])

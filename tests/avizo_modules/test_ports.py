@@ -8,7 +8,7 @@ from bone_backend.options.fields import Options, option
 from bone_backend.options.programs import FitOptions, PredictOptions, dump
 from mocks.avizo import BEHAVIOURS, Behaviour, Session
 
-from .steps import MODULES, open_module
+from .steps import MODULES, open_advanced, open_module
 
 ALL = pytest.mark.parametrize("behaviour", BEHAVIOURS.values(), ids=BEHAVIOURS)
 NAMES = ["BONe_DLFit", "BONe_DLPred", "BONe_IoU"]
@@ -58,10 +58,10 @@ def test_what_the_user_sets_arrives_as_the_option_wants_it(behaviour):
     session = Session(behaviour)
     module = open_module(session, "BONe_DLFit")
     ports = module.ports
-    session.select(ports.showAdvanced, "on")
+    session.select(ports.detail, "Advanced")
     session.select(ports.mode, "2.5D")
     session.select(ports.slices, "7")
-    session.type(ports.learningRate, 0.0005)
+    session.type(ports.learningRate, "0.0005")
     session.type(ports.seed, 12345)
     session.select(ports.architecture, "FPN")
     session.select(ports.loss, "Focal Tversky")
@@ -85,10 +85,10 @@ def test_what_the_user_sets_arrives_as_the_option_wants_it(behaviour):
 
 def test_numbers_are_clipped_by_the_limits_of_the_option_and_not_by_avizos_ten():
     session = Session(Behaviour(programmatic_values="clipped"))
-    ports = open_module(session, "BONe_DLFit").ports
-    assert ports.batchSize.texts[0].value == 32
-    session.type(ports.batchSize, 5000)
-    assert ports.batchSize.texts[0].value == 4096
+    ports = open_advanced(session, "BONe_DLFit").ports
+    assert ports.accumulate.texts[0].value == 1
+    session.type(ports.accumulate, 5000)
+    assert ports.accumulate.texts[0].value == 1024
     session.type(ports.trainSplit, -1.0)
     assert ports.trainSplit.texts[0].value == 0.0
     assert session.warnings == []
@@ -97,7 +97,7 @@ def test_numbers_are_clipped_by_the_limits_of_the_option_and_not_by_avizos_ten()
 @ALL
 def test_ports_appear_when_they_mean_something(behaviour):
     session = Session(behaviour)
-    module = open_module(session, "BONe_DLFit")
+    module = open_advanced(session, "BONe_DLFit")
     ports = module.ports
     hidden = ["slices", "tileDepth", "patchDepth", "momentum", "weightDecay", "lossAlpha", "weightsOther"]
     assert not set(hidden) & set(shown(module))
@@ -108,6 +108,7 @@ def test_ports_appear_when_they_mean_something(behaviour):
     assert "tileDepth" not in shown(module)
     session.select(ports.optimizer, "SGD")
     assert {"momentum", "weightDecay"} <= set(shown(module))
+    session.select(ports.architecture, "U-Net")
     session.select(ports.backbone, "vgg11")
     session.select(ports.architecture, "Plain U-Net")
     assert {"plainChannels", "plainDepth"} <= set(shown(module))
@@ -126,17 +127,17 @@ def test_advanced_options_are_hidden_until_asked_for_but_never_when_changed():
     module = open_module(session, "BONe_DLFit")
     ports = module.ports
     assert "accumulate" not in shown(module)
-    session.select(ports.showAdvanced, "on")
+    session.select(ports.detail, "Advanced")
     session.type(ports.accumulate, 4)
     session.type(ports.clipGradient, "1.5")
-    session.select(ports.showAdvanced, "off")
+    session.select(ports.detail, "Easy")
     assert {"accumulate", "clipGradient"} <= set(shown(module))
     assert "loaderThreads" not in shown(module)
 
 
 def test_hidden_values_do_not_reach_the_fit():
     session = Session()
-    module = open_module(session, "BONe_DLFit")
+    module = open_advanced(session, "BONe_DLFit")
     session.select(module.ports.mode, "3D")
     session.type(module.ports.tileDepth, 64)
     session.select(module.ports.mode, "2D")
@@ -145,7 +146,7 @@ def test_hidden_values_do_not_reach_the_fit():
 
 def test_own_weights_without_a_file_are_told_and_not_replaced_by_random_ones():
     session = Session()
-    module = open_module(session, "BONe_DLFit")
+    module = open_advanced(session, "BONe_DLFit")
     session.select(module.ports.weights, "own file")
     assert "Weights: name the file, or choose another." in module.ports.missing.text
     session.pick(module.ports.weightsOther, __file__)
@@ -155,7 +156,7 @@ def test_own_weights_without_a_file_are_told_and_not_replaced_by_random_ones():
 
 def test_a_free_word_has_a_line_of_its_own():
     session = Session()
-    module = open_module(session, "BONe_DLFit")
+    module = open_advanced(session, "BONe_DLFit")
     session.select(module.ports.device, "cuda:N")
     assert "Device: name cuda:N, or choose another." in module.ports.missing.text
     session.type(module.ports.deviceOther, "cuda:1")
@@ -164,7 +165,7 @@ def test_a_free_word_has_a_line_of_its_own():
 
 def test_a_wrong_word_is_told_in_the_panels_words():
     session = Session()
-    module = open_module(session, "BONe_DLFit")
+    module = open_advanced(session, "BONe_DLFit")
     session.type(module.ports.patchSize, "250")
     told = module.ports.missing.text
     assert "Patch size is 250" in told

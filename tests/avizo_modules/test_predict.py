@@ -268,7 +268,7 @@ def test_the_unit_is_avizos_or_the_users_or_unknown(unit, chosen, expected, mode
     session = Session(Behaviour(unit=unit))
     scan, _ = add_pair(session, 1)
     module = predict_module(session, scan, model)
-    session.select(module.ports.showAdvanced, "on")
+    session.select(module.ports.detail, "Advanced")
     session.select(module.ports.unit, chosen)
     with session.running():
         found, factor = module.door.unit()

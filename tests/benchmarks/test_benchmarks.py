@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -11,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import sidebyside
+from benchmarks import accuracy, sidebyside
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 
 FOLDER = Path(sidebyside.__file__).parent
-NO_BENCHMARKS = ("sidebyside",)  # what the others share
+NO_BENCHMARKS = ("sidebyside", "accuracy_monai")  # what the others share, and a contestant
 
 
 def run(name, capsys, *words):
@@ -69,6 +70,13 @@ def test_iou_has_a_row_for_every_peer_and_each_counts_alike(capsys):
     peers = [row[1] for row in found if row[0] in ("RAM", "TIFF")]
     assert peers.count("BONe") == peers.count("numpy") == peers.count("torchmetrics") == 2
     assert [row[0] for row in found[-3:]] == ["8", "32", "128"]  # slices, whose memory is compared
+
+
+def test_waiting_is_measured_in_both_ways(capsys):
+    found = rows(run("waiting", capsys))[1:]
+    assert found[0][:2] == ["1", "-"]
+    assert [row[1] for row in found[1:]] in (["spinning", "asleep"], [])  # of a machine with one core
+    assert all(float(row[2]) > 0 and float(row[3]) > 0 for row in found)
 
 
 def test_merging_gives_back_the_labels_of_the_field(capsys):
@@ -142,6 +150,44 @@ def test_the_phantom_is_fitted_and_scored(capsys):
 def test_real_scans_are_fitted_and_predicted(capsys, data):
     found = [row[0] for row in rows(run("real_scans", capsys, "--data", str(data)))[1:]]
     assert found == ["mouse skull", "trabecular, second part"]
+
+
+@pytest.mark.slow
+def test_accuracy_is_told_for_every_contestant_and_judged_scan(capsys, data, tmp_path):
+    contestants = ["BONe Easy", "BONe, the paper's recipe", "MONAI BasicUNet", "Otsu"]
+    words = ["--rows", "skulls", "--seeds", "1", "--data", str(data), "--json", str(tmp_path / "a.json")]
+    words += ["--contestants", *contestants]
+    header, *found = rows(run("accuracy", capsys, *words))
+    assert header[1:5] == ["cast", "cast, gamma .75", "cast, enlarged", "cast, blurred"]
+    assert [row[0] for row in found] == contestants
+    assert all(re.fullmatch(r"[.]\d{3}", row[1]) for row in found[:2])
+    figures = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["figures"]
+    (fitted,) = [one for one in figures if one["contestant"] == "BONe Easy"]
+    assert fitted["steps"] > 0
+    assert fitted["peak_ram_gib"] > 0.1
+    assert accuracy.of_seeds([0.9, 0.94, 0.931]) == ".931 (.900-.940)"
+
+
+def test_bone_and_pores_are_judged_each_by_its_own_overlap(tmp_path):
+    home = tmp_path / "femur_3"
+    home.mkdir()
+    save(home / "classes.tif", np.array([[[0, 1, 1, 2, 2, 2]]] * 2, np.uint8))
+    save(tmp_path / "labels.tif", np.array([[[1, 1, 0, 2, 2, 2]]] * 2, np.uint8))
+    task = accuracy.Task("pores", 1, 60, tmp_path, tmp_path, tmp_path, 1, is_quick=True)
+    found = task.judge({"femur 3": tmp_path / "labels.tif"})
+    assert found == {"femur 3": pytest.approx(1 / 3), "femur 3, pores": 1.0}
+
+
+def test_shifted_copies_keep_what_they_should():
+    grey = np.zeros((10, 20, 20))
+    grey[2:8, 5:15, 5:15] = 200
+    assert accuracy.gamma(grey, 1).max() == grey.max()
+    assert accuracy.gamma(np.array([50.0, 100.0]), 1)[0] == pytest.approx(100 * 0.5**0.75)
+    mask = accuracy.enlarged((grey > 0).astype(np.uint8), 0)
+    assert (mask.shape, set(np.unique(mask))) == ((14, 28, 28), {0, 1})
+    changed = accuracy.blurred(grey, 1)
+    assert changed[4:6, 8:12, 8:12].mean() == pytest.approx(0.8 * 200 + 0.08 * 200, abs=3)
+    assert changed[:, :2].mean() == pytest.approx(0.08 * 200, abs=1)
 
 
 @pytest.mark.slow

@@ -138,6 +138,7 @@ def varied(count, **columns):
 STRONG = {
     "rotation": {"rotation": 20},
     "scaling": {"scaling": 1.2},
+    "shrink": {"shrink": 0.6},
     "elastic": {"elastic": 2, "spacing": 8},
     "gamma": {"gamma": 1.4},
     "blur": {"blur": 1},

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bone_backend.dataset.plan import PAPER_2D, PAPER_3D, Chances, Extent, PatchShape, count_tiles, draw_plan
+from bone_backend.dataset.plan import (
+    PAPER_2D,
+    PAPER_3D,
+    Chances,
+    Extent,
+    PatchShape,
+    count_tiles,
+    draw_plan,
+    joined,
+)
+from bone_backend.options.transforms import read
 
 
 def plan(**changes):
@@ -131,3 +141,14 @@ def test_shares_of_several_devices_make_the_whole_plan():
     parts = [found.every(rank, 3) for rank in range(3)]
     assert sum(len(part) for part in parts) == len(found)
     assert np.array_equal(parts[1].y, found.y[1::3])
+
+
+@pytest.mark.parametrize("transforms", [None, '{"gamma": 0.5}'])
+def test_parts_of_a_plan_joined_are_the_plan_again(transforms):
+    whole = plan(transforms=transforms and read(transforms))
+    again = joined([whole.part(0, 7), whole.part(7, 7), whole.part(7, 30), whole.part(30, 99)])
+    assert len(again) == len(whole) == 32
+    for name in ("scan", "z", "y", "x", "turn", "brightness", "contrast", "variation"):
+        one, other = getattr(whole, name), getattr(again, name)
+        assert (one is None and other is None) or (one.dtype == other.dtype and (one == other).all())
+    assert (whole.variation is None) == (transforms is None)

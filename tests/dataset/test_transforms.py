@@ -73,6 +73,34 @@ def test_in_three_dimensions_scaling_holds_along_z_too_and_rotation_does_not():
     assert target.any((0, 2, 3)).sum() == 16
 
 
+@pytest.mark.parametrize(("factor", "squares"), [(0.3, 9), (0.75, 1), (1.2, 1)])
+def test_shrinking_changes_lengths_and_mirrors_the_patch_around_itself(factor, squares):
+    classes = torch.zeros(1, 120, 120, dtype=torch.int64)
+    classes[0, 40:80, 40:80] = 1
+    _, target = changed(picture(1, 1, 120, 120), classes, shrink=factor)
+    assert float(target.sum()) == pytest.approx(squares * (40 * factor) ** 2, rel=0.04)
+    assert float(target[0, 60].sum()) == pytest.approx(squares**0.5 * 40 * factor, rel=0.04)
+    assert torch.equal(target, target.flip(1))
+
+
+def test_what_shrinks_to_a_third_is_the_mean_of_nine_voxels_and_stripes_become_grey():
+    grey = picture(1, 1, 99, 99)
+    patches, _ = changed(grey, shrink=1 / 3)
+    means = torch.nn.functional.avg_pool2d(grey, 3)  # 33 x 33, in the middle
+    assert torch.allclose(patches[0, 0, 33:66, 33:66], means[0, 0], atol=1e-3)
+    stripes = torch.ones(1, 1, 97, 97)
+    stripes[..., ::2] = -1  # every second column alone would be a plate of -1
+    patches, _ = changed(stripes, shrink=0.5)
+    assert float(patches.abs().max()) < 1e-5
+
+
+def test_in_three_dimensions_shrinking_holds_along_z_too():
+    classes = torch.zeros(1, 32, 32, 32, dtype=torch.int64)
+    classes[0, 12:20, 12:20, 12:20] = 1
+    _, target = changed(picture(1, 1, 32, 32, 32), classes, shrink=0.75)
+    assert [int(target.any(axes).sum()) for axes in ((0, 2, 3), (0, 1, 3), (0, 1, 2))] == [6, 6, 6]
+
+
 @pytest.mark.parametrize("shape", [(3, 1, 24, 24), (3, 5, 24, 24), (3, 1, 8, 24, 24)])
 def test_neutral_records_change_nothing(shape):
     grey = picture(*shape)
@@ -85,6 +113,7 @@ def test_neutral_records_change_nothing(shape):
 def test_zero_strengths_draw_neutral_changes():
     zero = {name: dict.fromkeys(row.numbers, 0.0) | {"probability": 1.0} for name, row in TRANSFORMS.items()}
     zero["gamma"] |= {"low": 1.0, "high": 1.0}
+    zero["shrink"] |= {"smallest": 1.0, "largest": 1.0}
     zero["elastic"]["spacing_px"] = 32.0
     grey = picture(8, 1, 24, 24)
     patches, _ = transforms.vary(

@@ -86,6 +86,7 @@ def test_neutral_is_zero_except_for_factors():
     record = neutral(1)[0]
     assert {name: record[name] for name in VARIATION.names if record[name]} == {
         "scaling": 1,
+        "shrink": 1,
         "gamma": 1,
         "gain": 1,
     }

@@ -21,6 +21,7 @@ from bone_backend.errors import Cancelled, OptionError, ScanError
 from bone_backend.intensity import remembered as sidecar
 from bone_backend.intensity import statistics
 from bone_backend.intensity.float_tally import FloatTally
+from bone_backend.intensity.histogram import Histogram
 from bone_backend.intensity.statistics import PERCENTILES, Statistics, measure, measure_job
 from bone_backend.intensity.summary import percentile_values
 from bone_backend.intensity.tally import count_values, otsu_means
@@ -89,7 +90,7 @@ def test_a_scan_that_can_be_counted_by_hand():
         max=4.0,
         percentiles={"0": 1.0, "50": 2.5, "62.5": 2.875, "100": 4.0},
         otsu_means=(1.5, 3.5),
-        tissues=Tissues(1.5, 3.5, contrast=4.0, border=2 / 6),
+        tissues=Tissues(1.5, 3.5, contrast=4.0, border=2 / 6, histogram=Histogram(0.5, 1.0, (1, 1, 1, 1))),
         voxels="nonzero",
     )
     assert measure(ArrayVolume(scan), voxels="all").mean == 10 / 6
@@ -348,6 +349,8 @@ def test_a_flipped_bit_in_kept_statistics_is_noticed_wherever_it_is(tmp_path, ca
         {"percentiles": {"median": 1.0}},
         {"otsu_means": [1.0]},
         {"voxels": "some"},
+        {"tissues": {"low": 1.0}},
+        {"tissues": {"low": 1, "high": 2, "contrast": 3, "border": 0, "metal": 0, "histogram": {"first": 0}}},
     ],
 )
 def test_statistics_of_an_earlier_version_have_no_checksum_but_must_be_statistics(

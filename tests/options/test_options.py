@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from bone_backend.dataset.patch_size import MOST
 from bone_backend.errors import OptionError
 from bone_backend.jobs.commands import OFFERED
 from bone_backend.options.programs import (
@@ -27,26 +26,16 @@ def faults(**values):
     return told.value.faults
 
 
-def test_the_defaults_are_those_of_the_published_program():
-    options = FitOptions.parse({"pairs": PAIRS, "output": "run"})
-    assert (options.architecture, options.backbone, options.mode) == ("U-Net", "resnet18", "2D")
-    assert (options.patch_size, MOST) == (None, 256)  # auto: 256 wherever the scans have room for it
-    assert (options.patches_per_tile, options.max_patch_overlap) == (4, 0.3)
-    assert (options.epochs, options.batch_size, options.learning_rate) == (25, 32, 0.001)
-    assert (options.loss, options.optimizer, options.normalization) == ("Jaccard", "Adam", "ZScore")
-    assert (options.train_split, options.seed, options.momentum, options.weight_decay) == (0.8, 42, 0.9, 0.01)
-    assert (options.loss_beta, options.loss_gamma, options.focal_weight) == (1.25, 2.0, 0.5)
-
-
 def test_all_faults_are_told_at_once():
-    told = faults(epochs=0, patch_size=250, batchsize=3, optimizer="Adamm", pairs=[["a", "am"]])
+    wrong = {"epochs": 0, "patch_size": 250, "batchsize": 3, "optimizer": "Adamm", "validation": "scans"}
+    told = faults(architecture="U-Net", pairs=[["a", "am"]], **wrong)
     assert len(told) == 5
     text = "\n".join(told)
     assert "epochs is 0" in text
     assert "patch_size is 250; U-Net with resnet18 needs a multiple of 32. Use 224 or 256." in text
     assert "batchsize is no option of BONe DLFit. Did you mean batch_size?" in text
     assert "optimizer is 'Adamm'" in text
-    assert "at least two pairs" in text
+    assert "only one pair is given; validation on whole scans needs at least two" in text
 
 
 @pytest.mark.parametrize(
@@ -61,8 +50,8 @@ def test_all_faults_are_told_at_once():
         ({"class_names": ["1:bone", "1:pores"]}, "twice"),
         ({"name": "a/b"}, "name is 'a/b'"),
         ({"architecture": "Unett"}, "Did you mean"),
-        ({"backbone": "resnet19"}, "resnet18"),
-        ({"backbone": "dpn92", "weights": "imagenet"}, "no such weights"),
+        ({"architecture": "U-Net", "backbone": "resnet19"}, "resnet18"),
+        ({"architecture": "U-Net", "backbone": "dpn92", "weights": "imagenet"}, "no such weights"),
         ({"mode": "3D", "patch_depth": 64}, "tile_depth"),
         ({"mode": "3D", "stride": "os.system('x')"}, "five (z, y, x) triples"),
         ({"device": "gpu"}, "device is 'gpu'"),
@@ -71,6 +60,7 @@ def test_all_faults_are_told_at_once():
         ({"validation_pairs": [3]}, "validation_pairs names 3, but there are 2 pairs"),
         ({"validation_pairs": [0]}, "validation_pairs"),
         ({"validation_pairs": [2, 1]}, "leave at least one for training"),
+        ({"validation_pairs": [2], "validation": "slabs"}, "validation is slabs, a part of every scan"),
         (
             {"validation_pairs": [1], "pairs": [["a", "am", "Ada"], ["b", "bm", "Ada"], ["c", "cm"]]},
             "scans of Ada on both sides",
@@ -225,7 +215,7 @@ def test_a_resumed_run_is_not_changed(tmp_path, other):
 
 
 def test_faults_beside_resume_are_told_all_together(tmp_path):
-    run_folder(tmp_path)
+    run_folder(tmp_path, batch_size=32)
     given = {"epochs": 0, "batchsize": 3, "optimizer": "Adamm", "patch_size": 64, "gpus": "40", "seed": 42}
     with pytest.raises(OptionError) as told:
         FitOptions.parse({"resume": str(tmp_path)} | given)
@@ -256,7 +246,7 @@ def test_a_run_is_found_from_any_current_folder_and_after_it_was_moved(tmp_path,
 
 
 def test_weights_of_the_library_are_no_path():
-    options = FitOptions.parse({"pairs": PAIRS, "output": "run", "weights": "imagenet"})
+    options = FitOptions.parse({"recipe": "paper", "pairs": PAIRS, "output": "run", "weights": "imagenet"})
     assert options.with_paths(Path.absolute).weights == "imagenet"
 
 
@@ -342,7 +332,10 @@ def test_an_option_applies_only_beside_the_values_that_it_names():
             "backbone is vgg11, but the Plain U-Net has none",
         ),
         ({"architecture": "Plain U-Net", "weights": "imagenet"}, "no backbone that such weights are for"),
-        ({"plain_depth": 5}, "plain_depth is 5, but only the Plain U-Net has it, not U-Net"),
+        (
+            {"architecture": "U-Net", "plain_depth": 5},
+            "plain_depth is 5, but only the Plain U-Net has it, not U-Net",
+        ),
         ({"plain_norm": "group", "architecture": "FPN"}, "only the Plain U-Net has it, not FPN"),
     ],
 )
@@ -409,7 +402,8 @@ def test_documented_limits_are_those_that_hold_at_both_ends(table, field):
     for end, value in refused.items():
         assert not holds(value), (end, value)
         assert holds(math.nextafter(value, math.inf if end == "low" else -math.inf))
-    assert is_whole or not (holds(math.inf) or holds(math.nan))
+    is_endless = "enough" in (field.metavar or "")
+    assert is_whole or (holds(math.inf), holds(math.nan)) == (is_endless, False)
 
 
 def test_exclusive_limits_are_told_as_such():

@@ -28,10 +28,10 @@ from bone_backend.intensity.statistics import measure
 from bone_backend.model_files import model_file
 from bone_backend.networks.build import build_network
 from bone_backend.options.programs import FitOptions, PredictOptions
-from bone_backend.options.words import option_words
 from bone_backend.prediction import predict
 from bone_backend.progress import Recorder, silent
 from bone_backend.report.charts import Line, line_chart
+from bone_backend.report.command_words import option_words
 from bone_backend.report.example import LARGEST_SLICE, commonest, make_example, mean_of
 from bone_backend.report.page import page
 from bone_backend.report.pictures import NOT_COUNTED, label_png, png, wrong_png

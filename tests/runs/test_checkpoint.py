@@ -57,7 +57,8 @@ def made_step(classes: int = 2, optimizer: str = "AdamW") -> Step:
     """A network of one convolution that has learnt for one step."""
     torch.manual_seed(0)
     network = torch.nn.Conv2d(1, classes, 3, padding=1)
-    chosen = {"pairs": [["a", "b"], ["c", "d"]], "output": "run", "optimizer": optimizer}
+    pairs = [["a", "b"], ["c", "d"]]
+    chosen = {"recipe": "paper", "pairs": pairs, "output": "run", "optimizer": optimizer}
     step = Step(
         network,
         torch.nn.CrossEntropyLoss(),

@@ -11,14 +11,14 @@ from bone_backend.runs.result import FitResult, ending
 from bone_backend.runs.state import Position
 from bone_backend.training.distributed import World
 
+from ..conftest import fit_values
+
 COUNTS = np.array([[6, 2, 0], [2, 6, 0], [0, 0, 4]])  # IoU 6/10, 6/10 and 1
 
 
 @pytest.fixture
 def state(pairs, tmp_path):
-    values = {"pairs": pairs, "output": str(tmp_path / "run"), "patch_size": 32, "patches_per_tile": 2}
-    values |= {"architecture": "Plain U-Net", "plain_channels": 8, "plain_depth": 3}
-    values |= {"batch_size": 6, "train_split": 0.6, "name": "femur"}
+    values = fit_values(pairs, tmp_path / "run", name="femur")
     with ready(FitOptions.parse(values), World()) as state:
         yield state
 

@@ -20,18 +20,9 @@ from mocks.scans import Phantom
 from standalone.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = [
-    "--patch-size",
-    "32",
-    "--epochs",
-    "2",
-    "--batch-size",
-    "8",
-    "--patches-per-tile",
-    "1",
-    "--backbone",
-    "mobilenet_v2",
-]
+PLAIN = ["--architecture", "Plain U-Net", "--plain-channels", "8", "--plain-depth", "3"]
+SMALL = ["--recipe", "paper", "--patch-size", "32", "--batch-size", "8", "--patches-per-tile", "1", *PLAIN]
+SMALL += ["--epochs", "2"]
 VOXEL = (30.0, 20.0, 20.0)
 
 
@@ -130,8 +121,9 @@ def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, ca
         tmp_path / output,
         "--json",
     )
-    assert (status, err) == (0, "")
+    assert status == 0
     found = json.loads(out)
+    assert len(err.splitlines()) == len(found["warnings"])  # of a fit as short as this
     assert {"output", "seconds", "slices", "peak_ram_gib", "voxels"} <= set(found)
     assert found["slices"] == 8
     assert sum(found["voxels"].values()) == 8 * 48 * 40
@@ -143,6 +135,29 @@ def test_predict_writes_labels_of_the_scans_geometry(scans, fitted, tmp_path, ca
     assert {str(v): n for v, n in zip(values.tolist(), counts.tolist(), strict=True)} == {
         k: n for k, n in found["voxels"].items() if n
     }
+
+
+def test_a_scan_unlike_those_of_the_fit_is_told_in_the_answer_the_record_and_the_log(scans, fitted, tmp_path):
+    with open_volume(scans / "scan_a") as scan:
+        save(tmp_path / "negative", 255 - scan.read(0, 8), voxel_size=VOXEL)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "standalone.command", "predict", tmp_path / "negative"),
+            *("--model", fitted[0], "--output", tmp_path / "labels", "--json"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["warnings"]
+    record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
+    assert record["result"]["warnings"] == told
+    assert any(one.startswith("negative: ") and "its grey values are spread" in one for one in told)
+    assert all(one in done.stderr for one in told)
+    assert record["result"]["agreement"]["kappa_of_fit"] > 0.4
 
 
 def test_predict_tells_its_confidence_in_words(scans, fitted, tmp_path, capsys):
@@ -193,8 +208,8 @@ def test_info_says_what_a_path_is(scans, fitted, capsys, what):
     status, out, _ = bone(capsys, "info", path, "--json")
     found = json.loads(out)
     assert status == 0
-    assert found["shape" if what == "scan" else "backbone"] == (
-        [8, 48, 40] if what == "scan" else "mobilenet_v2"
+    assert found["shape" if what == "scan" else "architecture"] == (
+        [8, 48, 40] if what == "scan" else "Plain U-Net"
     )
     assert bone(capsys, "info", path)[0] == 0
 
@@ -340,18 +355,17 @@ def test_labels_can_be_mapped_as_the_message_offers(copy, capsys):
 
 def test_wrong_options_are_told_together(scans, tmp_path, capsys):
     words = pair_words((scans / "scan_a", scans / "mask_a"))
-    message = refused(
-        capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "50", "--epochs", "0"
-    )
+    wrong = ("--recipe", "paper", "--patch-size", "50", "--epochs", "0")
+    message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", *wrong)
     assert "Use 32 or 64" in message
     assert "epochs is" in message
-    assert "at least two pairs" in message
+    assert "only one pair is given; validation on whole scans needs at least two" in message
 
 
 def test_a_patch_larger_than_the_scan_is_answered_with_one_that_fits(scans, tmp_path, capsys):
     words = pair_words((scans / "scan_a", scans / "mask_a"), (scans / "scan_b", scans / "mask_b"))
     message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "64")
-    assert "largest that fits is 32" in message
+    assert "largest that fits is 40" in message
 
 
 def test_another_run_is_not_overwritten_unless_asked(scans, fitted, capsys):
@@ -374,7 +388,10 @@ def test_a_run_goes_on_with_the_same_configuration_from_anywhere_and_moved(
         "patch-size": 32,
         "batch-size": 8,
         "patches-per-tile": 1,
-        "backbone": "mobilenet_v2",
+        "recipe": "paper",
+        "architecture": "Plain U-Net",
+        "plain-channels": 8,
+        "plain-depth": 3,
         "epochs": 1,
         "schedule": "constant",
         "warm-up-epochs": 1,

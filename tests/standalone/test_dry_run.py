@@ -13,6 +13,8 @@ from ..conftest import phantoms, write_pairs
 SMALL = [
     "--patch-size",
     "32",
+    "--recipe",
+    "paper",
     "--batch-size",
     "8",
     "--patches-per-tile",
@@ -34,7 +36,7 @@ def pairs(tmp_path_factory):
 
 
 def test_a_dry_run_tells_split_time_and_memory_in_words(pairs, tmp_path, capsys):
-    rest = SMALL[2:]  # the patch size is left open
+    rest = ["--patch-size", "auto", *SMALL[2:]]
     words = ["fit", *pairs, "--output", str(tmp_path / "run"), *rest, "--epochs", "7", "--dry-run"]
     assert main(words) == 0
     shown = capsys.readouterr().out

@@ -115,7 +115,8 @@ def test_options_are_saved_where_that_takes_nothing_away(place):
 @pytest.mark.slow
 def test_two_fits_in_one_folder_are_refused_and_a_killed_one_goes_on(place):
     fit = (*FIT, "run", "--batch-size", "8", "--patches-per-tile", "1", "--epochs", "2000", "--device", "cpu")
-    fit = (*fit, "--architecture", "Plain U-Net", "--plain-channels", "8", "--plain-depth", "3")
+    fit = (*fit, "--recipe", "paper", "--architecture", "Plain U-Net", "--plain-channels", "8")
+    fit = (*fit, "--plain-depth", "3")
     run = place / "run"
     first = subprocess.Popen(
         [*BONE, *fit], cwd=place, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -20,7 +20,7 @@ def faults(*words):
 @pytest.mark.parametrize(
     ("word", "meant"),
     [
-        ("--epoch", "--epochs"),
+        ("--epoch", "--epochs or --epoch-steps"),
         ("--patchsize", "--patch-size"),
         ("--patch_size", "--patch-size"),
         ("--Patch-Size", "--patch-size"),
@@ -61,7 +61,7 @@ def test_a_flag_is_never_completed_so_that_new_options_change_no_command():
 def test_all_wrong_flags_are_told_at_once():
     words = ["fit", "--epoch", "3", "--patchsize=64", "--quux", "--tensorboard=1", "--output", "--pair"]
     assert faults(*words) == [
-        "there is no option --epoch. Did you mean --epochs?",
+        "there is no option --epoch. Did you mean --epochs or --epoch-steps?",
         "there is no option --patchsize. Did you mean --patch-size?",
         "there is no option --quux.",
         "--tensorboard is a switch; leave out =1.",

@@ -22,6 +22,8 @@ if os.name == "nt":
 from .terminal import BONE, CTRL_C, ROOT, Terminal
 
 FIT = [
+    "--recipe",
+    "paper",
     "--patch-size",
     "32",
     "--batch-size",
@@ -124,16 +126,16 @@ def test_the_first_sign_comes_before_anything_slow_is_loaded(scans, tmp_path):
 
 @pytest.mark.slow
 def test_a_fit_in_a_window_that_is_resized_is_good_to_read_to_its_end(scans, tmp_path):
-    words = [*fit_words(scans, tmp_path / "run", epochs=9), "--patches-per-tile", 48]  # long enough to be met
+    words = [*fit_words(scans, tmp_path / "run", epochs=4), "--patches-per-tile", 48]  # long enough to be met
     with Terminal(words) as terminal:
-        assert terminal.wait(lambda shown: re.search(r"Epoch \d of 9, training", shown)) is None
+        assert terminal.wait(lambda shown: re.search(r"Epoch \d of 4, training", shown)) is None
         assert re.search(r"elapsed .* left ", terminal.text())
         assert re.search(r"\d+ % of all", terminal.text())
         terminal.resize(120)
         assert terminal.wait() == 0
         shown = terminal.text()
     assert "Traceback" not in shown
-    assert re.search(r"^\d\d:\d\d:\d\d  Epoch 9: training loss", shown, re.MULTILINE)
+    assert re.search(r"^\d\d:\d\d:\d\d  Epoch 4: training loss", shown, re.MULTILINE)
     summary = shown[shown.index("\nBest model  ") :]
     assert "% of all" not in summary
     assert re.search(r"^Run folder  \S+run$", summary.replace("\n ", ""), re.MULTILINE)

@@ -69,6 +69,7 @@ FORMULAS = {
     "Tversky": lambda *data: tversky(*data, ALPHA, BETA),
     "Focal": lambda *data: focal(*data, GAMMA),
     "Cross-entropy": lambda *data: focal(*data, 0),
+    "Jaccard + Cross-entropy": lambda *data: tversky(*data, 1, 1) + focal(*data, 0),
     "Lovasz-Softmax": lovasz,
     "Focal Tversky": lambda *data: 0.3 * focal(*data, GAMMA) + 0.7 * tversky(*data, ALPHA, BETA),
     "Dice + Focal": lambda *data: 0.3 * focal(*data, GAMMA) + 0.7 * tversky(*data, 0.5, 0.5),

@@ -1,16 +1,55 @@
-"""The patch size that is chosen where the user left it open."""
+"""What is chosen where the user left it open: patches for the scans, learning for network and machine."""
 
 import numpy as np
 import pytest
 
 from bone_backend.dataset.checks import size_faults
-from bone_backend.dataset.patch_size import largest_edge, settled
 from bone_backend.dataset.plan import Extent, PatchShape, draw_plan
+from bone_backend.dataset.settled import largest_edge, settled
 from bone_backend.options.programs import FitOptions, dump
+
+PAIRS = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
+
+
+# What is left open but the patch size, as the published program has it.
+PUBLISHED = {"architecture": "U-Net", "epochs": 25, "batch_size": 32, "learning_rate": 0.001}
+PUBLISHED |= {"patches_per_tile": 4, "class_balance": 0.0}
 
 
 def options(**values):
-    return FitOptions.parse({"pairs": [["a", "am"], ["b", "bm"]], "output": "run"} | values)
+    """Where only the patch size is left open."""
+    return FitOptions.parse({**PAIRS, **PUBLISHED} | values)
+
+
+@pytest.mark.parametrize(
+    ("values", "is_gpu", "chosen", "told"),
+    [
+        (
+            {},
+            False,
+            {"batch_size": 8, "learning_rate": 0.005, "class_balance": 0.5, "patches_per_tile": 1},
+            "Chosen for this network: batches of 8, learning rate 0.005, class balance 0.5.",
+        ),
+        ({}, True, {"batch_size": 32, "learning_rate": 0.005}, "batches of 32, learning rate 0.005"),
+        ({}, False, {"plain_channels": 16, "plain_depth": 3, "patch_size": 32}, "Patches of 32 px; every"),
+        ({"epochs": 3}, False, {"patches_per_tile": 4, "minutes": None, "epochs": 3}, "batches of 8"),
+        ({"plain_depth": 6, "batch_size": 2}, False, {"plain_depth": 6, "batch_size": 2}, "rate 0.005"),
+        (
+            {"architecture": "U-Net"},
+            False,
+            {"batch_size": 32, "learning_rate": 0.001, "class_balance": 0, "patch_size": 256},
+            "Chosen for this network: batches of 32, learning rate 0.001, class balance 0.",
+        ),
+    ],
+)
+def test_what_is_left_open_suits_network_and_machine_and_is_told(values, is_gpu, chosen, told):
+    easy = FitOptions.parse(PAIRS | values)
+    found, notes = settled(easy, ["a", "b"], [(300, 400, 500)] * 2, is_gpu=is_gpu)
+    assert {name: getattr(found, name) for name in chosen} == chosen
+    assert told in " ".join(notes)
+    given = {name for name, value in dict(easy).items() if value is not None}
+    assert {name: getattr(found, name) for name in given} == {name: getattr(easy, name) for name in given}
+    assert settled(found, ["a", "b"], [(300, 400, 500)] * 2, is_gpu=not is_gpu) == (found, [])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +81,9 @@ def test_the_scan_that_decides_is_named_with_its_size():
 
 def test_a_size_that_was_given_is_never_changed():
     given = options(patch_size=256)
-    assert settled(given, ["femur"], [(9, 49, 63)]) == (given, [])
+    chosen, told = settled(given, ["femur"], [(9, 49, 63)])
+    assert dump(chosen) == dump(given)
+    assert told == []
 
 
 @pytest.mark.parametrize(

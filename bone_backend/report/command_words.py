@@ -1,7 +1,7 @@
 """The command line that gives a set of options again.
 
 In:  options.
-Out: words for a shell: the flags whose value is not the default.
+Out: words for a shell: the flags whose value is not the default, or not that of the recipe that is named.
 The other direction is standalone/flags.py; a test goes there and back.
 """
 
@@ -11,7 +11,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from .fields import OptionField, Options
+from ..options.fields import OptionField, Options
+from ..options.recipes import RECIPES
 
 
 def option_words(options: Options, *, leave_out: Iterable[str] = ()) -> list[list[str]]:
@@ -21,11 +22,12 @@ def option_words(options: Options, *, leave_out: Iterable[str] = ()) -> list[lis
     >>> option_words(IoUOptions.parse({"reference": "mask.tif", "prediction": "labels.tif"}))
     [['mask.tif'], ['labels.tif']]
     """
-    left = set(leave_out)
+    left, recipe = set(leave_out), RECIPES.get(getattr(options, "recipe", ""), {})
     found: list[list[str]] = []
     for field in options.option_fields():
         value = getattr(options, field.name)
-        if field.name in left or (not field.required and value == field.default):
+        default = recipe.get(field.name, field.default)
+        if field.name in left or (not field.required and value == default):
             continue
         found += _words(field, options.model_dump(mode="json", include={field.name})[field.name])
     return found

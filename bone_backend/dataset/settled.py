@@ -1,0 +1,115 @@
+"""Choose what the user left open ("auto"): from the scans, the network and the machine.
+
+In:  the options of a fit; names and sizes of all its scans; whether a GPU fits.
+Out: the options with a value for each, and what was chosen in words.
+What only the speed of the machine tells (steps of an epoch, validation patches) is in training/budget.py.
+Every value has been chosen by a trial on development scans: docs/easy.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..options import recipes
+from ..options.fit import FIRST_ROUND, FitOptions, SettledFit
+from ..options.fit_network import PLAIN_CHANNELS, PLAIN_DEPTH
+
+MOST = 256  # px, the edge of the published program's patches
+MOST_PLAIN = 32  # px; larger ones gave no better labels in the same time, and fewer steps
+MINUTES = 5.0  # of a fit that is told neither time nor epochs
+PER_MINUTE = 4.0  # epochs of a budget of one minute; of others with the root of their length
+EPOCHS = 25  # of a fit without a budget
+
+
+def largest_edge(
+    shapes: Sequence[tuple[int, int, int]], *, multiple: int, least: int, most: int = MOST
+) -> int:
+    """The largest multiple that is at most `most` and fits y and x of every scan, but never below `least`.
+
+    shapes: (z, y, x) of each scan. least: smallest patch that the network takes.
+
+    >>> largest_edge([(40, 49, 63), (24, 300, 280)], multiple=32, least=32)
+    32
+    >>> largest_edge([(24, 300, 280)], multiple=32, least=32)
+    256
+    """
+    room = min(min(shape[1:]) for shape in shapes)
+    return max(least, min(room, most) // multiple * multiple)
+
+
+def settled(
+    options: FitOptions,
+    names: Sequence[str],
+    shapes: Sequence[tuple[int, int, int]],
+    *,
+    is_gpu: bool = False,
+) -> tuple[SettledFit, list[str]]:
+    """The options with a value for all that was left open, and sentences on what was chosen here.
+
+    names, shapes: of each scan, (z, y, x); at least one. A scan that is smaller than the smallest patch of
+    the network is left to `checks.size_faults`.
+    """
+    own = recipes.told(options)
+    options, notes = _with_patches(options, names, shapes)
+    values = _learning(options, is_gpu=is_gpu)
+    chosen = {name: value for name, value in values.items() if getattr(options, name) is None}
+    told = [
+        f"{word} {chosen[name]:g}"
+        for name, word in (
+            ("batch_size", "batches of"),
+            ("learning_rate", "learning rate"),
+            ("class_balance", "class balance"),
+        )
+        if name in chosen
+    ]
+    notes = own + notes + ([f"Chosen for this network: {', '.join(told)}."] if told else [])
+    return SettledFit.model_construct(**{**dict(options), **chosen, **_time(options)}), notes
+
+
+def _learning(options: FitOptions, *, is_gpu: bool) -> dict[str, Any]:
+    """What suits the network, by option."""
+    is_plain = options.plain is not None
+    values: dict[str, Any] = {
+        "batch_size": 8 if is_plain and not is_gpu else 32,
+        "learning_rate": 0.005 if is_plain else 0.001,
+        "patches_per_tile": 1 if _minutes(options) else 4,
+        "class_balance": 0.5 if is_plain else 0.0,
+    }
+    if is_plain:
+        values |= {"plain_channels": PLAIN_CHANNELS, "plain_depth": PLAIN_DEPTH}
+    return values
+
+
+def _minutes(options: FitOptions) -> float | None:
+    """How long the fit may take; None where its epochs tell."""
+    return MINUTES if options.minutes is None and options.epochs is None else options.minutes
+
+
+def _time(options: FitOptions) -> dict[str, Any]:
+    """The time and the number of epochs."""
+    minutes = _minutes(options)
+    known = FIRST_ROUND if minutes is not None and math.isinf(minutes) else minutes
+    parts = EPOCHS if known is None else min(max(round(PER_MINUTE * math.sqrt(known)), 4), 40)
+    return {"minutes": minutes, "epochs": options.epochs or parts}
+
+
+def _with_patches(
+    options: FitOptions, names: Sequence[str], shapes: Sequence[tuple[int, int, int]]
+) -> tuple[FitOptions, list[str]]:
+    """The options with a number as patch_size, and a sentence where it was chosen here."""
+    if options.patch_size is not None:
+        return options, []
+    most = MOST if options.plain is None else MOST_PLAIN
+    edge = largest_edge(
+        shapes, multiple=max(options.size_multiples[1:]), least=options.smallest_patch, most=most
+    )
+    chosen = options.model_copy(update={"patch_size": edge})
+    # the scan with the least room
+    name, (_, height, width) = min(zip(names, shapes, strict=True), key=lambda scan: min(scan[1][1:]))
+    if edge > min(height, width):
+        return chosen, []
+    if edge == most:
+        return chosen, [f"Patches of {edge} px; every scan has room for them."]
+    return chosen, [f"Patches of {edge} px: the largest that fits scan {name} ({height} x {width} px)."]
