@@ -8,7 +8,9 @@ from setuptools import find_packages, setup
 
 OTHER_NAMES = {f"bone_{folder}": folder for folder in ("standalone", "external_worker", "mocks")}
 
+INSIDE = ("bone_standalone.window",)
+
 setup(
-    packages=[*find_packages(include=["bone_backend*"]), *OTHER_NAMES],
+    packages=[*find_packages(include=["bone_backend*"]), *OTHER_NAMES, *INSIDE],
     package_dir={"bone_backend": "bone_backend", **OTHER_NAMES},
 )

@@ -2,7 +2,7 @@
 
     python3 install/bootstrap.py demo     fit, predict, score phantom scans, with pictures (--data DIR: real)
     python3 install/bootstrap.py test     make all environments, run all tests (-- ARGUMENTS go to pytest)
-    python3 install/bootstrap.py app      the app's environment and the command `bone`
+    python3 install/bootstrap.py app      the app's environment, `bone` (--window: with the window)
     python3 install/bootstrap.py worker   the external worker's environment
     python3 install/bootstrap.py avizo    the three modules in an installed Avizo   (--avizo-dir DIR)
 
@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import desktop
 import environments
 import pythons
 import running
@@ -88,7 +89,8 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
     test.add_argument(
         "--in-turn", action="store_true", help="run the two sides one after the other, not side by side"
     )
-    commands.add_parser("app", parents=[common], help="make the app's environment")
+    app = commands.add_parser("app", parents=[common], help="make the app's environment")
+    app.add_argument("--window", action="store_true", help="also what `bone window` needs (370 MB)")
     worker = commands.add_parser("worker", parents=[common], help="make the worker's environment")
     worker.add_argument(
         "--with-torch", action="store_true", help="also what fitting and predicting in the worker need"
@@ -109,7 +111,9 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 
 def make_app(options: argparse.Namespace, *, with_tests: bool = False) -> Path:
-    layers = [INSTALL / "requirements-app.txt"] + [INSTALL / "requirements-test.txt"] * with_tests
+    layers = [INSTALL / "requirements-app.txt"]
+    layers += [INSTALL / "requirements-window.txt"] * (with_tests or bool(getattr(options, "window", False)))
+    layers += [INSTALL / "requirements-test.txt"] * with_tests
     folder = options.folder / ".venv"
     source = source_of(options)
     return environments.make(
@@ -166,6 +170,12 @@ def run_in(command: list[str], words: BinaryIO | None = None) -> int:
 def app(options: argparse.Namespace) -> int:
     bone = command_of(make_app(options))
     print(f"BONe is ready. Its command:\n  {quoted(bone)} --help")
+    if options.window:
+        command = bone.with_name(bone.name.replace("bone", "bone-window"))
+        print(f"Its window:\n  {quoted(command)}")
+        entry = desktop.write(command)
+        if entry:
+            print(f"It also stands in the menu of applications ({entry}).")
     return 0
 
 

@@ -129,7 +129,8 @@ def _run(words: list[str]) -> int:
         return _say("", status=0)
     except BoneError as error:
         return _failed(words, error)
-    quiet = arguments.quiet or arguments.json or not rank.is_first
+    is_silent = arguments.quiet or arguments.json or COMMANDS[arguments.command].has_window
+    quiet = is_silent or not rank.is_first
     console = ConsoleProgress(
         quiet=quiet, verbose=arguments.verbose, rank=rank, end=lambda: _end_at_once(words)
     )

@@ -142,3 +142,8 @@ def preview(found: dict[str, Any]) -> str:
         ("Changes", "; ".join(found["changes"]) or "none"),
     ]
     return "\n".join(rows(facts))
+
+
+def window(found: dict[str, Any]) -> str:
+    """Nothing came of it but what the window itself has told."""
+    return "The window is closed."

@@ -40,6 +40,9 @@ SHELVES = {
 MOST_FILES = {"bone_backend": 12}  # in a folder's root; elsewhere
 MOST_FILES_ELSEWHERE = 18
 MOST_LINES_OF_A_FUNCTION, MOST_LINES_OF_A_FILE = 60, 400
+QT = {"PySide6", "shiboken6", "pyqtgraph", "PyQt6", "PyQt5", "qtpy"}
+WINDOW = "standalone.window"
+WITHOUT_QT = ("form", "memory", "model_card", "overview", "pairs", "scores", "sharpen", "task", "view")
 OURS = {
     "bone_backend",
     "standalone",
@@ -90,14 +93,29 @@ def breaches(module: str, source: str) -> list[str]:
             found += _backend_breaches(module, name, is_top)
         if module.startswith("avizo_modules") and top == "torch":
             found.append(f"{module} imports {name}; a door never computes")
-        if top in ("PySide6", "PyQt6", "PyQt5", "qtpy") and not module.startswith("standalone"):
-            found.append(f"{module} imports {name}; Qt only in standalone")
+        found += _window_breaches(module, name)
         if module.startswith("standalone") and name.startswith(("torch", "segmentation_models_pytorch")):
             found.append(f"{module} imports {name}; a door never computes")
         # standalone.phantoms may: the demo must run on a machine without any scan
         is_free = module.startswith(("mocks", "tests", "benchmarks")) or module == "standalone.phantoms"
         if top in ("mocks", "bone_mocks", "tests", "benchmarks") and not is_free:
             found.append(f"{module} imports {name}; nobody imports the stand-ins")
+    return found
+
+
+def _window_breaches(module: str, name: str) -> list[str]:
+    """The window is the one place of Qt, nobody leans on it, and its logic does without Qt."""
+    is_inside = module.startswith(WINDOW)
+    found = []
+    if name.split(".")[0] in QT and (not is_inside or module.removeprefix(f"{WINDOW}.") in WITHOUT_QT):
+        found.append(f"{module} imports {name}; Qt only in what draws in {WINDOW}")
+    if is_inside and module.removeprefix(f"{WINDOW}.") in WITHOUT_QT and name.startswith(f"{WINDOW}."):
+        other = name.removeprefix(f"{WINDOW}.")
+        found += [f"{module} imports {name}; Qt would come with it"] * (other not in WITHOUT_QT)
+    if name.startswith(WINDOW) and not is_inside and module.split(".")[0] not in ("tests", "benchmarks"):
+        found.append(f"{module} imports {name}; nobody leans on the window")
+    if is_inside and name.startswith("bone_backend.avizo"):
+        found.append(f"{module} imports {name}; the two doors know nothing of each other")
     return found
 
 
@@ -274,6 +292,11 @@ def test_no_folder_is_too_full_to_find_a_file_in():
         ("bone_backend.avizo.fit", "import torch", "without torch"),
         ("bone_backend.avizo.fit", "from ..fitting import fit", "without torch"),
         ("standalone.command", "import torch", "never computes"),
+        ("standalone.command", "from PySide6 import QtWidgets", "Qt only"),
+        ("standalone.window.form", "from PySide6 import QtWidgets", "Qt only"),
+        ("standalone.window.form", "from .editors import Editor", "come with it"),
+        ("standalone.show", "from .window.form import Form", "nobody leans"),
+        ("standalone.window.panel", "from bone_backend.avizo import ports", "two doors"),
         ("standalone.command", "from mocks import scans", "stand-ins"),
         ("avizo_modules.BONe_IoU.BONe_IoU", "import torch", "never computes"),
     ],

@@ -30,8 +30,9 @@ class Command:
     checked options and a progress, which gives plain values. shown: "module:function" that puts such a result
     into words. usage, examples: on its page of help, behind `bone NAME` and as typed. loads_torch: takes
     seconds to begin, so that something has to be told at once. in_worker, in_avizo: who else offers it.
-    has_config: takes a configuration file. patience_s: how long it may take to save what it has after a stop
-    was asked for; then the worker is ended by force.
+    has_config: takes a configuration file. has_window: shows itself, so that the terminal stays quiet.
+    patience_s: how long it may take to save what it has after a stop was asked for; then the worker is
+    ended by force.
     """
 
     function: str
@@ -44,6 +45,7 @@ class Command:
     in_worker: bool = True
     in_avizo: bool = False
     has_config: bool = True
+    has_window: bool = False
     patience_s: float = 10.0
 
     def table(self) -> type[Options]:
@@ -140,6 +142,17 @@ COMMANDS: dict[str, Command] = {
         loads_torch=True,
         in_worker=False,
         has_config=False,
+    ),
+    "window": Command(
+        "standalone.window.start:run",
+        "bone_backend.options.programs:WindowOptions",
+        "fit, predict and score in a window",
+        "[TAB] [options]",
+        ("bone window", "bone window predict"),
+        shown="standalone.show:window",
+        in_worker=False,
+        has_config=False,
+        has_window=True,
     ),
     # what statistics and fits ask the worker for: several scans, side by side in its processes
     "measure": Command("bone_backend.intensity.statistics:measure_job", patience_s=2.0),

@@ -49,6 +49,7 @@ __all__ = [
     "PredictOptions",
     "PreviewOptions",
     "StatisticsOptions",
+    "WindowOptions",
     "dump",
 ]
 
@@ -291,6 +292,16 @@ class DemoOptions(Options):
         if self.hold_out and not self.data:
             return [Fault(f"{called('hold_out')} names a scan of --data; give --data DIR too.")]
         return []
+
+
+class WindowOptions(Options):
+    """The window."""
+
+    title: ClassVar[str] = "bone window"
+
+    tab: Literal["fit", "predict", "iou"] = option(
+        "fit", group="Window", label="Tab", positional=True, help="The tab to begin with."
+    )
 
 
 class HostOptions(Options):

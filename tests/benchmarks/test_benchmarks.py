@@ -211,3 +211,10 @@ def test_a_candidate_is_measured_in_a_process_of_its_own(tmp_path):
     )
     both = [int(((reference == value) & (prediction == value)).sum()) for value in range(3)]
     assert sample.result[0] == both
+
+
+def test_the_window_is_measured_where_qt_is_there(capsys):
+    pytest.importorskip("PySide6", exc_type=ImportError)
+    found = dict(rows(run("window", capsys))[1:])
+    assert float(found["start to painted, CPU"].split()[0]) < 20
+    assert [name for name in found if name.startswith("slice")] == [f"slice along {axis}" for axis in "zyx"]

@@ -115,6 +115,24 @@ def test_demo_passes_its_options_on(monkeypatch):
     assert Path(ran[0][0]).stem == "bone"
 
 
+def test_the_window_gets_its_packages_and_its_place_in_the_menu(monkeypatch, tmp_path, capsys):
+    made = []
+    monkeypatch.setattr(environments, "make", lambda one: made.append(one) or tmp_path / "my venv/bin/python")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setattr(bootstrap.desktop.sys, "platform", "linux")
+    assert bootstrap.main(["app"]) == 0
+    assert not (tmp_path / "share").exists()
+    assert bootstrap.main(["app", "--window"]) == 0
+    layers = [[layer.name for layer in one.layers] for one in made]
+    assert layers == [["requirements-app.txt"], ["requirements-app.txt", "requirements-window.txt"]]
+    entry = (tmp_path / "share/applications/bone-window.desktop").read_text(encoding="utf-8")
+    command = tmp_path / "my venv/bin/bone-window"
+    assert f'Exec="{command}"\n' in entry
+    assert f'"{command}"' in capsys.readouterr().out
+    monkeypatch.setattr(bootstrap.desktop.sys, "platform", "win32")
+    assert bootstrap.desktop.write(command) is None
+
+
 def test_the_workers_python_is_noted_where_the_host_looks(monkeypatch, tmp_path):
     monkeypatch.setattr(bootstrap, "CHECKOUT", tmp_path)
     (tmp_path / "external_worker").mkdir()

@@ -248,6 +248,12 @@ def test_all_that_the_project_asks_for_is_pinned_on_the_side_where_it_is_needed(
     assert references <= {*test} - {*app}
     assert needed | references <= {*avizo}
     assert needed - {"numpy"} <= {*avizo_files.IN_AVIZO}
+    assert window_needs() <= {*environments.pins(INSTALL / "requirements-window.txt")}
+
+
+def window_needs() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {one.split(">=")[0].lower() for one in project["optional-dependencies"]["window"]}
 
 
 def test_what_is_only_compared_with_is_never_imported():

@@ -57,6 +57,8 @@ def test_a_wheel_brings_only_names_that_are_ours(wheel, site):
     assert names == {"bone_backend", "bone_standalone", "bone_external_worker", "bone_mocks"}
     scripts = next(site.glob("*.dist-info/entry_points.txt")).read_text(encoding="utf-8")
     assert "bone = bone_standalone.command:main" in scripts
+    assert "bone-window = bone_standalone.window.start:main" in scripts
+    assert (site / "bone_standalone/window/start.py").is_file()
 
 
 @pytest.mark.slow

@@ -1,0 +1,220 @@
+"""Fit a network on pairs of scan and mask.
+
+In:  pairs, names of classes, where the run goes, and everything that Advanced shows.
+Out: a run in the worker's process with live curves; the best model, its report, a way on to a prediction.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QTabWidget
+
+from bone_backend.errors import BoneError
+from bone_backend.runs.files import CHECKPOINT, REPORT, SCORES, stored_options
+from bone_backend.volumes.classes import class_colour
+
+from ..show import fit as fit_in_words
+from .class_table import ClassTable
+from .editors import Editor
+from .pair_table import PairTable
+from .pairs import Row
+from .scores import read_curves
+from .tab import RunTab
+from .task import News, Outcome, Task
+
+FIRST_FOLDER = "bone_run"
+SCORES_S = 1.0  # between two looks at the scores
+
+
+class FitTab(RunTab):
+    """The first tab."""
+
+    command = "fit"
+    verb = "Start fit"
+    nothing = "Choose a pair to see its scan with the mask over it."
+    without = ("validation_pairs",)  # the table of pairs has it
+
+    predict_with = Signal(str)  # a model file
+
+    def special(self) -> dict[str, Editor]:
+        self.pairs = PairTable(self.form.fields["pairs"])
+        self.classes = ClassTable(self.form.fields["class_names"])
+        self.pairs.chosen.connect(self._look_at)
+        self.pairs.looked.connect(self._looked)
+        self._shown: tuple[str, str] = ("", "")
+        self._scores_time = 0
+        return {"pairs": self.pairs, "class_names": self.classes}
+
+    def add_pages(self) -> None:
+        self.curves: Any = None
+        self.curves_place = QTabWidget()  # pyqtgraph is loaded when a fit begins
+        self.curves_place.tabBar().hide()
+        self.pages.addTab(self.curves_place, "Curves")
+
+    def make_curves(self) -> None:
+        """The page of curves, on first use."""
+        if self.curves is None:
+            from .curves import CurvesPage
+
+            self.curves = CurvesPage()
+            self.curves_place.addTab(self.curves, "")
+
+    def field_changed(self, name: str) -> None:
+        if name == "pairs":
+            if "validation_pairs" in self.form.given and not self.pairs.pairs.rows:
+                self.form.reset("validation_pairs")
+            self.form.set("validation_pairs", self.pairs.pairs.validation())
+            self._suggest_folder()
+            self._looked()
+        if name == "class_names":
+            self.viewer.take_classes(self.classes.classes())
+        if name == "resume" and self.form.value("resume"):
+            self._take_resumed(Path(str(self.form.value("resume"))))
+
+    def take_values(self, values: Any) -> None:
+        chosen = values.get("validation_pairs") or ()
+        super().take_values({name: value for name, value in values.items() if name != "validation_pairs"})
+        if not values.get("resume"):
+            self.pairs.take(values.get("pairs") or (), chosen)
+            self.form.set("validation_pairs", [*chosen])
+        self.check()
+
+    def _take_resumed(self, folder: Path) -> None:
+        """A run that goes on has its own options; they are shown, and only some may be given anew."""
+        try:
+            values = stored_options(folder)
+        except BoneError:
+            return  # the check tells it
+        self.pairs.take(values.get("pairs") or (), values.get("validation_pairs") or ())
+        self.classes.show_value(values.get("class_names") or ())
+        for name in ("pairs", "validation_pairs", "class_names"):
+            self.form.reset(name)
+
+    def _suggest_folder(self) -> None:
+        """A save folder beside the scans, where none was given; it stands in its field to be changed."""
+        if "output" in self.form.given or not self.pairs.pairs.rows:
+            return
+        first = self.pairs.pairs.rows[0]
+        if first.is_whole:
+            place = Path(first.scan).parent
+            folder = place / FIRST_FOLDER
+            number = 2
+            while folder.exists():
+                folder, number = place / f"{FIRST_FOLDER}_{number}", number + 1
+            self.form.set("output", str(folder))
+            self.panel.rows["output"].editor.show_value(str(folder))
+
+    def _looked(self) -> None:
+        self.classes.see(self.pairs.pairs.classes())
+        self.viewer.take_classes(self.classes.classes())
+        self.panel.refresh(self._beside())
+        self._check_timer.start()
+
+    def more_faults(self) -> dict[str, list[str]]:
+        found = self.pairs.faults()
+        return {"pairs": found} if found else {}
+
+    def notes(self) -> dict[str, list[str]]:
+        found = self.pairs.notes()
+        return {"pairs": found} if found else {}
+
+    def todo(self) -> list[str]:
+        todo = super().todo()
+        whole = len(self.pairs.value())
+        if whole < 2 and not self.form.value("resume"):
+            todo.insert(0, "two pairs of a scan and its mask" if whole == 0 else "one more pair")
+        return [word for word in todo if word != "scan and mask pairs"]
+
+    def _look_at(self, row: Row) -> None:
+        if (row.scan, row.mask) != self._shown:
+            self._shown = (row.scan, row.mask)
+            self.look(row.scan, row.mask)
+            self.viewer.take_classes(self.classes.classes())
+
+    def show_everything(self, everything: bool) -> None:
+        self.pairs.show_everything(everything)
+        super().show_everything(everything)
+
+    def begin(self, options: Any) -> None:
+        self.make_curves()
+        classes = self.classes.classes().items()
+        colours = {" ".join(name.split()): colour or class_colour(value) for value, (name, colour) in classes}
+        self.curves.begin({name: colour for name, colour in colours.items() if name != "background"})
+        self._scores_time, self._scores_looked = 0, 0.0
+        self.pages.setCurrentWidget(self.curves_place)
+        self._folder = Path(options.resume or options.output)
+        self._epochs = options.epochs
+        super().begin(options)
+
+    def show_news(self, news: News, task: Task) -> None:
+        for step, steps, figures in news.figures:
+            if "loss" in figures:
+                self.curves.add_step(step / max(steps, 1) * self._epochs, figures["loss"])
+        if news.outcome is not None:
+            self.curves.draw_steps()
+        if time.monotonic() - self._scores_looked < SCORES_S and news.outcome is None:
+            return
+        self._scores_looked = time.monotonic()
+        try:
+            changed = (self._folder / SCORES).stat().st_mtime_ns
+        except OSError:
+            return
+        if changed != self._scores_time:
+            self._scores_time = changed
+            self.curves.show_curves(read_curves(self._folder))
+
+    def show_result(self, outcome: Outcome, task: Task) -> None:
+        result = outcome.result or {}
+        model, folder = result.get("model"), result.get("run_folder")
+        if result.get("dry_run"):
+            self.run_bar.tell("Checked: nothing was fitted. The log tells what the fit will take.", "good")
+            self.log.appendPlainText(fit_in_words(result))
+            self.pages.setCurrentWidget(self.log)
+            return
+        told = "Stopped" if outcome.is_stopped else "Done"
+        if model:
+            told += f": the best model is that of epoch {result['best_epoch']}, {_score(result)}."
+        elif outcome.is_stopped:
+            told += ": no epoch was finished, so there is no model."
+        self.run_bar.tell(told, "good" if model else "")
+        self.log.appendPlainText(fit_in_words(result) if "val_iou_per_class" in result else told)
+        actions: list[Any] = []
+        if folder and (Path(folder) / REPORT).exists():
+            actions.append(("Open report", lambda: self.open_file(Path(folder) / REPORT)))
+        if folder:
+            actions.append(("Open folder", lambda: self.open_file(Path(folder))))
+        if outcome.is_stopped and folder:
+            actions.append(("Go on", lambda: self.resume(folder)))
+        if model:
+            actions.append(("Label a scan", lambda: self.predict_with.emit(str(model))))
+        self.run_bar.show_actions(actions)
+
+    def show_faults(self, outcome: Outcome) -> None:
+        super().show_faults(outcome)
+        if (self._folder / CHECKPOINT).exists():
+            folder = str(self._folder)
+            self.run_bar.show_actions(
+                [
+                    ("Go on", lambda: self.resume(folder)),
+                    ("Open folder", lambda: self.open_file(Path(folder))),
+                ]
+            )
+
+    def resume(self, folder: str) -> None:
+        """Go on with a run that was stopped."""
+        self.take_values({"resume": folder})
+        self.start()
+
+    def take_colours(self) -> None:
+        if self.curves is not None:
+            self.curves.take_colours()
+        self.pairs.fill()
+
+
+def _score(result: dict[str, Any]) -> str:
+    score = result.get("best_val_iou")
+    return f"mean validation IoU {score:.3f}" if isinstance(score, float) else "its score is in the log"

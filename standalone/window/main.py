@@ -1,0 +1,272 @@
+"""The window: three tabs, Easy or Advanced, and a menu.
+
+In:  the runner of jobs; what is remembered.
+Out: configurations as `--config` takes them, and the command that does the same.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QApplication,
+    QButtonGroup,
+    QFileDialog,
+    QHBoxLayout,
+    QMainWindow,
+    QMenu,
+    QMessageBox,
+    QPushButton,
+    QTabWidget,
+    QWidget,
+)
+
+from bone_backend import __version__
+from bone_backend.errors import BoneError
+from bone_backend.jobs import run as jobs
+from bone_backend.options.words import option_words
+
+from ..flags import write_config
+from ..option_files import read_config
+from . import theme
+from .fit_tab import FitTab
+from .iou_tab import IoUTab
+from .memory import Memory
+from .predict_tab import PredictTab
+from .tab import RunTab
+from .task import Runner
+
+TABS = {"fit": ("Fit", FitTab), "predict": ("Predict", PredictTab), "iou": ("IoU", IoUTab)}
+CONFIGURATIONS = "Configurations (*.json *.yaml *.yml *.toml)"
+SIZE = (1280, 720)
+
+
+class Window(QMainWindow):
+    """The whole of it."""
+
+    def __init__(
+        self, *, runner: Runner = jobs.run_in_worker, memory: Memory | None = None, tab: str = "fit"
+    ):
+        super().__init__()
+        self.memory = memory or Memory()
+        self.setWindowTitle(f"BONe {__version__}")
+        self.resize(*SIZE)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.by_name: dict[str, RunTab] = {}
+        for name, (title, kind) in TABS.items():
+            self.by_name[name] = kind(runner)
+            self.tabs.addTab(self.by_name[name], title)
+        self.fit: Any = self.by_name["fit"]
+        self.predict: Any = self.by_name["predict"]
+        self.iou: Any = self.by_name["iou"]
+        self.fit.predict_with.connect(self._predict_with)
+        self.predict.score_with.connect(self._score_with)
+        self.setCentralWidget(self.tabs)
+        self.tabs.setCornerWidget(self._switch(), Qt.Corner.TopRightCorner)
+        self._menus()
+        self.tabs.setCurrentWidget(self.by_name[tab])
+        self.show_everything(self.memory.get("everything", False))
+        self.take_colours()
+
+    @property
+    def tab(self) -> RunTab:
+        """The one in front."""
+        return list(self.by_name.values())[self.tabs.currentIndex()]
+
+    def _switch(self) -> QWidget:
+        """Easy or Advanced, in the corner."""
+        holder = QWidget()
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(0, 2, 10, 2)
+        row.setSpacing(0)
+        self.levels = QButtonGroup(self)
+        self.easy, self.advanced = QPushButton("Easy"), QPushButton("Advanced")
+        for number, (button, told) in enumerate(
+            ((self.easy, "The few choices that matter"), (self.advanced, "All options"))
+        ):
+            button.setCheckable(True)
+            button.setToolTip(told)
+            self.levels.addButton(button, number)
+            row.addWidget(button)
+        self.levels.idClicked.connect(lambda number: self.show_everything(number == 1))
+        return holder
+
+    def show_everything(self, everything: bool) -> None:
+        """Advanced, or Easy, in all tabs."""
+        button = self.levels.button(int(everything))
+        if button:
+            button.setChecked(True)
+        for tab in self.by_name.values():
+            tab.show_everything(everything)
+        self.memory.set("everything", everything)
+
+    def _menus(self) -> None:
+        bar = self.menuBar()
+        file = bar.addMenu("&File")
+        self._action(file, "&Load configuration …", self.ask_load, QKeySequence.StandardKey.Open)
+        self._action(file, "&Save configuration …", self.ask_save, QKeySequence.StandardKey.Save)
+        self.recent: QMenu = file.addMenu("&Recent")
+        self.recent.aboutToShow.connect(self._fill_recent)
+        self._action(file, "&Reset this tab", self.reset)
+        file.addSeparator()
+        self._action(file, "&Copy as command", self.copy_command, "Ctrl+Shift+C")
+        file.addSeparator()
+        self._action(file, "&Quit", self.close, QKeySequence.StandardKey.Quit)
+        look = bar.addMenu("&View")
+        group = QActionGroup(self)
+        chosen = self.memory.get("scheme", "system")
+        for name, words in (("system", "As the &system"), ("light", "&Light"), ("dark", "&Dark")):
+            action = self._action(look, words, lambda name=name: self.choose_scheme(name))
+            action.setCheckable(True)
+            action.setChecked(name == chosen)
+            group.addAction(action)
+
+    def _action(self, menu: QMenu, words: str, do: Any, keys: Any = None) -> QAction:
+        action = menu.addAction(words)
+        if keys is not None:
+            action.setShortcut(QKeySequence(keys))
+        action.triggered.connect(lambda _=False: do())
+        return action
+
+    # configurations
+
+    def ask_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load configuration", "", CONFIGURATIONS)
+        if path:
+            self.load(Path(path))
+
+    def load(self, path: Path) -> None:
+        """Take the values of a configuration into the tab in front; a fault is told in a dialog."""
+        try:
+            values = read_config(path)
+            unknown = sorted(values.keys() - self.tab.form.fields.keys())
+            if unknown:
+                named, title = ", ".join(unknown[:5]), self.tab.form.table.title
+                told = f"{path.name} has {named}, which {title} does not know."
+                raise BoneError(f"{told} Open the tab that the configuration is of, and load it there.")
+        except BoneError as error:
+            self.tell_fault("The configuration was not loaded.", error)
+            return
+        self.tab.take_values(values)
+        self.memory.add_recent(str(path))
+
+    def ask_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save configuration", "configuration.json", CONFIGURATIONS
+        )
+        if path:
+            self.save(Path(path) if Path(path).suffix else Path(f"{path}.json"))
+
+    def save(self, path: Path) -> None:
+        """Write the options of the tab in front, as --save-config does."""
+        options = self._options()
+        if options is None:
+            return
+        try:
+            write_config(path, options)
+            self.memory.add_recent(str(path))
+            self.tab.run_bar.tell(f"Saved as {path}.")
+        except BoneError as error:
+            self.tell_fault("The configuration was not saved.", error)
+
+    def reset(self) -> None:
+        self.tab.take_values({})
+
+    def command(self) -> str | None:
+        """What does the same in a terminal; None while something does not hold."""
+        options = self._options()
+        if options is None:
+            return None
+        name = self.tab.command
+        groups = [" ".join(shlex.quote(word) for word in words) for words in option_words(options)]
+        return " \\\n  ".join([f"bone {name}", *groups])
+
+    def copy_command(self) -> None:
+        text = self.command()
+        if text is not None:
+            QGuiApplication.clipboard().setText(text)
+            self.tab.run_bar.tell("Copied. Paste it into a terminal; it does the same as Start.")
+
+    def _options(self) -> Any:
+        """The checked options of the tab in front; where there are none, what is missing is shown."""
+        tab = self.tab
+        tab.check()
+        if tab.checked.options is None:
+            tab.show_todo()
+            return None
+        return tab.checked.options.with_paths(Path.absolute)
+
+    def _fill_recent(self) -> None:
+        self.recent.clear()
+        paths = self.memory.recent()
+        for path in paths:
+            self._action(self.recent, path, lambda path=path: self.load(Path(path)))
+        if not paths:
+            self.recent.addAction("none yet").setEnabled(False)
+
+    def tell_fault(self, what: str, error: BoneError) -> None:
+        """A fault of no field, in a dialog."""
+        box = QMessageBox(QMessageBox.Icon.Warning, "BONe", what, QMessageBox.StandardButton.Ok, self)
+        box.setInformativeText("\n".join(self.tab.form.in_words(fault) for fault in error.faults))
+        self.box = box
+        box.open()
+
+    # from tab to tab
+
+    def _predict_with(self, model: str) -> None:
+        self.predict.set_model(model)
+        self.tabs.setCurrentWidget(self.predict)
+
+    def _score_with(self, labels: str) -> None:
+        self.iou.set_prediction(labels)
+        self.tabs.setCurrentWidget(self.iou)
+
+    # light and dark
+
+    def choose_scheme(self, name: str) -> None:
+        self.memory.set("scheme", name)
+        theme.choose(name)
+        self.take_colours()
+
+    def take_colours(self) -> None:
+        application = QApplication.instance()
+        if isinstance(application, QApplication):
+            theme.apply(application, self)
+        for tab in self.by_name.values():
+            tab.take_colours()
+
+    # the end
+
+    def running(self) -> list[RunTab]:
+        return [tab for tab in self.by_name.values() if tab.is_running]
+
+    def ask_to_close(self) -> bool:
+        """Whether runs may be stopped; asked while one goes on."""
+        box = QMessageBox(self)
+        box.setIcon(QMessageBox.Icon.Question)
+        box.setWindowTitle("BONe")
+        names = " and ".join(TABS[tab.command][0] for tab in self.running())
+        box.setText(f"{names} is running. Stop it and close?")
+        box.setInformativeText("A fit keeps its best model, and can go on later from its save folder.")
+        stop = box.addButton("Stop and close", QMessageBox.ButtonRole.DestructiveRole)
+        stay = box.addButton("Go on", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(stay)
+        box.setEscapeButton(stay)
+        box.exec()
+        return box.clickedButton() is stop
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's)
+        if self.running() and not self.ask_to_close():
+            event.ignore()
+            return
+        for tab in self.running():
+            tab.stop()
+        self.hide()  # saving the best model takes seconds
+        for tab in self.by_name.values():
+            tab.end()
+        event.accept()

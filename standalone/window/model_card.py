@@ -1,0 +1,83 @@
+"""What a model is, in a few lines beside the choice of it.
+
+In:  the path of a model file or run folder; the scan that is to be labelled.
+Out: text; the mode of the network, on which other options depend; names and colours of its classes.
+Read from the file's header alone, without torch; knows no Qt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bone_backend.errors import BoneError
+from bone_backend.files.names import from_home
+from bone_backend.inference.voxel_size import advice
+from bone_backend.information.model import facts
+from bone_backend.runs.files import model_of
+from bone_backend.volumes.volume import peek
+
+MOST_NAMES = 4
+
+
+@dataclass(frozen=True)
+class Card:
+    """lines: (what, in words). classes: value -> (name, colour). sizes: of the voxels it was fitted on, um.
+
+    fault: why there is no card.
+    """
+
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    mode: str | None = None
+    classes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
+    sizes: Any = None
+    fault: str = ""
+
+    def warning(self, scan: str | None) -> str:
+        """That a scan has voxels of another size than the model's scans had; "" where not known."""
+        if not scan or self.mode is None:
+            return ""
+        try:
+            size = peek(from_home(scan)).voxel_size_um
+        except (BoneError, OSError):
+            return ""
+        return advice(self.sizes, size, mode=self.mode) or ""
+
+
+def read_card(path: str) -> Card:
+    """The card of a model file, or of the best model in a run folder."""
+    try:
+        found = facts(model_of(from_home(path)))
+    except (BoneError, ValueError, OSError) as error:
+        return Card(fault=str(error))
+    colours = found.get("colours") or {}
+    classes = {int(value): (name, colours.get(value)) for value, name in (found.get("classes") or {}).items()}
+    network = " with ".join(part for part in (found.get("architecture"), found.get("backbone")) if part)
+    lines = [
+        ("Labels", ", ".join(f"{value} {name}" for value, (name, _) in classes.items() if value)),
+        ("Trained on", _names(found.get("train_dataset"))),
+        ("Voxel size", _sizes(found.get("trained_voxel_sizes_um"))),
+        ("Score", _score(found)),
+        ("Network", f"{found.get('mode', '')} {network}".strip()),
+    ]
+    shown = [(what, told) for what, told in lines if told]
+    return Card(
+        shown, found.get("mode"), classes, found.get("trained_voxel_sizes_um"), found.get("missing", "")
+    )
+
+
+def _names(names: Any) -> str:
+    if not isinstance(names, (list, tuple)):
+        return str(names or "")
+    more = len(names) - MOST_NAMES
+    return ", ".join(map(str, names[:MOST_NAMES])) + (f" and {more} more" if more > 0 else "")
+
+
+def _sizes(sizes: Any) -> str:
+    told = [" × ".join(f"{length:.4g}" for length in dict.fromkeys(size)) for size in sizes or ()]
+    return f"{', '.join(dict.fromkeys(told))} µm" if told else ""
+
+
+def _score(found: dict[str, Any]) -> str:
+    score = found.get("best_val_score")
+    return f"mean validation IoU {score:.3f}" if isinstance(score, float) else ""

@@ -1,0 +1,296 @@
+"""The list of pairs: filled from files and folders by their names, looked at one by one; knows no Qt.
+
+In:  paths as they are dropped; volumes.
+Out: rows of scan, mask and subject as the option `pairs` takes them, and what is known of each, in words.
+Looking reads slices, so it is done in a thread; a row that was changed meanwhile keeps its newer look.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bone_backend.errors import BoneError
+from bone_backend.volumes.abstract import Volume
+from bone_backend.volumes.formats import READ, format_of
+from bone_backend.volumes.header import volume_name
+
+MASK_WORDS = {
+    "mask",
+    "masks",
+    "label",
+    "labels",
+    "labelled",
+    "seg",
+    "segmentation",
+    "groundtruth",
+    "truth",
+    "gt",
+}
+SCAN_WORDS = {"image", "images", "img", "scan", "scans", "raw", "ct", "grey", "gray", "volume"}
+MOST_LOOKED_INTO = 2  # levels of a dropped folder
+MOST_CLASSES = 64  # as a fit takes
+LOOK_SLICES = 48  # of a mask, for its classes; all where there are fewer
+
+
+@dataclass
+class Look:
+    """What a look at a pair found. classes: label values seen in the mask.
+
+    faults: in words, with which no fit begins. notes: what looks odd; the fit itself will judge.
+
+    is_sample: not every slice of the mask was read.
+    """
+
+    shape: tuple[int, int, int] | None = None
+    voxel_size_um: tuple[float, float, float] | None = None
+    classes: tuple[int, ...] = ()
+    is_sample: bool = False
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape_in_words(self) -> str:
+        return "" if self.shape is None else " × ".join(f"{n:,}" for n in self.shape)
+
+    @property
+    def voxel_size_in_words(self) -> str:
+        if self.voxel_size_um is None:
+            return "" if self.shape is None else "not told"
+        sizes = [f"{size:.4g}" for size in self.voxel_size_um]
+        return f"{sizes[0] if len(set(sizes)) == 1 else ' × '.join(sizes)} µm"
+
+    @property
+    def classes_in_words(self) -> str:
+        return ", ".join(map(str, self.classes[:8])) + (", …" if len(self.classes) > 8 else "")
+
+
+@dataclass
+class Row:
+    """A pair. look: None while nobody has looked."""
+
+    scan: str = ""
+    mask: str = ""
+    subject: str = ""
+    is_validation: bool = False
+    look: Look | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.scan and self.mask)
+
+    @property
+    def state(self) -> str:
+        """In words; the first fault where there is one."""
+        if not self.mask:
+            return "choose its mask"
+        if not self.scan:
+            return "choose its scan"
+        if self.look is None:
+            return "looking …"
+        return next(iter((*self.look.faults, *self.look.notes)), "good")
+
+    @property
+    def is_faulty(self) -> bool:
+        return bool(self.look and self.look.faults)
+
+
+@dataclass
+class PairList:
+    """The rows, in the order of the option."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def add(self, paths: Iterable[str | Path]) -> list[Row]:
+        """Take dropped files and folders; gives the rows that are new or were completed."""
+        touched: list[Row] = []
+        for scan, mask in match(Path(path) for path in paths):
+            row = self._fitting(scan, mask)
+            if row is None:
+                row = Row()
+                self.rows.append(row)
+            row.scan, row.mask = str(scan or row.scan), str(mask or row.mask)
+            row.look = None
+            touched.append(row)
+        return touched
+
+    def _fitting(self, scan: Path | None, mask: Path | None) -> Row | None:
+        """The row that a pair completes, or that has it already."""
+        for row in self.rows:
+            if (scan and row.scan == str(scan)) or (mask and row.mask == str(mask)):
+                return row
+        given = scan or mask
+        if given is None or (scan and mask):
+            return None
+        waiting = [row for row in self.rows if not (row.scan if scan else row.mask)]
+        same = [row for row in waiting if key(Path(row.scan or row.mask)) == key(given)]
+        return next(iter(same or (waiting if len(waiting) == 1 else [])), None)
+
+    def remove(self, rows: Sequence[int]) -> None:
+        for number in sorted(rows, reverse=True):
+            del self.rows[number]
+
+    def value(self) -> list[dict[str, Any]]:
+        """The option `pairs`, of rows that are whole."""
+        return [
+            {"scan": row.scan, "mask": row.mask, "subject": row.subject or None}
+            for row in self.rows
+            if row.is_whole
+        ]
+
+    def validation(self) -> list[int]:
+        """The option `validation_pairs`."""
+        whole = [row for row in self.rows if row.is_whole]
+        return [number for number, row in enumerate(whole, start=1) if row.is_validation]
+
+    def take(self, pairs: Iterable[Any], validation: Iterable[int] = ()) -> None:
+        """Show the value of the option `pairs`, e.g. of a configuration."""
+        chosen = set(validation)
+        self.rows = []
+        for number, pair in enumerate(pairs, start=1):
+            words = (
+                [pair.get("scan"), pair.get("mask"), pair.get("subject")] if isinstance(pair, dict) else pair
+            )
+            scan, mask, subject = (*words, None)[:3]
+            self.rows.append(Row(str(scan or ""), str(mask or ""), subject or "", number in chosen))
+
+    def classes(self) -> tuple[int, ...]:
+        """Label values seen in any mask."""
+        return tuple(sorted({value for row in self.rows if row.look for value in row.look.classes}))
+
+    @property
+    def is_looked_at(self) -> bool:
+        return all(row.look is not None for row in self.rows if row.is_whole)
+
+    def in_words(self) -> str:
+        """How many there are, and what is still to do."""
+        whole = sum(row.is_whole for row in self.rows)
+        faulty = sum(row.is_faulty for row in self.rows)
+        told = f"{whole} pair{'s' * (whole != 1)}"
+        if len(self.rows) > whole:
+            told += f", {len(self.rows) - whole} not complete"
+        return told + (f", {faulty} with a fault" if faulty else "")
+
+
+def match(paths: Iterable[Path]) -> list[tuple[Path | None, Path | None]]:
+    """Scans and masks that belong together by their names; what has no partner stands alone.
+
+    A mask is told by a word in its name or its folder's (mask, labels, segmentation ...).
+    """
+    found = [volume for path in paths for volume in volumes_in(path)]
+    scans = {path: key(path) for path in found if not is_mask(path)}
+    masks = {path: key(path) for path in found if is_mask(path)}
+    made: list[tuple[Path | None, Path | None]] = []
+    for scan, name in scans.items():
+        mask = next((path for path, other in masks.items() if other == name), None)
+        if mask is None and len(scans) == len(masks) == 1:
+            mask = next(iter(masks))
+        if mask is not None:
+            del masks[mask]
+        made.append((scan, mask))
+    return made + [(None, mask) for mask in masks]
+
+
+def volumes_in(path: Path, levels: int = MOST_LOOKED_INTO) -> list[Path]:
+    """The volume that a path is, or those in a folder of volumes; a folder of slices is one volume."""
+    if path.is_file():
+        return [path] if any(row.is_named(path.name) for row in READ if row.endings) else []
+    if not path.is_dir():
+        return []
+    inside = sorted(item for item in path.iterdir() if not item.name.startswith("."))
+    files = [item for item in inside if item.is_file()]
+    if files and _are_slices(files) and format_of(path) is not None:
+        return [path]
+    found = [volume for item in files for volume in volumes_in(item)]
+    if levels:
+        found += [volume for item in inside if item.is_dir() for volume in volumes_in(item, levels - 1)]
+    return found
+
+
+def _are_slices(files: Sequence[Path]) -> bool:
+    """Whether files are the slices of one volume: more than two TIFFs whose names differ in one number."""
+    tiffs = [item for item in files if item.suffix.lower() in (".tif", ".tiff")]
+    shapes = {re.sub(r"\d+(?=\D*$)", "#", item.stem) for item in tiffs}
+    return len(tiffs) > 2 and len(shapes) == 1
+
+
+def words_of(path: Path) -> list[str]:
+    name = path.name.partition(".")[0] if path.suffix else path.name
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
+
+
+def is_mask(path: Path) -> bool:
+    """
+    >>> is_mask(Path("femur_1_mask.tif")), is_mask(Path("masks/femur_1.tif")), is_mask(Path("femur_1.tif"))
+    (True, True, False)
+    """
+    own, folder = set(words_of(path)), set(words_of(path.parent))
+    if MASK_WORDS & own:
+        return True
+    return not SCAN_WORDS & (own | folder) and bool(MASK_WORDS & folder)
+
+
+def key(path: Path) -> str:
+    """What scan and mask of one pair have in common.
+
+    >>> key(Path("femur_1_mask.tif")), key(Path("a/scans/femur-1.tif")), key(Path("a/masks"))
+    ('femur 1', 'femur 1', 'a')
+    """
+    words = [word for word in words_of(path) if word not in MASK_WORDS | SCAN_WORDS]
+    return " ".join(words) or (key(path.parent) if path.name != path.parent.name and path.parent.name else "")
+
+
+def short_name(path: Path) -> str:
+    """What a volume is called in a table; of folders that are all called so, with the one around them.
+
+    >>> short_name(Path("data/femur_1_mask.tif")), short_name(Path("data/femur_1/masks"))
+    ('femur_1_mask', 'femur_1/masks')
+    """
+    name = volume_name(path)
+    is_telling = bool(set(words_of(path)) - MASK_WORDS - SCAN_WORDS)
+    return name if is_telling else f"{path.parent.name}/{name}"
+
+
+def look_at(scan: str, mask: str, number: int) -> Look:
+    """Open both, read slices of the mask. Never raises; what is wrong stands in the faults."""
+    from bone_backend.dataset.checks import pair_faults
+    from bone_backend.volumes.volume import open_volume
+
+    try:
+        with open_volume(scan) as grey, open_volume(mask) as labels:
+            header = grey.header
+            faults = [fault.partition(": ")[2] or fault for fault in pair_faults(grey, labels, number=number)]
+            told = tuple(_short(fault, scan, mask) for fault in faults)
+            seen, notes, is_sample = _classes(labels)
+            return Look(header.shape, header.voxel_size_um, seen, is_sample, told, notes)
+    except BoneError as error:
+        return Look(faults=tuple(_short(fault, scan, mask) for fault in error.faults))
+    except (OSError, ValueError) as error:
+        return Look(faults=(f"cannot be read: {error}",))
+
+
+def _short(fault: str, *paths: str) -> str:
+    """With names in place of whole paths, which stand in the row."""
+    for path in paths:
+        fault = fault.replace(path, Path(path).name)
+    return fault
+
+
+def _classes(labels: Volume) -> tuple[tuple[int, ...], tuple[str, ...], bool]:
+    """Label values in slices of a mask, what is odd about them, and whether slices were left out."""
+    depth, name = labels.header.shape[0], labels.header.name
+    chosen = np.unique(np.linspace(0, depth - 1, min(depth, LOOK_SLICES)).round().astype(int)).tolist()
+    values: set[int] = set()
+    if labels.header.dtype.kind not in "iu":
+        return (), (), False  # which is a fault of the pair
+    for z in chosen:
+        values |= set(np.unique(labels.read(z, z + 1)).tolist())
+        if len(values) > MOST_CLASSES:
+            return (), (f"{name} has more than {MOST_CLASSES} different values; is it a scan?",), True
+    alone = f"nothing but {min(values)} was seen in {name}"
+    return tuple(sorted(values)), (alone,) * (len(values) == 1), len(chosen) < depth

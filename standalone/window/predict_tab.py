@@ -1,0 +1,176 @@
+"""Label a scan with a fitted model: scan, model, go.
+
+In:  a scan, a model file or run folder.
+Out: labels, shown over the scan.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from bone_backend.files.names import from_home
+from bone_backend.volumes.volume import volume_name
+
+from ..show import predict as predict_in_words
+from .editors import Editor, Place
+from .model_card import Card, read_card
+from .tab import RunTab
+from .task import Outcome, Task
+
+
+class PredictTab(RunTab):
+    """The second tab."""
+
+    command = "predict"
+    verb = "Label scan"
+    nothing = "Choose a scan to see it here."
+
+    score_with = Signal(str)  # labels
+
+    def __init__(self, runner: Any):
+        self.card = Card()
+        self.waiting: list[str] = []  # scans that are labelled afterwards
+        self.made: list[str] = []  # labels of those before
+        super().__init__(runner)
+        self.queue = QLabel()
+        self.queue.setWordWrap(True)
+        self.queue.setProperty("kind", "hint")
+        self.queue.hide()
+        self.panel.layout_inside.insertWidget(1, self.queue)
+        self.card_box = QWidget()
+        column = QVBoxLayout(self.card_box)
+        column.setContentsMargins(0, 8, 0, 0)
+        title = QLabel("Model")
+        title.setProperty("kind", "title")
+        column.addWidget(title)
+        self.card_grid = QGridLayout()
+        self.card_grid.setColumnStretch(1, 1)
+        column.addLayout(self.card_grid)
+        self.warning = QLabel()
+        self.warning.setWordWrap(True)
+        self.warning.setProperty("kind", "fault")
+        column.addWidget(self.warning)
+        self.panel.layout_inside.insertWidget(2, self.card_box)
+        self.card_box.hide()
+
+    def special(self) -> dict[str, Editor]:
+        self.scan = Place(self.form.fields["scan"], takes_many=True)
+        self.scan.more.connect(self.wait_for)
+        return {"scan": self.scan}
+
+    def wait_for(self, scans: list[str]) -> None:
+        """Scans that are labelled one after the other, each beside itself under its own name."""
+        self.waiting = [*scans]
+        names = ", ".join(Path(scan).name for scan in scans[:6]) + (", …" if len(scans) > 6 else "")
+        self.queue.setText(
+            f"Then {len(scans)} more, each with its labels beside it: {names}" if scans else ""
+        )
+        self.queue.setVisible(bool(scans))
+
+    def _next(self) -> bool:
+        """Go on with the next scan that waits."""
+        if not self.waiting:
+            return False
+        scan, *rest = self.waiting
+        self.scan.take(scan)
+        self.wait_for(rest)
+        self.start()
+        return self.is_running
+
+    def field_changed(self, name: str) -> None:
+        if name == "model":
+            self._read_card()
+        if name == "scan":
+            self._suggest_output()
+            self.look_later()
+        if name in ("scan", "model"):
+            self._warn()
+
+    def show_chosen(self) -> None:
+        scan = self.form.value("scan")
+        if not scan:
+            self.viewer.show_view(None)
+        elif fault := self.look(str(from_home(scan))):
+            self._late["scan"] = [fault]
+            self.panel.refresh(self._beside())
+
+    def set_model(self, path: str) -> None:
+        """As if a person had chosen it."""
+        editor: Any = self.panel.rows["model"].editor
+        editor.take(path)
+
+    def _read_card(self) -> None:
+        model = self.form.value("model")
+        self.card = read_card(model) if model else Card()
+        self.form.facts = {"mode": self.card.mode} if self.card.mode else {}
+        while self.card_grid.count():
+            item = self.card_grid.takeAt(0)
+            if item and item.widget():
+                item.widget().deleteLater()
+        for number, (what, told) in enumerate(self.card.lines):
+            label, words = QLabel(what), QLabel(told)
+            label.setMinimumWidth(150)
+            label.setProperty("kind", "hint")
+            words.setWordWrap(True)
+            self.card_grid.addWidget(label, number, 0)
+            self.card_grid.addWidget(words, number, 1)
+        self.card_box.setVisible(bool(self.card.lines))
+
+    def _warn(self) -> None:
+        told = self.card.warning(self.form.value("scan"))
+        self.warning.setText(told)
+        self.warning.setVisible(bool(told))
+
+    def more_faults(self) -> dict[str, list[str]]:
+        return {"model": [self.card.fault]} if self.card.fault else {}
+
+    def _suggest_output(self) -> None:
+        """Labels beside the scan, under its name; it stands in its field to be changed."""
+        scan = self.form.value("scan")
+        if not scan or not Path(from_home(scan)).exists():
+            return
+        suggested = str(self.form.value("output") or "")
+        if suggested and suggested != getattr(self, "_suggested", None):
+            return
+        path = from_home(scan)
+        name = f"{volume_name(path)}_labels"
+        self._suggested = str(path.parent / (name if path.is_dir() else f"{name}.tif"))
+        self.form.set("output", self._suggested)
+        self.panel.rows["output"].editor.show_value(self._suggested)
+
+    def show_result(self, outcome: Outcome, task: Task) -> None:
+        if outcome.is_stopped or outcome.result is None:
+            self.run_bar.tell("Stopped; no labels were written.", "")
+            self.wait_for([])
+            return
+        result = outcome.result
+        self.log.appendPlainText(predict_in_words(result))
+        sure = result["confidence"].get("mean")
+        told = f"Done: {result['slices']:,} slices labelled"
+        self.run_bar.tell(f"{told}, mean confidence {sure:.3f}." if sure is not None else f"{told}.", "good")
+        labels, scan = str(result["output"]), str(task.options["scan"])
+        self.made.append(labels)
+        if self._next():
+            return
+        if len(self.made) > 1:
+            self.run_bar.tell(f"Done: {len(self.made)} scans labelled.", "good")
+        self.made = []
+        self.show_labels(scan, labels)
+        self.run_bar.show_actions(
+            [
+                ("Show labels", lambda: self.show_labels(scan, labels)),
+                ("Open folder", lambda: self.open_file(Path(labels).parent)),
+                ("Compare with a mask", lambda: self.score_with.emit(labels)),
+            ]
+        )
+
+    def show_labels(self, scan: str, labels: str) -> None:
+        """The labels over their scan."""
+        self._look_timer.stop()
+        self.look(scan, labels)
+        self.viewer.take_classes(self.card.classes)
+        self.pages.setCurrentWidget(self.viewer)

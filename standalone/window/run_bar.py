@@ -1,0 +1,82 @@
+"""The lower edge of a tab: Start, Stop, how far it is, and what came of it.
+
+In:  a Task while one runs; words about what is still to be given.
+Out: `started`, `stopped`; buttons for what can be done with a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from .task import Task
+from .theme import mark
+
+STEPS = 1000
+
+
+class RunBar(QWidget):
+    """Start, Stop, progress, result."""
+
+    started = Signal()
+    stopped = Signal()
+
+    def __init__(self, verb: str):
+        super().__init__()
+        self.start = QPushButton(verb)
+        self.start.setProperty("kind", "first")
+        self.start.setToolTip("Ctrl+Return")
+        self.stop = QPushButton("Stop")
+        self.stop.setToolTip("What was reached is kept")
+        self.stop.setEnabled(False)
+        self.bar = QProgressBar()
+        self.bar.setRange(0, STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Progress")
+        self.told = QLabel()
+        self.told.setWordWrap(True)
+        self.told.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.actions = QHBoxLayout()
+        self.buttons: dict[str, QPushButton] = {}
+        column = QVBoxLayout()
+        column.setSpacing(4)
+        column.addWidget(self.bar)
+        line = QHBoxLayout()
+        line.addWidget(self.told, 1)
+        line.addLayout(self.actions)
+        column.addLayout(line)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 8, 12, 10)
+        row.setSpacing(10)
+        row.addWidget(self.start)
+        row.addWidget(self.stop)
+        row.addLayout(column, 1)
+        self.start.clicked.connect(self.started)
+        self.stop.clicked.connect(self.stopped)
+
+    def tell(self, text: str, kind: str = "hint") -> None:
+        """One or a few lines. kind: "hint", "fault", "good" or "" (plain)."""
+        self.told.setText(text)
+        mark(self.told, "kind", kind)
+
+    def show_task(self, task: Task) -> None:
+        """How far it is."""
+        self.start.setEnabled(not task.is_running)
+        self.stop.setEnabled(task.is_running and not task.is_stopping)
+        self.bar.setValue(round(STEPS * task.share))
+        if task.is_running:
+            self.tell(task.in_words(), "")
+
+    def show_actions(self, actions: Sequence[tuple[str, Callable[[], object]]]) -> None:
+        """Buttons for what can be done with a result."""
+        for button in self.buttons.values():
+            self.actions.removeWidget(button)
+            button.deleteLater()
+        self.buttons = {}
+        for words, action in actions:
+            button = QPushButton(words)
+            button.clicked.connect(lambda _=False, action=action: action())
+            self.actions.addWidget(button)
+            self.buttons[words] = button

@@ -1,0 +1,149 @@
+"""Draw the window for docs/window.md, as it stands when a person has worked with it.
+
+    python -m tests.standalone.window.pictures docs/pictures [--quick] [--double]
+
+In:  phantom femurs, drawn anew; a fit, a prediction and a comparison in the worker's process.
+Out: window_fit.png (Easy), window_advanced.png (with a fault), window_curves.png (dark), window_predict.png,
+window_iou.png; 1280 x 720. Takes a few minutes; --quick: a fit of a few seconds that learns nothing.
+--double: as a screen of 200 % shows them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from bone_backend.volumes.volume import save
+from mocks.scans import Phantom
+
+SETTINGS = {
+    "architecture": "Plain U-Net",
+    "patch_size": 64,
+    "epochs": 12,
+    "batch_size": 16,
+    "learning_rate": 0.003,
+}
+QUICK = {**SETTINGS, "plain_channels": 8, "plain_depth": 3, "patch_size": 16, "epochs": 2}
+
+
+class Desk:
+    """The window on a desk, and a camera."""
+
+    def __init__(self, folder: Path, out: Path):
+        from standalone.window.main import Window
+        from standalone.window.memory import Memory
+        from standalone.window.start import make_application
+
+        self.application, self.out = make_application(), out
+        self.window = Window(memory=Memory(folder / "window.json"))
+        self.window.show()
+
+    def wait(self, condition: Callable[[], Any] = lambda: False, timeout_s: float = 900.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not condition() and time.monotonic() < deadline:
+            self.application.processEvents()
+            time.sleep(0.01)
+
+    def draw(self, name: str) -> None:
+        """Take a picture of the whole window."""
+        self.wait(timeout_s=0.4)
+        path = self.out / f"{name}.png"
+        self.window.grab().save(str(path))
+        Image.open(path).convert("RGB").save(path, optimize=True)
+        print(path, f"{path.stat().st_size // 1000} kB")
+
+
+def make_scans(folder: Path, *, small: bool) -> None:
+    """Three femurs with masks, and a fourth to be labelled."""
+    shape = (24, 64, 64) if small else (64, 176, 176)
+    kinds: tuple[dict[str, Any], ...] = ({}, {"beam_hardening": 0.2}, {"noise": 0.07}, {"rings": 0.03})
+    for number, kind in enumerate(kinds, start=1):
+        scan, mask = Phantom(shape=shape, seed=number, **kind).slab(0, shape[0])
+        for name, array in ((f"femur_{number}", scan), (f"femur_{number}_mask", mask)):
+            save(folder / f"{name}.tif", array, voxel_size=(20.0, 20.0, 20.0))
+
+
+def draw_fit(desk: Desk, folder: Path, settings: dict[str, Any]) -> str:
+    """The Fit tab from the first drop to the result; gives the model."""
+    tab = desk.window.fit
+    tab.pairs.add_paths([str(folder / f"femur_{n}{end}.tif") for n in (1, 2, 3) for end in ("", "_mask")])
+    desk.wait(lambda: tab.pairs.pairs.is_looked_at)
+    for value, name in ((1, "bone"), (2, "pores")):
+        line = tab.classes.lines[value][1]
+        line.setText(name)
+        line.textEdited.emit(name)
+    desk.draw("window_fit")
+    tab.take_values({**tab.form.values(), **settings})
+    desk.wait(lambda: tab.pairs.pairs.is_looked_at)
+    desk.window.show_everything(True)
+    tab.form.set("learning_rate", "0")
+    tab.panel.show_values()
+    tab.check()
+    desk.wait(timeout_s=0.3)
+    tab.panel.verticalScrollBar().setValue(tab.panel.verticalScrollBar().maximum())
+    desk.draw("window_advanced")
+    tab.form.set("learning_rate", settings["learning_rate"])
+    tab.panel.show_values()
+    desk.window.show_everything(False)
+    desk.window.choose_scheme("dark")
+    tab.run_bar.start.click()
+    enough = max(settings["epochs"] * 2 // 3, 1)
+    desk.wait(lambda: f"Epoch {enough + 1} " in tab.task.message or tab.task.outcome)
+    tab.panel.verticalScrollBar().setValue(0)
+    desk.wait(timeout_s=1.5)
+    desk.draw("window_curves")
+    desk.wait(lambda: tab.task.outcome)
+    desk.window.choose_scheme("light")
+    return str(tab.task.outcome.result["model"])
+
+
+def draw_others(desk: Desk, folder: Path, model: str) -> None:
+    """The labels of the fourth femur, and where they differ from its mask."""
+    predict, compare = desk.window.predict, desk.window.iou
+    desk.window.tabs.setCurrentWidget(predict)
+    predict.set_model(model)
+    predict.panel.rows["scan"].editor.take(str(folder / "femur_4.tif"))
+    predict.run_bar.start.click()
+    desk.wait(lambda: predict.task.outcome)
+    desk.draw("window_predict")
+    desk.window.tabs.setCurrentWidget(compare)
+    compare.set_prediction(str(folder / "femur_4_labels.tif"))
+    compare.panel.rows["reference"].editor.take(str(folder / "femur_4_mask.tif"))
+    compare.run_bar.start.click()
+    desk.wait(lambda: compare.task.outcome)
+    compare.show_errors()
+    desk.draw("window_iou")
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--double", action="store_true")
+    given = parser.parse_args(words)
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    if given.double:
+        os.environ["QT_SCALE_FACTOR"] = "2"
+    with tempfile.TemporaryDirectory() as folder:
+        scans = Path(folder) / "scans"
+        scans.mkdir()
+        os.environ["BONE_CACHE"] = str(Path(folder) / "cache")
+        make_scans(scans, small=given.quick)
+        desk = Desk(Path(folder), given.out)
+        desk.window.choose_scheme("light")
+        model = draw_fit(desk, scans, QUICK if given.quick else SETTINGS)
+        draw_others(desk, scans, model)
+        desk.window.close()
+
+
+if __name__ == "__main__":
+    main()
