@@ -13,6 +13,7 @@ from typing import Any
 
 from bone_backend.errors import BoneError, Fault
 from bone_backend.jobs.commands import COMMANDS
+from bone_backend.options import recipes
 from bone_backend.options.fields import OptionField, Options
 
 # What Easy shows, at most five; names that a table does not have are left out.
@@ -68,11 +69,16 @@ class Form:
 
     def value(self, name: str) -> Any:
         """What was given, else the default."""
-        return self.given.get(name, self.fields[name].default)
+        return self.given.get(name, self.default(name))
+
+    def default(self, name: str) -> Any:
+        """What the recipe says, where there is one, else the table."""
+        recipe = recipes.RECIPES.get(str(self.given.get("recipe", "")), {})
+        return recipe.get(name, self.fields[name].default)
 
     def set(self, name: str, value: Any) -> None:
         """Take a plain value; one that equals the default is no choice of the user's."""
-        default = self.fields[name].default
+        default = self.fields[name].default if name == "recipe" else self.default(name)
         is_empty = value in (None, "", [], ())
         if value == default or (is_empty and default in (None, "", ())):
             self.given.pop(name, None)

@@ -106,3 +106,16 @@ def test_hints_tell_unit_and_limits():
     assert hint(fields["batch_size"]) == "patches, 1 to 4096"
     assert hint(fields["learning_rate"]) == "above 0, up to 10"
     assert hint(fields["name"]) == ""
+
+
+def test_a_recipe_changes_what_stands_in_the_fields_that_nobody_has_filled():
+    form = Form("fit")
+    form.set("seed", 7)
+    form.set("recipe", "paper")
+    assert form.value("architecture") == "U-Net"
+    assert form.value("patch_size") == 256
+    assert form.value("seed") == 7
+    form.set("architecture", "Plain U-Net")  # the default of easy, and here a choice
+    assert form.values() == {"seed": 7, "recipe": "paper", "architecture": "Plain U-Net"}
+    form.set("recipe", "easy")
+    assert form.value("patch_size") is None
