@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
 from bone_backend import __version__
 from bone_backend.errors import BoneError
 from bone_backend.jobs import run as jobs
-from bone_backend.options.words import option_words
+from bone_backend.report.command_words import option_words
 
 from ..flags import write_config
 from ..option_files import read_config
