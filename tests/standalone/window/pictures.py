@@ -88,7 +88,7 @@ def draw_fit(desk: Desk, folder: Path, settings: dict[str, Any]) -> str:
     desk.window.show_everything(False)
     desk.window.choose_scheme("dark")
     tab.run_bar.start.click()
-    desk.wait(lambda: tab.task.share > 0.7 and "Epoch" in tab.task.message or tab.task.outcome)
+    desk.wait(lambda: (tab.task.share > 0.7 and "Epoch" in tab.task.message) or tab.task.outcome)
     tab.panel.verticalScrollBar().setValue(0)
     desk.wait(timeout_s=1.5)
     desk.draw("window_curves")
