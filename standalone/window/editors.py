@@ -114,7 +114,7 @@ class Choice(Editor):
     def value(self) -> Any:
         text = self.menu.currentText().strip()
         found = self.menu.findText(text, Qt.MatchFlag.MatchFixedString)
-        return self.menu.itemData(found) if found >= 0 else (text or None)
+        return self.menu.itemData(found) if found >= 0 else from_text(self.one, text)
 
     def show_value(self, value: Any) -> None:
         self.menu.blockSignals(True)

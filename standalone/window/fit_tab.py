@@ -6,6 +6,7 @@ Out: a run in the worker's process with live curves; the best model, its report,
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from .scores import read_curves
 from .tab import RunTab
 from .task import News, Outcome, Task
 
+EPOCHS = re.compile(r"Epoch \d+ of (\d+)")  # as a fit tells where it is
 FIRST_FOLDER = "bone_run"
 SCORES_S = 1.0  # between two looks at the scores
 
@@ -72,6 +74,8 @@ class FitTab(RunTab):
             self._looked()
         if name == "class_names":
             self.viewer.take_classes(self.classes.classes())
+        if name == "recipe":
+            self.panel.show_values()  # what was not given follows the recipe
         if name == "resume" and self.form.value("resume"):
             self._take_resumed(Path(str(self.form.value("resume"))))
 
@@ -124,10 +128,12 @@ class FitTab(RunTab):
 
     def todo(self) -> list[str]:
         todo = super().todo()
-        whole = len(self.pairs.value())
-        if whole < 2 and not self.form.value("resume"):
-            todo.insert(0, "two pairs of a scan and its mask" if whole == 0 else "one more pair")
+        if self.is_too_early("pairs") and not self.form.value("resume"):
+            todo.insert(0, "pairs of a scan and its mask")
         return [word for word in todo if word != "scan and mask pairs"]
+
+    def is_too_early(self, name: str) -> bool:
+        return name == "pairs" and not self.pairs.value()
 
     def _look_at(self, row: Row) -> None:
         if (row.scan, row.mask) != self._shown:
@@ -147,13 +153,13 @@ class FitTab(RunTab):
         self._scores_time, self._scores_looked = 0, 0.0
         self.pages.setCurrentWidget(self.curves_place)
         self._folder = Path(options.resume or options.output)
-        self._epochs = options.epochs
         super().begin(options)
 
     def show_news(self, news: News, task: Task) -> None:
-        for step, steps, figures in news.figures:
+        told = EPOCHS.match(task.message)
+        for step, steps, figures in news.figures if told else ():
             if "loss" in figures:
-                self.curves.add_step(step / max(steps, 1) * self._epochs, figures["loss"])
+                self.curves.add_step(step / max(steps, 1) * int(told[1]), figures["loss"])
         if news.outcome is not None:
             self.curves.draw_steps()
         if time.monotonic() - self._scores_looked < SCORES_S and news.outcome is None:

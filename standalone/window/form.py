@@ -13,8 +13,8 @@ from typing import Any
 
 from bone_backend.errors import BoneError, Fault
 from bone_backend.jobs.commands import COMMANDS
-from bone_backend.options import recipes
 from bone_backend.options.fields import OptionField, Options
+from bone_backend.options.recipes import RECIPES
 
 # What Easy shows, at most five; names that a table does not have are left out.
 EASY = {
@@ -67,18 +67,18 @@ class Form:
             found.setdefault(one.group, []).append(one)
         return found
 
+    def default(self, name: str) -> Any:
+        """What holds where nothing is given: what the recipe says, else the table."""
+        recipe = RECIPES.get(str(self.given.get("recipe")), {}) if name != "recipe" else {}
+        return recipe.get(name, self.fields[name].default)
+
     def value(self, name: str) -> Any:
         """What was given, else the default."""
         return self.given.get(name, self.default(name))
 
-    def default(self, name: str) -> Any:
-        """What the recipe says, where there is one, else the table."""
-        recipe = recipes.RECIPES.get(str(self.given.get("recipe", "")), {})
-        return recipe.get(name, self.fields[name].default)
-
     def set(self, name: str, value: Any) -> None:
         """Take a plain value; one that equals the default is no choice of the user's."""
-        default = self.fields[name].default if name == "recipe" else self.default(name)
+        default = self.default(name)
         is_empty = value in (None, "", [], ())
         if value == default or (is_empty and default in (None, "", ())):
             self.given.pop(name, None)
@@ -207,7 +207,7 @@ def hint(one: OptionField) -> str:
 
 
 def alternatives(one: OptionField) -> tuple[str, ...]:
-    """The words that a text such as random|imagenet|FILE.pth can be; those in capitals are free."""
-    if one.kind != "text" or not one.metavar or "|" not in one.metavar:
+    """The words that an option such as random|imagenet|FILE.pth can be; those in capitals are free."""
+    if one.kind not in ("text", "int", "float") or not one.metavar or "|" not in one.metavar:
         return ()
-    return tuple(word for word in one.metavar.split("|") if word == word.lower())
+    return tuple(word for word in one.metavar.split("|") if word == word.lower() and word != one.none_word)

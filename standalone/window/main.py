@@ -10,7 +10,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from bone_backend.options.words import option_words
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
 from bone_backend import __version__
 from bone_backend.errors import BoneError
 from bone_backend.jobs import run as jobs
+from bone_backend.report.command_words import option_words
 
 from ..flags import write_config
 from ..option_files import read_config

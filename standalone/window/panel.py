@@ -121,13 +121,11 @@ class FormPanel(QScrollArea):
 
     def _take(self, name: str) -> None:
         self.form.set(name, self.rows[name].editor.value())
-        if name == "recipe":
-            self.show_values()
         self.changed.emit(name)
 
     def _reset(self, name: str) -> None:
         self.form.reset(name)
-        self.show_values()
+        self.rows[name].editor.show_value(self.form.value(name))
         self.changed.emit(name)
 
     def show_values(self) -> None:

@@ -114,6 +114,10 @@ class RunTab(QWidget):
         """Faults that this tab found, by field."""
         return {}
 
+    def is_too_early(self, name: str) -> bool:
+        """Whether nobody has come to a field yet, so that its faults are kept until Start."""
+        return False
+
     def notes(self) -> dict[str, list[str]]:
         """What looks odd, by field; stands where faults stand and stops nobody."""
         return {}
@@ -145,7 +149,7 @@ class RunTab(QWidget):
         found: dict[str, list[str]] = {}
         for source in (self.checked.beside, self.more_faults(), self._late, self.notes()):
             for name, faults in source.items():
-                if name != "pairs" or self._is_eager or source is not self.checked.beside:
+                if self._is_eager or source is not self.checked.beside or not self.is_too_early(name):
                     known = found.setdefault(name, [])
                     known += [fault for fault in faults if fault not in known]
         if self._is_eager:

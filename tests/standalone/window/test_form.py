@@ -19,20 +19,35 @@ def test_easy_shows_at_most_five_choices_and_only_ones_that_exist():
 
 def test_a_value_like_the_default_is_no_choice_of_the_users():
     form = Form("fit")
-    form.set("epochs", 30)
-    assert form.is_changed("epochs")
-    form.set("epochs", 25)
+    form.set("seed", 30)
+    assert form.is_changed("seed")
+    form.set("seed", 42)
     assert form.values() == {}
     form.set("map_labels", [])
     assert form.values() == {}
+
+
+def test_what_is_not_given_follows_the_recipe_and_what_is_given_stays():
+    form = Form("fit")
+    assert (form.value("recipe"), form.value("architecture"), form.value("epochs")) == (
+        "easy",
+        "Plain U-Net",
+        None,
+    )
+    form.set("recipe", "paper")
+    assert (form.value("architecture"), form.value("epochs")) == ("U-Net", 25)
+    form.set("architecture", "Plain U-Net")  # as the table says, but not the recipe
+    assert form.values() == {"recipe": "paper", "architecture": "Plain U-Net"}
+    form.set("architecture", "U-Net")
+    assert form.values() == {"recipe": "paper"}
 
 
 def test_what_was_emptied_is_a_fault_and_never_the_default():
     form = Form("fit")
     form.set("pairs", PAIRS)
     form.set("output", "run")
-    form.set("epochs", None)
-    assert [*form.check().beside] == ["epochs"]
+    form.set("seed", None)
+    assert [*form.check().beside] == ["seed"]
 
 
 def test_a_field_that_means_nothing_is_hidden_and_left_out():
@@ -64,7 +79,7 @@ def test_what_is_missing_is_told_apart_from_what_is_wrong():
     form.set("chunk_size", 20)
     found = form.check()
     assert found.missing == ["Scan", "Model file", "Labels"]
-    assert found.beside == {"chunk_size": ["Chunk size is 20: give a whole number from 32 to 8192."]}
+    assert found.beside == {"chunk_size": ["Chunk size is 20: give a whole number from 32 to 8192, or auto."]}
 
 
 def test_a_fault_stands_beside_the_field_that_its_sentence_calls_in_labels():
@@ -72,7 +87,7 @@ def test_a_fault_stands_beside_the_field_that_its_sentence_calls_in_labels():
     form.set("pairs", PAIRS)
     form.set("output", "run")
     form.set("patch_size", 250)
-    told = "Patch size is 250; U-Net with resnet18 needs a multiple of 32. Use 224 or 256."
+    told = "Patch size is 250; Plain U-Net needs a multiple of 4. Use 248 or 252."
     assert form.check().beside == {"patch_size": [told]}
 
 
@@ -117,5 +132,3 @@ def test_a_recipe_changes_what_stands_in_the_fields_that_nobody_has_filled():
     assert form.value("seed") == 7
     form.set("architecture", "Plain U-Net")  # the default of easy, and here a choice
     assert form.values() == {"seed": 7, "recipe": "paper", "architecture": "Plain U-Net"}
-    form.set("recipe", "easy")
-    assert form.value("patch_size") is None

@@ -55,8 +55,8 @@ def test_easy_shows_few_fields_and_advanced_all_that_mean_something(driver):
     assert easy == [name for name in EASY["fit"] if name in tab.form.fields]
     driver.click(driver.window.advanced)
     shown = {name for name, row in tab.panel.rows.items() if row.editor.isVisibleTo(tab.panel)}
-    assert {"epochs", "loss", "device", "backbone"} <= shown
-    assert not {"momentum", "tile_depth", "plain_depth"} & shown
+    assert {"epochs", "loss", "device", "recipe"} <= shown
+    assert not {"momentum", "tile_depth", "backbone"} & shown
     driver.click(driver.window.easy)
     assert not tab.panel.rows["epochs"].editor.isVisibleTo(tab.panel)
 
@@ -98,7 +98,7 @@ def test_every_field_changes_the_option_that_it_claims(driver, command):
             driver.type_into(tab, name, text)
         assert tab.form.given == before | {name: value}, name
         tab.form.reset(name)
-        editor.show_value(tab.form.value(name))
+        tab.panel.show_values()
 
 
 def test_a_field_tells_its_unit_limits_and_help_and_is_reset(driver):
@@ -110,11 +110,26 @@ def test_a_field_tells_its_unit_limits_and_help_and_is_reset(driver):
     assert row.editor.focusProxy().accessibleName() == "Batch size, patches"
     assert not row.reset.isVisibleTo(window.fit.panel)
     driver.type_into(window.fit, "batch_size", "5000")
-    assert row.fault.text() == "Batch size is 5000: give a whole number from 1 to 4096."
+    assert row.fault.text() == "Batch size is 5000: give a whole number from 1 to 4096, or auto."
     assert row.fault.isVisibleTo(window.fit.panel)
     driver.click(row.reset)
     window.fit.check()
-    assert (row.editor.focusProxy().text(), row.fault.text()) == ("32", "")
+    assert (row.editor.focusProxy().text(), row.fault.text()) == ("auto", "")
+
+
+def test_a_recipe_changes_what_the_other_fields_show(driver):
+    window = driver.window
+    window.show_everything(True)
+    rows = window.fit.panel.rows
+    assert rows["architecture"].editor.focusProxy().currentText() == "Plain U-Net"
+    rows["recipe"].editor.focusProxy().setCurrentText("paper")
+    assert rows["architecture"].editor.focusProxy().currentText() == "U-Net"
+    assert rows["epochs"].editor.focusProxy().text() == "25"
+    assert not rows["epochs"].reset.isVisibleTo(window.fit.panel)
+    rows["minutes"].editor.focusProxy().setEditText("enough")
+    assert window.fit.form.given == {"recipe": "paper", "minutes": "enough"}
+    rows["minutes"].editor.focusProxy().setEditText("2.5")
+    assert window.fit.form.given["minutes"] == 2.5
 
 
 def test_dropped_pairs_are_looked_at_and_their_classes_get_names(driver, pairs):
@@ -216,7 +231,7 @@ def test_a_fit_is_started_watched_and_its_result_told(driver, runner, pairs, tmp
     assert not tab.run_bar.start.isEnabled()
     driver.wait(lambda: "Epoch 1" in tab.run_bar.told.text())
     assert tab.run_bar.bar.value() == 500
-    assert tab.curves.steps[0] == (12.5, 0.25)  # half of 25 epochs
+    assert tab.curves.steps[0] == (1.0, 0.25)  # half of 2 epochs
     command, options = runner.asked[0]
     assert (command, options["output"], len(options["pairs"])) == ("fit", str(folder), 2)
     folder.mkdir()
@@ -308,7 +323,7 @@ def test_a_configuration_is_saved_loaded_and_the_same_as_the_command(driver, pai
     tab.classes.set_colour(2, "#112233")
     window.save(tmp_path / "mine.json")
     saved = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
-    assert (saved["epochs"], saved["learning_rate"]) == (7, 0.001)
+    assert (saved["epochs"], saved["seed"]) == (7, 42)
     words = shlex.split(window.command().replace("\\\n", " "))
     assert words[:2] == ["bone", "fit"]
     typed = gather(build_parser().parse_args(words[1:]), COMMANDS["fit"].table())
