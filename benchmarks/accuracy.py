@@ -10,7 +10,7 @@ commands that users type: two short fits tell the seconds of an epoch, the measu
 the budget holds, so its schedule ends with it. With --minutes it plans by the clock instead (the budget by
 the number of threads, all that it does included): a fair comparison on a quiet machine only. MONAI's network
 takes steps until the time is up. Otsu is the threshold of the judged scan. --slab judges that many slices
-from the middle of each scan; with fewer than a patch is wide (64 px) BONe labels along z alone. Peers:
+from the middle of each scan; with fewer than a patch is wide (32 px) BONe labels along z alone. Peers:
 benchmarks/requirements.txt.
 """
 
