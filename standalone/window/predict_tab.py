@@ -35,6 +35,7 @@ class PredictTab(RunTab):
         self.card = Card()
         self.waiting: list[str] = []  # scans that are labelled afterwards
         self.made: list[str] = []  # labels of those before
+        self.warned: list[str] = []  # what was odd with them
         super().__init__(runner)
         self.queue = QLabel()
         self.queue.setWordWrap(True)
@@ -151,14 +152,21 @@ class PredictTab(RunTab):
         self.log.appendPlainText(predict_in_words(result))
         sure = result["confidence"].get("mean")
         told = f"Done: {result['slices']:,} slices labelled"
-        self.run_bar.tell(f"{told}, mean confidence {sure:.3f}." if sure is not None else f"{told}.", "good")
+        told += f", mean confidence {sure:.3f}." if sure is not None else "."
+        warnings = [
+            f"{volume_name(Path(task.options['scan']))}: {text}" for text in result.get("warnings", ())
+        ]
+        self.warned += warnings
+        for text in warnings:
+            self.log.appendPlainText(f"warning: {text}")
         labels, scan = str(result["output"]), str(task.options["scan"])
         self.made.append(labels)
         if self._next():
             return
         if len(self.made) > 1:
-            self.run_bar.tell(f"Done: {len(self.made)} scans labelled.", "good")
-        self.made = []
+            told = f"Done: {len(self.made)} scans labelled."
+        self.run_bar.tell("\n".join([told, *self.warned]), "fault" if self.warned else "good")
+        self.made, self.warned = [], []
         self.show_labels(scan, labels)
         self.run_bar.show_actions(
             [

@@ -4,7 +4,7 @@
 
 In:  phantom femurs, drawn anew; a fit, a prediction and a comparison in the worker's process.
 Out: window_fit.png (Easy), window_advanced.png (with a fault), window_curves.png (dark), window_predict.png,
-window_iou.png; 1280 x 720. Takes a few minutes; --quick: a fit of a few seconds that learns nothing.
+window_iou.png; 1280 x 720. Takes ten minutes; --quick: a fit of a few seconds that learns nothing.
 --double: as a screen of 200 % shows them.
 """
 
@@ -23,7 +23,7 @@ from PIL import Image
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 
-SETTINGS = {"minutes": 2.0}
+SETTINGS = {"minutes": 6.0}
 QUICK = {"minutes": 0.1, "plain_channels": 8, "plain_depth": 3, "patch_size": 16}
 
 

@@ -292,9 +292,12 @@ def test_scans_that_wait_are_labelled_one_after_the_other(driver, runner, tmp_pa
     runner.result = {
         "output": str(tmp_path / "x"), "slices": 5, "voxels": {}, "seconds": 1.0, "peak_ram_gib": 0.1,
         "confidence": {"mean": 0.9, "per_class": {}, "uncertain_voxels": 0, "uncertain_share": 0.0},
+        "warnings": ["it is darker."],
     }  # fmt: skip
     driver.click(tab.run_bar.start)
-    driver.wait(lambda: tab.run_bar.told.text() == "Done: 3 scans labelled.")
+    driver.wait(
+        lambda: tab.run_bar.told.text().startswith("Done: 3 scans labelled.\na: it is darker.\nb: it")
+    )
     asked = [Path(options["scan"]).name + " " + Path(options["output"]).name for _, options in runner.asked]
     assert asked == ["a.npy a_labels.tif", "b.npy b_labels.tif", "c.npy c_labels.tif"]
     assert not tab.queue.isVisibleTo(tab)
