@@ -82,7 +82,7 @@ def test_help_shows_what_the_table_marks_as_often_needed_and_where_the_others_ar
 def test_the_dozen_of_a_fit_are_not_the_whole_table(capsys, monkeypatch):
     often = [field.name for field in TABLES["fit"].option_fields() if field.often or field.required]
     assert 10 <= len(often) <= 15
-    assert {"pairs", "output", "epochs", "patch_size", "device"} <= set(often)
+    assert {"pairs", "output", "minutes", "recipe", "class_names", "device"} <= set(often)
     assert len(shown(capsys, monkeypatch, "fit", "--help").splitlines()) < 75
 
 
