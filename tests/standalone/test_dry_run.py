@@ -40,7 +40,7 @@ def test_a_dry_run_tells_split_time_and_memory_in_words(pairs, tmp_path, capsys)
     words = ["fit", *pairs, "--output", str(tmp_path / "run"), *rest, "--epochs", "7", "--dry-run"]
     assert main(words) == 0
     shown = capsys.readouterr().out
-    assert "Patches of 40 px: the largest that fits scan scan_0 (48 x 40 px).\n" in shown
+    assert "Patches of 32 px; every scan has room for them.\n" in shown
     assert "Training on scan_" in shown
     assert "16 patches, 2 steps an epoch" in shown
     assert "for 7 epochs" in shown

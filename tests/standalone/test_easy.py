@@ -53,7 +53,7 @@ def test_a_fit_of_which_only_the_time_is_told_ends_with_it(fitted):
     assert record["result"]["outcome"] == "done"
     assert 0.4 * 60 * MINUTES < record["seconds_in_all"] < 2 * 60 * MINUTES  # other work beside
     options = json.loads((fitted / "options.json").read_text(encoding="utf-8"))
-    assert (options["recipe"], options["architecture"], options["patch_size"]) == ("easy", "Plain U-Net", 64)
+    assert (options["recipe"], options["architecture"], options["patch_size"]) == ("easy", "Plain U-Net", 32)
     assert "auto" not in [options[name] for name in ("epochs", "batch_size", "learning_rate", "minutes")]
     log = (fitted / "log.txt").read_text(encoding="utf-8")
     assert "Every scan trains; for validation a slab of each is left out" in log
