@@ -203,12 +203,11 @@ def avizo(options: argparse.Namespace) -> int:
 
 def test(options: argparse.Namespace) -> int:
     """All tests in the app's environment, beside them the Avizo side's; 1 when one failed or none ran."""
-    app = make_app(options, with_tests=True)
+    app, avizo = make_for_tests(options)
     app_side = [Suite("the app's environment", app, options.rest, bool(options.rest))]
-    make_worker(options)
-    if options.without_avizo:
+    if avizo is None:
         return verdict(run_suites(app_side))
-    avizo_side = avizo_suites(make_avizo_stand_in(options), options.rest)
+    avizo_side = avizo_suites(avizo, options.rest)
     if not options.rest:
         app_side = [Suite("the app's environment", app, left_out(AVIZO_TESTS))]
     if options.in_turn or (os.cpu_count() or 1) < 2:
@@ -227,6 +226,19 @@ def test(options: argparse.Namespace) -> int:
         words.seek(0)
         print(words.read().decode("utf-8", "replace"), flush=True)
     return verdict(outcomes)
+
+
+def make_for_tests(options: argparse.Namespace) -> tuple[Path, Path | None]:
+    """The Pythons of both sides, made side by side; in a terminal in turn, since each has a line that moves."""
+    with ThreadPoolExecutor(1) as beside:
+        other = None
+        if not options.without_avizo and not sys.stdout.isatty():
+            other = beside.submit(make_avizo_stand_in, options)
+        app = make_app(options, with_tests=True)
+        make_worker(options)
+        if options.without_avizo:
+            return app, None
+        return app, other.result() if other else make_avizo_stand_in(options)
 
 
 def left_out(paths: Sequence[str]) -> list[str]:
