@@ -229,7 +229,7 @@ def test(options: argparse.Namespace) -> int:
 
 
 def make_for_tests(options: argparse.Namespace) -> tuple[Path, Path | None]:
-    """The Pythons of both sides, made side by side; in a terminal in turn, since each has a line that moves."""
+    """The Pythons of both sides, made side by side; in a terminal in turn, as each has a line that moves."""
     with ThreadPoolExecutor(1) as beside:
         other = None
         if not options.without_avizo and not sys.stdout.isatty():
