@@ -113,6 +113,10 @@ class _Maker:
                 name, alone=False, pictures=self._pictures(plain, [(self._caption(p), p) for p in drawn])
             )
 
+    @property
+    def _transforms(self) -> dict[str, dict[str, float]]:
+        return transform_table.read(self.options.transforms) if self.options.augmentation else {}
+
     def _plan(self, epoch: int) -> Plan:
         options, is_3d = self.options, self.layout.is_3d
         assert self.labels.contents is not None
@@ -125,7 +129,7 @@ class _Maker:
             seed=options.seed,
             epoch=epoch,
             chances=chances_of(options) if options.augmentation else None,
-            transforms=transform_table.read(options.transforms),
+            transforms=self._transforms,
             choice=Choice(Holdings.of(self.labels.contents), foreground_share=1.0),
             tile_depth=options.tile_depth if is_3d else 1,
         )
@@ -180,7 +184,7 @@ class _Maker:
                 for sign in (-1, 1):
                     value = np.array([1 + sign * options.contrast_range], np.float32)
                     yield f"contrast × {value[0]:.2f}", replace(plain, contrast=value)
-        for name, numbers in transform_table.read(options.transforms).items():
+        for name, numbers in self._transforms.items():
             for columns in transform_table.TRANSFORMS[name].strongest(numbers):
                 records = neutral(1)
                 records["seed"] = self.options.seed + 1

@@ -25,14 +25,15 @@ def pairs(tmp_path_factory):
 
 
 def rows(pairs, *, examples=3, variants=4, **more):
-    options = PreviewOptions.parse({"pairs": pairs, "patch_size": 32} | more)
+    paper = {"brightness_probability": 0.4, "contrast_probability": 0.4, "transforms": ""}
+    options = PreviewOptions.parse({"pairs": pairs, "patch_size": 32, **paper} | more)
     return make_sheet(options, examples=examples, variants=variants).rows
 
 
 def test_an_untouched_patch_size_is_that_of_a_fit(pairs):
     sheet = make_sheet(PreviewOptions.parse({"pairs": pairs}), examples=1, variants=1)
-    assert sheet.patch == (1, 64, 64)  # the scans are 80 x 90 px
-    assert {picture.grey.shape for row in sheet.rows for picture in row.pictures} == {(64, 64)}
+    assert sheet.patch == (1, 32, 32)
+    assert {picture.grey.shape for row in sheet.rows for picture in row.pictures} == {(32, 32)}
 
 
 def test_each_change_is_shown_alone_and_then_the_patches_as_training_draws_them(pairs):

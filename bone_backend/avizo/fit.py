@@ -246,8 +246,11 @@ class DLFit(Door):
             slabs.has_room(shape[0], share=1 - options.train_split, least=depth)
             for shape in shapes_zyx(scans)
         )
-        if slabs.wanted(options, subjects) and has_room:
-            return sizes, tuple(range(len(scans))), tuple(range(len(scans)))
+        if slabs.wanted(options, subjects):
+            if has_room:
+                return sizes, tuple(range(len(scans))), tuple(range(len(scans)))
+            if len(scans) == 1:
+                raise slabs.too_thin(scans[0].name, shapes_zyx(scans)[0][0])
         found = split_scans(
             sizes,
             options.train_split,

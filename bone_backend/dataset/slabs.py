@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import OptionError, called
 from ..options.programs import FitOptions
 
 FEWEST_SCANS = 5  # scans, or subjects, from which on whole ones are set aside
@@ -80,6 +81,14 @@ def has_room(slices: int, *, share: float, least: int = 1) -> bool:
     """Whether a scan of so many slices can have a slab: what trains is no less than what validates."""
     thick, gap = _sizes(slices, share, least)
     return slices - thick - gap >= max(least, thick)
+
+
+def too_thin(name: str, slices: int) -> OptionError:
+    """What is wrong with a scan that is alone and has no room for a slab."""
+    return OptionError(
+        f"scan {name} has {slices} slices, too few to keep some back for validation. Give one more pair, or "
+        f"a larger {called('train_split')}."
+    )
 
 
 def _sizes(slices: int, share: float, least: int) -> tuple[int, int]:

@@ -17,7 +17,6 @@ from ..dataset.pairs import OpenPair
 from ..dataset.plan import count_tiles
 from ..dataset.split import split_scans
 from ..dataset.views import View
-from ..errors import OptionError, called
 from ..options.fit import SettledFit
 
 Scans = tuple[int, ...]  # numbers of pairs, from 0
@@ -47,10 +46,7 @@ def part(options: SettledFit, pairs: Sequence[OpenPair], labels: Labels) -> Side
         if any(cut):
             return _in_slabs(pairs, labels, cut)
         if len(pairs) == 1:
-            raise OptionError(
-                f"scan {pairs[0].name} has {pairs[0].extent.z} slices, too few to keep some back for "
-                f"validation. Give one more pair, or a larger {called('train_split')}."
-            )
+            raise slabs.too_thin(pairs[0].name, pairs[0].extent.z)
     depth = options.tile_depth if options.mode == "3D" else 1
     training, validation = split_scans(
         [count_tiles(pair.extent, depth) * options.patches_per_tile for pair in pairs],

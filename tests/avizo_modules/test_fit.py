@@ -170,7 +170,7 @@ def test_a_run_goes_on_with_the_same_fields(tmp_path):
 def test_a_dry_run_tells_time_and_memory_and_writes_nothing(tmp_path):
     session = Session()
     module = fit_module(session, tmp_path / "run", patch_size=None)
-    chosen = "Patches of 40 px: the largest that fits scan tibia1 (40 x 48 px)."
+    chosen = "Patches of 32 px; every scan has room for them."
     assert module.ports.patchSize.text == "auto"
     assert module.ports.missing.text == "Press Apply."
     assert chosen in module.ports.estimate.text.split("\n")

@@ -305,7 +305,7 @@ def test_info_says_what_keeps_the_published_program_from_using_a_model(tmp_path,
     assert card["trained_voxel_sizes_um"] == [[30.0, 20.0, 20.0]]
     assert card["val_iou_per_class"] == {"0": 0.9, "255": 0.7}
     # without what is at its default, and what means nothing beside Adam
-    assert card["other_options"] == {"loss": "Dice", "map_labels": [[7, 255]]}
+    assert card["other_options"] == {"batch_size": 32, "loss": "Dice", "map_labels": [[7, 255]]}
     text = show.result("info", card)
     assert "255 bone" in text
     assert "#e69f00" in text
