@@ -66,7 +66,7 @@ def test_a_fit_over_scans_several_times_larger_than_the_memory(tmp_path):
     refused = limited(READ, tmp_path / "scan_0.npy")  # the limit is one: not even one scan could be read
     assert "MemoryError" in refused.stderr
 
-    settings = "--patch-size 32 --patches-per-tile 1 --batch-size 16 --epochs 1"
+    settings = "--recipe paper --patch-size 32 --patches-per-tile 1 --batch-size 16 --epochs 1"
     settings += " --architecture Plain-U-Net --plain-channels 8 --plain-depth 3"
     found = limited(FIT, "fit", *words, "--output", tmp_path / "run", *settings.split(), "--json")
     assert found.returncode == 0, found.stderr
