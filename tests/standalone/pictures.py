@@ -48,11 +48,11 @@ def main(scans: Path, path: Path) -> None:
         for word in ("--pair", scans / name / f"{name}_image.tif", scans / name / f"{name}_mask.tif")
     ]
     with tempfile.TemporaryDirectory() as folder:
-        words = [*BONE, "fit", *pairs, "--output", "runs/bone", "--patch-size", "32", "--epochs", "5"]
+        words = [*BONE, "fit", *pairs, "--output", "runs/bone", "--minutes", "2"]
         with Terminal(words, folder=Path(folder)) as terminal:
-            terminal.wait(lambda shown: "Epoch 3 of 5, training 5" in shown, timeout_s=900)
+            terminal.wait(lambda shown: "Epoch 3 of 6, training 5" in shown, timeout_s=900)
             prompt = "$ bone fit --pair femur.tif femur_mask.tif --pair tooth.tif tooth_mask.tif \\\n"
-            draw(terminal, path, prompt + "           --output runs/bone --patch-size 32 --epochs 5")
+            draw(terminal, path, prompt + "           --output runs/bone --minutes 2")
 
 
 if __name__ == "__main__":
