@@ -43,6 +43,7 @@ log = logging.getLogger("bone.fitting")
 VALIDATION_EPOCH = 2**31
 # Thickness of structures that are not there: nothing is shrunk.
 NOTHING = 1e-6
+VALIDATED_PER_TILE = 8
 # Passes over the tiles that an epoch of a given number of steps may take.
 MOST_PASSES = 4096
 # Seconds between looks at the loss, which make the CPU wait for the GPU.
@@ -135,6 +136,12 @@ class Training:
         learning = [n for n, view in enumerate(self.views) if view.pair in scans and not view.validates]
         return self._plan(tuple(learning), epoch, is_training=True)
 
+    @property
+    def _validated_per_tile(self) -> int:
+        """More where the time decides how many of all are taken: few make a poor choice of the best."""
+        of_training = self.options.patches_per_tile
+        return max(of_training, VALIDATED_PER_TILE) if self.options.minutes else of_training
+
     def _validation_plan(self) -> Plan:
         plan = self._plan(tuple(self.validation_views), VALIDATION_EPOCH, is_training=False)
         wanted = self.options.validation_patches
@@ -155,7 +162,7 @@ class Training:
             self.extents,
             self.layout.patch,
             scans=scans,
-            patches_per_tile=options.patches_per_tile,
+            patches_per_tile=options.patches_per_tile if is_training else self._validated_per_tile,
             max_overlap=options.max_patch_overlap,
             seed=options.seed,
             epoch=epoch,
