@@ -136,12 +136,6 @@ class Training:
         learning = [n for n, view in enumerate(self.views) if view.pair in scans and not view.validates]
         return self._plan(tuple(learning), epoch, is_training=True)
 
-    @property
-    def _validated_per_tile(self) -> int:
-        """More where the time decides how many of all are taken: few make a poor choice of the best."""
-        of_training = self.options.patches_per_tile
-        return max(of_training, VALIDATED_PER_TILE) if self.options.minutes else of_training
-
     def _validation_plan(self) -> Plan:
         plan = self._plan(tuple(self.validation_views), VALIDATION_EPOCH, is_training=False)
         wanted = self.options.validation_patches
@@ -158,11 +152,14 @@ class Training:
         options, is_3d = self.options, self.layout.is_3d
         is_varied = is_training and options.augmentation
         table = transform_table.read(options.transforms) if is_varied else {}
+        per_tile = options.patches_per_tile
+        if options.minutes and not is_training:  # which then takes of these what its share of the time allows
+            per_tile = max(per_tile, VALIDATED_PER_TILE)
         plan = draw_plan(
             self.extents,
             self.layout.patch,
             scans=scans,
-            patches_per_tile=options.patches_per_tile if is_training else self._validated_per_tile,
+            patches_per_tile=per_tile,
             max_overlap=options.max_patch_overlap,
             seed=options.seed,
             epoch=epoch,
