@@ -137,8 +137,8 @@ def in_words(options: SettledFit, steps: int) -> str:
     """The plan as the log tells it."""
     assert options.minutes is not None
     first = estimated(60 * options.round_minutes(0))
-    what = f"{first}, then twice as long again while it improves" if options.is_open else "the whole fit"
+    what = ", then twice as long again while it improves" if options.is_open else " for the whole fit"
     return (
-        f"{first} for {what}: {options.epochs} epochs of about {steps:,} steps, a validation after each on "
+        f"{first}{what}: {options.epochs} epochs of about {steps:,} steps, a validation after each on "
         f"{options.validation_patches:,} patches."
-    ).replace(f"{first} for {first}", first)
+    )
