@@ -32,7 +32,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.real_scans import otsu_iou
 from benchmarks.sidebyside import (
     ROOT,
     add_quick,
@@ -43,6 +42,7 @@ from benchmarks.sidebyside import (
     missing_rows,
     printed,
 )
+from bone_backend.intensity.statistics import measure
 from bone_backend.volumes.volume import open_volume, save
 
 BONE, PORES = 1, 2
@@ -291,6 +291,16 @@ def monai(task: Task) -> Figures:
     found = json.loads(answer.splitlines()[-1])
     labels = {name: Path(path) for name, path in found.pop("labels").items()}
     return Figures(task.judge(labels), **found)
+
+
+def otsu_iou(scan: Path, mask: Path) -> float:
+    """IoU of bone and the threshold of Otsu's method over all voxels."""
+    with open_volume(scan) as grey:
+        means = measure(grey, voxels="all").otsu_means
+        assert means is not None
+        found = grey.read(0, grey.header.shape[0]) > sum(means) / 2
+    wanted = read(mask) == BONE
+    return float((found & wanted).sum() / (found | wanted).sum())
 
 
 def otsu(task: Task) -> Figures:

@@ -37,8 +37,8 @@ def made(tmp_path_factory):
 
 
 def options(made, tmp_path, **more) -> PredictOptions:
-    told = {"scan": made / "femur", "output": tmp_path / "labels", "chunk_size": 32, "batch_size": 4, **more}
-    return PredictOptions.parse(told)
+    told = {"scan": made / "femur", "output": tmp_path / "labels", "chunk_size": 32, "batch_size": 4}
+    return PredictOptions.parse({**told, "precision": "fp32", **more})
 
 
 def test_labels_are_those_of_the_mean_of_three_plain_loops(made, tmp_path, monkeypatch):
