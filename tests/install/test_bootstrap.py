@@ -64,7 +64,7 @@ def test_every_test_runs_on_one_side_at_least(suites, monkeypatch):
     moved = [arguments for python, arguments in suites[0] if python == "app"]
     left_out = {word.removeprefix("--ignore=") for words in moved for word in words if "--ignore=" in word}
     taken = {word for words in moved for word in words if not word.startswith("-")}
-    assert taken == set(bootstrap.MOVED)
+    assert taken == set(bootstrap.APART)
     assert left_out == taken | set(bootstrap.AVIZO_TESTS)
     there = {path for path in bootstrap.AVIZO_TESTS if (bootstrap.CHECKOUT / path).exists()}
     avizo = [arguments for python, arguments in suites[0] if python == "avizo"]
@@ -73,7 +73,7 @@ def test_every_test_runs_on_one_side_at_least(suites, monkeypatch):
     assert all((bootstrap.CHECKOUT / path).is_dir() for path in taken)
 
 
-def test_what_the_avizo_side_said_is_shown_in_the_end(monkeypatch, suites, capfd):
+def test_what_the_others_said_is_shown_in_the_end(monkeypatch, suites, capfd):
     def run_tests(python, _, words):
         code = f"print('said by {python}')"
         return bootstrap.run_in([sys.executable, "-c", code], words), 1
@@ -81,7 +81,8 @@ def test_what_the_avizo_side_said_is_shown_in_the_end(monkeypatch, suites, capfd
     monkeypatch.setattr(bootstrap, "run_tests", run_tests)
     assert bootstrap.main(["test"]) == 0
     told = capfd.readouterr().out
-    assert told.index("said by app") < told.index("said by avizo")
+    assert told.index("said by app") < told.index("== More ran meanwhile") < told.index("said by avizo")
+    assert told.count("said by app") == 2
     assert "passed: 1 tests in the app's environment" in told
 
 

@@ -122,13 +122,16 @@ def test_a_skeleton_takes_no_memory():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_all_pairs_of_a_family_do_in_2d_what_the_catalogue_says(family):
+def test_pairs_of_a_family_do_in_2d_what_the_catalogue_says(family):
     wrong = []
-    for backbone in FAMILIES[family]:
-        for architecture in catalogue.ARCHITECTURES:
+    for number, backbone in enumerate(FAMILIES[family]):
+        for place, architecture in enumerate(catalogue.ARCHITECTURES):
+            is_refused = bool(catalogue.refusal(architecture, backbone))
+            if not is_refused and number and (place + number) % 3:  # the first has all, the others a third
+                continue
             edge = edge_of(architecture, backbone)
             spec = NetworkSpec(architecture, backbone, num_classes=3)
-            if catalogue.refusal(architecture, backbone):
+            if is_refused:
                 with torch.device("meta"), pytest.raises(ValueError, match=r"not support|dilated"):
                     build_2d(spec)
             elif shape_after(skeleton(spec), (2, 1, edge, edge)) != (2, 3, edge, edge):
