@@ -55,7 +55,7 @@ def scans(tmp_path_factory) -> Path:
 def model(tmp_path_factory) -> Path:
     from tests.prediction_models import make_model
 
-    return make_model(tmp_path_factory.mktemp("models") / "small.pth")
+    return make_model(tmp_path_factory.mktemp("models") / "small.pth", is_plain=True)
 
 
 def fit_words(scans: Path, run: Path, *, epochs: int) -> list[object]:
