@@ -1,7 +1,8 @@
 """At equal CPU time of training: whose labels are best, on scans of the same scanner and of others?
 
 In:  the folder of real scans (--data, default ../shared/data). Run as: python -m benchmarks.accuracy
-     [--cpu-seconds 60] [--seeds 1 2 3] [--rows ...] [--contestants ...] [--slab 48] [--json FILE]
+     [--cpu-seconds 60] [--seeds 1 2 3] [--rows ...] [--contestants ...] [--also ...] [--slab 48]
+     [--json FILE]
 Out: a table for each row (fit on these scans, judge on those): IoU of bone, and of pores where the fit is
      taught them, steps, CPU seconds, peak RAM; the same with every single figure as JSON.
 The budget is processor time of all threads, so that other work on the machine matters little; what a fit does
@@ -351,7 +352,7 @@ def run(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
                     threads=given.threads,
                     is_quick=given.quick,
                 )
-                figures = CONTESTANTS[name](task)
+                figures = given.programs[name](task)
                 found.append({"row": row, "contestant": name, "seed": seed, **asdict(figures)})
                 print(f"{row}, {name}, seed {seed}: {figures.iou}", file=sys.stderr, flush=True)
     return found
@@ -405,6 +406,13 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--contestants", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
+    parser.add_argument(
+        "--also",
+        nargs="+",
+        default=[],
+        metavar="OPTIONS",
+        help="Further contestants: Easy with other options, each in quotes, as '--loss Jaccard'.",
+    )
     parser.add_argument("--slab", type=int, help="Judge so many slices only.")
     parser.add_argument("--threads", type=int, default=1, help="Of every contestant's numeric libraries.")
     parser.add_argument("--json", type=Path, help="Write every figure into this file.")
@@ -414,6 +422,8 @@ def main(words: Sequence[str] | None = None) -> None:
     if not given.data.is_dir():
         sys.exit(f"The real scans are not here: {given.data}")
     given.data = given.data.resolve()
+    varied = {f"Easy {options}": Program([*EASY, *options.split()]) for options in given.also}
+    given.programs, given.contestants = CONTESTANTS | varied, [*given.contestants, *varied]
     folder = (given.keep or Path(tempfile.mkdtemp())).resolve()
     try:
         found = run(given, folder)

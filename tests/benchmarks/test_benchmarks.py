@@ -155,10 +155,10 @@ def test_the_phantom_is_fitted_and_scored(capsys):
 def test_accuracy_is_told_for_every_contestant_and_judged_scan(capsys, data, tmp_path):
     contestants = ["BONe Easy", "BONe, the paper's recipe", "MONAI BasicUNet", "Otsu"]
     words = ["--rows", "skulls", "--seeds", "1", "--data", str(data), "--json", str(tmp_path / "a.json")]
-    words += ["--contestants", *contestants]
+    words += ["--contestants", *contestants, "--also", "--loss Jaccard --axes z"]
     header, *found = rows(run("accuracy", capsys, *words))
     assert header[1:5] == ["cast", "cast, gamma .75", "cast, enlarged", "cast, blurred"]
-    assert [row[0] for row in found] == contestants
+    assert [row[0] for row in found] == [*contestants, "Easy --loss Jaccard --axes z"]
     assert all(re.fullmatch(r"[.]\d{3}", row[1]) for row in found[:2])
     figures = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["figures"]
     (fitted,) = [one for one in figures if one["contestant"] == "BONe Easy"]
