@@ -12,8 +12,9 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from .runs.result import FitResult
 from .runs.resuming import check_inputs, resume
 from .runs.state import FitState
 from .scores import metrics
-from .training import budget, preflight
+from .training import budget, preflight, threads
 from .training.budget import Pace
 from .training.distributed import World, count_processes, join
 from .training.learner import open_learner
@@ -163,10 +164,13 @@ def ready(options: FitOptions, world: World, *, progress: Progress = silent) -> 
     with (
         Monitor(world.device) as monitor,
         determinism(options.reproducible),
+        threads.given_back() as most_threads,
         open_learner(data, world, precision=precision) as learner,
     ):
-        data, pace = _within_time(data, learner.training, began=began, progress=progress)
-        state = FitState(data, learner, monitor, pace=pace, began=began)
+        check = partial(progress, 0, 1, "Measuring the speed")
+        chosen = threads.settle(data.options, learner.training, most=most_threads, check=check)
+        data, pace = _within_time(replace(data, options=chosen), learner.training, began=began, check=check)
+        state = FitState(data, learner, monitor, pace=pace, began=began, most_threads=most_threads)
         with world.together():
             check_inputs(state)
         state.plan_epoch()
@@ -174,16 +178,12 @@ def ready(options: FitOptions, world: World, *, progress: Progress = silent) -> 
 
 
 def _within_time(
-    data: FitData, training: Training, *, began: float, progress: Progress
+    data: FitData, training: Training, *, began: float, check: Callable[[], None]
 ) -> tuple[FitData, Pace | None]:
     """What fits into the time of the options, where they have one; and the speed as it was measured."""
     options, world = data.options, training.world
     if options.minutes is None:
         return data, None
-
-    def check() -> None:
-        progress(0, 1, "Measuring the speed")
-
     if options.resume and options.validation_patches:  # the plan stands
         return data, world.gather(budget.measure(training, seconds=budget.MEASURE_S, check=check))[0]
     with world.together():
@@ -249,6 +249,7 @@ def _run_epochs(state: FitState, keeper: Keeper, progress: Progress) -> str:
             position.epoch, first=position.batches, report=lambda n, figures: tell(n, figures, "training")
         ):
             position.batches = done
+            state.hold_time()
             keeper.checkpoint_if_due()
         trained = time.monotonic()
         counts, loss = training.validate(

@@ -246,6 +246,18 @@ class FitMachine(Options):
         help="Compile the network with torch.compile at the first steps: a minute or more at the start, "
         "faster steps on a GPU, no gain on a CPU. Needs a C++ compiler; on a GPU Triton too.",
     )
+    threads: WholeOrAuto = option(
+        None,
+        may_change=True,
+        group="Machine",
+        label="Threads",
+        advanced=True,
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Processor threads that compute. auto: as many as make a step fastest, measured at the start "
+        "and, with a time, before every epoch; a reproducible fit keeps the first number, or without a time "
+        "takes one for each core.",
+    )
     loader_threads: Annotated[int, Field(ge=1, le=64)] = option(
         2,
         may_change=True,

@@ -21,7 +21,8 @@ from ..machine.device import describe
 from ..machine.monitor import Monitor
 from ..networks.complexity import complexity
 from ..scores import metrics
-from ..training.budget import Pace, Spent, goes_on, in_words, steps_now
+from ..training import threads
+from ..training.budget import Pace, Spent, Term, goes_on, in_words, steps_now
 from ..training.learner import Learner
 from ..training.opening import FitData
 from ..training.optimization import learning_rate
@@ -75,6 +76,7 @@ class FitState:
 
     options: those of the data, with absolute paths, so that the records hold from any current folder.
     position: how far it has come. pace: as measured, where the fit has a time. began: by time.monotonic().
+    most_threads: that may compute.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class FitState:
         *,
         pace: Pace | None = None,
         began: float | None = None,
+        most_threads: int = 1,
     ):
         self.data, self.learner, self.monitor = data, learner, monitor
         self.options = data.options.with_paths(Path.absolute)
@@ -95,7 +98,8 @@ class FitState:
         self._is_trained = coverage.held_classes(
             data.sides.learnt, coverage.taught(data.training, data.options.scan_weights)
         )
-        self.pace = pace
+        self.pace, self._most_threads = pace, most_threads
+        self._term: Term | None = None  # of the epoch under way
         self._began = time.monotonic() if began is None else began
         self._seconds_before, self._peaks_before = 0.0, dict[str, float]()
 
@@ -126,6 +130,9 @@ class FitState:
         """What this fit is about to do, in words."""
         spec, split = self.spec, self.split
         device = describe(self.training.device, self.step.precision)
+        if self.training.device.type == "cpu":
+            number = torch.get_num_threads()
+            device += f", {number} thread{'s' * (number > 1)}"
         if self.world.size > 1:
             device = f"{self.world.size} processes, the first on {device}"
         counts = self.data.labels.counts
@@ -196,18 +203,37 @@ class FitState:
 
     def plan_epoch(self) -> None:
         """Settle the steps of the epoch that begins, where the fit has a time; all processes must call."""
+        self._term = None
         if self.pace is None or self.options.epoch_steps or self.position.batches:
             return
+        if self.position.epoch:
+            threads.settle(self.options, self.training, most=self._most_threads)
         spent = Spent(self.position.step_s, self.position.validation_s)
+        gone_s = self.seconds_in_all()
         steps = steps_now(
             self.options,
             self.pace,
             spent,
             epoch=self.position.epoch,
-            gone_s=self.seconds_in_all(),
+            gone_s=gone_s,
             number=self.position.round,
         )
         self.position.epoch_steps = self.training.epoch_steps = self.world.gather(steps)[0]
+        self._term = Term(gone_s, gone_s + steps * (spent.step_s or self.pace.step_s))
+
+    def hold_time(self) -> None:
+        """Shorten the epoch under way where it falls far behind its time.
+
+        Several processes keep to their plan, and an epoch that was broken off ends as it began.
+        """
+        if self._term is None or self.world.size > 1:
+            return
+        self.position.epoch_steps = self.training.epoch_steps = self._term.hold(
+            self.position.epoch_steps,
+            done=self.position.batches,
+            gone_s=self.seconds_in_all(),
+            accumulate=self.options.accumulate,
+        )
 
     def add_epoch(self, counts: np.ndarray, validation_loss: float, *, seconds: float) -> float:
         """Take the scores of a finished epoch into the history, and begin new sums.

@@ -2,8 +2,8 @@
 
 In:  a fit that is ready for its first step, its options with a time, the seconds that have gone by.
 Out: steps of each epoch and validation patches, so that the epochs end with the time.
-The time is parted evenly into the epochs; each gets as many steps as the speed so far allows in its part, so
-the plan follows a machine that slows down or speeds up. With `reproducible` the first plan stays.
+The time is parted evenly into the epochs; each gets as many steps as the speed so far allows in its part, and
+ends with fewer where the machine slows down meanwhile. With `reproducible` the first plan stays.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ VALIDATION_SHARE = 0.1  # of the time
 FEWEST_VALIDATED = 8  # patches
 FEWEST_STEPS = 10  # of an epoch that is worth a validation
 FEWEST_IN_ALL = 20  # of a fit
+LATE, LOOK = 0.25, 0.1  # of the time of an epoch: so much later it may end, so often it is looked
 AFTER_S = 2.0  # for what comes after the last epoch, beside one more look at the validation patches
 
 
@@ -121,6 +122,38 @@ def steps_now(
     validation_s = spent.validation_s or options.validation_patches * pace.patch_s
     left = 60 * options.round_minutes(number) - gone_s - AFTER_S - validation_s
     return max(int((left / (options.round_epochs(number) - epoch) - validation_s) / max(step_s, 1e-6)), 1)
+
+
+@dataclass
+class Term:
+    """The steps of an epoch begin and are due to end so many seconds after the fit began.
+
+    looked_s, looked_steps: when it was looked last, and after how many of them. was_late: by what was seen.
+    """
+
+    begins_s: float
+    due_s: float
+    looked_s: float = 0.0
+    looked_steps: int = 0
+    was_late: bool = False
+
+    def hold(self, steps: int, *, done: int, gone_s: float, accumulate: int = 1) -> int:
+        """The steps that the epoch shall have: fewer than `steps` where it would end far too late.
+
+        done: steps so far. gone_s: seconds since the fit began. accumulate: batches that make a step of the
+        weights together. Neither a slow beginning nor one stall shortens it: both the speed since the
+        beginning and that since the last look must be too slow, twice in a row.
+        """
+        span, since = self.due_s - self.begins_s, gone_s - max(self.looked_s, self.begins_s)
+        if since < LOOK * span or done <= self.looked_steps:
+            return steps
+        step_s = min((gone_s - self.begins_s) / done, since / (done - self.looked_steps))
+        self.looked_s, self.looked_steps = gone_s, done
+        was_late, self.was_late = self.was_late, gone_s + (steps - done) * step_s > self.due_s + LATE * span
+        if not (was_late and self.was_late):
+            return steps
+        fewer = max(done + int(max(self.due_s - gone_s, 0.0) / step_s), FEWEST_STEPS)
+        return min(steps, -(-fewer // accumulate) * accumulate)
 
 
 GAIN = 0.002  # of the validation score, without which a further round is not worth its time

@@ -218,18 +218,18 @@ class Training:
                 self._check_skipped(int(sums["skipped"]), done)
             yield done  # before the report, which may raise: the position then counts this batch
             report(done, figures)
+            if done >= self.train_batches:
+                return  # the epoch was shortened meanwhile
 
     @torch.no_grad()
     def validate(
         self, report: Report, *, plan: Plan | None = None, seen: Seen | None = None
     ) -> tuple[np.ndarray, float]:
-        """Counts int64 (class, class) and mean loss over the fixed validation patches, or over those of
-        `plan`.
+        """Counts int64 (class, class) and mean loss over the validation patches, or over those of `plan`.
 
         seen: called with everything that the network said.
-
-        Of several processes each takes every so manyth batch, the same batches that one process would have,
-        and all get the sums; with `seen` this process does all by itself.
+        Of several processes each takes every so manyth batch, and all get the sums; with `seen` this process
+        does all by itself.
         """
         plan = self.validation_plan if plan is None else plan
         network = self.step.network

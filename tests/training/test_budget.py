@@ -14,7 +14,7 @@ from bone_backend.dataset.settled import settled
 from bone_backend.errors import Cancelled, OptionError
 from bone_backend.options.programs import FitOptions
 from bone_backend.training import budget
-from bone_backend.training.budget import AFTER_S, Pace, Spent, plan, steps_now
+from bone_backend.training.budget import AFTER_S, Pace, Spent, Term, plan, steps_now
 
 PAIRS = [["a", "am"], ["b", "bm"]]
 
@@ -173,3 +173,33 @@ def test_the_plan_is_told_in_words():
     assert budget.in_words(found, 1234) == (
         "5 min for the whole fit: 9 epochs of about 1,234 steps, a validation after each on 1,200 patches."
     )
+
+
+@pytest.mark.parametrize(
+    ("steps_s", "steps"),
+    [
+        ([0.1] * 100, 100),
+        ([1.2, *[0.1] * 99], 100),  # a slow beginning
+        ([0.1] * 30 + [1.5] + [0.1] * 69, 100),  # a stall
+        ([0.11] * 100, 100),  # a little late
+        ([0.3] * 100, 33),
+        ([0.1] * 50 + [0.4] * 50, 66),
+        ([9.0] * 100, 10),  # the fewest that are worth a validation
+    ],
+)
+def test_an_epoch_that_falls_far_behind_ends_about_when_it_is_due(steps_s, steps):
+    term, planned, gone = Term(50.0, 60.0), 100, 50.0
+    done = 0
+    for seconds in steps_s:
+        done, gone = done + 1, gone + seconds
+        planned = term.hold(planned, done=done, gone_s=gone)
+        if done >= planned:
+            break
+    assert done == pytest.approx(steps, abs=4)
+    assert gone < 64 or done == 10
+
+
+def test_a_shortened_epoch_ends_with_a_whole_step_of_the_weights():
+    term = Term(0.0, 10.0)
+    assert term.hold(96, done=5, gone_s=2.0, accumulate=8) == 96
+    assert term.hold(96, done=13, gone_s=5.0, accumulate=8) == 32  # 13 and 13 more, up to a multiple of 8
