@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Cancelled, OptionError, WorkerError, from_plain
-from ..progress import Progress, silent
+from ..progress import Progress, picture_taker, silent, tell_begun
 from .commands import find
 from .folder import (
     LOG,
@@ -90,6 +90,7 @@ def run_in_worker(
             keep_folder=keep_folder,
             processes=processes,
             working_folder=folder,
+            has_pictures=picture_taker(progress) is not None,
         )
         write_arrays(job, arrays or {}, progress)
         return _run(job, interpreter, progress=progress, patience_s=patience_s)
@@ -103,6 +104,7 @@ def run_in_worker(
 def _run(folder: Path, interpreter: Path, *, progress: Progress, patience_s: float) -> dict[str, Any]:
     process = _start(interpreter, folder)
     events = Events(folder)
+    tell_begun(progress, folder, process.pid)
     stop: Cancelled | None = None
     try:
         try:

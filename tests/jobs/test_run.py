@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -26,7 +27,7 @@ from bone_backend.errors import (
     WorkerError,
 )
 from bone_backend.files.makers import Maker, this_process
-from bone_backend.jobs.folder import PREFIX, WORKER, remove_left_over
+from bone_backend.jobs.folder import PREFIX, WORKER, Events, remove_left_over
 from bone_backend.jobs.run import run_here, run_in_worker
 from bone_backend.progress import Recorder
 from mocks.pythons import python_of_version
@@ -71,6 +72,45 @@ def all_end(processes: list[int], within_s: float = 10.0) -> bool:
     while time.monotonic() < deadline and any(is_running(process) for process in processes):
         time.sleep(0.05)
     return not any(is_running(process) for process in processes)
+
+
+def test_a_picture_comes_back_where_the_host_takes_any_and_is_not_made_elsewhere():
+    class Taker(Recorder):
+        def __init__(self):
+            super().__init__()
+            self.pictures, self.jobs = [], []
+
+        def picture(self, epoch, content):
+            self.pictures.append((epoch, content))
+
+        def begun(self, folder, process):
+            self.jobs.append((folder, process))
+
+    taker = Taker()
+    assert run("paint", progress=taker) == {"is_taken": True}
+    assert taker.pictures == [(3, b"what is seen")]
+    ((folder, process),) = taker.jobs
+    assert folder.name.startswith(PREFIX)
+    assert process not in (0, os.getpid())
+    assert run("paint", progress=Recorder()) == {"is_taken": False}
+
+
+def test_a_picture_that_is_no_file_of_the_job_folder_is_not_read(tmp_path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "secret").write_bytes(b"of somebody else")
+    lines = [{"kind": "picture", "epoch": 1, "file": "../secret"}, {"kind": "smell", "of": "roses"}]
+    lines.append({"kind": "picture", "epoch": 2, "file": "not_there.npz"})
+    lines.append({"kind": "progress", "step": 1, "steps": 2, "message": "still read"})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "job" / "events.jsonl").write_text(text, encoding="utf-8")
+
+    class Taker(Recorder):
+        def picture(self, epoch, content):
+            raise AssertionError((epoch, content))
+
+    taker = Taker()
+    Events(tmp_path / "job").tell(taker, repeat=False)
+    assert [report.message for report in taker.reports] == ["still read"]
 
 
 # ---- success
