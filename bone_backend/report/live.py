@@ -24,6 +24,7 @@ log = logging.getLogger("bone.fitting")
 
 SHOWN = 3
 LOOKED_AT = 32  # validation patches among which those are chosen
+FAR_SLICES = 10  # between two of one scan
 MOST_SHARE = 0.02  # of the time; after a dear picture the next epochs go without
 
 
@@ -98,11 +99,11 @@ class Live:
         chosen: list[int] = []
         for is_strict in (True, False):
             for i in ranked:
-                seen = {(plan.scan[numbers[other]], plan.z[numbers[other]]) for other in chosen}
-                scans = {scan for scan, _ in seen}
-                are_all = len(scans) >= len(self.training.validation_views)
-                mine = (plan.scan[numbers[i]], plan.z[numbers[i]])
-                is_new = mine not in seen and (are_all or mine[0] not in scans)
+                scan, z = int(plan.scan[numbers[i]]), int(plan.z[numbers[i]])
+                seen = [(int(plan.scan[numbers[other]]), int(plan.z[numbers[other]])) for other in chosen]
+                are_all = len({other for other, _ in seen}) >= len(self.training.validation_views)
+                near = [abs(z - other_z) for other, other_z in seen if other == scan]
+                is_new = are_all and min(near, default=FAR_SLICES) >= FAR_SLICES if near else True
                 if len(chosen) < SHOWN and i not in chosen and (is_new or not is_strict):
                     chosen.append(i)
         return plan.taken(numbers[sorted(chosen)])

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QTabWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QSplitter
 
 from bone_backend.errors import BoneError
 from bone_backend.runs.files import CHECKPOINT, REPORT, SCORES, stored_options
@@ -21,6 +21,7 @@ from bone_backend.volumes.classes import class_colour
 from ..show import fit as fit_in_words
 from .class_table import ClassTable
 from .editors import Editor
+from .live_page import LivePage
 from .pair_table import PairTable
 from .pairs import Row
 from .scores import read_curves
@@ -53,9 +54,11 @@ class FitTab(RunTab):
 
     def add_pages(self) -> None:
         self.curves: Any = None
-        self.curves_place = QTabWidget()  # pyqtgraph is loaded when a fit begins
-        self.curves_place.tabBar().hide()
-        self.pages.addTab(self.curves_place, "Curves")
+        self.live = LivePage()
+        self.curves_place = QSplitter(Qt.Orientation.Vertical)  # pyqtgraph is loaded when a fit begins
+        self.curves_place.setChildrenCollapsible(False)
+        self.curves_place.addWidget(self.live)
+        self.pages.addTab(self.curves_place, "Progress")
 
     def make_curves(self) -> None:
         """The page of curves, on first use."""
@@ -63,7 +66,8 @@ class FitTab(RunTab):
             from .curves import CurvesPage
 
             self.curves = CurvesPage()
-            self.curves_place.addTab(self.curves, "")
+            self.curves_place.insertWidget(0, self.curves)
+            self.curves_place.setSizes([220, 380])
 
     def field_changed(self, name: str) -> None:
         if name == "pairs":
@@ -150,12 +154,17 @@ class FitTab(RunTab):
         classes = self.classes.classes().items()
         colours = {" ".join(name.split()): colour or class_colour(value) for value, (name, colour) in classes}
         self.curves.begin({name: colour for name, colour in colours.items() if name != "background"})
+        self.live.begin(
+            goes_on=options.resume is not None and options.resume == getattr(self, "_folder", None)
+        )
         self._scores_time, self._scores_looked = 0, 0.0
         self.pages.setCurrentWidget(self.curves_place)
         self._folder = Path(options.resume or options.output)
         super().begin(options)
 
     def show_news(self, news: News, task: Task) -> None:
+        for picture in news.pictures:
+            self.live.take(picture)
         told = EPOCHS.match(task.message)
         for step, steps, figures in news.figures if told else ():
             if "loss" in figures:
@@ -218,6 +227,7 @@ class FitTab(RunTab):
     def take_colours(self) -> None:
         if self.curves is not None:
             self.curves.take_colours()
+        self.live.update()
         self.pairs.fill()
 
 

@@ -51,6 +51,7 @@ class News:
 
     lines: list[str] = field(default_factory=list)
     figures: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)  # of a fit, one an epoch
     outcome: Outcome | None = None
 
 
@@ -73,6 +74,8 @@ class Task:
         self.figures: dict[str, float] = {}
         self.outcome: Outcome | None = None
         self.is_stopping = False
+        self.folder: Path | None = None  # the job folder and the process, once the worker has begun
+        self.process: int | None = None
         self._runner, self._clock = runner, Clock()
         self._queue: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -107,6 +110,10 @@ class Task:
                 if figures:
                     self.figures.update(figures)
                     news.figures.append((self.step, self.steps, figures))
+            elif kind == "picture":
+                news.pictures.append(told)
+            elif kind == "begun":
+                self.folder, self.process = told
             elif kind == "line":
                 news.lines.append(told)
             else:
@@ -134,7 +141,8 @@ class Task:
         if logger.getEffectiveLevel() > logging.INFO:
             logger.setLevel(logging.INFO)
         try:
-            result = self._runner(self.command, self.options, progress=self._progress, python=worker_python())
+            progress = _Progress(self._queue, self._stop)
+            result = self._runner(self.command, self.options, progress=progress, python=worker_python())
             outcome = Outcome(result=result)
         except Cancelled as stop:
             outcome = Outcome(result=stop.result, is_stopped=True)
@@ -150,12 +158,25 @@ class Task:
             logger.removeHandler(handler)
         self._queue.put(("end", outcome))
 
-    def _progress(
+
+class _Progress:
+    """What the runner tells, into the queue of a task; takes pictures too."""
+
+    def __init__(self, into: queue.SimpleQueue[tuple[str, Any]], stop: threading.Event):
+        self._queue, self._stop = into, stop
+
+    def __call__(
         self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
     ) -> None:
         self._queue.put(("progress", (step, steps, message, dict(figures or {}))))
         if self._stop.is_set():
             raise Cancelled(message)
+
+    def picture(self, epoch: int, content: bytes) -> None:
+        self._queue.put(("picture", content))
+
+    def begun(self, folder: Path, process: int) -> None:
+        self._queue.put(("begun", (folder, process)))
 
 
 class _Lines(logging.Handler):
