@@ -29,7 +29,9 @@ REPEAT_S = 0.2  # a silent worker's last report is told again this often, so tha
 LOG_LINES = 15
 ARRAY_MARK = "array:"
 PREFIX = "bone-job-"
-WORKER = "worker.mark"
+WORKER, RESULT = "worker.mark", "result.json"
+LEFT = "left.json"  # there where the worker goes on without its host
+LEFT_DAYS = 14.0  # for which the result of such a one is kept
 
 LOG = logging.getLogger("bone.worker")
 
@@ -100,6 +102,8 @@ def remove_left_over(folder: Path) -> None:
 
 def _is_kept(job: Path) -> bool:
     try:
+        if (job / LEFT).exists():
+            return time.time() - job.stat().st_mtime < LEFT_DAYS * 86400
         return bool(json.loads((job / "job.json").read_text(encoding="utf-8")).get("keep_folder"))
     except (OSError, ValueError, AttributeError):
         return False
@@ -208,7 +212,7 @@ def _is_event(event: Any) -> bool:
 def read_answer(folder: Path) -> dict[str, Any] | None:
     """result.json, or None when there is none; ValueError when it cannot be read."""
     try:
-        answer = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        answer = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except OSError:
         return None
     except RecursionError as fault:

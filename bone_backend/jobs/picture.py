@@ -50,7 +50,7 @@ class Picture:
             arrays |= {SCAN: self.scan, REFERENCE: self.reference}
         made = io.BytesIO()
         text = np.frombuffer(json.dumps(told).encode(), np.uint8)
-        np.savez_compressed(made, **{TOLD: text}, **arrays)
+        np.savez_compressed(made, **(arrays | {TOLD: text}))
         return made.getvalue()
 
     @classmethod

@@ -28,7 +28,8 @@ from bone_backend.errors import (
 )
 from bone_backend.files.makers import Maker, this_process
 from bone_backend.jobs.folder import PREFIX, WORKER, Events, remove_left_over
-from bone_backend.jobs.run import run_here, run_in_worker
+from bone_backend.jobs.leaving import left_jobs
+from bone_backend.jobs.run import follow, run_here, run_in_worker
 from bone_backend.progress import Recorder
 from mocks.pythons import python_of_version
 
@@ -425,3 +426,82 @@ def test_job_folders_of_killed_hosts_are_removed_once_their_workers_have_ended(t
     remove_left_over(tmp_path)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in stays if not path.exists()] == []
+
+
+# ---- leaving
+
+
+HOST = """
+import sys
+from pathlib import Path
+from bone_backend.jobs.leaving import Left
+from bone_backend.jobs.run import run_in_worker
+def progress(step, steps, message, figures=None):
+    if step:
+        raise Left
+try:
+    run_in_worker("mocks.jobs:wait", {"note": sys.argv[1], "seconds": float(sys.argv[2])}, progress=progress)
+except Left:
+    print("left")
+"""
+
+
+def leave_one(tmp_path, folder, seconds):
+    """A job whose host has left it and ended; gives its worker."""
+    environment = {
+        **os.environ,
+        "TMPDIR": str(folder),
+        "TEMP": str(folder),
+        "BONE_WORKER_PYTHON": str(PYTHON),
+    }
+    command = [sys.executable, "-c", HOST, str(tmp_path / "note"), str(seconds)]
+    done = subprocess.run(
+        command, cwd=CHECKOUT, env=environment, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "left\n"
+    (process,) = note_of(tmp_path / "note")
+    return process
+
+
+def test_a_worker_that_was_left_goes_on_and_the_next_host_hears_all_and_can_stop_it(
+    tmp_path, temporary_folder
+):
+    process = leave_one(tmp_path, temporary_folder, 60)
+    time.sleep(0.8)  # the worker looks for its host every 0.25 s
+    assert is_running(process)
+    (job,) = left_jobs()
+    assert (job.command, job.is_running) == ("mocks.jobs:wait", True)
+    assert job.options["seconds"] == 60
+    heard = Recorder(stop_after=5)
+    with pytest.raises(Cancelled) as stop:
+        follow(job.folder, progress=heard)
+    assert stop.value.result == {"best_epoch": 7}
+    assert heard.reports[0].step == 1  # what was told before is told again
+    assert all_end([process])
+    assert left_jobs() == []
+
+
+def test_the_result_of_a_worker_that_was_left_waits_for_the_next_host(tmp_path, temporary_folder):
+    process = leave_one(tmp_path, temporary_folder, 0.6)
+    assert all_end([process])
+    remove_left_over(temporary_folder)
+    (job,) = left_jobs()
+    assert not job.is_running
+    assert follow(job.folder)["steps"] > 10
+
+
+def test_a_worker_that_was_left_and_killed_is_told_and_an_old_one_is_removed(tmp_path, temporary_folder):
+    process = leave_one(tmp_path, temporary_folder, 60)
+    psutil.Process(process).kill()
+    assert all_end([process])
+    (job,) = left_jobs()
+    with pytest.raises(WorkerError, match="it ended while nobody watched it"):
+        follow(job.folder)
+    old = temporary_folder / job.folder.name
+    old.mkdir()
+    (old / "left.json").write_text("{}", encoding="utf-8")
+    remove_left_over(temporary_folder)
+    assert old.exists()
+    os.utime(old, (0, 0))
+    remove_left_over(temporary_folder)
+    assert not old.exists()
