@@ -97,6 +97,7 @@ def open_window(application: QApplication, tab: str) -> None:
     turn.start(SIGNALS_MS)
     try:
         window.show()
+        window.find_left()
         application.exec()
     finally:
         sys.excepthook = before[0]
