@@ -44,7 +44,7 @@ QT = {"PySide6", "shiboken6", "pyqtgraph", "PyQt6", "PyQt5", "qtpy"}
 WINDOW = "standalone.window"
 WITHOUT_QT = (
     *("form", "gauges", "live", "memory", "model_card", "overview", "pair_csv", "pairs"),
-    *("run_folder", "runs", "scores", "sharpen", "task", "tour", "view"),
+    *("run_folder", "runs", "scores", "sharpen", "task", "thumbnail", "tour", "view"),
 )
 OURS = {
     "bone_backend",

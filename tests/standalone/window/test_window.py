@@ -135,7 +135,7 @@ def test_a_recipe_changes_what_the_other_fields_show(driver):
 def test_dropped_pairs_are_looked_at_and_their_classes_get_names(driver, pairs):
     tab = fill(driver, pairs)
     assert cells(tab, 0) == [
-        *("femur_0", "femur_0_mask", "", "5 × 8 × 8", "9 µm", "0, 1, 2", "auto", "good"),
+        *("femur_0", "femur_0_mask", "", "5 × 8 × 8\n9 µm", "0, 1, 2", "auto", "good"),
     ]
     assert [*tab.classes.lines] == [1, 2]
     line = tab.classes.lines[1][1]
@@ -153,9 +153,9 @@ def test_the_pairs_to_validate_on_are_ticked(driver, pairs):
     from PySide6.QtCore import Qt
 
     tab = fill(driver, pairs)
-    tab.pairs.table.item(1, 6).setCheckState(Qt.CheckState.Checked)
+    tab.pairs.table.item(1, 5).setCheckState(Qt.CheckState.Checked)
     assert tab.form.value("validation_pairs") == [2]
-    assert [cells(tab, row)[6] for row in (0, 1)] == ["trains", "validates"]
+    assert [cells(tab, row)[5] for row in (0, 1)] == ["trains", "validates"]
     tab.check()
     assert tab.checked.options.validation_pairs == (2,)
     tab.pairs.table.selectRow(1)
