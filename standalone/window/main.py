@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPushButton,
     QTabWidget,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -43,6 +44,7 @@ from .runs import Run
 from .runs_dock import RunsDock
 from .tab import RunTab
 from .task import Runner
+from .tour_bar import TourBar
 
 TABS = {"fit": ("Fit", FitTab), "predict": ("Predict", PredictTab), "iou": ("IoU", IoUTab)}
 CONFIGURATIONS = "Configurations (*.json *.yaml *.yml *.toml)"
@@ -70,7 +72,14 @@ class Window(QMainWindow):
         self.iou: Any = self.by_name["iou"]
         self.fit.predict_with.connect(self._predict_with)
         self.predict.score_with.connect(self._score_with)
-        self.setCentralWidget(self.tabs)
+        self.tour = TourBar(self)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tour)
+        column.addWidget(self.tabs, 1)
+        self.setCentralWidget(inside)
         self.dock = RunsDock(self.by_name)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.dock)
         self.dock.began.connect(self._remember)
@@ -137,6 +146,7 @@ class Window(QMainWindow):
             action.setCheckable(True)
             action.setChecked(name == chosen)
             group.addAction(action)
+        self._action(bar.addMenu("&Help"), "Take the &tour", lambda: self.tour.offer(again=True))
         look.addSeparator()
         shown = self.dock.toggleViewAction()
         shown.setText("Ru&ns")
@@ -310,6 +320,12 @@ class Window(QMainWindow):
             self.tabs.setCurrentWidget(tab)
             self.dock.follow(job, options)
 
+    def greet(self) -> None:
+        """Offer the tour, the first time that the window is opened."""
+        if not self.memory.get("toured", False):
+            self.memory.set("toured", True)
+            self.tour.offer()
+
     # from tab to tab
 
     def _predict_with(self, model: str) -> None:
@@ -351,6 +367,7 @@ class Window(QMainWindow):
             return
         self.dock.runs.is_held = True  # nothing begins any more
         closing.let_go(self.running(), answer)
+        self.tour.end()
         self.hide()  # saving the best model takes seconds
         for tab in self.by_name.values():
             tab.end()

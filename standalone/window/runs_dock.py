@@ -126,7 +126,7 @@ class RunsDock(QDockWidget):
             tab = self.tabs[run.command]
             tab.begin(run.options, has_waited=run.has_waited)
             self.began.emit(run)
-        if self.runs.waiting or len(self.runs.rows) > 1:
+        if self.runs.waiting:
             self.show()
         self.fill()
 

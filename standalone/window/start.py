@@ -98,6 +98,7 @@ def open_window(application: QApplication, tab: str) -> None:
     try:
         window.show()
         window.find_left()
+        window.greet()
         application.exec()
     finally:
         sys.excepthook = before[0]
