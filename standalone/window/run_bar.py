@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from .gauge_strip import GaugeStrip
 from .task import Task
 from .theme import mark
 
@@ -58,6 +59,8 @@ class RunBar(QWidget):
         row.addWidget(self.start)
         row.addWidget(self.stop)
         row.addLayout(column, 1)
+        self.strip = GaugeStrip()
+        row.addWidget(self.strip)
         self.start.clicked.connect(self._begin)
         self.stop.clicked.connect(self.stopped)
 
@@ -87,6 +90,7 @@ class RunBar(QWidget):
         self.start.setEnabled(not task.is_running or self.waits)
         self.stop.setEnabled(task.is_running and not task.is_stopping)
         self.bar.setValue(round(STEPS * task.share))
+        self.strip.show_gauges(task.gauges())
         if task.is_running:
             self.tell(task.in_words(), "")
 

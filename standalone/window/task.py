@@ -25,6 +25,7 @@ from bone_backend.jobs.interpreter import is_plain_python
 from bone_backend.jobs.leaving import Left
 
 from ..console import Clock, figures_in_words
+from .gauges import Gauge, Gauges
 
 Runner = Callable[..., dict[str, Any]]  # as run_in_worker
 
@@ -99,6 +100,7 @@ class Task:
         self.is_stopping = False
         self.folder: Path | None = None  # the job folder and the process, once the worker has begun
         self.process: int | None = None
+        self._gauges: Gauges | None = None
         self._runner, self._clock, self._gone_s = runner, Clock(), gone_s
         self._queue: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._stop, self._leave = threading.Event(), threading.Event()
@@ -146,10 +148,13 @@ class Task:
                 news.pictures.append(told)
             elif kind == "begun":
                 self.folder, self.process = told
+                self._gauges = Gauges(told[1])
             elif kind == "line":
                 news.lines.append(told)
             else:
                 self.outcome = news.outcome = told
+                if self._gauges:
+                    self._gauges.end()
 
     @property
     def share(self) -> float:
@@ -165,6 +170,11 @@ class Task:
         parts += [f"{measured(self._gone_s + self._clock.elapsed_s(), steady=True)} gone"]
         parts += [] if left is None else [f"{estimated(left)} left"]
         return "  ·  ".join(parts)
+
+    def gauges(self) -> list[Gauge]:
+        """What it takes of the machine; empty before anything is known, and at its end."""
+        reading = self._gauges.reading if self._gauges and self.is_running else None
+        return reading.gauges() if reading else []
 
     def _work(self) -> None:
         handler = _Lines(self._queue, threading.get_ident())
