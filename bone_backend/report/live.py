@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ log = logging.getLogger("bone.fitting")
 SHOWN = 3
 LOOKED_AT = 32  # validation patches among which those are chosen
 FAR_SLICES = 10  # between two of one scan
-MOST_SHARE = 0.02  # of the time; after a dear picture the next epochs go without
+MOST_SHARE = 0.02  # of the time; after a dear picture the next epochs go without, but not the last
 
 
 class Live:
@@ -44,23 +45,24 @@ class Live:
 
     def show(self) -> None:
         """Hand out the epoch that has ended; never a reason for a fit to fail. Raises Cancelled."""
-        began = time.monotonic()
-        if self._take is None or self._cost_s > MOST_SHARE * (began - self._last):
+        is_dear = self._cost_s > MOST_SHARE * (time.monotonic() - self._last)
+        is_last = self.state.position.epoch >= self.state.epochs
+        if self._take is None or (is_dear and not is_last):
             return
         try:
-            self._show()
+            if self._plan is None:
+                self._plan = self._chosen()
+            began = time.monotonic()
+            self._show(self._plan, self._take)
+            self._last = time.monotonic()
+            self._cost_s = self._last - began
         except (OSError, MemoryError, torch.OutOfMemoryError) as fault:
             log.warning("The pictures of this fit end here: %s", fault)
             self._take = None
-        self._last = time.monotonic()
-        self._cost_s = self._last - began
 
-    def _show(self) -> None:
-        assert self._take is not None
-        if self._plan is None:
-            self._plan = self._chosen()
+    def _show(self, plan: Plan, take: Callable[[int, bytes], None]) -> None:
         self._predictions = []
-        self.training.validate(self._look, plan=self._plan, seen=self._add)
+        self.training.validate(self._look, plan=plan, seen=self._add)
         place = self.state.position
         first = not self._is_told
         classes = tuple((str(c["name"]), str(c["colour"])) for c in self.state.classes)
@@ -73,7 +75,7 @@ class Live:
             reference=np.stack([still[3] for still in self._still]) if first else None,
             iou=place.history[-1]["val_miou"] if place.history else None,
         )
-        self._take(place.epoch, picture.to_bytes())
+        take(place.epoch, picture.to_bytes())
         self._is_told = True
 
     def _look(self, _done: int, _figures: dict[str, float]) -> None:

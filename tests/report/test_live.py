@@ -50,6 +50,7 @@ def test_the_same_patches_of_validation_scans_are_shown_after_each_epoch(watched
     epochs = [picture.epoch for picture in pictures]
     assert epochs[0] == 1
     assert epochs == sorted(set(epochs))
+    assert epochs[-1] == 3
     assert {picture.places for picture in pictures} == {pictures[0].places}
     first = pictures[0]
     assert 2 <= len(first.places) <= 4
@@ -73,7 +74,7 @@ def test_the_same_patches_of_validation_scans_are_shown_after_each_epoch(watched
 def test_nothing_is_made_for_a_progress_that_takes_none(pairs, tmp_path, monkeypatch):
     from bone_backend.report import live
 
-    monkeypatch.setattr(live.Live, "_show", lambda self: 1 / 0)
+    monkeypatch.setattr(live.Live, "_show", lambda *_: 1 / 0)
     fit(FitOptions.parse(fit_values(pairs, tmp_path / "run", epochs=1)), progress=Recorder())
 
 
