@@ -1,15 +1,18 @@
-"""Show a fit while it goes on: the same few validation patches after every epoch.
+"""Show a fit while it goes on: the same few places of the validation scans after every epoch.
 
 In:  a fit under way, and a progress that takes pictures.
 Out: a Picture after each epoch. For a progress that takes none, nothing is read and nothing computed.
-The network is asked as in a validation, so weights, buffers and random states stay as they are, bit for bit.
+Small patches are shown with their neighbours, so that one sees where one is. The network is asked as in a
+validation, so weights, buffers and random states stay as they are, bit for bit.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -25,6 +28,8 @@ log = logging.getLogger("bone.fitting")
 
 SHOWN = 3
 LOOKED_AT = 32  # validation patches among which those are chosen
+EDGE = 144  # px that a picture should have; more than one patch where patches are smaller
+SHARE_OF_VALIDATION = 1 / 8  # of its patches, that all pictures together may take
 FAR_SLICES = 10  # between two of one scan
 MOST_SHARE = 0.02  # of the time; after a dear picture the next epochs go without, but not the last
 
@@ -36,11 +41,10 @@ class Live:
         self.state, self.training, self.progress = state, state.training, progress
         self._take = picture_taker(progress) if state.world.is_first else None
         self._plan: Plan | None = None
-        self._still: list[
-            tuple[str, int, np.ndarray, np.ndarray]
-        ] = []  # place, slice of a slab, scan, reference
-        self._predictions: list[np.ndarray] = []
-        self._is_told = False
+        self._side = 1  # patches along the edge of a picture
+        self._places: list[str] = []
+        self._slices: list[int] = []  # of the patches, those that are shown
+        self._seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []  # grey, wanted, best (z, y, x)
         self._cost_s, self._last = 0.0, 0.0
 
     def show(self) -> None:
@@ -51,7 +55,7 @@ class Live:
             return
         try:
             if self._plan is None:
-                self._plan = self._chosen()
+                self._plan = self._with_neighbours(self._chosen())
             began = time.monotonic()
             self._show(self._plan, self._take)
             self._last = time.monotonic()
@@ -61,22 +65,31 @@ class Live:
             self._take = None
 
     def _show(self, plan: Plan, take: Callable[[int, bytes], None]) -> None:
-        self._predictions = []
+        self._seen = []
         self.training.validate(self._look, plan=plan, seen=self._add)
-        place = self.state.position
-        first = not self._is_told
-        classes = tuple((str(c["name"]), str(c["colour"])) for c in self.state.classes)
+        place, is_first = self.state.position, not self._places
+        block = self._side**2
+        shown = [self._seen[first : first + block] for first in range(0, len(self._seen), block)]
+        if is_first:
+            self._slices = [_fullest([wanted for _, wanted, _ in some]) for some in shown]
+        z_of = self._slices
+        still: list[list[np.ndarray]] = [[], []]
+        if is_first:
+            for number, some in enumerate(shown):
+                grey, wanted = (self._whole([patch[part][z_of[number]] for patch in some]) for part in (0, 1))
+                self._keep_still(number * block, grey, wanted, into=still)
+        found = [self._whole([patch[2][z] for patch in some]) for some, z in zip(shown, z_of, strict=True)]
+        self._seen = []
         picture = Picture(
             epoch=place.epoch,
-            places=tuple(still[0] for still in self._still),
-            classes=classes,
-            prediction=np.stack(self._predictions),
-            scan=np.stack([still[2] for still in self._still]) if first else None,
-            reference=np.stack([still[3] for still in self._still]) if first else None,
+            places=tuple(self._places),
+            classes=tuple((str(one["name"]), str(one["colour"])) for one in self.state.classes),
+            prediction=np.stack([commonest(best.astype(np.uint8), _step(best)) for best in found]),
+            scan=np.stack(still[0]) if is_first else None,
+            reference=np.stack(still[1]) if is_first else None,
             iou=place.history[-1]["val_miou"] if place.history else None,
         )
         take(place.epoch, picture.to_bytes())
-        self._is_told = True
 
     def _look(self, _done: int, _figures: dict[str, float]) -> None:
         """Let a stop be noticed; with several processes the next batch does."""
@@ -110,31 +123,57 @@ class Live:
                     chosen.append(i)
         return plan.taken(numbers[sorted(chosen)])
 
+    def _with_neighbours(self, plan: Plan) -> Plan:
+        """Each patch with those around it, side by side, within its slice."""
+        training, patch = self.training, self.training.layout.patch
+        extents = [training.extents[scan] for scan in plan.scan.tolist()]
+        room = min(min(extent.y // patch.y, extent.x // patch.x) for extent in extents)
+        allowed = SHARE_OF_VALIDATION * len(training.validation_plan) / len(plan)
+        wanted = math.ceil(EDGE / max(patch.y, patch.x))
+        self._side = side = max(min(wanted, room, math.isqrt(int(allowed))), 1)
+        many = plan.taken(np.repeat(np.arange(len(plan)), side**2))
+        corners: dict[str, np.ndarray] = {}
+        steps = np.indices((side, side)).reshape(2, -1)
+        for name, step in zip("yx", steps, strict=True):
+            size, firsts = getattr(patch, name), getattr(plan, name)
+            most = np.array([getattr(extent, name) - side * size for extent in extents])
+            corner = np.clip(firsts - (side - 1) * size // 2, 0, np.maximum(most, 0)) if side > 1 else firsts
+            corners[name] = (corner[:, None] + size * step).reshape(-1).astype(firsts.dtype)
+        return replace(many, **corners)
+
     def _add(self, batch: Batch, first: int, logits: torch.Tensor, target: torch.Tensor) -> None:
         """Take what the network said of a piece of a batch, in the order of the plan."""
-        best, wanted = logits.argmax(dim=1).cpu().numpy(), target.cpu().numpy()
+        best, wanted = logits.argmax(dim=1).to(torch.uint8).cpu().numpy(), target.cpu().numpy()
+        is_3d = self.training.layout.is_3d
         for i in range(len(best)):
-            number = len(self._predictions)
-            if number == len(self._still):
-                self._keep_still(batch, first + i, wanted[i])
-            prediction = best[i][self._still[number][1]] if self.training.layout.is_3d else best[i]
-            self._predictions.append(commonest(prediction.astype(np.uint8), _step(prediction)))
+            grey = batch.grey[first + i].numpy()
+            grey = grey[0] if is_3d else grey[len(grey) // 2][None]
+            one = (wanted[i], best[i]) if is_3d else (wanted[i][None], best[i][None])
+            self._seen.append((grey.copy(), *one))
 
-    def _keep_still(self, batch: Batch, at: int, wanted: np.ndarray) -> None:
-        """Scan and reference of a patch; of a slab the slice that shows most."""
-        grey, z = batch.grey[at].numpy(), 0
-        if self.training.layout.is_3d:
-            z = int((wanted > 0).sum(axis=(1, 2)).argmax())
-            grey, wanted = grey[0, z], wanted[z]
-        else:
-            grey = grey[len(grey) // 2]
-        view = self.training.views[int(batch.plan.scan[at])]
+    def _whole(self, patches: list[np.ndarray]) -> np.ndarray:
+        """Patches side by side."""
+        side = self._side
+        return np.block([patches[line : line + side] for line in range(0, side**2, side)])
+
+    def _keep_still(
+        self, at: int, grey: np.ndarray, wanted: np.ndarray, *, into: list[list[np.ndarray]]
+    ) -> None:
+        """Scan and reference of a picture, whose first patch is number `at` of the plan."""
+        assert self._plan is not None
+        view = self.training.views[int(self._plan.scan[at])]
         found = self.state.data.statistics[view.pair].percentiles
         shown = mean_of(shades(grey, (found["0.5"], found["99.5"])), _step(grey)).round().astype(np.uint8)
         reference = np.where(wanted < 0, NOT_COUNTED, wanted).astype(np.uint8)
-        slice_ = (view.part[0] if view.part else 0) + int(batch.plan.z[at]) + z
-        place = f"{self.state.data.names[view.pair]}, slice {slice_}"
-        self._still.append((place, z, shown, commonest(reference, _step(reference))))
+        z = (view.part[0] if view.part else 0) + int(self._plan.z[at]) + self._slices[len(self._places)]
+        self._places.append(f"{self.state.data.names[view.pair]}, slice {z}")
+        into[0].append(shown)
+        into[1].append(commonest(reference, _step(reference)))
+
+
+def _fullest(patches: list[np.ndarray]) -> int:
+    """The slice of slabs (z, y, x) in which most is labelled."""
+    return int(sum((patch > 0).sum(axis=(1, 2)) for patch in patches).argmax())  # type: ignore[union-attr]
 
 
 def _step(image: np.ndarray) -> int:

@@ -16,6 +16,9 @@ from bone_backend.volumes.volume import open_volume
 
 from ..conftest import fit_values
 
+# So small that four patches side by side make a picture, of the many that validate.
+SMALL = {"epochs": 3, "patch_size": 16, "patches_per_tile": 12, "max_patch_overlap": 1.0, "batch_size": 32}
+
 
 class Taker(Recorder):
     """A progress that takes pictures."""
@@ -33,13 +36,13 @@ class Taker(Recorder):
 @pytest.fixture(scope="module")
 def watched(pairs, tmp_path_factory) -> tuple[Any, list[Picture]]:
     taker = Taker()
-    values = fit_values(pairs, tmp_path_factory.mktemp("watched") / "run", epochs=3)
+    values = fit_values(pairs, tmp_path_factory.mktemp("watched") / "run", **SMALL)
     return fit(FitOptions.parse(values), progress=taker), taker.pictures
 
 
 def test_a_fit_with_pictures_ends_with_the_weights_of_a_fit_without(watched, pairs, tmp_path):
     result, _ = watched
-    plain = fit(FitOptions.parse(fit_values(pairs, tmp_path / "run", epochs=3)), progress=Recorder())
+    plain = fit(FitOptions.parse(fit_values(pairs, tmp_path / "run", **SMALL)), progress=Recorder())
     hashes = [model_file.weights_sha256(model_file.load_state(one.model)) for one in (result, plain)]
     assert hashes[0] == hashes[1]
     assert (result.best_val_iou, result.epochs) == (plain.best_val_iou, plain.epochs)
@@ -62,6 +65,7 @@ def test_the_same_patches_of_validation_scans_are_shown_after_each_epoch(watched
         name, _, z = place.partition(", slice ")
         with open_volume(pairs[int(name.split("_")[1])][1]) as mask:
             (whole,) = mask.read(int(z), int(z) + 1)
+        assert reference.shape == (32, 32)
         views = np.lib.stride_tricks.sliding_window_view(whole, reference.shape)
         assert (views == reference).all(axis=(2, 3)).any()  # it is a piece of that slice of the mask
         assert len(np.unique(reference)) > 1
