@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 from bone_backend import __version__
 from bone_backend.errors import BoneError
 from bone_backend.jobs import run as jobs
+from bone_backend.jobs.folder import remove
 from bone_backend.jobs.leaving import left_jobs
 from bone_backend.report.command_words import option_words
 
@@ -313,8 +314,10 @@ class Window(QMainWindow):
                 continue
             try:
                 options = tab.form.table.parse(job.options)
-            except BoneError as error:  # e.g. its scans are not there any more
+            except BoneError as error:  # e.g. of another version of BONe
                 self.tell_fault("A run that was left running cannot be shown.", error)
+                if not job.is_running:
+                    remove(job.folder)  # told once
                 continue
             tab.take_values(job.options)
             self.tabs.setCurrentWidget(tab)

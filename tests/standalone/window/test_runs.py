@@ -250,6 +250,21 @@ def test_the_next_window_shows_a_run_that_was_left(driver, turns, tmp_path, monk
     driver.wait(lambda: states(driver) == [DONE])
 
 
+def test_a_run_that_was_left_and_is_not_understood_is_told_once(driver, tmp_path, monkeypatch):
+    from standalone.window import main
+
+    (tmp_path / "job").mkdir()
+    job = LeftJob(tmp_path / "job", "fit", {"epochs": "many"}, began=0.0, is_running=False)
+    monkeypatch.setattr(main, "left_jobs", lambda: [job] if job.folder.exists() else [])
+    driver.window.find_left()
+    assert driver.window.box.text() == "A run that was left running cannot be shown."
+    driver.window.box.close()
+    driver.window.box = None
+    driver.window.find_left()
+    assert driver.window.box is None
+    assert not driver.window.fit.is_running
+
+
 def test_a_killed_worker_is_told_with_what_to_do(driver, turns, tmp_path):
     make_pairs(tmp_path)
     tab = fill(driver, [(str(tmp_path / "femur_0.tif"), "")])
