@@ -67,11 +67,10 @@ class RunBar(QWidget):
     def _begin(self) -> None:
         if time.monotonic() >= self._quiet_until:
             self.started.emit()
+            self._quiet_until = time.monotonic() + QUIET_S if self.waits else 0.0
 
     def offer(self, *, waits: bool) -> None:
         """Whether a start now means to wait for the run that goes on."""
-        if waits and not self.waits:
-            self._quiet_until = time.monotonic() + QUIET_S
         self.waits = waits
         self.start.setText(QUEUE if waits else self.verb)
         self.start.setToolTip(

@@ -101,7 +101,7 @@ class RunTab(QWidget):
         self.panel.changed.connect(self._changed)
         self.run_bar.started.connect(self.start)
         self.run_bar.stopped.connect(self.stop)
-        QShortcut(QKeySequence("Ctrl+Return"), self, self.start)
+        QShortcut(QKeySequence("Ctrl+Return"), self, self.start).setAutoRepeat(False)
 
     # what a tab adds
 
