@@ -40,7 +40,6 @@ __all__ = ["PROTOCOL", "check_worker_python", "find_worker_python", "follow", "r
 
 POLL_S = 0.03
 EXIT_S = 5.0  # from the written result to the end of the process
-_left_running: list[Process] = []  # so that Python does not complain of processes nobody waits for
 
 
 def run_here(command: str, options: Mapping[str, Any], *, progress: Progress = silent) -> dict[str, Any]:
@@ -140,7 +139,7 @@ def _attend(folder: Path, process: Process, *, progress: Progress, patience_s: f
             _wait(process, folder, events=events, progress=progress)
         except Left:
             leave(folder)
-            _left_running.append(process)
+            process.returncode = 0  # nobody waits for it any more, and its Popen is not to complain of that
             is_left = True
             raise
         except (
@@ -209,7 +208,7 @@ def _outcome(folder: Path, process: Process, *, stop: Cancelled | None) -> dict[
     """The worker's result, or the exception that stands for it."""
     exit_code = process.returncode
     is_unseen = isinstance(process, Adopted)
-    ended = "ended while nobody watched it" if is_unseen else words_for_exit(exit_code)
+    ended = "ended without saying why" if is_unseen else words_for_exit(exit_code)
     try:
         answer = read_answer(folder)
     except ValueError as fault:

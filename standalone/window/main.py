@@ -319,7 +319,8 @@ class Window(QMainWindow):
                 if not job.is_running:
                     remove(job.folder)  # told once
                 continue
-            tab.take_values(job.options)
+            resumed = job.options.get("resume")  # the rest is that of its folder
+            tab.take_values({"resume": resumed} if resumed else job.options)
             self.tabs.setCurrentWidget(tab)
             self.dock.follow(job, options)
 

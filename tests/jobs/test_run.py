@@ -495,7 +495,7 @@ def test_a_worker_that_was_left_and_killed_is_told_and_an_old_one_is_removed(tmp
     psutil.Process(process).kill()
     assert all_end([process])
     (job,) = left_jobs()
-    with pytest.raises(WorkerError, match="it ended while nobody watched it"):
+    with pytest.raises(WorkerError, match="it ended without saying why"):
         follow(job.folder)
     old = temporary_folder / job.folder.name
     old.mkdir()
