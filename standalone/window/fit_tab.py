@@ -183,6 +183,7 @@ class FitTab(RunTab):
         self.live.begin(
             goes_on=options.resume is not None and options.resume == getattr(self, "_folder", None)
         )
+        self.live.show()
         self._scores_time, self._scores_looked = 0, 0.0
         self.pages.setCurrentWidget(self.curves_place)
         self._folder = Path(options.resume or options.output)
@@ -257,6 +258,7 @@ class FitTab(RunTab):
         self._begin_curves(found.class_names)
         self.curves.show_curves(found.curves)
         self.live.begin(goes_on=False)
+        self.live.hide()  # the pictures of a run are gone with it; its report has more
         self.pages.setCurrentWidget(self.curves_place)
         self.run_bar.tell(found.told)
         self._offer(found.folder, found.model, can_go_on=found.can_go_on)

@@ -97,6 +97,7 @@ class RunBar(QWidget):
         """Buttons for what can be done with a result."""
         for button in self.buttons.values():
             self.actions.removeWidget(button)
+            button.hide()
             button.deleteLater()
         self.buttons = {}
         for words, action in actions:
