@@ -40,6 +40,9 @@ class Live:
     def __init__(self, state: FitState, progress: Progress):
         self.state, self.training, self.progress = state, state.training, progress
         self._take = picture_taker(progress) if state.world.is_first else None
+        if self._take is not None and state.options.compile:
+            log.info("No pictures of the epochs: the network would have to be compiled anew for them.")
+            self._take = None
         self._plan: Plan | None = None
         self._side = 1  # patches along the edge of a picture
         self._places: list[str] = []
