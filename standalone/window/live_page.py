@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from .live import TITLES, LivePictures, Row
@@ -30,6 +30,7 @@ class Panels(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Validation patches after each epoch")
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's)
         return QSize(240, 160)
@@ -40,7 +41,11 @@ class Panels(QWidget):
         if self.alone is not None and self.alone >= len(rows):
             self.alone = None
         self.setToolTip(
-            "" if not rows else "All rows" if self.alone is not None else "A click shows a row large"
+            ""
+            if not rows
+            else "All rows"
+            if self.alone is not None
+            else "A click (keys 1, 2, 3) shows a row large"
         )
         self.update()
 
@@ -105,6 +110,14 @@ class Panels(QWidget):
             if where.contains(event.position()):
                 self.clicked.emit(row)
                 return
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's)
+        """1, 2, 3 show a row large, or all again."""
+        number = event.key() - Qt.Key.Key_1
+        if 0 <= number < len(self.rows):
+            self.clicked.emit(number)
+        else:
+            super().keyPressEvent(event)
 
 
 class LivePage(QWidget):
