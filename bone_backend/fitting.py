@@ -30,6 +30,7 @@ from .model_files import model_file
 from .options.programs import FitOptions, dump
 from .progress import Progress, silent
 from .report import write as report
+from .report.live import Live
 from .runs import tensorboard
 from .runs.files import BEST
 from .runs.folder import RunFolder
@@ -92,7 +93,7 @@ def fit(options: FitOptions, *, progress: Progress = silent) -> FitResult:
                 log.info("Compiling the network: the first steps take longer than the figures above say.")
                 compile_network(state.network, world.device)
             with memory_in_words(world.device):
-                ended = _run_epochs(state, keeper, world.agreed(progress))
+                ended = _run_epochs(state, keeper, world.agreed(progress), live=Live(state, progress))
             keeper.finish(ended)
             outcome = ended  # only now: what could not be kept is a failed run
             report.write(state, folder.path, progress)
@@ -220,7 +221,7 @@ def _until(state: FitState) -> str:
     return estimated(60 * state.options.round_minutes(state.position.round))
 
 
-def _run_epochs(state: FitState, keeper: Keeper, progress: Progress) -> str:
+def _run_epochs(state: FitState, keeper: Keeper, progress: Progress, *, live: Live) -> str:
     """Train and validate until the last epoch; gives how it ended."""
     options, training, position = state.options, state.training, state.position
 
@@ -259,3 +260,4 @@ def _run_epochs(state: FitState, keeper: Keeper, progress: Progress) -> str:
             position.step_s = (trained - began) / (position.batches - first)
         position.validation_s = time.monotonic() - trained
         keeper.end_epoch(counts, loss)
+        live.show()

@@ -7,8 +7,9 @@ Every story and long loop takes a `progress` and calls it between pieces of work
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from .errors import Cancelled
@@ -20,6 +21,23 @@ class Progress(Protocol):
     def __call__(
         self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
     ) -> None: ...
+
+
+def picture_taker(progress: Progress) -> Callable[[int, bytes], None] | None:
+    """Who takes the pictures of a fit: picture(epoch, content), where a progress has it; else None.
+
+    content: a file as of jobs/picture.py. Who has no use for pictures, such as Avizo and the command line,
+    has no such method, and then none is made.
+    """
+    found: Callable[[int, bytes], None] | None = getattr(progress, "picture", None)
+    return found
+
+
+def tell_begun(progress: Progress, folder: Path, process: int) -> None:
+    """Tell a progress that has a method `begun` which job folder and process a worker has."""
+    begun: Callable[[Path, int], None] | None = getattr(progress, "begun", None)
+    if begun is not None:
+        begun(folder, process)
 
 
 def silent(step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /) -> None:

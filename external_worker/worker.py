@@ -4,10 +4,11 @@
 
 In:  JOBFOLDER/job.json     protocol, command, options; host (a process), patience_s, log_level, keep_folder;
                             processes (side by side: this one starts the others, RANK 1 and up),
-                            working_folder
+                            working_folder, pictures
      JOBFOLDER/cancel       appears when the host wants a stop; looked at between pieces of work
 Out: JOBFOLDER/events.jsonl one line each: {"kind": "progress", step, steps, message, figures}
                             {"kind": "log", level, name, message}   {"kind": "warning", message}
+                            {"kind": "picture", epoch, file}        file: JOBFOLDER/picture_EPOCH.npz
      JOBFOLDER/result.json  last, by rename: {"status": "done"|"failed"|"cancelled", "result", "error"}
 The agreement is docs/job_folder.md. No result.json is a crash. The worker never outlives its host.
 
@@ -54,7 +55,10 @@ class Events:
 class JobProgress:
     """The progress that a command calls: writes events; raises Cancelled once the cancel file is there."""
 
-    def __init__(self, folder, events, cancelled):
+    def __init__(self, folder, events, cancelled, has_pictures=False):
+        self.folder = folder
+        if has_pictures:
+            self.picture = self.write_picture  # without it a fit makes none
         self.cancel_file = folder / "cancel"
         self.events = events
         self.cancelled = cancelled  # the exception's class
@@ -71,6 +75,14 @@ class JobProgress:
             self.told_at = now
             figures = dict(figures or {})
             self.events.tell("progress", step=step, steps=steps, message=message, figures=figures)
+
+    def write_picture(self, epoch, content):
+        """Hand over a picture of an epoch: its file appears whole, then the event. Raises OSError."""
+        name = f"picture_{epoch}.npz"
+        part = self.folder / (name + ".part")
+        part.write_bytes(content)
+        part.replace(self.folder / name)
+        self.events.tell("picture", epoch=epoch, file=name)
 
 
 class EventLog(logging.Handler):
@@ -253,7 +265,7 @@ def attempt(folder, job, events, siblings):
     from bone_backend.errors import BoneError, Cancelled, WorkerError
     from bone_backend.jobs.run import run_here
 
-    progress = JobProgress(folder, events, Cancelled)
+    progress = JobProgress(folder, events, Cancelled, has_pictures=bool(job.get("pictures")))
     try:
         write_result(folder, "done", run_here(job["command"], job["options"], progress=progress))
     except Cancelled as stop:

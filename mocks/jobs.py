@@ -18,7 +18,7 @@ from typing import Any
 
 from bone_backend.errors import Cancelled, OptionError, ScanError
 from bone_backend.intensity.pool import run_in_processes
-from bone_backend.progress import Progress
+from bone_backend.progress import Progress, picture_taker
 
 
 def echo(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -116,3 +116,11 @@ def linger(notes: str, how: str) -> int:
         os._exit(4)
     time.sleep(60 if how == "linger" else 0.2)
     return os.getpid()
+
+
+def paint(options: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Hand out a picture, where anybody takes one."""
+    take = picture_taker(progress)
+    if take is not None:
+        take(3, b"what is seen")
+    return {"is_taken": take is not None}

@@ -42,7 +42,24 @@ MOST_FILES_ELSEWHERE = 18
 MOST_LINES_OF_A_FUNCTION, MOST_LINES_OF_A_FILE = 60, 400
 QT = {"PySide6", "shiboken6", "pyqtgraph", "PyQt6", "PyQt5", "qtpy"}
 WINDOW = "standalone.window"
-WITHOUT_QT = ("form", "memory", "model_card", "overview", "pairs", "scores", "sharpen", "task", "view")
+WITHOUT_QT = (
+    "form",
+    "gauges",
+    "live",
+    "memory",
+    "model_card",
+    "overview",
+    "pair_csv",
+    "pairs",
+    "run_folder",
+    "runs",
+    "scores",
+    "sharpen",
+    "task",
+    "thumbnail",
+    "tour",
+    "view",
+)
 OURS = {
     "bone_backend",
     "standalone",

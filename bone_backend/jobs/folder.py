@@ -21,14 +21,17 @@ from typing import Any
 from ..errors import OutputError
 from ..files.makers import Maker, this_process
 from ..files.whole import write_text
-from ..progress import Progress
+from ..progress import Progress, picture_taker
+from .picture import MOST_BYTES
 
 PROTOCOL = 1
 REPEAT_S = 0.2  # a silent worker's last report is told again this often, so that a stop is noticed meanwhile
 LOG_LINES = 15
 ARRAY_MARK = "array:"
 PREFIX = "bone-job-"
-WORKER = "worker.mark"
+WORKER, RESULT = "worker.mark", "result.json"
+LEFT = "left.json"  # there where the worker goes on without its host
+LEFT_DAYS = 14.0  # for which the result of such a one is kept
 
 LOG = logging.getLogger("bone.worker")
 
@@ -42,6 +45,7 @@ def write_job(
     keep_folder: bool,
     processes: int = 1,
     working_folder: Path | None = None,
+    has_pictures: bool = False,
 ) -> None:
     """Write job.json. The text "array:NAME" anywhere in the options becomes the path of NAME.npy."""
     job = {
@@ -54,6 +58,7 @@ def write_job(
         "keep_folder": keep_folder,
         "processes": processes,
         "working_folder": None if working_folder is None else str(working_folder),
+        "pictures": has_pictures,
     }
     write_text(folder / "job.json", json.dumps(job, indent=1))
 
@@ -97,6 +102,8 @@ def remove_left_over(folder: Path) -> None:
 
 def _is_kept(job: Path) -> bool:
     try:
+        if (job / LEFT).exists():
+            return time.time() - job.stat().st_mtime < LEFT_DAYS * 86400
         return bool(json.loads((job / "job.json").read_text(encoding="utf-8")).get("keep_folder"))
     except (OSError, ValueError, AttributeError):
         return False
@@ -145,12 +152,27 @@ class Events:
                 self._last = (event["step"], event["steps"], event["message"])
                 self._told_at = time.monotonic()
                 progress(*self._last, event.get("figures"))
+            elif event["kind"] == "picture":
+                self._hand_on(event, progress)
             else:
                 level = logging.WARNING if event["kind"] == "warning" else event["level"]
                 LOG.log(level, "%s", event["message"])
         if repeat and time.monotonic() - self._told_at >= REPEAT_S:
             self._told_at = time.monotonic()
             progress(*self._last)
+
+    def _hand_on(self, event: Mapping[str, Any], progress: Progress) -> None:
+        """A picture, from its file, to a progress that takes any."""
+        take, path = picture_taker(progress), self._path.with_name(event["file"])
+        if take is None:
+            return
+        try:
+            with path.open("rb") as file:
+                content = file.read(MOST_BYTES + 1)
+        except OSError as fault:
+            LOG.debug("a picture that cannot be read: %s", fault)
+            return
+        take(event["epoch"], content)
 
     def _new(self):
         try:
@@ -177,9 +199,12 @@ def _is_event(event: Any) -> bool:
         "progress": {"step": int, "steps": int, "message": str},
         "log": {"level": int, "message": str},
         "warning": {"message": str},
+        "picture": {"epoch": int, "file": str},
     }
     if not isinstance(event, dict) or not isinstance(event.get("kind"), str) or event["kind"] not in kinds:
         return False
+    if event["kind"] == "picture" and event.get("file") != Path(str(event.get("file"))).name:
+        return False  # only files of the job folder itself
     has_figures = event.get("figures") is None or isinstance(event["figures"], dict)
     return has_figures and all(isinstance(event.get(k), t) for k, t in kinds[event["kind"]].items())
 
@@ -187,7 +212,7 @@ def _is_event(event: Any) -> bool:
 def read_answer(folder: Path) -> dict[str, Any] | None:
     """result.json, or None when there is none; ValueError when it cannot be read."""
     try:
-        answer = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        answer = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except OSError:
         return None
     except RecursionError as fault:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 TERMINATE_S = 2.0  # between a polite end and one by force
 _WINDOWS_CODES = {
@@ -46,7 +46,18 @@ def start_apart(
     )
 
 
-def end_tree(process: subprocess.Popen[bytes]) -> None:
+class Process(Protocol):
+    """What is asked of a program: a Popen, or one that another host has started (leaving.py)."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def kill(self) -> None: ...
+
+
+def end_tree(process: Process) -> None:
     """End the program and all that it has started: politely, then by force. Returns when it has ended."""
     if process.poll() is None:
         _signal_tree(process, by_force=False)
@@ -59,7 +70,7 @@ def end_tree(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _signal_tree(process: subprocess.Popen[bytes], *, by_force: bool) -> None:
+def _signal_tree(process: Process, *, by_force: bool) -> None:
     if sys.platform == "win32":
         if process.poll() is None:
             force = ["/F"] if by_force else []

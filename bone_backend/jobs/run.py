@@ -8,6 +8,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Cancelled, OptionError, WorkerError, from_plain
-from ..progress import Progress, silent
+from ..progress import Progress, picture_taker, silent, tell_begun
 from .commands import find
 from .folder import (
     LOG,
     PROTOCOL,
+    RESULT,
     Events,
     log_tail,
     make_folder,
@@ -31,9 +33,10 @@ from .folder import (
     write_job,
 )
 from .interpreter import INSTALL_COMMAND, check_worker_python, find_worker_python, worker_environment
-from .process_tree import end_tree, start_apart, words_for_exit
+from .leaving import Adopted, Left, adopt, leave
+from .process_tree import Process, end_tree, start_apart, words_for_exit
 
-__all__ = ["PROTOCOL", "check_worker_python", "find_worker_python", "run_here", "run_in_worker"]
+__all__ = ["PROTOCOL", "check_worker_python", "find_worker_python", "follow", "run_here", "run_in_worker"]
 
 POLL_S = 0.03
 EXIT_S = 5.0  # from the written result to the end of the process
@@ -72,7 +75,8 @@ def run_in_worker(
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
     or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
     or is of the wrong version; ProgramFault for any other exception of the command. Other exceptions of
-    `progress`, and Ctrl-C, stop the worker too and go up.
+    `progress`, and Ctrl-C, stop the worker too and go up. Left, raised by `progress`, leaves the worker
+    running for a later `follow`.
     """
     row = find(command)
     if not row.in_worker:
@@ -81,6 +85,7 @@ def run_in_worker(
     if patience_s is None:
         patience_s = row.patience_s
     job = make_folder()
+    is_left = False
     try:
         write_job(
             job,
@@ -90,23 +95,53 @@ def run_in_worker(
             keep_folder=keep_folder,
             processes=processes,
             working_folder=folder,
+            has_pictures=picture_taker(progress) is not None,
         )
         write_arrays(job, arrays or {}, progress)
-        return _run(job, interpreter, progress=progress, patience_s=patience_s)
+        return _attend(job, _start(interpreter, job), progress=progress, patience_s=patience_s)
+    except Left:
+        is_left = True
+        raise
     finally:
-        if keep_folder:
+        if is_left:
+            LOG.info("left running; its job folder is %s", job)
+        elif keep_folder:
             LOG.info("job folder kept: %s", job)
         else:
             remove(job)
 
 
-def _run(folder: Path, interpreter: Path, *, progress: Progress, patience_s: float) -> dict[str, Any]:
-    process = _start(interpreter, folder)
+def follow(job: Path, *, progress: Progress = silent) -> dict[str, Any]:
+    """Wait for a job that an earlier host has left, as run_in_worker waits for its own; tell its events anew.
+
+    Gives and raises the same; the job folder is removed unless `progress` raises Left.
+    """
+    process = adopt(job)
+    try:
+        command = json.loads((job / "job.json").read_text(encoding="utf-8"))["command"]
+        found = _attend(job, process, progress=progress, patience_s=find(command).patience_s)
+    except Left:
+        raise
+    except BaseException:
+        remove(job)
+        raise
+    remove(job)
+    return found
+
+
+def _attend(folder: Path, process: Process, *, progress: Progress, patience_s: float) -> dict[str, Any]:
     events = Events(folder)
+    tell_begun(progress, folder, process.pid)
     stop: Cancelled | None = None
+    is_left = False
     try:
         try:
             _wait(process, folder, events=events, progress=progress)
+        except Left:
+            leave(folder)
+            process.returncode = 0  # nobody waits for it any more, and its Popen is not to complain of that
+            is_left = True
+            raise
         except (
             BaseException
         ) as reason:  # a stop, Ctrl-C, a fault in the host's progress: the worker may save first
@@ -116,8 +151,9 @@ def _run(folder: Path, interpreter: Path, *, progress: Progress, patience_s: flo
                 raise
             stop = reason
     finally:
-        end_tree(process)
-    return _outcome(folder, process.returncode, stop=stop)
+        if not is_left:
+            end_tree(process)
+    return _outcome(folder, process, stop=stop)
 
 
 def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
@@ -147,7 +183,7 @@ def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _wait(
-    process: subprocess.Popen[bytes],
+    process: Process,
     folder: Path,
     *,
     events: Events,
@@ -159,7 +195,7 @@ def _wait(
     is_answered = False
     while time.monotonic() < deadline:
         has_ended = process.poll() is not None  # asked first, so that the last events are read after it
-        if not is_answered and (folder / "result.json").exists():
+        if not is_answered and (folder / RESULT).exists():
             is_answered = True
             deadline = min(deadline, time.monotonic() + EXIT_S)
         events.tell(progress, repeat=not is_answered and not has_ended)
@@ -168,9 +204,11 @@ def _wait(
         time.sleep(POLL_S)
 
 
-def _outcome(folder: Path, exit_code: int | None, *, stop: Cancelled | None) -> dict[str, Any]:
+def _outcome(folder: Path, process: Process, *, stop: Cancelled | None) -> dict[str, Any]:
     """The worker's result, or the exception that stands for it."""
-    ended = words_for_exit(exit_code)
+    exit_code = process.returncode
+    is_unseen = isinstance(process, Adopted)
+    ended = "ended without saying why" if is_unseen else words_for_exit(exit_code)
     try:
         answer = read_answer(folder)
     except ValueError as fault:

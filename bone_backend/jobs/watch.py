@@ -18,11 +18,17 @@ from pathlib import Path
 from typing import Any
 
 LOOK_S = 0.25
+LEFT = "left.json"  # as in folder.py, which is not loaded here
 
 
 def end_with_host(folder: Path, job: Mapping[str, Any], host_has_ended: threading.Event) -> None:
-    """When the host has ended: ask the command to stop, wait as the host would have, end everything."""
+    """When the host has ended: ask the command to stop, wait as the host would have, end everything.
+
+    A job that its host has left (leaving.py) goes on.
+    """
     _wait_for_end(job["host"])
+    if (folder / LEFT).exists():  # it goes on alone, until its end or its cancel file
+        return
     host_has_ended.set()
     try:
         (folder / "cancel").touch()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 import pyqtgraph
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from bone_backend.volumes.classes import COLOURS, MEAN, TRAINING, VALIDATION
 
@@ -31,7 +31,7 @@ class Epochs(pyqtgraph.AxisItem):
 
 
 class CurvesPage(QWidget):
-    """Loss above, IoU below."""
+    """Loss and IoU, side by side."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,10 +42,12 @@ class CurvesPage(QWidget):
         self.nothing.setProperty("kind", "hint")
         column.addWidget(self.nothing)
         self.loss = self._plot("loss", legend=(-10, 10))
-        self.iou = self._plot("validation IoU", legend=(-10, -45))
+        self.iou = self._plot("validation IoU", legend=(-5, -5))
         self.iou.setYRange(0, 1)
+        row = QHBoxLayout()
         for plot in (self.loss, self.iou):
-            column.addWidget(plot, 1)
+            row.addWidget(plot, 1)
+        column.addLayout(row, 1)
         self.steps: list[tuple[float, float]] = []
         self._drawn = 0.0
         self._by_name: dict[str, str] = {}
@@ -77,6 +79,9 @@ class CurvesPage(QWidget):
                 plot.getAxis(side).setTextPen(found.ink)
             legend = plot.getPlotItem().legend
             legend.setLabelTextColor(found.ink)
+            legend.setBrush(f"{found.field}c0")  # over the lines
+            for _sample, label in legend.items:
+                label.setText(label.text, color=found.ink)
         if "mean" in self._lines:
             self._lines["mean"].setPen(self._pen("mean", 0))
 

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QTabWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QSplitter
 
 from bone_backend.errors import BoneError
 from bone_backend.runs.files import CHECKPOINT, REPORT, SCORES, stored_options
@@ -21,8 +21,10 @@ from bone_backend.volumes.classes import class_colour
 from ..show import fit as fit_in_words
 from .class_table import ClassTable
 from .editors import Editor
+from .live_page import LivePage
 from .pair_table import PairTable
 from .pairs import Row
+from .run_folder import ShownRun
 from .scores import read_curves
 from .tab import RunTab
 from .task import News, Outcome, Task
@@ -39,6 +41,7 @@ class FitTab(RunTab):
     verb = "Start fit"
     nothing = "Choose a pair to see its scan with the mask over it."
     without = ("validation_pairs",)  # the table of pairs has it
+    waits = True
 
     predict_with = Signal(str)  # a model file
 
@@ -49,13 +52,16 @@ class FitTab(RunTab):
         self.pairs.looked.connect(self._looked)
         self._shown: tuple[str, str] = ("", "")
         self._scores_time = 0
+        self._suggested = ""  # save folder
         return {"pairs": self.pairs, "class_names": self.classes}
 
     def add_pages(self) -> None:
         self.curves: Any = None
-        self.curves_place = QTabWidget()  # pyqtgraph is loaded when a fit begins
-        self.curves_place.tabBar().hide()
-        self.pages.addTab(self.curves_place, "Curves")
+        self.live = LivePage()
+        self.curves_place = QSplitter(Qt.Orientation.Vertical)  # pyqtgraph is loaded when a fit begins
+        self.curves_place.setChildrenCollapsible(False)
+        self.curves_place.addWidget(self.live)
+        self.pages.addTab(self.curves_place, "Progress")
 
     def make_curves(self) -> None:
         """The page of curves, on first use."""
@@ -63,7 +69,8 @@ class FitTab(RunTab):
             from .curves import CurvesPage
 
             self.curves = CurvesPage()
-            self.curves_place.addTab(self.curves, "")
+            self.curves_place.insertWidget(0, self.curves)
+            self.curves_place.setSizes([220, 380])
 
     def field_changed(self, name: str) -> None:
         if name == "pairs":
@@ -100,15 +107,17 @@ class FitTab(RunTab):
 
     def _suggest_folder(self) -> None:
         """A save folder beside the scans, where none was given; it stands in its field to be changed."""
-        if "output" in self.form.given or not self.pairs.pairs.rows:
+        given = self.form.given.get("output")
+        if given not in (None, self._suggested) or not self.pairs.pairs.rows:
             return
         first = self.pairs.pairs.rows[0]
         if first.is_whole:
             place = Path(first.scan).parent
             folder = place / FIRST_FOLDER
             number = 2
-            while folder.exists():
+            while folder.exists() or str(folder) in self.taken():
                 folder, number = place / f"{FIRST_FOLDER}_{number}", number + 1
+            self._suggested = str(folder)
             self.form.set("output", str(folder))
             self.panel.rows["output"].editor.show_value(str(folder))
 
@@ -145,17 +154,44 @@ class FitTab(RunTab):
         self.pairs.show_everything(everything)
         super().show_everything(everything)
 
-    def begin(self, options: Any) -> None:
+    def start(self) -> None:
+        if self.taken():  # another run goes on, or waits
+            self._suggest_folder()
+        super().start()
+
+    def what(self, options: Any) -> str:
+        if options.resume:
+            return f"Go on with the fit in {Path(options.resume).name}"
+        number = len(options.pairs)
+        return f"Fit into {Path(options.output).name} ({number} pair{'s' * (number != 1)})"
+
+    def _begin_curves(self, class_names: Any) -> None:
+        """class_names: as the options of the run have them; the rest are those of the table."""
         self.make_curves()
-        classes = self.classes.classes().items()
-        colours = {" ".join(name.split()): colour or class_colour(value) for value, (name, colour) in classes}
-        self.curves.begin({name: colour for name, colour in colours.items() if name != "background"})
+        known = dict(self.classes.classes())
+        known |= {one.value: (one.name, one.colour) for one in class_names}
+        self.curves.begin(
+            {
+                " ".join(name.split()): colour or class_colour(value)
+                for value, (name, colour) in known.items()
+                if value
+            }
+        )
+
+    def begin(self, options: Any, **more: Any) -> None:
+        self._begin_curves(options.class_names)
+        self.live.begin(
+            goes_on=options.resume is not None and options.resume == getattr(self, "_folder", None)
+        )
+        self.live.show()
         self._scores_time, self._scores_looked = 0, 0.0
         self.pages.setCurrentWidget(self.curves_place)
         self._folder = Path(options.resume or options.output)
-        super().begin(options)
+        super().begin(options, **more)
 
     def show_news(self, news: News, task: Task) -> None:
+        for picture in news.pictures:
+            self.live.take(picture)
         told = EPOCHS.match(task.message)
         for step, steps, figures in news.figures if told else ():
             if "loss" in figures:
@@ -188,13 +224,17 @@ class FitTab(RunTab):
             told += ": no epoch was finished, so there is no model."
         self.run_bar.tell(told, "good" if model else "")
         self.log.appendPlainText(fit_in_words(result) if "val_iou_per_class" in result else told)
-        actions: list[Any] = []
-        if folder and (Path(folder) / REPORT).exists():
-            actions.append(("Open report", lambda: self.open_file(Path(folder) / REPORT)))
         if folder:
-            actions.append(("Open folder", lambda: self.open_file(Path(folder))))
-        if outcome.is_stopped and folder:
-            actions.append(("Go on", lambda: self.resume(folder)))
+            self._offer(Path(folder), model, can_go_on=outcome.is_stopped)
+
+    def _offer(self, folder: Path, model: Any, *, can_go_on: bool) -> None:
+        """Buttons for what can be done with a run."""
+        actions: list[Any] = []
+        if (folder / REPORT).exists():
+            actions.append(("Open report", lambda: self.open_file(folder / REPORT)))
+        actions.append(("Open folder", lambda: self.open_file(folder)))
+        if can_go_on:
+            actions.append(("Go on", lambda: self.resume(str(folder))))
         if model:
             actions.append(("Label a scan", lambda: self.predict_with.emit(str(model))))
         self.run_bar.show_actions(actions)
@@ -202,13 +242,26 @@ class FitTab(RunTab):
     def show_faults(self, outcome: Outcome) -> None:
         super().show_faults(outcome)
         if (self._folder / CHECKPOINT).exists():
-            folder = str(self._folder)
-            self.run_bar.show_actions(
-                [
-                    ("Go on", lambda: self.resume(folder)),
-                    ("Open folder", lambda: self.open_file(Path(folder))),
-                ]
+            self._offer(self._folder, None, can_go_on=True)
+
+    def advice(self) -> str:
+        if (self._folder / CHECKPOINT).exists():
+            return (
+                "Go on continues it from its last checkpoint. If it breaks off there again, close other "
+                "programs, or begin anew with a smaller batch size."
             )
+        return super().advice()
+
+    def show_run(self, found: ShownRun) -> None:
+        """Show a run folder again; the form stays as it is."""
+        self._folder = found.folder
+        self._begin_curves(found.class_names)
+        self.curves.show_curves(found.curves)
+        self.live.begin(goes_on=False)
+        self.live.hide()  # the pictures of a run are gone with it; its report has more
+        self.pages.setCurrentWidget(self.curves_place)
+        self.run_bar.tell(found.told)
+        self._offer(found.folder, found.model, can_go_on=found.can_go_on)
 
     def resume(self, folder: str) -> None:
         """Go on with a run that was stopped."""
@@ -218,6 +271,7 @@ class FitTab(RunTab):
     def take_colours(self) -> None:
         if self.curves is not None:
             self.curves.take_colours()
+        self.live.update()
         self.pairs.fill()
 
 

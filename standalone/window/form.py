@@ -79,7 +79,7 @@ class Form:
     def set(self, name: str, value: Any) -> None:
         """Take a plain value; one that equals the default is no choice of the user's."""
         default = self.default(name)
-        is_empty = value in (None, "", [], ())
+        is_empty = value in (None, "", [], ()) or value == self.fields[name].none_word  # e.g. "auto"
         if value == default or (is_empty and default in (None, "", ())):
             self.given.pop(name, None)
         else:

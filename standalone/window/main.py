@@ -22,23 +22,30 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPushButton,
     QTabWidget,
+    QVBoxLayout,
     QWidget,
 )
 
 from bone_backend import __version__
 from bone_backend.errors import BoneError
 from bone_backend.jobs import run as jobs
+from bone_backend.jobs.folder import remove
+from bone_backend.jobs.leaving import left_jobs
 from bone_backend.report.command_words import option_words
 
 from ..flags import write_config
 from ..option_files import read_config
-from . import theme
+from . import closing, theme
 from .fit_tab import FitTab
 from .iou_tab import IoUTab
-from .memory import Memory
+from .memory import Memory, as_text
 from .predict_tab import PredictTab
+from .run_folder import look_at_run
+from .runs import Run
+from .runs_dock import RunsDock
 from .tab import RunTab
 from .task import Runner
+from .tour_bar import TourBar
 
 TABS = {"fit": ("Fit", FitTab), "predict": ("Predict", PredictTab), "iou": ("IoU", IoUTab)}
 CONFIGURATIONS = "Configurations (*.json *.yaml *.yml *.toml)"
@@ -66,7 +73,18 @@ class Window(QMainWindow):
         self.iou: Any = self.by_name["iou"]
         self.fit.predict_with.connect(self._predict_with)
         self.predict.score_with.connect(self._score_with)
-        self.setCentralWidget(self.tabs)
+        self.tour = TourBar(self)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.tour)
+        column.addWidget(self.tabs, 1)
+        self.setCentralWidget(inside)
+        self.dock = RunsDock(self.by_name)
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.dock)
+        self.dock.began.connect(self._remember)
+        self.dock.shown.connect(self._show_result)
         self.tabs.setCornerWidget(self._switch(), Qt.Corner.TopRightCorner)
         self._menus()
         self.tabs.setCurrentWidget(self.by_name[tab])
@@ -110,9 +128,13 @@ class Window(QMainWindow):
         file = bar.addMenu("&File")
         self._action(file, "&Load configuration …", self.ask_load, QKeySequence.StandardKey.Open)
         self._action(file, "&Save configuration …", self.ask_save, QKeySequence.StandardKey.Save)
-        self.recent: QMenu = file.addMenu("&Recent")
+        self.recent: QMenu = file.addMenu("&Recent configurations")
         self.recent.aboutToShow.connect(self._fill_recent)
-        self._action(file, "&Reset this tab", self.reset)
+        self._action(file, "R&eset this tab", self.reset)
+        file.addSeparator()
+        self._action(file, "Open r&un folder …", self.ask_run)
+        self.recent_runs: QMenu = file.addMenu("Recent ru&ns")
+        self.recent_runs.aboutToShow.connect(self._fill_runs)
         file.addSeparator()
         self._action(file, "&Copy as command", self.copy_command, "Ctrl+Shift+C")
         file.addSeparator()
@@ -125,6 +147,11 @@ class Window(QMainWindow):
             action.setCheckable(True)
             action.setChecked(name == chosen)
             group.addAction(action)
+        self._action(bar.addMenu("&Help"), "Take the &tour", lambda: self.tour.offer(again=True))
+        look.addSeparator()
+        shown = self.dock.toggleViewAction()
+        shown.setText("Ru&ns")
+        look.addAction(shown)
 
     def _action(self, menu: QMenu, words: str, do: Any, keys: Any = None) -> QAction:
         action = menu.addAction(words)
@@ -216,6 +243,93 @@ class Window(QMainWindow):
         self.box = box
         box.open()
 
+    # runs of before
+
+    def ask_run(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Run folder")
+        if path:
+            self.open_run(Path(path))
+
+    def open_run(self, folder: Path) -> bool:
+        """Show a run folder in the Fit tab; one that vanished, or is none, is told in a dialog."""
+        self.tabs.setCurrentWidget(self.fit)
+        try:
+            if self.fit.is_running:
+                raise BoneError("A fit is shown there just now; wait for its end, or stop it.")
+            self.fit.show_run(look_at_run(folder))
+        except BoneError as error:
+            self.tell_fault("The run is not shown.", error)
+            return False
+        self.memory.add_run("fit", str(folder))
+        return True
+
+    def open_labels(self, entry: dict[str, Any]) -> bool:
+        """Show the labels of a prediction over their scan."""
+        labels, scan = Path(entry["place"]), Path(str(entry.get("scan", "")))
+        self.tabs.setCurrentWidget(self.predict)
+        lost = [path for path in (labels, scan) if not path.exists()]
+        if lost:
+            error = BoneError(f"{lost[0]} is not there any more; it was moved, renamed or deleted.")
+            self.tell_fault("The labels are not shown.", error)
+            return False
+        self.predict.show_labels(str(scan), str(labels))
+        return True
+
+    def _fill_runs(self) -> None:
+        self.recent_runs.clear()
+        entries = self.memory.runs()
+        for entry in entries:
+            self._action(self.recent_runs, as_text(entry), lambda entry=entry: self.open_entry(entry))
+        if not entries:
+            self.recent_runs.addAction("none yet").setEnabled(False)
+
+    def open_entry(self, entry: dict[str, Any]) -> None:
+        """A recent run; one that vanished is told once, then forgotten."""
+        is_fit = entry["command"] == "fit"
+        is_shown = self.open_run(Path(entry["place"])) if is_fit else self.open_labels(entry)
+        if not is_shown and not Path(entry["place"]).exists():
+            self.memory.forget_run(entry)
+
+    def _remember(self, run: Run) -> None:
+        """A run that has begun."""
+        options: Any = run.options
+        if run.command == "fit":
+            if not options.dry_run:
+                self.memory.add_run("fit", str(options.resume or options.output))
+        else:
+            self.memory.add_run(run.command, str(options.output), scan=str(options.scan))
+
+    def _show_result(self, run: Run) -> None:
+        options: Any = run.options
+        if run.command == "fit":
+            self.open_run(Path(options.resume or options.output))
+        elif run.result is not None:
+            self.open_labels({"place": str(options.output), "scan": str(options.scan)})
+
+    def find_left(self) -> None:
+        """Show runs that an earlier window has left running, or that have ended since."""
+        for job in left_jobs():
+            tab = self.by_name.get(job.command)
+            if tab is None or not tab.waits or tab.is_running:
+                continue
+            try:
+                options = tab.form.table.parse(job.options)
+            except BoneError as error:  # e.g. of another version of BONe
+                self.tell_fault("A run that was left running cannot be shown.", error)
+                if not job.is_running:
+                    remove(job.folder)  # told once
+                continue
+            resumed = job.options.get("resume")  # the rest is that of its folder
+            tab.take_values({"resume": resumed} if resumed else job.options)
+            self.tabs.setCurrentWidget(tab)
+            self.dock.follow(job, options)
+
+    def greet(self) -> None:
+        """Offer the tour, the first time that the window is opened."""
+        if not self.memory.get("toured", False):
+            self.memory.set("toured", True)
+            self.tour.offer()
+
     # from tab to tab
 
     def _predict_with(self, model: str) -> None:
@@ -245,27 +359,19 @@ class Window(QMainWindow):
     def running(self) -> list[RunTab]:
         return [tab for tab in self.by_name.values() if tab.is_running]
 
-    def ask_to_close(self) -> bool:
-        """Whether runs may be stopped; asked while one goes on."""
-        box = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("BONe")
-        names = " and ".join(TABS[tab.command][0] for tab in self.running())
-        box.setText(f"{names} is running. Stop it and close?")
-        box.setInformativeText("A fit keeps its best model, and can go on later from its save folder.")
-        stop = box.addButton("Stop and close", QMessageBox.ButtonRole.DestructiveRole)
-        stay = box.addButton("Go on", QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(stay)
-        box.setEscapeButton(stay)
-        box.exec()
-        return box.clickedButton() is stop
+    def ask_to_close(self) -> str:
+        """What becomes of the runs: "stop", "leave", or "" to stay; asked while one goes on."""
+        running = [(TABS[tab.command][0], tab) for tab in self.running()]
+        return closing.ask(self, running, waiting=len(self.dock.runs.waiting))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's)
-        if self.running() and not self.ask_to_close():
+        answer = self.ask_to_close() if self.running() else closing.STOP
+        if not answer:
             event.ignore()
             return
-        for tab in self.running():
-            tab.stop()
+        self.dock.runs.is_held = True  # nothing begins any more
+        closing.let_go(self.running(), answer)
+        self.tour.end()
         self.hide()  # saving the best model takes seconds
         for tab in self.by_name.values():
             tab.end()

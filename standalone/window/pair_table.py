@@ -11,36 +11,49 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QBrush, QColor, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeySequence,
+    QShortcut,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMessageBox,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
 )
 
+from bone_backend.errors import ScanError
 from bone_backend.options.fields import OptionField
 
 from .editors import Editor
-from .pairs import Look, PairList, Row, look_at, short_name
+from .pair_csv import ENDINGS, read_pairs
+from .pairs import Look, PairList, Row, look_at, scan_name, short_name
+from .picture_tip import icon, picture_tip
 from .theme import colours
 
-COLUMNS = ("Scan", "Mask", "Subject", "Voxels (z, y, x)", "Voxel size", "Classes", "Validates", "State")
-SCAN, MASK, SUBJECT, SHAPE, SIZE, CLASSES, VALIDATES, STATE = range(len(COLUMNS))
+COLUMNS = ("Scan", "Mask", "Subject", "Voxels (z, y, x)", "Classes", "Validates", "State")
+SCAN, MASK, SUBJECT, SHAPE, CLASSES, VALIDATES, STATE = range(len(COLUMNS))
 TIPS = {
     SUBJECT: "Animal or person. Scans of one subject are never split between training and validation.",
     VALIDATES: "Tick the pairs to validate on; all others train. None ticked: BONe chooses.",
     CLASSES: "Label values seen in slices of the mask.",
 }
 LOOK_MS = 100
-STATE_WIDTH = 72  # px; what does not fit stands below the table
-LEAST_ROWS, MOST_ROWS = 3, 8  # in sight
+MASK_WIDTH, STATE_WIDTH = 104, 72  # px; what does not fit stands below the table
+LEAST_ROWS, MOST_ROWS = 3, 6  # in sight
+LINE, THUMBNAIL = 40, 36  # px
+TABLES = "Tables of pairs (*.csv *.tsv)"
 VOLUMES = "Scans and masks (*.tif *.tiff *.btf *.npy);;All files (*)"
 
 
@@ -63,7 +76,7 @@ class PairTable(Editor):
         column.addWidget(self.table)
         self.setFocusProxy(self.table)
         self.empty = QLabel(
-            "Drop scans and their masks here, files or folders.\nNames such as femur_1.tif "
+            "Drop scans and their masks here, files or folders, or a CSV.\nNames such as femur_1.tif "
             "and femur_1_mask.tif find each other.",
             self.table.viewport(),
         )
@@ -79,13 +92,18 @@ class PairTable(Editor):
         row = QHBoxLayout()
         self.add_files = QPushButton("Add files …")
         self.add_folder = QPushButton("Add folder …")
+        self.add_table = QPushButton("From CSV …")
+        self.add_table.setToolTip(
+            "A table with the columns scan, mask and, if you like, subject; paths beside the table itself"
+        )
         self.take_out = QPushButton("Remove")
         self.told = QLabel()
         self.told.setProperty("kind", "hint")
         self.add_files.clicked.connect(self._choose_files)
         self.add_folder.clicked.connect(self._choose_folder)
+        self.add_table.clicked.connect(self._choose_table)
         self.take_out.clicked.connect(self.remove_chosen)
-        for button in (self.add_files, self.add_folder, self.take_out):
+        for button in (self.add_files, self.add_folder, self.add_table, self.take_out):
             row.addWidget(button)
         row.addStretch(1)
         row.addWidget(self.told)
@@ -97,7 +115,8 @@ class PairTable(Editor):
         table.setAccessibleName(self.one.label)
         table.setAccessibleDescription(self.one.help)
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.verticalHeader().setDefaultSectionSize(26)
+        table.verticalHeader().setDefaultSectionSize(LINE)
+        table.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         table.setWordWrap(False)
         table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         header = table.horizontalHeader()
@@ -107,9 +126,11 @@ class PairTable(Editor):
             if item:
                 item.setToolTip(TIPS.get(number, ""))
             mode = QHeaderView.ResizeMode
-            usual = mode.Stretch if number in (SCAN, MASK) else mode.ResizeToContents
-            header.setSectionResizeMode(number, mode.Interactive if number == STATE else usual)
+            usual = mode.Stretch if number == SCAN else mode.ResizeToContents
+            is_set = number in (MASK, STATE)
+            header.setSectionResizeMode(number, mode.Interactive if is_set else usual)
         table.setColumnWidth(STATE, STATE_WIDTH)
+        table.setColumnWidth(MASK, MASK_WIDTH)
         header.setMinimumSectionSize(48)
         header.setHighlightSections(False)
         table.itemChanged.connect(self._edited)
@@ -142,6 +163,12 @@ class PairTable(Editor):
 
     def add_paths(self, paths: list[str]) -> None:
         """Take dropped or chosen files and folders."""
+        tables = [path for path in paths if Path(path).suffix.lower() in ENDINGS]
+        if tables:
+            self.add_tables(tables)
+            paths = [path for path in paths if path not in tables]
+            if not paths:
+                return
         is_any = bool(self.pairs.add(paths))
         self.fill()
         if not is_any:
@@ -151,6 +178,29 @@ class PairTable(Editor):
         self.changed.emit()
         if self.pairs.rows and not self.table.selectedItems():
             self.table.selectRow(0)
+
+    def add_tables(self, paths: list[str]) -> None:
+        """Take the pairs of CSV files; where one has a fault nothing of it is taken, and all are told."""
+        for path in paths:
+            try:
+                self.pairs.take_lines(read_pairs(Path(path)))
+            except ScanError as error:
+                kind = QMessageBox.Icon.Warning
+                self.box = QMessageBox(
+                    kind, "BONe", f"Nothing was taken from {Path(path).name}.", parent=self
+                )
+                self.box.setInformativeText("\n".join(error.faults))
+                self.box.open()
+        self.fill()
+        self.look()
+        self.changed.emit()
+        if self.pairs.rows and not self.table.selectedItems():
+            self.table.selectRow(0)
+
+    def _choose_table(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self, "A table of pairs", "", TABLES)
+        if paths:
+            self.add_tables(paths)
 
     def remove_chosen(self) -> None:
         rows = sorted({index.row() for index in self.table.selectedIndexes()})
@@ -227,7 +277,7 @@ class PairTable(Editor):
         self._is_filling = False
         self.table.setColumnHidden(SUBJECT, not (any(row.subject for row in rows) or self._is_everything))
         shown = min(max(len(rows), LEAST_ROWS), MOST_ROWS)
-        self.table.setFixedHeight(26 * shown + 30)
+        self.table.setFixedHeight(LINE * shown + 30)
         self.empty.setVisible(not rows)
         self.told.setText(self.pairs.in_words() if rows else "")
         self.take_out.setEnabled(bool(rows))
@@ -244,9 +294,11 @@ class PairTable(Editor):
         look = row.look or Look()
         side = "auto" if not is_by_hand else "validates" if row.is_validation else "trains"
         texts = (
-            *(short_name(Path(path)) if path else "…" for path in (row.scan, row.mask)),
+            scan_name(Path(row.scan)) if row.scan else "…",
+            short_name(Path(row.mask)) if row.mask else "…",
             row.subject,
-            *(look.shape_in_words, look.voxel_size_in_words, look.classes_in_words, side, row.state),
+            f"{look.shape_in_words}\n{look.voxel_size_in_words}".strip(),
+            *(look.classes_in_words, side, row.state),
         )
         for column, text in enumerate(texts):
             item = QTableWidgetItem(text)
@@ -264,6 +316,9 @@ class PairTable(Editor):
                 STATE: "\n".join((*look.faults, *look.notes)) or row.state,
             }
             item.setToolTip(tips.get(column, TIPS.get(column, "")))
+            if column == SCAN and look.picture is not None:
+                item.setIcon(icon(look.picture))
+                item.setToolTip(picture_tip(row.scan, look.picture))
             if column == STATE and (row.look or not row.is_whole):
                 item.setForeground(_colour(is_good=row.state == "good"))
             self.table.setItem(number, column, item)

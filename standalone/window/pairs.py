@@ -20,6 +20,8 @@ from bone_backend.volumes.abstract import Volume
 from bone_backend.volumes.formats import READ, format_of
 from bone_backend.volumes.header import volume_name
 
+from .thumbnail import thumbnail
+
 MASK_WORDS = {
     "mask",
     "masks",
@@ -44,7 +46,7 @@ class Look:
 
     faults: in words, with which no fit begins. notes: what looks odd; the fit itself will judge.
 
-    is_sample: not every slice of the mask was read.
+    is_sample: not every slice of the mask was read. picture: of the middle slice, uint8 (y, x, 3).
     """
 
     shape: tuple[int, int, int] | None = None
@@ -53,6 +55,7 @@ class Look:
     is_sample: bool = False
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    picture: np.ndarray | None = field(default=None, compare=False)
 
     @property
     def shape_in_words(self) -> str:
@@ -118,6 +121,15 @@ class PairList:
             row.look = None
             touched.append(row)
         return touched
+
+    def take_lines(self, pairs: Iterable[tuple[str, str, str]]) -> None:
+        """Take pairs of a table: (scan, mask, subject). A scan that is there already gets them anew."""
+        for scan, mask, subject in pairs:
+            row = next((row for row in self.rows if row.scan == scan), None)
+            if row is None:
+                row = Row()
+                self.rows.append(row)
+            row.scan, row.mask, row.subject, row.look = scan, mask, subject, None
 
     def _fitting(self, scan: Path | None, mask: Path | None) -> Row | None:
         """The row that a pair completes, or that has it already."""
@@ -256,6 +268,16 @@ def short_name(path: Path) -> str:
     return name if is_telling else f"{path.parent.name}/{name}"
 
 
+def scan_name(path: Path) -> str:
+    """What a scan is called beside its mask, where everybody knows that it is an image.
+
+    >>> scan_name(Path("skull_balb_image.tif")), scan_name(Path("femur_1.tif")), scan_name(Path("a/scan"))
+    ('skull_balb', 'femur_1', 'a/scan')
+    """
+    name = short_name(path)
+    return re.sub(rf"(?<=[^/])[ _.-]({'|'.join(sorted(SCAN_WORDS))})$", "", name, flags=re.IGNORECASE)
+
+
 def look_at(scan: str, mask: str, number: int) -> Look:
     """Open both, read slices of the mask. Never raises; what is wrong stands in the faults."""
     from bone_backend.dataset.checks import pair_faults
@@ -267,7 +289,8 @@ def look_at(scan: str, mask: str, number: int) -> Look:
             faults = [fault.partition(": ")[2] or fault for fault in pair_faults(grey, labels, number=number)]
             told = tuple(_short(fault, scan, mask) for fault in faults)
             seen, notes, is_sample = _classes(labels)
-            return Look(header.shape, header.voxel_size_um, seen, is_sample, told, notes)
+            picture = thumbnail(grey, labels)
+            return Look(header.shape, header.voxel_size_um, seen, is_sample, told, notes, picture)
     except BoneError as error:
         return Look(faults=tuple(_short(fault, scan, mask) for fault in error.faults))
     except (OSError, ValueError) as error:

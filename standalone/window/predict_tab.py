@@ -12,6 +12,7 @@ from typing import Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
+from bone_backend.errors import BoneError
 from bone_backend.files.names import from_home
 from bone_backend.volumes.volume import volume_name
 
@@ -28,14 +29,13 @@ class PredictTab(RunTab):
     command = "predict"
     verb = "Label scan"
     nothing = "Choose a scan to see it here."
+    waits = True
 
     score_with = Signal(str)  # labels
 
     def __init__(self, runner: Any):
         self.card = Card()
         self.waiting: list[str] = []  # scans that are labelled afterwards
-        self.made: list[str] = []  # labels of those before
-        self.warned: list[str] = []  # what was odd with them
         super().__init__(runner)
         self.queue = QLabel()
         self.queue.setWordWrap(True)
@@ -72,15 +72,23 @@ class PredictTab(RunTab):
         )
         self.queue.setVisible(bool(scans))
 
-    def _next(self) -> bool:
-        """Go on with the next scan that waits."""
-        if not self.waiting:
-            return False
-        scan, *rest = self.waiting
-        self.scan.take(scan)
-        self.wait_for(rest)
-        self.start()
-        return self.is_running
+    def requests(self, options: Any) -> list[tuple[Any, str, str]]:
+        """The scan of the form, and those that were dropped with it, each with its labels beside it."""
+        found = super().requests(options)
+        for scan in self.waiting:
+            output = labels_beside(from_home(scan))
+            other = options.model_copy(update={"scan": from_home(scan), "output": output})
+            try:
+                self.check_files(other)
+                fault = ""
+            except BoneError as error:
+                fault = " ".join(self.form.in_words(told) for told in error.faults)
+            found.append((other, self.what(other), fault))
+        self.wait_for([])
+        return found
+
+    def what(self, options: Any) -> str:
+        return f"Label {options.scan.name} with {options.model.name}"
 
     def field_changed(self, name: str) -> None:
         if name == "model":
@@ -138,15 +146,13 @@ class PredictTab(RunTab):
         if suggested and suggested != getattr(self, "_suggested", None):
             return
         path = from_home(scan)
-        name = f"{volume_name(path)}_labels"
-        self._suggested = str(path.parent / (name if path.is_dir() else f"{name}.tif"))
+        self._suggested = str(labels_beside(path))
         self.form.set("output", self._suggested)
         self.panel.rows["output"].editor.show_value(self._suggested)
 
     def show_result(self, outcome: Outcome, task: Task) -> None:
         if outcome.is_stopped or outcome.result is None:
             self.run_bar.tell("Stopped; no labels were written.", "")
-            self.wait_for([])
             return
         result = outcome.result
         self.log.appendPlainText(predict_in_words(result))
@@ -156,18 +162,12 @@ class PredictTab(RunTab):
         warnings = [
             f"{volume_name(Path(task.options['scan']))}: {text}" for text in result.get("warnings", ())
         ]
-        self.warned += warnings
         for text in warnings:
             self.log.appendPlainText(f"warning: {text}")
         labels, scan = str(result["output"]), str(task.options["scan"])
-        self.made.append(labels)
-        if self._next():
-            return
-        if len(self.made) > 1:
-            told = f"Done: {len(self.made)} scans labelled."
-        self.run_bar.tell("\n".join([told, *self.warned]), "fault" if self.warned else "good")
-        self.made, self.warned = [], []
-        self.show_labels(scan, labels)
+        self.run_bar.tell("\n".join([told, *warnings]), "fault" if warnings else "good")
+        if not self._has_waited or self.isVisible():
+            self.show_labels(scan, labels)
         self.run_bar.show_actions(
             [
                 ("Show labels", lambda: self.show_labels(scan, labels)),
@@ -182,3 +182,13 @@ class PredictTab(RunTab):
         self.look(scan, labels)
         self.viewer.take_classes(self.card.classes)
         self.pages.setCurrentWidget(self.viewer)
+
+
+def labels_beside(scan: Path) -> Path:
+    """Where the labels of a scan go, if nobody says.
+
+    >>> labels_beside(Path("scans/femur_1.tif")).as_posix()
+    'scans/femur_1_labels.tif'
+    """
+    name = f"{volume_name(scan)}_labels"
+    return scan.parent / (name if scan.is_dir() else f"{name}.tif")

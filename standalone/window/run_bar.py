@@ -6,15 +6,19 @@ Out: `started`, `stopped`; buttons for what can be done with a result.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from .gauge_strip import GaugeStrip
 from .task import Task
 from .theme import mark
 
 STEPS = 1000
+QUEUE = "Add to queue"
+QUIET_S = 0.6  # after a start; the second half of a double click is no second run
 
 
 class RunBar(QWidget):
@@ -25,6 +29,8 @@ class RunBar(QWidget):
 
     def __init__(self, verb: str):
         super().__init__()
+        self.verb, self.waits = verb, False
+        self._quiet_until = 0.0
         self.start = QPushButton(verb)
         self.start.setProperty("kind", "first")
         self.start.setToolTip("Ctrl+Return")
@@ -53,8 +59,25 @@ class RunBar(QWidget):
         row.addWidget(self.start)
         row.addWidget(self.stop)
         row.addLayout(column, 1)
-        self.start.clicked.connect(self.started)
+        self.strip = GaugeStrip()
+        row.addWidget(self.strip)
+        self.start.clicked.connect(self._begin)
         self.stop.clicked.connect(self.stopped)
+
+    def _begin(self) -> None:
+        if time.monotonic() >= self._quiet_until:
+            self.started.emit()
+            self._quiet_until = time.monotonic() + QUIET_S if self.waits else 0.0
+
+    def offer(self, *, waits: bool) -> None:
+        """Whether a start now means to wait for the run that goes on."""
+        self.waits = waits
+        self.start.setText(QUEUE if waits else self.verb)
+        self.start.setToolTip(
+            "Ctrl+Return: it begins when the runs before it have ended" if waits else "Ctrl+Return"
+        )
+        if waits:
+            self.start.setEnabled(True)
 
     def tell(self, text: str, kind: str = "hint") -> None:
         """One or a few lines. kind: "hint", "fault", "good" or "" (plain)."""
@@ -63,9 +86,10 @@ class RunBar(QWidget):
 
     def show_task(self, task: Task) -> None:
         """How far it is."""
-        self.start.setEnabled(not task.is_running)
+        self.start.setEnabled(not task.is_running or self.waits)
         self.stop.setEnabled(task.is_running and not task.is_stopping)
         self.bar.setValue(round(STEPS * task.share))
+        self.strip.show_gauges(task.gauges())
         if task.is_running:
             self.tell(task.in_words(), "")
 
@@ -73,6 +97,7 @@ class RunBar(QWidget):
         """Buttons for what can be done with a result."""
         for button in self.buttons.values():
             self.actions.removeWidget(button)
+            button.hide()
             button.deleteLater()
         self.buttons = {}
         for words, action in actions:

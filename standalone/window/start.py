@@ -97,6 +97,8 @@ def open_window(application: QApplication, tab: str) -> None:
     turn.start(SIGNALS_MS)
     try:
         window.show()
+        window.find_left()
+        window.greet()
         application.exec()
     finally:
         sys.excepthook = before[0]

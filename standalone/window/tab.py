@@ -7,7 +7,7 @@ Out: runs in the worker's process; faults beside their fields; what came of it i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from PySide6.QtGui import QDesktopServices, QFontDatabase, QKeySequence, QShortc
 from PySide6.QtWidgets import QPlainTextEdit, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from bone_backend.early import check_inputs
-from bone_backend.errors import BoneError
+from bone_backend.errors import BoneError, OutputError, called
+from bone_backend.jobs.leaving import LeftJob
 from bone_backend.options.fields import Options
 from bone_backend.options.programs import dump
 
@@ -24,7 +25,7 @@ from .editors import Editor
 from .form import Checked, Form
 from .panel import FormPanel
 from .run_bar import RunBar
-from .task import News, Outcome, Runner, Task
+from .task import News, Outcome, Runner, Task, follower
 from .view import View
 from .viewer import Viewer
 
@@ -40,7 +41,9 @@ class RunTab(QWidget):
     verb = "Start"
     nothing = ""  # in the viewer
     without: tuple[str, ...] = ()  # options that something else than a row stands for
+    waits = False  # its runs wait for those that go on
 
+    asked = Signal(object)  # runs that wait for their turn: [(options, what, why it cannot begin)]
     began = Signal()
     ended = Signal(object)  # an Outcome
 
@@ -48,6 +51,8 @@ class RunTab(QWidget):
         super().__init__()
         self.runner = runner
         self.task: Task | None = None
+        self.taken: Callable[[], set[str]] = set  # where runs that go on or wait will write
+        self._has_waited = False
         self.form = Form(self.command)
         self.checked = Checked()
         self._is_eager = False  # Start was pressed: what is missing is now a fault
@@ -96,7 +101,7 @@ class RunTab(QWidget):
         self.panel.changed.connect(self._changed)
         self.run_bar.started.connect(self.start)
         self.run_bar.stopped.connect(self.stop)
-        QShortcut(QKeySequence("Ctrl+Return"), self, self.start)
+        QShortcut(QKeySequence("Ctrl+Return"), self, self.start).setAutoRepeat(False)
 
     # what a tab adds
 
@@ -204,8 +209,8 @@ class RunTab(QWidget):
         return self.task is not None and self.task.is_running
 
     def start(self) -> None:
-        """Check everything, files too, and begin; or tell what is wrong, beside its field."""
-        if self.is_running:
+        """Check everything, files too, and begin or wait; or tell what is wrong, beside its field."""
+        if self.is_running and not self.waits:
             return
         self._is_eager, self._late = True, {}
         self.check()
@@ -214,15 +219,34 @@ class RunTab(QWidget):
             return
         options = self.checked.options.with_paths(Path.absolute)
         try:
-            options.check_paths()
-            check_inputs(options)
+            self.check_files(options)
         except BoneError as error:
             for fault in error.faults:
                 self.form.place(fault, self._late)
             self.check()
             self._show_first_fault()
             return
-        self.begin(options)
+        self._is_eager = False
+        if self.waits:
+            self.asked.emit(self.requests(options))
+        else:
+            self.begin(options)
+
+    def check_files(self, options: Options) -> None:
+        """Raise BoneError where a run could not begin, or would write where another one does."""
+        output = str(getattr(options, "output", ""))
+        if self.waits and output in self.taken():
+            raise OutputError(f"{called('output')} {output}: a run in the queue writes there. Name another.")
+        options.check_paths()
+        check_inputs(options)
+
+    def requests(self, options: Options) -> list[tuple[Options, str, str]]:
+        """What is asked for: options, what it is, and why it cannot begin, if so."""
+        return [(options, self.what(options), "")]
+
+    def what(self, options: Options) -> str:
+        """A run in words, for the list of runs."""
+        return self.verb
 
     def show_todo(self) -> None:
         """What is missing is a fault from now on."""
@@ -239,10 +263,12 @@ class RunTab(QWidget):
         elif beside:
             self.panel.ensureWidgetVisible(self.panel.rest)
 
-    def begin(self, options: Options) -> None:
-        """Run it."""
-        self._is_eager = False
-        self.task = Task(self.command, dump(options), runner=self.runner)
+    def begin(self, options: Options, *, job: LeftJob | None = None, has_waited: bool = False) -> None:
+        """Run it. job: one that an earlier window has left, to be followed. has_waited: in the queue."""
+        self._is_eager, self._has_waited = False, has_waited
+        runner = self.runner if job is None else follower(job.folder)
+        gone_s = 0.0 if job is None else max(time.time() - job.began, 0.0)
+        self.task = Task(self.command, dump(options), runner=runner, gone_s=gone_s)
         self.log.appendPlainText(f"{self.verb}, {time.strftime('%Y-%m-%d %H:%M')}")
         self.run_bar.show_actions([])
         self.run_bar.show_task(self.task)
@@ -268,6 +294,8 @@ class RunTab(QWidget):
             self._finish(news.outcome, task)
 
     def _finish(self, outcome: Outcome, task: Task) -> None:
+        if outcome.is_left:
+            return
         if outcome.is_done:
             self.run_bar.bar.setValue(self.run_bar.bar.maximum())
             self.show_result(outcome, task)
@@ -286,13 +314,19 @@ class RunTab(QWidget):
         if outcome.is_ours:
             self.pages.setCurrentWidget(self.log)
             first = told[0].split("\n")[0].removesuffix(" The last lines of its log:")
-            self.run_bar.tell(f"The run broke off. {first} The log has the details.", "fault")
+            self.run_bar.tell(
+                f"The run broke off. {first}\n{self.advice()} The log has the details.", "fault"
+            )
             return
         for fault in outcome.faults:
-            if fault.names:
+            if fault.names and not self._has_waited:  # else the form may hold another run by now
                 self.form.place(fault, self._late)
         self.panel.refresh(self._beside())
         self.run_bar.tell("\n".join(told[:4]) + ("\n…" if len(told) > 4 else ""), "fault")
+
+    def advice(self) -> str:
+        """What to do first when a run broke off."""
+        return "Start it again. If the memory was full, close other programs first."
 
     # looking
 
@@ -323,7 +357,8 @@ class RunTab(QWidget):
     def end(self) -> None:
         """Stop and let go of everything."""
         if self.task is not None and self.task.is_running:
-            self.task.stop()
+            if not self.task.is_left:
+                self.task.stop()
             self.task.wait(15.0)
         self._poll_timer.stop()
         self._check_timer.stop()

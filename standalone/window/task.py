@@ -22,8 +22,10 @@ from bone_backend.durations import estimated, measured
 from bone_backend.errors import BoneError, Cancelled, Fault, ProgramFault, WorkerError
 from bone_backend.jobs import run as jobs
 from bone_backend.jobs.interpreter import is_plain_python
+from bone_backend.jobs.leaving import Left
 
 from ..console import Clock, figures_in_words
+from .gauges import Gauge, Gauges
 
 Runner = Callable[..., dict[str, Any]]  # as run_in_worker
 
@@ -32,17 +34,19 @@ Runner = Callable[..., dict[str, Any]]  # as run_in_worker
 class Outcome:
     """How a run ended. result: also of a stop, where something was kept. faults: as errors.py gives them.
 
-    is_ours: a fault of BONe's own or a crash, whose text belongs into the log.
+    is_ours: a fault of BONe's own or a crash, whose text belongs into the log. is_left: it runs on
+    without us.
     """
 
     result: dict[str, Any] | None = None
     is_stopped: bool = False
     faults: tuple[Fault, ...] = ()
     is_ours: bool = False
+    is_left: bool = False
 
     @property
     def is_done(self) -> bool:
-        return not self.is_stopped and not self.faults
+        return not (self.is_stopped or self.faults or self.is_left)
 
 
 @dataclass
@@ -51,6 +55,7 @@ class News:
 
     lines: list[str] = field(default_factory=list)
     figures: list[tuple[int, int, dict[str, float]]] = field(default_factory=list)
+    pictures: list[bytes] = field(default_factory=list)  # of a fit, one an epoch
     outcome: Outcome | None = None
 
 
@@ -64,18 +69,41 @@ def worker_python() -> Path | None:
     return running if is_plain_python(running) else None
 
 
-class Task:
-    """A run: begun when it is made. runner: what runs it, `run_in_worker` but in tests."""
+def follower(folder: Path) -> Runner:
+    """A runner that waits for a job which an earlier window has left."""
 
-    def __init__(self, command: str, options: Mapping[str, Any], *, runner: Runner = jobs.run_in_worker):
+    def run(command: str, options: Mapping[str, Any], *, progress: Any, python: Any) -> dict[str, Any]:
+        return jobs.follow(folder, progress=progress)
+
+    return run
+
+
+class Task:
+    """A run: begun when it is made.
+
+    runner: what runs it, `run_in_worker` but in tests. gone_s: seconds since it began, of one that an earlier
+    window has left.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        options: Mapping[str, Any],
+        *,
+        runner: Runner = jobs.run_in_worker,
+        gone_s: float = 0.0,
+    ):
         self.command, self.options = command, dict(options)
         self.step, self.steps, self.message = 0, 1, "Starting"
         self.figures: dict[str, float] = {}
         self.outcome: Outcome | None = None
         self.is_stopping = False
-        self._runner, self._clock = runner, Clock()
+        self.folder: Path | None = None  # the job folder and the process, once the worker has begun
+        self.process: int | None = None
+        self._gauges: Gauges | None = None
+        self._runner, self._clock, self._gone_s = runner, Clock(), gone_s
         self._queue: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._stop = threading.Event()
+        self._stop, self._leave = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"bone {command}", daemon=True)
         self._thread.start()
 
@@ -83,10 +111,19 @@ class Task:
     def is_running(self) -> bool:
         return self.outcome is None
 
+    @property
+    def is_left(self) -> bool:
+        """Whether it was asked to run on by itself."""
+        return self._leave.is_set()
+
     def stop(self) -> None:
         """Ask it to stop; what it has reached is kept."""
         self.is_stopping = True
         self._stop.set()
+
+    def leave(self) -> None:
+        """Let it run on when the window ends; the next window finds it."""
+        self._leave.set()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for its end, e.g. before the program ends; whether it has ended."""
@@ -107,10 +144,17 @@ class Task:
                 if figures:
                     self.figures.update(figures)
                     news.figures.append((self.step, self.steps, figures))
+            elif kind == "picture":
+                news.pictures.append(told)
+            elif kind == "begun":
+                self.folder, self.process = told
+                self._gauges = Gauges(told[1])
             elif kind == "line":
                 news.lines.append(told)
             else:
                 self.outcome = news.outcome = told
+                if self._gauges:
+                    self._gauges.end()
 
     @property
     def share(self) -> float:
@@ -123,9 +167,14 @@ class Task:
             return "Stopping; what was reached is kept"
         left = self._clock.left_s()
         parts = [self.message, *figures_in_words(self.figures)]
-        parts += [f"{measured(self._clock.elapsed_s(), steady=True)} gone"]
+        parts += [f"{measured(self._gone_s + self._clock.elapsed_s(), steady=True)} gone"]
         parts += [] if left is None else [f"{estimated(left)} left"]
         return "  ·  ".join(parts)
+
+    def gauges(self) -> list[Gauge]:
+        """What it takes of the machine; empty before anything is known, and at its end."""
+        reading = self._gauges.reading if self._gauges and self.is_running else None
+        return reading.gauges() if reading else []
 
     def _work(self) -> None:
         handler = _Lines(self._queue, threading.get_ident())
@@ -134,10 +183,13 @@ class Task:
         if logger.getEffectiveLevel() > logging.INFO:
             logger.setLevel(logging.INFO)
         try:
-            result = self._runner(self.command, self.options, progress=self._progress, python=worker_python())
+            progress = _Progress(self._queue, self._stop, self._leave)
+            result = self._runner(self.command, self.options, progress=progress, python=worker_python())
             outcome = Outcome(result=result)
         except Cancelled as stop:
             outcome = Outcome(result=stop.result, is_stopped=True)
+        except Left:
+            outcome = Outcome(is_left=True)
         except WorkerError as error:
             outcome = Outcome(faults=tuple(error.faults), is_ours=True)
         except BoneError as error:
@@ -150,12 +202,29 @@ class Task:
             logger.removeHandler(handler)
         self._queue.put(("end", outcome))
 
-    def _progress(
+
+class _Progress:
+    """What the runner tells, into the queue of a task; takes pictures too."""
+
+    def __init__(
+        self, into: queue.SimpleQueue[tuple[str, Any]], stop: threading.Event, leave: threading.Event
+    ):
+        self._queue, self._stop, self._leave = into, stop, leave
+
+    def __call__(
         self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
     ) -> None:
         self._queue.put(("progress", (step, steps, message, dict(figures or {}))))
         if self._stop.is_set():
             raise Cancelled(message)
+        if self._leave.is_set():
+            raise Left(message)
+
+    def picture(self, epoch: int, content: bytes) -> None:
+        self._queue.put(("picture", content))
+
+    def begun(self, folder: Path, process: int) -> None:
+        self._queue.put(("begun", (folder, process)))
 
 
 class _Lines(logging.Handler):

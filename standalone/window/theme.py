@@ -129,6 +129,7 @@ def _sheet(found: Colours) -> str:
         min-height: 10px; max-height: 10px; }}
     QProgressBar::chunk {{ background: {found.accent}; border-radius: 3px; }}
     QTabWidget::pane {{ border: none; border-top: 1px solid {found.edge}; }}
+    QFrame#tour {{ background: {found.field}; border: none; border-bottom: 2px solid {found.accent}; }}
     QToolTip {{ color: {found.ink}; background: {found.field}; border: 1px solid {found.edge};
         padding: 4px; }}
     """

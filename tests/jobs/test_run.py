@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -26,8 +27,9 @@ from bone_backend.errors import (
     WorkerError,
 )
 from bone_backend.files.makers import Maker, this_process
-from bone_backend.jobs.folder import PREFIX, WORKER, remove_left_over
-from bone_backend.jobs.run import run_here, run_in_worker
+from bone_backend.jobs.folder import PREFIX, WORKER, Events, remove_left_over
+from bone_backend.jobs.leaving import left_jobs
+from bone_backend.jobs.run import follow, run_here, run_in_worker
 from bone_backend.progress import Recorder
 from mocks.pythons import python_of_version
 
@@ -71,6 +73,45 @@ def all_end(processes: list[int], within_s: float = 10.0) -> bool:
     while time.monotonic() < deadline and any(is_running(process) for process in processes):
         time.sleep(0.05)
     return not any(is_running(process) for process in processes)
+
+
+def test_a_picture_comes_back_where_the_host_takes_any_and_is_not_made_elsewhere():
+    class Taker(Recorder):
+        def __init__(self):
+            super().__init__()
+            self.pictures, self.jobs = [], []
+
+        def picture(self, epoch, content):
+            self.pictures.append((epoch, content))
+
+        def begun(self, folder, process):
+            self.jobs.append((folder, process))
+
+    taker = Taker()
+    assert run("paint", progress=taker) == {"is_taken": True}
+    assert taker.pictures == [(3, b"what is seen")]
+    ((folder, process),) = taker.jobs
+    assert folder.name.startswith(PREFIX)
+    assert process not in (0, os.getpid())
+    assert run("paint", progress=Recorder()) == {"is_taken": False}
+
+
+def test_a_picture_that_is_no_file_of_the_job_folder_is_not_read(tmp_path):
+    (tmp_path / "job").mkdir()
+    (tmp_path / "secret").write_bytes(b"of somebody else")
+    lines = [{"kind": "picture", "epoch": 1, "file": "../secret"}, {"kind": "smell", "of": "roses"}]
+    lines.append({"kind": "picture", "epoch": 2, "file": "not_there.npz"})
+    lines.append({"kind": "progress", "step": 1, "steps": 2, "message": "still read"})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "job" / "events.jsonl").write_text(text, encoding="utf-8")
+
+    class Taker(Recorder):
+        def picture(self, epoch, content):
+            raise AssertionError((epoch, content))
+
+    taker = Taker()
+    Events(tmp_path / "job").tell(taker, repeat=False)
+    assert [report.message for report in taker.reports] == ["still read"]
 
 
 # ---- success
@@ -385,3 +426,82 @@ def test_job_folders_of_killed_hosts_are_removed_once_their_workers_have_ended(t
     remove_left_over(tmp_path)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in stays if not path.exists()] == []
+
+
+# ---- leaving
+
+
+HOST = """
+import sys
+from pathlib import Path
+from bone_backend.jobs.leaving import Left
+from bone_backend.jobs.run import run_in_worker
+def progress(step, steps, message, figures=None):
+    if step:
+        raise Left
+try:
+    run_in_worker("mocks.jobs:wait", {"note": sys.argv[1], "seconds": float(sys.argv[2])}, progress=progress)
+except Left:
+    print("left")
+"""
+
+
+def leave_one(tmp_path, folder, seconds):
+    """A job whose host has left it and ended; gives its worker."""
+    environment = {
+        **os.environ,
+        "TMPDIR": str(folder),
+        "TEMP": str(folder),
+        "BONE_WORKER_PYTHON": str(PYTHON),
+    }
+    command = [sys.executable, "-c", HOST, str(tmp_path / "note"), str(seconds)]
+    done = subprocess.run(
+        command, cwd=CHECKOUT, env=environment, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "left\n"
+    (process,) = note_of(tmp_path / "note")
+    return process
+
+
+def test_a_worker_that_was_left_goes_on_and_the_next_host_hears_all_and_can_stop_it(
+    tmp_path, temporary_folder
+):
+    process = leave_one(tmp_path, temporary_folder, 60)
+    time.sleep(0.8)  # the worker looks for its host every 0.25 s
+    assert is_running(process)
+    (job,) = left_jobs()
+    assert (job.command, job.is_running) == ("mocks.jobs:wait", True)
+    assert job.options["seconds"] == 60
+    heard = Recorder(stop_after=5)
+    with pytest.raises(Cancelled) as stop:
+        follow(job.folder, progress=heard)
+    assert stop.value.result == {"best_epoch": 7}
+    assert heard.reports[0].step == 1  # what was told before is told again
+    assert all_end([process])
+    assert left_jobs() == []
+
+
+def test_the_result_of_a_worker_that_was_left_waits_for_the_next_host(tmp_path, temporary_folder):
+    process = leave_one(tmp_path, temporary_folder, 0.6)
+    assert all_end([process])
+    remove_left_over(temporary_folder)
+    (job,) = left_jobs()
+    assert not job.is_running
+    assert follow(job.folder)["steps"] > 10
+
+
+def test_a_worker_that_was_left_and_killed_is_told_and_an_old_one_is_removed(tmp_path, temporary_folder):
+    process = leave_one(tmp_path, temporary_folder, 60)
+    psutil.Process(process).kill()
+    assert all_end([process])
+    (job,) = left_jobs()
+    with pytest.raises(WorkerError, match="it ended without saying why"):
+        follow(job.folder)
+    old = temporary_folder / job.folder.name
+    old.mkdir()
+    (old / "left.json").write_text("{}", encoding="utf-8")
+    remove_left_over(temporary_folder)
+    assert old.exists()
+    os.utime(old, (0, 0))
+    remove_left_over(temporary_folder)
+    assert not old.exists()

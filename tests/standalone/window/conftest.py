@@ -32,10 +32,16 @@ class Runner:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.end = threading.Event()
         self.result: Any = {}
+        self.pictures: list[bytes] = []
+        self.begun: tuple[Any, int] | None = None  # job folder and process
         self.reports: list[tuple[int, int, str, dict[str, float]]] = [(0, 10, "Beginning", {})]
 
     def __call__(self, command: str, options: dict[str, Any], *, progress: Any, python: Any) -> Any:
         self.asked.append((command, options))
+        if self.begun:
+            progress.begun(*self.begun)
+        for number, picture in enumerate(self.pictures, start=1):
+            progress.picture(number, picture)
         while True:
             for report in self.reports:
                 progress(*report)

@@ -3,6 +3,7 @@
 import pytest
 
 from bone_backend.errors import Fault, called
+from bone_backend.options.programs import dump
 from standalone.window.form import EASY, Form, as_text, from_text, hint
 
 PAIRS = [
@@ -132,3 +133,17 @@ def test_a_recipe_changes_what_stands_in_the_fields_that_nobody_has_filled():
     assert form.value("seed") == 7
     form.set("architecture", "Plain U-Net")  # the default of easy, and here a choice
     assert form.values() == {"seed": 7, "recipe": "paper", "architecture": "Plain U-Net"}
+
+
+@pytest.mark.parametrize("command", EASY)
+def test_options_as_a_file_keeps_them_are_no_choice_where_they_are_the_defaults(command):
+    given = {
+        "fit": {"pairs": [["a.tif", "b.tif"]], "output": "x"},
+        "predict": {"scan": "a", "model": "m.pth"},
+    }
+    given["predict"]["output"] = "labels.tif"
+    given["iou"] = {"reference": "a.tif", "prediction": "b.tif"}
+    form = Form(command)
+    for name, value in dump(form.table.parse(given[command])).items():
+        form.set(name, value)
+    assert {*form.given} == {*given[command]}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from bone_backend.jobs.run import run_here, run_in_worker
@@ -19,7 +21,10 @@ TINY = {
 
 
 @pytest.mark.slow
-def test_a_fit_is_stopped_and_goes_on_and_its_model_labels_a_scan_that_is_scored(make_driver, tmp_path):
+def test_a_fit_is_stopped_killed_left_running_and_its_model_labels_a_scan_that_is_scored(
+    make_driver, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     volumes = phantoms((9, 64, 48), (8, 48, 64))
     pairs = write_pairs(tmp_path, volumes, scan="femur_{}.tif", mask="femur_{}_mask.tif")
     driver = make_driver(runner=run_in_worker)
@@ -30,8 +35,9 @@ def test_a_fit_is_stopped_and_goes_on_and_its_model_labels_a_scan_that_is_scored
     tab.take_values({**tab.form.values(), **TINY})
     driver.wait(lambda: tab.pairs.pairs.is_looked_at)
     driver.click(tab.run_bar.start)
-    driver.wait(lambda: tab.curves and len(tab.curves._lines) >= 3, 120)  # an epoch has ended
+    driver.wait(lambda: tab.curves and len(tab.curves._lines) >= 3 and tab.live.pictures, 120)
     began = time.monotonic()
+    assert tab.live.panels.rows[0].place.startswith("femur_")
     driver.click(tab.run_bar.stop)
     driver.wait(lambda: tab.task.outcome, 20)
     assert time.monotonic() - began < 5  # 2 s on an idle machine
@@ -41,10 +47,25 @@ def test_a_fit_is_stopped_and_goes_on_and_its_model_labels_a_scan_that_is_scored
     driver.click(tab.run_bar.buttons["Go on"])
     assert tab.task.options["resume"] == str(tmp_path / "bone_run")
     driver.wait(lambda: f"Epoch {stopped_after + 2}" in tab.task.message, 120)
-    driver.click(tab.run_bar.stop)
+    process = tab.task.process
+    window.ask_to_close = lambda: "leave"
+    assert window.close()
+    assert psutil.Process(process).is_running()
+
+    driver = make_driver(runner=run_in_worker)
+    window = driver.window
+    window.find_left()
+    tab = window.fit
+    assert (tab.task.options["resume"], len(tab.pairs.pairs.rows)) == (str(tmp_path / "bone_run"), 2)
+    driver.wait(lambda: tab.task.process == process and "Epoch" in tab.task.message and tab.curves.steps, 60)
+    psutil.Process(process).kill()
     driver.wait(lambda: tab.task.outcome, 20)
-    result = tab.task.outcome.result
-    assert result["epochs"] > stopped_after
+    told = tab.run_bar.told.text()
+    assert told.startswith("The run broke off. The worker gave no result: it ended without saying why.")
+    assert "Go on continues it from its last checkpoint." in told
+    assert "Go on" in tab.run_bar.buttons
+    assert window.open_run(tmp_path / "bone_run")
+    assert int(tab.run_bar.told.text().split()[1]) > stopped_after  # epochs
     driver.click(tab.run_bar.buttons["Label a scan"])
 
     predict = window.predict

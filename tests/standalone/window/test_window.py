@@ -135,7 +135,7 @@ def test_a_recipe_changes_what_the_other_fields_show(driver):
 def test_dropped_pairs_are_looked_at_and_their_classes_get_names(driver, pairs):
     tab = fill(driver, pairs)
     assert cells(tab, 0) == [
-        *("femur_0", "femur_0_mask", "", "5 × 8 × 8", "9 µm", "0, 1, 2", "auto", "good"),
+        *("femur_0", "femur_0_mask", "", "5 × 8 × 8\n9 µm", "0, 1, 2", "auto", "good"),
     ]
     assert [*tab.classes.lines] == [1, 2]
     line = tab.classes.lines[1][1]
@@ -153,9 +153,9 @@ def test_the_pairs_to_validate_on_are_ticked(driver, pairs):
     from PySide6.QtCore import Qt
 
     tab = fill(driver, pairs)
-    tab.pairs.table.item(1, 6).setCheckState(Qt.CheckState.Checked)
+    tab.pairs.table.item(1, 5).setCheckState(Qt.CheckState.Checked)
     assert tab.form.value("validation_pairs") == [2]
-    assert [cells(tab, row)[6] for row in (0, 1)] == ["trains", "validates"]
+    assert [cells(tab, row)[5] for row in (0, 1)] == ["trains", "validates"]
     tab.check()
     assert tab.checked.options.validation_pairs == (2,)
     tab.pairs.table.selectRow(1)
@@ -228,7 +228,7 @@ def test_a_fit_is_started_watched_and_its_result_told(driver, runner, pairs, tmp
     tab = fill(driver, pairs)
     driver.click(tab.run_bar.start)
     assert tab.is_running
-    assert not tab.run_bar.start.isEnabled()
+    assert tab.run_bar.start.text() == "Add to queue"
     driver.wait(lambda: "Epoch 1" in tab.run_bar.told.text())
     assert tab.run_bar.bar.value() == 500
     assert tab.curves.steps[0] == (1.0, 0.25)  # half of 2 epochs
@@ -275,32 +275,6 @@ def test_a_fault_that_the_run_finds_stands_beside_its_field(driver, runner, pair
     row = tab.panel.rows["batch_size"]
     assert row.fault.text() == "Batch size is too large for the memory; use 8."
     assert row.fault.isVisibleTo(tab.panel)  # though Easy hides the field otherwise
-
-
-def test_scans_that_wait_are_labelled_one_after_the_other(driver, runner, tmp_path):
-    from tests.prediction_models import make_model  # loads torch
-
-    for name in ("a", "b", "c"):
-        save(tmp_path / f"{name}.npy", np.zeros((5, 8, 8), np.uint8))
-    tab = driver.window.predict
-    driver.window.tabs.setCurrentWidget(tab)
-    tab.scan.take_all([str(tmp_path / f"{name}.npy") for name in ("a", "b", "c")])
-    assert tab.queue.text() == "Then 2 more, each with its labels beside it: b.npy, c.npy"
-    tab.set_model(str(make_model(tmp_path / "model.pth")))
-    assert dict(tab.card.lines)["Network"] == "2D U-Net with mobilenet_v2"
-    runner.end.set()
-    runner.result = {
-        "output": str(tmp_path / "x"), "slices": 5, "voxels": {}, "seconds": 1.0, "peak_ram_gib": 0.1,
-        "confidence": {"mean": 0.9, "per_class": {}, "uncertain_voxels": 0, "uncertain_share": 0.0},
-        "warnings": ["it is darker."],
-    }  # fmt: skip
-    driver.click(tab.run_bar.start)
-    driver.wait(
-        lambda: tab.run_bar.told.text().startswith("Done: 3 scans labelled.\na: it is darker.\nb: it")
-    )
-    asked = [Path(options["scan"]).name + " " + Path(options["output"]).name for _, options in runner.asked]
-    assert asked == ["a.npy a_labels.tif", "b.npy b_labels.tif", "c.npy c_labels.tif"]
-    assert not tab.queue.isVisibleTo(tab)
 
 
 def test_closing_asks_while_a_run_goes_on(driver, runner, pairs):

@@ -1,0 +1,47 @@
+"""Closing the window while a run goes on: stop it, leave it running, or stay.
+
+In:  the tabs that run, and how many runs wait.
+Out: "stop", "leave", or "" to stay. A run that is left goes on in its own process; the next window finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from .tab import RunTab
+
+STOP, LEAVE, STAY = "stop", "leave", ""
+
+
+def ask(parent: QWidget, running: Sequence[tuple[str, RunTab]], *, waiting: int) -> str:
+    """running: title and tab."""
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("BONe")
+    box.setText(f"{' and '.join(title for title, _ in running)} is running.")
+    told = "Stopped: a fit keeps its best model, and can go on later from its save folder."
+    can_leave = all(tab.waits for _, tab in running)
+    if can_leave:
+        told += "\nLeft running: it goes on without the window, and the next window shows it again."
+    if waiting:
+        told += f"\n{waiting} more in the queue {'are' if waiting > 1 else 'is'} forgotten either way."
+    box.setInformativeText(told)
+    stop = box.addButton("Stop and close", QMessageBox.ButtonRole.DestructiveRole)
+    leave = box.addButton("Leave it running", QMessageBox.ButtonRole.AcceptRole) if can_leave else None
+    stay = box.addButton("Stay", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(stay)
+    box.setEscapeButton(stay)
+    box.exec()
+    clicked = box.clickedButton()
+    return STOP if clicked is stop else LEAVE if clicked is leave else STAY
+
+
+def let_go(running: Sequence[RunTab], answer: str) -> None:
+    """Do as it was answered."""
+    for tab in running:
+        if answer == LEAVE and tab.waits and tab.task is not None:
+            tab.task.leave()
+        else:
+            tab.stop()
