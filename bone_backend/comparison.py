@@ -10,8 +10,6 @@ Both are read piece by piece, so that a few MB of memory do for any size.
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import logging
 import math
 import time
@@ -24,14 +22,15 @@ import numpy as np
 
 from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
-from .files.whole import whole_file
+from .files.whole import write_text
 from .options.programs import IoUOptions
 from .progress import Progress, silent
 from .scores import judgement as label_judgement
 from .scores import meaning as label_meaning
-from .scores import metrics
+from .scores import metrics, tables
 from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
+from .scores.slices import SliceCounts, SliceScores
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
 from .volumes.output import prepare
@@ -64,6 +63,7 @@ class Comparison:
     columns prediction, over all values that occur (`values`), after mapping, without ignored voxels. voxels:
     of one volume; ignored_voxels: of those, how many do not count. meaning: what mapped them, and the names.
     warnings: in words, where the labels of both hardly meet. seconds: for opening, reading and counting.
+    slices: scores of every slice; None where nobody asked for them, or there are too many labels.
     """
 
     reference: str
@@ -78,6 +78,7 @@ class Comparison:
     ignored_voxels: int = 0
     meaning: LabelMeaning = field(default_factory=LabelMeaning)
     warnings: tuple[str, ...] = ()
+    slices: SliceScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values; a score that is not a number is None."""
@@ -100,6 +101,7 @@ class Comparison:
             "reference": self.reference,
             "prediction": self.prediction,
             "seconds": self.seconds,
+            "slices": self.slices.to_dict() if self.slices else None,
         }
 
 
@@ -112,11 +114,13 @@ def compare(
     map_labels: Sequence[tuple[int, int]] | None = None,
     ignore_label: int | None = None,
     model: Path | None = None,
+    by_slice: bool = False,
 ) -> Comparison:
     """Score predicted labels against a reference, voxel by voxel, in exact integers.
 
     labels: the classes to score; None: every value that occurs in either. map_labels, ignore_label: as in a
     fit, of the reference; None: what the model file `model` or the record beside the prediction says.
+    by_slice: keep the scores of every slice along z too.
     Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats, negative
     values, a scan), where no voxel counts, and for damaged files; Cancelled when progress says so.
     """
@@ -134,16 +138,14 @@ def compare(
             ignore_label=ignore_label,
             model=model,
         )
-        counts = _count(left, right, progress)
+        counts, by_z = _count(left, right, progress, by_slice=by_slice)
         names = tuple(str(side.header.path or side.header.name) for side in (left, right))
         short = left.header.name, right.header.name
         voxels = left.header.voxels
+    table, values, ways = _mapped(counts.matrix, counts.values, meaning, short)
     warnings = _unknown(meaning, counts.values) if map_labels else []
-    table, values = _mapped(counts.matrix, counts.values, meaning, short)
-    label_judgement.check_labels(table, values, short)
-    warnings += label_judgement.advice(table, values, short, is_mapped=bool(meaning.map_labels))
-    for warning in warnings:
-        log.warning("%s", warning)
+    warnings += _advice(table, values, short, meaning)
+    _say(warnings)
     classes = _scores(table, values, labels)
     result = Comparison(
         reference=names[0],
@@ -158,6 +160,7 @@ def compare(
         ignored_voxels=voxels - int(table.sum()),
         meaning=meaning,
         warnings=tuple(warnings),
+        slices=by_z.scores(values, rows=ways[0], columns=ways[1]) if by_z else None,
     )
     log.info(
         "Mean IoU %.4f, mean Dice %.4f over %d classes.", result.mean_iou, result.mean_dice, len(classes)
@@ -165,18 +168,36 @@ def compare(
     return result
 
 
+def _advice(
+    table: np.ndarray, values: tuple[int, ...], names: tuple[str, str], meaning: LabelMeaning
+) -> list[str]:
+    """A word where the labels of both hardly meet. Raises ScanError for a scan in the place of labels."""
+    label_judgement.check_labels(table, values, names)
+    return label_judgement.advice(table, values, names, is_mapped=bool(meaning.map_labels))
+
+
+def _say(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        log.warning("%s", warning)
+
+
+Ways = tuple[dict[int, int | None], dict[int, int | None]]
+
+
 def _mapped(
     table: np.ndarray, values: tuple[int, ...], meaning: LabelMeaning, names: tuple[str, str]
-) -> tuple[np.ndarray, tuple[int, ...]]:
+) -> tuple[np.ndarray, tuple[int, ...], Ways]:
     """Counts and values after mapping, without the ignored voxels. Raises ScanError where none is left.
 
+    The third: what each value has become in the reference and in the prediction; None: is not counted.
     The reference is mapped, as in a fit. The prediction has the values of the network, unless it holds one
     that only an unmapped mask can have. A voxel is left out where either side has the ignored label; not so
     for background in the prediction, which networks also predict where background was not annotated.
     """
     mapping, ignored = dict(meaning.map_labels), meaning.ignore_label
     if not mapping and ignored is None:
-        return table, values
+        same: dict[int, int | None] = {value: value for value in values}
+        return table, values, (same, same)
     mapped = [class_of(value, mapping, ignored) for value in values]
     rows = [None if value == IGNORED else value for value in mapped]
     in_reference, in_prediction = table.sum(axis=1) > 0, table.sum(axis=0) > 0
@@ -194,12 +215,13 @@ def _mapped(
         None if value == ignored != 0 else row if old else value
         for value, row in zip(values, rows, strict=True)
     ]
+    ways = dict(zip(values, rows, strict=True)), dict(zip(values, columns, strict=True))
     table, values = metrics.regrouped(table, values, rows=rows, columns=columns)
     if not table.any():
         raise ScanError(
             f"{names[0]}: no voxel counts: all have the ignored label {ignored}. Use another --ignore-label."
         )
-    return table, values
+    return table, values, ways
 
 
 def _unknown(meaning: LabelMeaning, values: tuple[int, ...]) -> list[str]:
@@ -213,8 +235,9 @@ def _unknown(meaning: LabelMeaning, values: tuple[int, ...]) -> list[str]:
 def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, Any]:
     """The command "iou"."""
     options.check_paths()
-    if options.output is not None:
-        prepare(options.output, overwrite=options.overwrite, needed_bytes=0)
+    for path in (options.output, options.slices, options.page):
+        if path is not None:
+            prepare(path, overwrite=options.overwrite, needed_bytes=0)
     result = compare(
         options.reference,
         options.prediction,
@@ -222,23 +245,32 @@ def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, A
         map_labels=options.map_labels or None,
         ignore_label=options.ignore_label,
         model=options.model,
+        by_slice=True,
     )
+    found = result.to_dict()
+    write_files(options, found)
+    return found
+
+
+def write_files(options: IoUOptions, found: dict[str, Any]) -> None:
+    """The tables and the page that were asked for. Raises OutputError; ScanError for too many labels."""
+    if options.slices is not None and found["slices"] is None:
+        raise ScanError(
+            f"There are more than {label_judgement.MANY_LABELS} labels, too many for a table of slices."
+        )
     if options.output is not None:
-        write_csv(options.output, result)
-    return result.to_dict()
+        tables.write_table(options.output, tables.classes_table(found))
+    if options.slices is not None:
+        tables.write_table(options.slices, tables.slices_table(found))
+    if options.page is not None:
+        from .report.comparison_page import page  # loads Jinja2, and stands on a higher shelf
+
+        write_text(options.page, page(found))
 
 
 def write_csv(path: Path, comparison: Comparison) -> None:
     """A row for each class and one for the mean; written whole or not at all. Raises OutputError."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    columns = list(ClassScore.__dataclass_fields__)
-    table.writerow(["class", *columns])
-    for value, score in comparison.classes.items():
-        table.writerow([value, *(_number(item) for item in asdict(score).values())])
-    table.writerow(["mean", _number(comparison.mean_iou), _number(comparison.mean_dice), "", "", ""])
-    with whole_file(path) as file:
-        file.write(text.getvalue().encode("utf-8"))
+    tables.write_table(path, tables.classes_table(comparison.to_dict()))
 
 
 def check_geometry(reference: Volume, prediction: Volume) -> None:
@@ -264,13 +296,17 @@ def check_geometry(reference: Volume, prediction: Volume) -> None:
         )
 
 
-def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics.Counts:
+def _count(
+    reference: Volume, prediction: Volume, progress: Progress, *, by_slice: bool
+) -> tuple[metrics.Counts, SliceCounts | None]:
     """Count both volumes piece by piece."""
     counts = metrics.Counts()
+    by_z = SliceCounts(counts, math.prod(reference.header.shape[1:])) if by_slice else None
     depth, height, width = reference.header.shape
     reported, voxels = -math.inf, 0
     watch = ScanWatch((reference.header.name, prediction.header.name))
-    pieces = read_together(_turned(reference, prediction), piece_bytes=PIECE_BYTES)
+    sides = (reference, prediction) if by_slice else _turned(reference, prediction)
+    pieces = read_together(sides, piece_bytes=PIECE_BYTES)
     with contextlib.closing(pieces):
         for left, right in pieces:
             now = time.monotonic()
@@ -278,7 +314,7 @@ def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics
                 progress(voxels // (height * width), depth, "Comparing labels")
                 reported = now
             try:
-                counts.add(left, right)
+                (by_z or counts).add(left, right)
             except ScanError as fault:
                 side = (
                     reference
@@ -292,7 +328,7 @@ def _count(reference: Volume, prediction: Volume, progress: Progress) -> metrics
     if counts.number > label_judgement.FEW_LABELS:
         watch.judge(counts)
     progress(depth, depth, "Labels compared")
-    return counts
+    return counts, by_z
 
 
 def _turned(*sides: Volume) -> tuple[Volume, ...]:

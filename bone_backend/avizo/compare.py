@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..comparison import compare, write_csv
+from ..comparison import compare, write_files
 from ..errors import OptionError, OutputError, called
 from ..files.outputs import check_output
 from ..options.programs import IoUOptions
@@ -69,11 +69,12 @@ class IoU(Door):
             map_labels=options.map_labels or None,
             ignore_label=options.ignore_label,
             model=options.model,
+            by_slice=bool(options.slices or options.page),
         )
-        output = options.output
-        if output is not None:
-            write_csv(output, result)
-        return {**result.to_dict(), "table": None if output is None else str(output)}
+        found = result.to_dict()
+        write_files(options, found)
+        written = [str(path) for path in (options.output, options.slices, options.page) if path is not None]
+        return {**found, "written": written}
 
     def tell(self, outcome: Outcome) -> str:
         if outcome.is_stopped or outcome.result is None:
@@ -91,7 +92,7 @@ class IoU(Door):
         told = f"{result['voxels']:,} voxels in {result['seconds']:.2f} s"
         told += f"; {result['ignored_voxels']:,} of them ignored" if result["ignored_voxels"] else ""
         told += f"; {more} more labels in the console" if more > 0 else ""
-        told += f"; table: {result['table']}" if result["table"] else ""
+        told += f"; written: {', '.join(result['written'])}" if result["written"] else ""
         return "\n".join([told, *result["warnings"]])
 
     def _class_names(self, classes: dict[str, Any], given: dict[str, str]) -> dict[str, str]:
@@ -119,8 +120,9 @@ class IoU(Door):
     def _parse(self) -> IoUOptions:
         values = self.panel.values(IoUOptions)
         checked = IoUOptions.parse({**values, "reference": "reference", "prediction": "prediction"})
-        if checked.output is not None:
-            check_output(checked.output, overwrite=checked.overwrite)
+        for name in ("output", "slices", "page"):
+            if (path := getattr(checked, name)) is not None:
+                check_output(path, overwrite=checked.overwrite, name=name)
         if checked.model is not None and not checked.model.is_file():
             raise OptionError(
                 f"{called('model')} is {checked.model}, which is no file. Choose the .pth file of a fit."

@@ -197,11 +197,33 @@ class IoUOptions(Options):
     output: UserPath | None = option(
         None, group="Data", label="Table", kind="save", help="Write the scores to this CSV file too."
     )
-    overwrite: bool = option(False, group="Data", label="Overwrite", help="Replace an existing table.")
+    slices: UserPath | None = option(
+        None,
+        group="Data",
+        label="Table of slices",
+        kind="save",
+        help="Write the IoU of every slice along z to this CSV file too.",
+    )
+    page: UserPath | None = option(
+        None,
+        group="Data",
+        label="Page",
+        kind="save",
+        help="Write the scores, their curve over the slices and the worst slices to this HTML file too.",
+    )
+    overwrite: bool = option(
+        False, group="Data", label="Overwrite", help="Replace existing tables and an existing page."
+    )
 
     def cross_faults(self) -> list[Fault]:
-        fault = ending_fault(self.output, what="the table is", written=(".csv",))
-        return [Fault(fault)] * bool(fault) + map_faults(self.map_labels)
+        faults = [
+            ending_fault(self.output, what="the table is", written=(".csv",)),
+            ending_fault(self.slices, what="the table of slices is", written=(".csv",), name="slices"),
+            ending_fault(self.page, what="the page is", written=(".html", ".htm"), name="page"),
+        ]
+        if self.slices is not None and self.slices == self.output:
+            faults.append(f"{called('slices')} is the file of {called('output')}. Give each its own name.")
+        return [Fault(fault) for fault in faults if fault] + map_faults(self.map_labels)
 
 
 class StatisticsOptions(Options):

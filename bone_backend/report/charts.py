@@ -1,6 +1,6 @@
-"""Draw line charts as SVG, for the report of a fit.
+"""Draw line charts as SVG, for the report of a fit and the page of a comparison.
 
-In:  named rows of numbers over the epochs.
+In:  named rows of numbers over the epochs, or over the slices.
 Out: the text of one <svg> element, which needs nothing from outside and stays sharp on paper.
 Every line has a thin dark edge, so that light class colours can be read on white.
 """
@@ -41,11 +41,13 @@ def line_chart(
     high: float | None = None,
     mark: int | None = None,
     mark_label: str = "best",
+    below: str = "epoch",
 ) -> Markup:
     """An SVG element with a line for each row.
 
     x: the epochs, ascending. low, high: ends of the vertical axis that are wanted, else found from the
-    values. mark: epoch with a vertical line. Values that are missing leave a gap.
+    values. mark: epoch with a vertical line. Values that are missing leave a gap. below: what the
+    horizontal axis counts.
     """
     shown = [value for line in lines for value in line.values if _is_number(value)]
     bottom, top, ticks = _axis(shown, low, high)
@@ -61,6 +63,7 @@ def line_chart(
     return rendered(
         "chart.svg",
         title=title,
+        below=below,
         width=WIDTH,
         height=HEIGHT,
         left=LEFT,

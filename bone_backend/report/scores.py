@@ -35,14 +35,14 @@ def scores_section(record: Record, review: Review | None) -> dict[str, Any] | No
     return {
         "patches": f"{record['split']['validation_patches']:,}",
         "confusion": [
-            {"item": item, "cells": [_confusion_cell(int(count), int(row.sum())) for count in row]}
+            {"item": item, "cells": [confusion_cell(int(count), int(row.sum())) for count in row]}
             for item, row in zip(record["classes"], counts, strict=True)
         ],
         "scans": _scans(review) if review is not None else [],
     }
 
 
-def _confusion_cell(count: int, total: int) -> dict[str, str]:
+def confusion_cell(count: int, total: int) -> dict[str, str]:
     """Share and count in a colour as strong as the share; an empty share where the class does not occur."""
     if not total:
         return {"share": ""}

@@ -57,7 +57,7 @@ def test_scores_are_those_of_scikit_learn(behaviour, tmp_path):
         assert f"{line.label}: IoU {iou:.4f}" in session.console
     assert module.ports.mean.text.startswith(f"IoU {expected.mean():.4f}, Dice ")
     assert not module.ports.class3.visible
-    assert "table: " in module.ports.result.text
+    assert "written: " in module.ports.result.text
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == ["0", "1", "2", "mean"]
