@@ -141,7 +141,6 @@ def compare(
         counts, by_z = _count(left, right, progress, by_slice=by_slice)
         names = tuple(str(side.header.path or side.header.name) for side in (left, right))
         short = left.header.name, right.header.name
-        voxels = left.header.voxels
     table, values, ways = _mapped(counts.matrix, counts.values, meaning, short)
     warnings = _unknown(meaning, counts.values) if map_labels else []
     warnings += _advice(table, values, short, meaning)
@@ -155,9 +154,9 @@ def compare(
         mean_dice=metrics.mean([score.dice for score in classes.values()]),
         values=values,
         confusion=table,
-        voxels=voxels,
+        voxels=left.header.voxels,
         seconds=round(time.monotonic() - began, 3),
-        ignored_voxels=voxels - int(table.sum()),
+        ignored_voxels=left.header.voxels - int(table.sum()),
         meaning=meaning,
         warnings=tuple(warnings),
         slices=by_z.scores(values, rows=ways[0], columns=ways[1]) if by_z else None,
