@@ -45,9 +45,11 @@ WINDOW = "standalone.window"
 WITHOUT_QT = (
     "form",
     "gauges",
+    "greys",
     "live",
     "memory",
     "model_card",
+    "overlay",
     "overview",
     "pair_csv",
     "pairs",
@@ -59,6 +61,7 @@ WITHOUT_QT = (
     "thumbnail",
     "tour",
     "view",
+    "worst",
 )
 OURS = {
     "bone_backend",

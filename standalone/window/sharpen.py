@@ -1,8 +1,9 @@
-"""A slice along y in full, for a view that rests; knows no Qt.
+"""A slice along y or x in full, for a view that rests; knows no Qt.
 
 In:  a volume whose voxels lie uncompressed in files.
-Out: the plane, read row by row in a thread; nothing where somebody has moved on meanwhile.
-A slice along x would be one voxel of every row, so the whole file: it stays that of the small copy.
+Out: the plane, read in a thread; nothing where somebody has moved on meanwhile.
+A slice along y is one row of every slice. One along x is one voxel of every row, so that all of the file is
+read, slice by slice.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from bone_backend.volumes.patch_source import FileSource
 class Sharpening:
     """Reads one slice of some volumes. planes: by their names, when all are whole."""
 
-    def __init__(self, volumes: Mapping[str, Volume], index: int):
+    def __init__(self, volumes: Mapping[str, Volume], axis: int, index: int):
+        """axis: 1 (y) or 2 (x)."""
         self.planes: dict[str, np.ndarray] | None = None
-        self.index = index
+        self.axis, self.index = axis, index
         self._volumes = dict(volumes)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="bone sharp slice", daemon=True)
@@ -38,17 +40,23 @@ class Sharpening:
         self._thread.join()
 
     def _work(self) -> None:
-        found = {}
         try:
-            for kind, volume in self._volumes.items():
-                depth, _height, width = volume.header.shape
-                plane = np.empty((depth, width), volume.header.dtype)
-                with FileSource(volume) as source:
-                    for z in range(depth):
-                        if self._is_over.is_set():
-                            return
-                        source.read_patch(z, self.index, 0, out=plane[z : z + 1])
-                found[kind] = plane
+            found = {kind: self._read(volume) for kind, volume in self._volumes.items()}
         except (BoneError, OSError, ValueError):
             return  # the small copy stays; a slice along z tells what is wrong with the file
-        self.planes = found
+        self.planes = {kind: plane for kind, plane in found.items() if plane is not None}
+        if len(self.planes) < len(found):
+            self.planes = None
+
+    def _read(self, volume: Volume) -> np.ndarray | None:
+        """(z, x) or (z, y); None where somebody has moved on."""
+        depth, height, width = volume.header.shape
+        is_along_y = self.axis == 1
+        plane = np.empty((depth, width if is_along_y else height), volume.header.dtype)
+        shape, corner = ((1, 1, width), (self.index, 0)) if is_along_y else ((1, height, 1), (0, self.index))
+        with FileSource(volume) as source:
+            for z in range(depth):
+                if self._is_over.is_set():
+                    return None
+                source.read_patch(z, *corner, out=plane[z].reshape(shape))
+        return plane

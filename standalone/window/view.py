@@ -1,6 +1,6 @@
 """What the viewer shows, as arrays: slices of a scan, labels over it, errors; knows no Qt.
 
-In:  paths of a scan, of labels and of a reference, each of the same shape; any may be missing.
+In:  paths of a scan, of labels, of a reference, of an overlay, each of the same shape; any may be missing.
 Out: planes (row, column) along z, y or x, with how many voxels one of their pixels spans; one voxel in words.
 z slices come from the file by position. Small volumes are kept in memory; of large ones y and x come from a
 small copy.
@@ -22,13 +22,16 @@ from bone_backend.volumes.cache import cache_folder
 from bone_backend.volumes.classes import class_colour, class_name
 from bone_backend.volumes.volume import Volume, open_volume
 
+from .greys import Greys
 from .overview import FACTOR, FOLDER, Making
 from .sharpen import Sharpening
 
+MOST_SHARP_BYTES = 8 * 2**30  # that are read for one slice along x, which lies in every row of a file
 SMALL_BYTES = 48 * 2**20  # of a volume that is kept whole
 AXES = ("z", "y", "x")
 SAMPLE_SLICES = 9  # for the range of greys
-DARK, BRIGHT = 0.5, 99.8  # percentiles of the greys that become black and white
+KINDS = ("scan", "labels", "reference", "overlay")
+LABELS = ("labels", "reference")
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,19 @@ class Plane:
 
 
 class Layer:
-    """One volume of a view."""
+    """One volume of a view. kind: of KINDS."""
 
-    def __init__(self, path: Path, *, is_labels: bool = False):
-        self.path, self.is_labels = path, is_labels
+    def __init__(self, path: Path, kind: str = "scan"):
+        self.path, self.is_labels = path, kind in LABELS
         self.volume: Volume = open_volume(path)
         self.header = self.volume.header
         self._whole: np.ndarray | None = None
         self._last: tuple[int, np.ndarray] | None = None  # the slice along z that was read last
         self._making: Making | None = None
-        self.low, self.high = (0.0, 255.0) if is_labels else self._range()
+        self.greys = None if self.is_labels else Greys(self._sample())
+        self.low, self.high = 0.0, 255.0
+        if self.greys is not None:
+            self.low, self.high = self.greys.suited() if kind == "scan" else self.greys.extent()
 
     @property
     def is_small(self) -> bool:
@@ -69,20 +75,13 @@ class Layer:
     def fault(self) -> str:
         return self._making.fault if self._making else ""
 
-    def _range(self) -> tuple[float, float]:
-        """Greys that become black and white, from some slices; value 0 counts only where it is all."""
+    def _sample(self) -> np.ndarray:
+        """Voxels of some slices, (n,)."""
         depth, height, width = self.header.shape
         step = max(1, int((height * width / 65536) ** 0.5))
         chosen = np.unique(np.linspace(0, depth - 1, min(depth, SAMPLE_SLICES)).round().astype(int)).tolist()
         parts = [self.volume.read(z, z + 1)[0, ::step, ::step].reshape(-1) for z in chosen]
-        greys = np.concatenate(parts).astype(np.float64)
-        greys = greys[np.isfinite(greys)]
-        kept = greys[greys != 0]
-        if kept.size == 0:
-            return 0.0, 1.0
-        low, high = np.percentile(kept, [DARK, BRIGHT])
-        low = min(low, 0.0) if (greys == 0).mean() > 0.02 and low > 0 else low
-        return float(low), float(high if high > low else low + 1)
+        return np.concatenate(parts)
 
     def plane(self, axis: int, index: int) -> Plane | None:
         """None where it is not there yet."""
@@ -126,17 +125,23 @@ class Layer:
 
 
 class View:
-    """A scan, and labels over it. reference: beside it, `labels` are judged.
+    """A scan, and labels over it. reference: beside it, `labels` are judged. overlay: see `add_overlay`.
 
     names, colours: of label values. Raises ScanError where a volume cannot be read or is of another shape.
     """
 
-    def __init__(self, scan: str | None = None, labels: str | None = None, reference: str | None = None):
+    def __init__(
+        self,
+        scan: str | None = None,
+        labels: str | None = None,
+        reference: str | None = None,
+        overlay: str | None = None,
+    ):
         self.layers: dict[str, Layer] = {}
         try:
-            for kind, path in (("scan", scan), ("labels", labels), ("reference", reference)):
+            for kind, path in zip(KINDS, (scan, labels, reference, overlay), strict=True):
                 if path:
-                    self.layers[kind] = Layer(Path(path), is_labels=kind != "scan")
+                    self.layers[kind] = Layer(Path(path), kind)
             self._check()
         except BaseException:
             self.close()
@@ -156,6 +161,28 @@ class View:
             if other.header.shape != first.header.shape:
                 told = f"{other.path.name} is {other.header.shape} but {first.path.name} is"
                 raise ScanError(f"{told} {first.header.shape} (z, y, x); they cannot lie over each other.")
+
+    def add_overlay(self, path: str) -> None:
+        """Lay a volume of numbers over the others, such as a confidence, in place of the one before.
+
+        Raises ScanError where it cannot be read or is of another shape; then nothing has changed.
+        """
+        before = self.layers.pop("overlay", None)
+        try:
+            self.layers["overlay"] = Layer(Path(path), "overlay")
+            self._check()
+        except BaseException:
+            self.drop_overlay()
+            if before is not None:
+                self.layers["overlay"] = before
+            raise
+        if before is not None:
+            before.close()
+
+    def drop_overlay(self) -> None:
+        layer = self.layers.pop("overlay", None)
+        if layer is not None:
+            layer.close()
 
     @property
     def first(self) -> Layer:
@@ -204,9 +231,11 @@ class View:
     def sharpen(self, axis: int, index: int) -> Sharpening | None:
         """Begin to read in full what small copies show; None where it would take too long."""
         large = {kind: layer for kind, layer in self.layers.items() if not layer.is_small}
-        if axis != 1 or not large or any(layer.volume.slices is None for layer in large.values()):
+        if axis == 0 or not large or any(layer.volume.slices is None for layer in large.values()):
             return None
-        return Sharpening({kind: layer.volume for kind, layer in large.items()}, index)
+        if axis == 2 and sum(layer.header.nbytes for layer in large.values()) > MOST_SHARP_BYTES:
+            return None
+        return Sharpening({kind: layer.volume for kind, layer in large.items()}, axis, index)
 
     def share(self) -> float:
         """How much of the small copies is made."""
@@ -237,13 +266,11 @@ class View:
         if sizes:
             lengths = (f"{index * size:,.0f}" for index, size in zip(place, sizes, strict=True))
             told.append(f"{'  '.join(lengths)} µm")
-        words = {"scan": "grey", "labels": "label", "reference": "reference"}
+        words = {"scan": "grey", "labels": "label", "reference": "reference", "overlay": "overlay"}
         for kind, layer in self.layers.items():
             value = layer.voxel(z, y, x)
-            name = "" if kind == "scan" else f" {self.name(int(value))}"
-            told.append(
-                f"{words[kind]} {value:,.6g}{name}" if kind == "scan" else f"{words[kind]} {value}{name}"
-            )
+            shown = f"{value} {self.name(int(value))}" if layer.is_labels else f"{value:,.6g}"
+            told.append(f"{words[kind]} {shown}")
         return "   ·   ".join(told)
 
     def close(self) -> None:

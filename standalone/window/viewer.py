@@ -1,25 +1,21 @@
 """Looks into volumes: slices along z, y and x, labels over them, errors in red, the voxel under the mouse.
 
-In:  a View.
+In:  a View; which of its slices are the worst, where that is known.
 Out: what is seen. Moving through slices reads one slice each; nothing here waits for a whole volume.
 """
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
-from PySide6.QtCore import QSize, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent
 from PySide6.QtWidgets import (
-    QButtonGroup,
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QSlider,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -28,8 +24,16 @@ from bone_backend.errors import BoneError
 from bone_backend.volumes.classes import wrong_colour
 
 from .canvas import Canvas
+from .histogram import GreyRow
+from .images import coloured_image, grey_image, indexed_image
+from .legend import Legend
+from .overlay import colour_table
+from .overlay_bar import OverlayBar
 from .sharpen import Sharpening
-from .view import AXES, Plane, View, as_bytes, as_indices, grey_table, outlines
+from .view import Plane, View, as_indices, outlines
+from .viewer_bar import ViewerBar
+from .worst import Ranking
+from .worst_bar import WorstBar
 
 WAIT_MS = 150  # between two looks whether a small copy is there
 REST_MS = 250  # after which a slice along y is read in full
@@ -39,6 +43,8 @@ NOTHING = "Nothing to look at yet."
 class Viewer(QWidget):
     """One view and its controls."""
 
+    moved = Signal(object)  # the slice along z that is looked at; None along another axis
+
     def __init__(self, nothing: str = NOTHING) -> None:
         super().__init__()
         self.view: View | None = None
@@ -47,6 +53,14 @@ class Viewer(QWidget):
         self.low, self.high = 0.0, 255.0
         self._nothing = nothing
         self.canvas = Canvas()
+        self.bar = bar = ViewerBar()
+        self.axes, self.title, self.labels, self.opacity = bar.axes, bar.title, bar.labels, bar.opacity
+        self.errors, self.outline, self.contrast, self.whole = (
+            bar.errors,
+            bar.outline,
+            bar.contrast,
+            bar.whole,
+        )
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Slice number")
         self.number = QSpinBox()
@@ -55,28 +69,15 @@ class Viewer(QWidget):
         self.facts = QLabel()
         self.facts.setProperty("kind", "hint")
         self.facts.setMinimumWidth(80)
-        self.legend = QLabel()
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.legend.setWordWrap(True)
-        self.legend.setToolTip("Click on a class to hide it, or to show it again")
-        self.legend.linkActivated.connect(self._switch_class)
-        self.hidden: set[int] = set()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(8, 6, 8, 6)
-        column.addLayout(self._bar())
-        column.addWidget(self.canvas, 1)
-        row = QHBoxLayout()
-        row.addWidget(self.slider, 1)
-        row.addWidget(self.number)
-        column.addLayout(row)
-        column.addWidget(self.facts)
-        column.addWidget(self.legend)
-        self.slider.valueChanged.connect(self.go_to)
-        self.number.valueChanged.connect(self.go_to)
-        self.canvas.scrolled.connect(lambda steps: self.go_to(self.indices[self.axis] + steps))
-        self.canvas.pointed.connect(self._point)
-        self.canvas.left.connect(self._tell_greys)
-        self.canvas.windowed.connect(self._window)
+        self.legend = Legend()
+        self.greys = GreyRow()
+        self.greys.hide()
+        self.add_overlay = QPushButton("Overlay …")
+        self.add_overlay.setToolTip("Lay another volume of this shape over the scan, such as a confidence")
+        self.overlay = OverlayBar()
+        self.worst = WorstBar()
+        self._lay_out()
+        self._connect()
         self._waiting = QTimer(self)
         self._waiting.timeout.connect(self._look_again)
         self._sharp: Sharpening | None = None
@@ -84,55 +85,42 @@ class Viewer(QWidget):
         self._resting.timeout.connect(self._rest)
         self.show_view(None)
 
-    def _bar(self) -> QHBoxLayout:
-        bar = QHBoxLayout()
-        self.axes = QButtonGroup(self)
-        for number, name in enumerate(AXES):
-            button = QToolButton()
-            button.setText(name)
-            button.setCheckable(True)
-            button.setChecked(number == 0)
-            button.setMinimumSize(QSize(28, 24))
-            button.setToolTip(f"Slices along {name}")
-            button.setAccessibleName(f"Slices along {name}")
-            self.axes.addButton(button, number)
-            bar.addWidget(button)
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 6, 8, 6)
+        column.addWidget(self.bar)
+        column.addWidget(self.overlay)
+        column.addWidget(self.canvas, 1)
+        row = QHBoxLayout()
+        row.addWidget(self.slider, 1)
+        row.addWidget(self.number)
+        column.addLayout(row)
+        column.addWidget(self.worst)
+        column.addWidget(self.greys)
+        row = QHBoxLayout()
+        row.addWidget(self.facts, 1)
+        row.addWidget(self.add_overlay)
+        column.addLayout(row)
+        column.addWidget(self.legend)
+
+    def _connect(self) -> None:
+        self.add_overlay.clicked.connect(self._choose_overlay)
+        self.worst.chosen.connect(self.go_to_z)
+        self.overlay.changed.connect(self.draw)
+        self.overlay.closed.connect(self.close_overlay)
+        self.greys.histogram.moved.connect(self.show_greys)
+        self.greys.auto.clicked.connect(self._auto)
+        self.legend.changed.connect(self.draw)
         self.axes.idClicked.connect(self.show_axis)
-        bar.addSpacing(8)
-        self.title = QLabel()
-        self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # is cut first
-        bar.addWidget(self.title, 1)
-        self.errors = QPushButton("Errors")
-        self.errors.setCheckable(True)
-        self.errors.setChecked(True)
-        self.errors.setToolTip("Voxels in which the labels differ from the reference, in red")
-        self.labels = QLabel("Labels")
-        self.outline = QPushButton("Outlines")
-        self.outline.setCheckable(True)
-        self.outline.setToolTip("Draw the edges of the labels only")
-        self.outline.toggled.connect(lambda _: self.draw())
-        self.opacity = QSlider(Qt.Orientation.Horizontal)
-        self.opacity.setRange(0, 100)
-        self.opacity.setValue(45)
-        self.opacity.setFixedWidth(90)
-        self.opacity.setAccessibleName("Opacity of labels")
-        self.opacity.setToolTip("How strongly the labels cover the scan")
-        self.auto = QPushButton("Contrast")
-        self.auto.setToolTip(
-            "Back to what suits the scan. Drag with the right mouse button to change contrast (sideways) "
-            "and brightness (up, down)"
-        )
-        self.whole = QPushButton("Whole slice")
-        self.whole.setToolTip(
-            "Show the whole slice (double click). Ctrl + wheel zooms, the left button moves."
-        )
-        for widget in (self.errors, self.outline, self.labels, self.opacity, self.auto, self.whole):
-            bar.addWidget(widget)
-        self.errors.toggled.connect(lambda _: self.draw())
-        self.opacity.valueChanged.connect(lambda _: self.draw())
-        self.auto.clicked.connect(self._auto)
+        self.contrast.toggled.connect(self._show_histogram)
         self.whole.clicked.connect(self.canvas.fit)
-        return bar
+        self.bar.changed.connect(self.draw)
+        self.slider.valueChanged.connect(self.go_to)
+        self.number.valueChanged.connect(self.go_to)
+        self.canvas.scrolled.connect(lambda steps: self.go_to(self.indices[self.axis] + steps))
+        self.canvas.pointed.connect(self._point)
+        self.canvas.left.connect(self._tell_greys)
+        self.canvas.windowed.connect(self._window)
 
     def show_view(self, view: View | None, told: str = "") -> None:
         """Look at another view, which is then this widget's to close. told: in place of one."""
@@ -140,15 +128,22 @@ class Viewer(QWidget):
         if self.view is not None:
             self.view.close()
         self.view = view
-        for widget in (self.slider, self.number, self.auto, self.whole, *self.axes.buttons()):
+        for widget in (
+            self.slider,
+            self.number,
+            self.contrast,
+            self.whole,
+            self.add_overlay,
+            *self.axes.buttons(),
+        ):
             widget.setEnabled(view is not None)
-        is_labelled = bool(view and view.layers.keys() - {"scan"})
+        is_labelled = bool(view and view.layers.keys() & {"labels", "reference"})
         for widget in (self.labels, self.opacity):
             widget.setVisible(is_labelled and view is not None and "scan" in view.layers)
         self.outline.setVisible(is_labelled)
-        self.hidden = set()
         self.errors.setVisible(bool(view and view.has_errors))
-        self.legend.setVisible(is_labelled)
+        self.legend.show_view(view if is_labelled else None)
+        self.worst.show_ranking(None)
         self.title.setText(view.title if view else "")
         self.title.setToolTip(view.title if view else "")
         self._told = told or self._nothing
@@ -156,7 +151,8 @@ class Viewer(QWidget):
             self.indices = [n // 2 for n in view.shape]
             self.low, self.high = view.first.low, view.first.high
             self.canvas.fit()
-            self._tell_classes()
+        self._show_histogram()
+        self._show_overlay()
         self.show_axis(0)
         self._tell_greys()
 
@@ -190,6 +186,7 @@ class Viewer(QWidget):
         """Read the slice and draw it."""
         view = self.view
         self._blur()
+        self.moved.emit(self.indices[0] if self.axis == 0 and view is not None else None)
         if view is None:
             self.canvas.show_images(None, [], size=(1, 1), spacing=(1, 1), told=self._told)
             return
@@ -243,53 +240,33 @@ class Viewer(QWidget):
         """The slice, and what lies over it with its opacity."""
         base, overlays = None, []
         if "scan" in planes:
-            base = _grey(planes["scan"], self.low, self.high)
+            base = grey_image(planes["scan"], self.low, self.high)
         opacity = self.opacity.value() / 100 if base else 1.0
         shown = "labels" if "labels" in planes else "reference"
         if shown in planes:
             labels = as_indices(planes[shown])
             drawn = outlines(labels) if self.outline.isChecked() else labels
-            overlays.append((_indexed(drawn, self._table(view)), opacity))
+            overlays.append((indexed_image(drawn, self._table(view)), opacity))
             if view.has_errors and self.errors.isChecked():
                 wrong = view.differs(planes["labels"], planes["reference"]).view(np.uint8)
                 red = QColor(wrong_colour(view.colours.values())).rgba()
-                overlays.append((_indexed(wrong, [0, red]), 1.0))
+                overlays.append((indexed_image(wrong, [0, red]), 1.0))
+        if "overlay" in planes and self.overlay.shown.isChecked():
+            ends, table = self.overlay.range, colour_table(self.overlay.maps.currentText())
+            image = coloured_image(planes["overlay"], ends.low, ends.high, table)
+            overlays.insert(0, (image, self.overlay.opacity.value() / 100 if base else 1.0))
         return base, overlays
 
     def _table(self, view: View) -> list[int]:
         """The colour of every label; the background is clear."""
-        shown = (view.colour(value) if value not in self.hidden else None for value in range(1, 256))
+        shown = (view.colour(value) if value not in self.legend.off else None for value in range(1, 256))
         return [0, *(QColor(colour).rgba() if colour else 0 for colour in shown)]
-
-    def _switch_class(self, link: str) -> None:
-        """Hide a class, or show it again."""
-        self.hidden ^= {int(link)}
-        self._tell_classes()
-        self.draw()
-
-    def _tell_classes(self) -> None:
-        """What the colours mean; of the values that have names, else of the first ones."""
-        view = self.view
-        if view is None:
-            return
-        names = {value: name for value, name in view.names.items() if value}
-        ink = self.palette().color(self.foregroundRole()).name()
-        told = []
-        for value, name in sorted(names.items())[:12]:
-            colour, line = (view.colour(value), "none") if value not in self.hidden else (ink, "line-through")
-            words = f'<span style="color:{ink}; text-decoration:{line}">{value} {escape(name)}</span>'
-            square = f'<span style="color:{colour}">{"■" if value not in self.hidden else "□"}</span>'
-            told.append(f'<a href="{value}" style="text-decoration:none">{square} {words}</a>')
-        if view.has_errors:
-            told.append(f'<span style="color:{wrong_colour(view.colours.values())}">■</span> differs')
-        self.legend.setText("&nbsp;&nbsp; ".join(told))
-        self.legend.setVisible(bool(told))
 
     def take_classes(self, classes: dict[int, tuple[str, str | None]]) -> None:
         """Names and colours of classes that changed."""
         if self.view is not None:
             self.view.take_classes(classes)
-            self._tell_classes()
+            self.legend.tell()
             self.draw()
 
     def place_of(self, row: float, column: float) -> tuple[int, int, int]:
@@ -317,15 +294,68 @@ class Viewer(QWidget):
         span = max(self.high - self.low, 1e-9)
         middle = (self.low + self.high) / 2 + level * span
         span *= 2.0 ** (width * 3)
-        self.low, self.high = middle - span / 2, middle + span / 2
+        self.show_greys(middle - span / 2, middle + span / 2)
+
+    def show_greys(self, low: float, high: float) -> None:
+        """What is black and what is white."""
+        self.low, self.high = low, high
+        self.greys.histogram.show_borders(low, high)
         self._tell_greys()
         self.draw()
 
     def _auto(self) -> None:
         if self.view is not None:
-            self.low, self.high = self.view.first.low, self.view.first.high
-            self._tell_greys()
-            self.draw()
+            self.show_greys(self.view.first.low, self.view.first.high)
+
+    def _show_histogram(self, _is_on: bool = False) -> None:
+        greys = self.view.first.greys if self.view else None
+        self.contrast.setVisible(greys is not None)
+        is_shown = self.contrast.isChecked() and greys is not None
+        self.greys.setVisible(is_shown)
+        if is_shown and greys is not None:
+            self.greys.histogram.show_bins(greys.bins, self.low, self.high)
+
+    def _choose_overlay(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "A volume of the same shape")
+        if path:
+            self.open_overlay(path)
+
+    def open_overlay(self, path: str) -> str:
+        """Lay a volume over the others; what is wrong with it is told below, and given."""
+        if self.view is None:
+            return ""
+        try:
+            self.view.add_overlay(path)
+        except (BoneError, OSError) as fault:
+            self.facts.setText(str(fault))
+            self.facts.setToolTip(str(fault))
+            return str(fault)
+        self._show_overlay()
+        self.draw()
+        return ""
+
+    def close_overlay(self) -> None:
+        """Take it away."""
+        if self.view is not None:
+            self.view.drop_overlay()
+        self._show_overlay()
+        self.draw()
+
+    def _show_overlay(self) -> None:
+        layer = self.view.layers.get("overlay") if self.view else None
+        self.overlay.setVisible(layer is not None)
+        if layer is not None and layer.greys is not None:
+            self.overlay.show_overlay(layer.header.name, layer.greys.bins, (layer.low, layer.high))
+
+    def show_ranking(self, ranking: Ranking | None) -> None:
+        """Which slices along z are worth a look, the worst first."""
+        self.worst.show_ranking(ranking)
+
+    def go_to_z(self, index: int) -> None:
+        """A slice along z."""
+        if self.axis != 0:
+            self.show_axis(0)
+        self.go_to(index)
 
     def _look_again(self) -> None:
         self._waiting.stop()
@@ -341,6 +371,8 @@ class Viewer(QWidget):
             self.go_to(self.indices[self.axis] + steps[key])
         elif key in zooms:
             self.canvas.zoom_by(zooms[key])
+        elif key == Qt.Key.Key_W:
+            self.worst.next()
         elif key in axes and self.view is not None:
             self.show_axis(axes[key])
         else:
@@ -350,24 +382,3 @@ class Viewer(QWidget):
         self._waiting.stop()
         self._blur()
         self.show_view(None)
-
-
-def _grey(plane: Plane, low: float, high: float) -> QImage:
-    """A slice in grey, in the format that Qt draws fastest."""
-    if plane.values.dtype == np.uint8:
-        greys = (int(grey) for grey in grey_table(plane, low, high))
-        return _indexed(plane.values, [0xFF000000 | grey * 0x010101 for grey in greys], is_opaque=True)
-    values = np.ascontiguousarray(as_bytes(plane, low, high))
-    height, width = values.shape
-    image = QImage(values.data, width, height, width, QImage.Format.Format_Grayscale8)
-    return image.convertToFormat(QImage.Format.Format_RGB32)
-
-
-def _indexed(values: np.ndarray, table: list[int], *, is_opaque: bool = False) -> QImage:
-    """Each value in its colour of the table (ARGB)."""
-    values = np.ascontiguousarray(values)
-    height, width = values.shape
-    image = QImage(values.data, width, height, width, QImage.Format.Format_Indexed8)
-    image.setColorTable(table)
-    formats = QImage.Format
-    return image.convertToFormat(formats.Format_RGB32 if is_opaque else formats.Format_ARGB32_Premultiplied)

@@ -9,6 +9,7 @@ import pytest
 from bone_backend.errors import ScanError
 from bone_backend.volumes.volume import save
 from standalone.window import view as view_module
+from standalone.window.greys import Greys
 from standalone.window.overview import FACTOR, block_means
 from standalone.window.view import Plane, View, as_bytes, as_indices, scan_of
 
@@ -107,19 +108,58 @@ def test_of_a_large_volume_y_and_x_come_from_a_small_copy_made_once(volumes, mon
     again.close()
 
 
-def test_a_slice_along_y_is_read_in_full_when_the_view_rests(volumes, monkeypatch):
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_slice_along_y_or_x_is_read_in_full_when_the_view_rests(volumes, monkeypatch, axis):
     scan, paths = volumes
     view = View(paths[0], paths[1])
-    assert view.sharpen(1, 3) is None  # small ones are in memory
+    assert view.sharpen(axis, 3) is None  # small ones are in memory
     monkeypatch.setattr(view_module, "SMALL_BYTES", 0)
-    assert view.sharpen(2, 3) is None
-    sharp = view.sharpen(1, 3)
+    assert view.sharpen(0, 3) is None  # comes in full anyway
+    sharp = view.sharpen(axis, 3)
     while not sharp.is_done:
         time.sleep(0.005)
-    assert np.array_equal(sharp.planes["scan"], scan[:, 3])
-    assert np.array_equal(sharp.planes["labels"], (scan % 3)[:, 3])
+    assert np.array_equal(sharp.planes["scan"], scan.take(3, axis))
+    assert np.array_equal(sharp.planes["labels"], (scan % 3).take(3, axis))
     sharp.end()
+    monkeypatch.setattr(view_module, "MOST_SHARP_BYTES", 10)
+    assert (view.sharpen(axis, 3) is None) == (axis == 2)  # which would read all of the file
     view.close()
+
+
+def test_an_overlay_of_the_same_shape_is_laid_over_and_another_is_refused(volumes, tmp_path):
+    _, paths = volumes
+    sure = np.random.default_rng(1).random(SHAPE, np.float32)
+    save(tmp_path / "sure.npy", sure)
+    save(tmp_path / "other.npy", sure[:-1])
+    view = View(paths[0])
+    with pytest.raises(ScanError, match="they cannot lie over each other"):
+        view.add_overlay(str(tmp_path / "other.npy"))
+    assert [*view.layers] == ["scan"]
+    view.add_overlay(str(tmp_path / "sure.npy"))
+    assert np.array_equal(view.plane("overlay", 1, 5).values, sure[:, 5])
+    assert view.facts((1, 2, 3)).endswith(f"overlay {sure[1, 2, 3]:.6g}")
+    layer = view.layers["overlay"]
+    assert 0 <= layer.low < 0.1
+    assert 0.9 < layer.high <= 1
+    with pytest.raises(ScanError):
+        view.add_overlay(str(tmp_path / "nothing.npy"))
+    assert view.layers["overlay"] is layer  # what was there stays
+    view.drop_overlay()
+    assert [*view.layers] == ["scan"]
+    view.close()
+
+
+def test_a_histogram_has_every_voxel_in_its_bin_and_knows_the_two_tissues():
+    random = np.random.default_rng(0)
+    greys = np.concatenate([random.normal(40, 4, 9000), random.normal(160, 8, 1000)]).round().astype(np.uint8)
+    bins = Greys(greys).bins
+    low = round(bins.edges[0] + 0.5)
+    assert bins.counts[:30].tolist() == np.bincount(greys, minlength=256)[low : low + 30].tolist()
+    assert bins.tissues == pytest.approx((40, 160), abs=1)
+    assert bins.heights.max() == 1
+    assert bins.heights[np.argmax(bins.counts > 0)] > 0.05  # single voxels are seen beside thousands
+    assert Greys(random.normal(0, 1, 5000)).bins.tissues is None  # one tissue only
+    assert Greys(np.array([np.nan, np.inf])).bins.counts.sum() == 0
 
 
 def test_what_differs_is_judged_by_the_meaning_that_the_labels_record_tells(volumes):

@@ -349,7 +349,7 @@ def test_the_viewer_is_worked_with_keys_wheel_and_mouse(driver, pairs):
     assert [int(value) for value in canvas.voxel_at(QPointF(place))] == [4, 3]  # it stays under the mouse
     QTest.keyClick(viewer, Qt.Key.Key_X)
     assert viewer.place_of(1, 7) == (1, 7, 4)
-    viewer._switch_class("1")
+    viewer.legend.switch("1")
     assert viewer._table(viewer.view)[1] == 0
     assert viewer._table(viewer.view)[2] != 0
     assert "line-through" in viewer.legend.text()

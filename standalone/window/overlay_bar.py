@@ -1,0 +1,64 @@
+"""The row of controls for a volume that lies over a scan: on or off, colours, opacity, range.
+
+In:  the name of the volume and the range of its values.
+Out: `changed` when a person changes one of them, `closed` when it shall go.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+
+from .editors import QuietCombo
+from .greys import Bins
+from .histogram import Histogram
+from .overlay import MAPS
+
+
+class OverlayBar(QWidget):
+    """Hidden where there is no overlay."""
+
+    changed = Signal()
+    closed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        self.shown = QCheckBox()
+        self.shown.setChecked(True)
+        self.shown.setToolTip("Show this volume over the scan")
+        self.maps = QuietCombo()
+        self.maps.addItems(list(MAPS))
+        self.maps.setAccessibleName("Colours of the overlay")
+        self.maps.setToolTip("Doubt: low values in red, high ones clear")
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(0, 100)
+        self.opacity.setValue(70)
+        self.opacity.setFixedWidth(70)
+        self.opacity.setAccessibleName("Opacity of the overlay")
+        self.range = Histogram("Histogram of the overlay: ends of its colours")
+        self.close_button = QToolButton()
+        self.close_button.setText("✕")
+        self.close_button.setAutoRaise(True)
+        self.close_button.setAccessibleName("Take the overlay away")
+        self.close_button.setToolTip("Take the overlay away")
+        row.addWidget(self.shown)
+        row.addWidget(self.maps)
+        row.addWidget(QLabel("Opacity"))
+        row.addWidget(self.opacity)
+        row.addWidget(self.range, 1)
+        row.addWidget(self.close_button)
+        self.shown.toggled.connect(lambda _: self.changed.emit())
+        self.maps.currentIndexChanged.connect(lambda _: self.changed.emit())
+        self.opacity.valueChanged.connect(lambda _: self.changed.emit())
+        self.range.moved.connect(lambda _low, _high: self.changed.emit())
+        self.close_button.clicked.connect(self.closed)
+        self.hide()
+
+    def show_overlay(self, name: str, bins: Bins, ends: tuple[float, float]) -> None:
+        """Another volume."""
+        self.shown.setText(name if len(name) <= 24 else f"{name[:23]}…")
+        self.shown.setAccessibleName(f"Show {name} over the scan")
+        self.range.show_bins(bins, *ends)
+        self.show()

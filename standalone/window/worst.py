@@ -1,0 +1,44 @@
+"""Slices worth a look, the worst first; knows no Qt.
+
+In:  scores of the slices of a comparison, or the means of a confidence volume.
+Out: a Ranking: slice numbers along z, and each in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bone_backend.scores.slices import SliceScores
+
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """what: by which they are ranked, in words. slices: numbers along z, the worst first. told: of each."""
+
+    what: str
+    slices: tuple[int, ...]
+    told: tuple[str, ...]
+
+
+def by_iou(scores: SliceScores, value: int | None = None, name: str = "") -> Ranking:
+    """The slices with the lowest IoU: of the class `value`, called `name`, or of all in the mean."""
+    found = scores.worst(MOST, value)
+    ious = scores.mean_iou if value is None else scores.iou[:, scores.values.index(value)]
+    what = "mean IoU" if value is None else f"IoU of {name}"
+    return Ranking(what, tuple(found), tuple(f"{what} {ious[z]:.3f}" for z in found))
+
+
+def by_confidence(means: Sequence[float | None]) -> Ranking:
+    """The slices with the lowest mean confidence. means: of each slice; None where not known.
+
+    >>> by_confidence([0.9, None, 0.5]).told
+    ('confidence 0.500', 'confidence 0.900')
+    """
+    values = np.array([np.nan if value is None else value for value in means], np.float64)
+    found = [int(z) for z in np.argsort(values, kind="stable") if not np.isnan(values[z])][:MOST]
+    return Ranking("confidence", tuple(found), tuple(f"confidence {values[z]:.3f}" for z in found))
