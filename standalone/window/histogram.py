@@ -122,7 +122,7 @@ class Histogram(QWidget):
         if self.bins is not None and self.bins.tissues:
             dark, bright = self.bins.tissues
             painter.setPen(QColor(TISSUES))
-            told = f"tissues {dark:,.4g} and {bright:,.4g}"
+            told = f"tissues {dark:,.3g} and {bright:,.3g}"
             painter.drawText(place, flags | Qt.AlignmentFlag.AlignHCenter, told)
 
     def border_near(self, x: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor, QIcon, QPixmap
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -38,6 +38,7 @@ from .task import Outcome, Task
 from .view import scan_of
 
 COLUMNS = ("Class", "IoU", "Dice", "Voxels in reference", "Voxels in prediction", "In both")
+ROW, EDGE = 24, "#8a8a8a"  # height of a row, px; edge of a colour
 SIDES = ("reference_voxels", "predicted_voxels", "intersection_voxels")
 # What can be saved of a result: words, ending of the suggested name, filter.
 FILES = {
@@ -60,6 +61,7 @@ class IoUTab(RunTab):
         self.table.setAccessibleName("Scores of the classes")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.verticalHeader().hide()
+        self.table.verticalHeader().setDefaultSectionSize(ROW)
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -91,7 +93,8 @@ class IoUTab(RunTab):
             self.slices.chosen.connect(self.show_slice)
             self.slices.ranked.connect(self.viewer.show_ranking)
             column: Any = self.scores_page.layout()
-            column.insertWidget(1, self.slices, 1)
+            column.takeAt(1)  # what filled the page before
+            column.addWidget(self.slices, 1)
             self.viewer.moved.connect(self.slices.show_slice)
         return self.slices
 
@@ -198,7 +201,9 @@ class IoUTab(RunTab):
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             elif colour:
                 picture = QPixmap(12, 12)
-                picture.fill(QColor(colour))
+                picture.fill(QColor(EDGE))  # else black is not seen on dark paper
+                with QPainter(picture) as painter:
+                    painter.fillRect(1, 1, 10, 10, QColor(colour))
                 item.setIcon(QIcon(picture))
             if colour is None:
                 font = item.font()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from html import escape
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QLabel
 
 from bone_backend.volumes.classes import wrong_colour
@@ -46,6 +46,11 @@ class Legend(QLabel):
         self.off ^= {int(link)}
         self.tell()
         self.changed.emit()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's)
+        if event.type() == QEvent.Type.PaletteChange:  # the ink stands in the text
+            self.tell()
+        super().changeEvent(event)
 
     def tell(self) -> None:
         """Those values that have names; others keep their colours untold."""

@@ -7,6 +7,7 @@ Out: `chosen` with the number of a slice; `ranked` with the ranking that was ask
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 
 import numpy as np
 import pyqtgraph
@@ -54,11 +55,14 @@ class SlicePlot(QWidget):
         self.plot.setLabel("bottom", "slice along z (click to look at it)")
         for side in ("left", "bottom"):
             self.plot.getAxis(side).enableAutoSIPrefix(False)
-        self.plot.addLegend(offset=(10, -10), labelTextSize="9pt")
         self.plot.setAccessibleName("IoU of every slice; the list beside it has the worst")
         self.plot.scene().sigMouseClicked.connect(self._clicked)
         self.here = pyqtgraph.InfiniteLine(angle=90, movable=False)
-        row.addWidget(self.plot, 1)
+        column = QVBoxLayout()
+        self.legend = QLabel()
+        column.addWidget(self.legend)
+        column.addWidget(self.plot, 1)
+        row.addLayout(column, 1)
         column = QVBoxLayout()
         label = QLabel("Worst slices by")
         column.addWidget(label)
@@ -114,6 +118,9 @@ class SlicePlot(QWidget):
             pyqtgraph.mkPen("#e6e8eb" if is_dark() else MEAN, width=2, style=Qt.PenStyle.DashLine),
         )
         self.plot.addItem(self.here)
+        shades = {self._names[value]: self._colours[value] for value in scores.values if value}
+        told = [f'<span style="color:{shade}">■</span> {escape(name)}' for name, shade in shades.items()]
+        self.legend.setText("&nbsp;&nbsp; ".join(["IoU of each slice:", *told, "╌ mean"]))
         self.plot.setYRange(min(FLOOR, float(np.nanmin([1.0, *mean, *iou.flat]))), 1.0, padding=0.03)
         self.plot.setXRange(0, max(len(mean) - 1, 1), padding=0.02)
 
@@ -153,7 +160,6 @@ class SlicePlot(QWidget):
         for side in ("left", "bottom"):
             self.plot.getAxis(side).setPen(found.edge)
             self.plot.getAxis(side).setTextPen(found.ink)
-        self.plot.getPlotItem().legend.setLabelTextColor(found.ink)
         self.here.setPen(pyqtgraph.mkPen(found.accent, width=1))
         self._draw()
 

@@ -71,7 +71,7 @@ def make_application() -> QApplication:
     application.setApplicationName("BONe")
     application.setQuitOnLastWindowClosed(True)
     application.setDesktopFileName("bone-window")
-    application.setStyle("Fusion")
+    application.setStyle(theme.Style())
     theme.apply(application)
     return application
 

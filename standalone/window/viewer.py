@@ -284,7 +284,7 @@ class Viewer(QWidget):
 
     def _tell_greys(self) -> None:
         """While the mouse is elsewhere."""
-        is_grey = self.view is not None and "scan" in self.view.layers
+        is_grey = self.view is not None and "scan" in self.view.layers and not self.greys.isVisible()
         self.facts.setText(f"black {self.low:,.5g}   ·   white {self.high:,.5g}" if is_grey else " ")
 
     def _window(self, level: float, width: float) -> None:
@@ -312,6 +312,7 @@ class Viewer(QWidget):
         self.contrast.setVisible(greys is not None)
         is_shown = self.contrast.isChecked() and greys is not None
         self.greys.setVisible(is_shown)
+        self._tell_greys()
         if is_shown and greys is not None:
             self.greys.histogram.show_bins(greys.bins, self.low, self.high)
 

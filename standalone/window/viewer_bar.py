@@ -20,6 +20,8 @@ from PySide6.QtWidgets import (
 
 from .view import AXES
 
+PADDING = 20  # px, of a button
+
 
 class ViewerBar(QWidget):
     """Buttons only; what they do stands in the Viewer."""
@@ -56,7 +58,7 @@ class ViewerBar(QWidget):
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setValue(45)
-        self.opacity.setFixedWidth(90)
+        self.opacity.setFixedWidth(70)
         self.opacity.setAccessibleName("Opacity of labels")
         self.opacity.setToolTip("How strongly the labels cover the scan")
         self.contrast = QPushButton("Contrast")
@@ -70,6 +72,8 @@ class ViewerBar(QWidget):
             "Show the whole slice (double click). Ctrl + wheel zooms, the left button moves."
         )
         for widget in (self.errors, self.outline, self.labels, self.opacity, self.contrast, self.whole):
+            if isinstance(widget, QPushButton):  # else it is 80 px wide, and the title has no room
+                widget.setFixedWidth(widget.fontMetrics().horizontalAdvance(widget.text()) + PADDING)
             row.addWidget(widget)
         self.errors.toggled.connect(lambda _: self.changed.emit())
         self.outline.toggled.connect(lambda _: self.changed.emit())

@@ -1,11 +1,12 @@
 """Draw the window for docs/window.md, as it stands when a person has worked with it.
 
-    python -m tests.standalone.window.pictures docs/pictures [--quick] [--double]
+    python -m tests.standalone.window.pictures docs/pictures [--quick] [--double] [--every]
 
 In:  phantom femurs, drawn anew; a fit, a prediction and a comparison in the worker's process.
 Out: window_fit.png (Easy), window_advanced.png (with a fault), window_curves.png (dark), window_predict.png,
-window_iou.png; 1280 x 720. Takes ten minutes; --quick: a fit of a few seconds that learns nothing.
---double: as a screen of 200 % shows them.
+window_scores.png, window_iou.png; 1280 x 720. Takes ten minutes; --quick: a fit of a few seconds that learns
+nothing. --double: as a screen of 200 % shows them. --every: each tab in Easy and Advanced, light and dark,
+too, which are to be looked at after a change.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 
 SETTINGS = {"minutes": 6.0}
-QUICK = {"minutes": 0.1, "plain_channels": 8, "plain_depth": 3, "patch_size": 16}
+QUICK = {"epochs": 3, "plain_channels": 8, "plain_depth": 3, "patch_size": 16, "batch_size": 8}
 
 
 class Desk:
@@ -105,14 +106,30 @@ def draw_others(desk: Desk, folder: Path, model: str) -> None:
     predict.panel.rows["scan"].editor.take(str(folder / "femur_4.tif"))
     predict.run_bar.start.click()
     desk.wait(lambda: predict.task.outcome)
+    predict.viewer.contrast.setChecked(True)
     desk.draw("window_predict")
     desk.window.tabs.setCurrentWidget(compare)
     compare.set_prediction(str(folder / "femur_4_labels.tif"))
     compare.panel.rows["reference"].editor.take(str(folder / "femur_4_mask.tif"))
     compare.run_bar.start.click()
     desk.wait(lambda: compare.task.outcome)
+    desk.draw("window_scores")
     compare.show_errors()
+    compare.viewer.worst.go(0)
     desk.draw("window_iou")
+
+
+def draw_every(desk: Desk) -> None:
+    """Each tab in Easy and Advanced, light and dark."""
+    window = desk.window
+    for scheme in ("light", "dark"):
+        window.choose_scheme(scheme)
+        for everything in (False, True):
+            window.show_everything(everything)
+            for name, tab in window.by_name.items():
+                window.tabs.setCurrentWidget(tab)
+                tab.panel.verticalScrollBar().setValue(0)
+                desk.draw(f"every_{name}_{'advanced' if everything else 'easy'}_{scheme}")
 
 
 def main(words: list[str] | None = None) -> None:
@@ -122,6 +139,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--double", action="store_true")
+    parser.add_argument("--every", action="store_true")
     given = parser.parse_args(words)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if given.double:
@@ -135,6 +153,8 @@ def main(words: list[str] | None = None) -> None:
         desk.window.choose_scheme("light")
         model = draw_fit(desk, scans, QUICK if given.quick else SETTINGS)
         draw_others(desk, scans, model)
+        if given.every:
+            draw_every(desk)
         desk.window.close()
 
 
