@@ -42,6 +42,11 @@ class Greys:
         flat = sample.reshape(-1)
         self._sample = flat[np.isfinite(flat)] if flat.dtype.kind == "f" else flat
 
+    @property
+    def sample(self) -> np.ndarray:
+        """(n,), as stored."""
+        return self._sample
+
     def suited(self) -> tuple[float, float]:
         """Greys that become black and white; value 0 counts only where it is all."""
         greys = self._sample.astype(np.float64)

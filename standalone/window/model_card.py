@@ -7,14 +7,21 @@ Read from the file's header alone, without torch; knows no Qt.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from bone_backend.errors import BoneError
 from bone_backend.files.names import from_home
+from bone_backend.inference import grey_scale
 from bone_backend.inference.voxel_size import advice
 from bone_backend.information.model import facts
+from bone_backend.intensity.statistics import measure
+from bone_backend.intensity.summary import Statistics
+from bone_backend.model_files.header import read_header
 from bone_backend.runs.files import model_of
+from bone_backend.volumes.array import ArrayVolume
 from bone_backend.volumes.volume import peek
 
 MOST_NAMES = 4
@@ -24,7 +31,8 @@ MOST_NAMES = 4
 class Card:
     """lines: (what, in words). classes: value -> (name, colour). sizes: of the voxels it was fitted on, um.
 
-    fault: why there is no card.
+    fitted: what is known of the greys of its scans; normalization, voxels: how it reads greys. fault: why
+    there is no card.
     """
 
     lines: list[tuple[str, str]] = field(default_factory=list)
@@ -32,6 +40,9 @@ class Card:
     classes: dict[int, tuple[str, str | None]] = field(default_factory=dict)
     sizes: Any = None
     fault: str = ""
+    fitted: tuple[Statistics, ...] = ()
+    normalization: str = ""
+    voxels: str = "nonzero"
 
     def warning(self, scan: str | None) -> str:
         """That a scan has voxels of another size than the model's scans had; "" where not known."""
@@ -42,6 +53,20 @@ class Card:
         except (BoneError, OSError):
             return ""
         return advice(self.sizes, size, mode=self.mode) or ""
+
+    def grey_warnings(self, sample: np.ndarray) -> list[str]:
+        """Where the greys of a scan are unlike those of the model's scans, as a prediction tells it.
+
+        sample: voxels of some slices, (n,). A prediction looks at all voxels and may find less or more.
+        """
+        if not self.fitted or sample.size == 0:
+            return []
+        voxels = "nonzero" if self.voxels == "auto" else self.voxels
+        try:
+            found = measure(ArrayVolume(sample.reshape(1, 1, -1)), voxels=voxels)
+        except BoneError:  # nothing but zeros; the prediction says so
+            return []
+        return grey_scale.advice(found, self.fitted, mode=self.normalization, voxels=self.voxels)
 
 
 def read_card(path: str) -> Card:
@@ -61,8 +86,23 @@ def read_card(path: str) -> Card:
         ("Network", f"{found.get('mode', '')} {network}".strip()),
     ]
     shown = [(what, told) for what, told in lines if told]
-    return Card(
+    card = Card(
         shown, found.get("mode"), classes, found.get("trained_voxel_sizes_um"), found.get("missing", "")
+    )
+    return card if card.fault else _with_greys(card, path)
+
+
+def _with_greys(card: Card, path: str) -> Card:
+    """What the file keeps of the greys of its scans, where it does."""
+    header = read_header(model_of(from_home(path)))
+    told = header.metadata.get("normalization")
+    if not isinstance(told, str):
+        return card
+    return replace(
+        card,
+        fitted=tuple(grey_scale.statistics_of(header.bone.get("statistics"))),
+        normalization=told,
+        voxels=str(header.bone.get("statistics_voxels", "nonzero")),
     )
 
 

@@ -106,6 +106,8 @@ class PredictTab(RunTab):
         elif fault := self.look(str(from_home(scan))):
             self._late["scan"] = [fault]
             self.panel.refresh(self._beside())
+        else:
+            self._warn()
 
     def set_model(self, path: str) -> None:
         """As if a person had chosen it."""
@@ -130,9 +132,19 @@ class PredictTab(RunTab):
         self.card_box.setVisible(bool(self.card.lines))
 
     def _warn(self) -> None:
-        told = self.card.warning(self.form.value("scan"))
-        self.warning.setText(told)
+        told = [self.card.warning(self.form.value("scan"))]
+        told += [f"From some of its slices: {text}" for text in self._grey_warnings()]
+        told = [text[0].upper() + text[1:] for text in told if text]
+        self.warning.setText("\n".join(told))
         self.warning.setVisible(bool(told))
+
+    def _grey_warnings(self) -> list[str]:
+        """Of the scan that is looked at, once it is; after a prediction the run has told it better."""
+        view, scan = self.viewer.view, self.form.value("scan")
+        layer = view.layers.get("scan") if view and scan else None
+        if layer is None or layer.greys is None or layer.path != from_home(scan):
+            return []
+        return self.card.grey_warnings(layer.greys.sample)
 
     def more_faults(self) -> dict[str, list[str]]:
         return {"model": [self.card.fault]} if self.card.fault else {}
