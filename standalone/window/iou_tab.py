@@ -96,6 +96,7 @@ class IoUTab(RunTab):
             column.takeAt(1)  # what filled the page before
             column.addWidget(self.slices, 1)
             self.viewer.moved.connect(self.slices.show_slice)
+            self.slices.show_slice(self.viewer.indices[0] if self.viewer.axis == 0 else None)
         return self.slices
 
     def show_slice(self, index: int) -> None:

@@ -140,7 +140,7 @@ def draw_biopsy(desk: Desk, folder: Path, biopsy: Path) -> None:
     for kind, name in (("images", "biopsy_{}"), ("masks", "biopsy_{}_mask")):
         with open_volume(biopsy / kind) as volume:
             middle, depth = volume.header.shape[0] // 2, volume.header.shape[0]
-            size = volume.header.voxel_size
+            size = volume.header.voxel_size_um
             for number, (first, last) in enumerate(((0, middle), (middle, depth)), start=1):
                 save(folder / f"{name.format(number)}.tif", volume.read(first, last), voxel_size=size)
     tab.pairs.add_paths([str(folder / "biopsy_1.tif"), str(folder / "biopsy_1_mask.tif")])
@@ -175,7 +175,7 @@ def main(words: list[str] | None = None) -> None:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if given.double:
         os.environ["QT_SCALE_FACTOR"] = "2"
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="bone_") as folder:
         scans = Path(folder) / "scans"
         scans.mkdir()
         os.environ["BONE_CACHE"] = str(Path(folder) / "cache")
