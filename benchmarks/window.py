@@ -2,10 +2,12 @@
 
     python -m benchmarks.window [--shape 2112 1152 1152]
 
-In:  a sparse .npy file of uint8 of that shape, with a textured slab in the middle.
+In:  sparse .npy files of uint8, of 512 x 512 x 512 and of 2112 x 1152 x 1152 or that shape, each with a
+textured slab in the middle.
 Out: a markdown table: CPU and wall seconds of `bone-window` to its first picture (a process of its own, the
-median of five); median and 95th percentile of a slice along z, y and x, read and painted; seconds to make the
-small copy; RAM of the whole process afterwards.
+median of five); for each scan median and 95th percentile of a slice along z, y and x, read and painted, the
+time until a slice along y and x has come in full, seconds to make the small copy; RAM of the whole process
+afterwards.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from benchmarks.sidebyside import add_quick
 
 ROOT = Path(__file__).resolve().parents[1]
 STARTS, SLICES = 5, 100
-LARGE, QUICK = (2112, 1152, 1152), (96, 128, 128)
+MIDDLE, LARGE, QUICK = (512, 512, 512), (2112, 1152, 1152), (96, 128, 128)
+SHARP = 5  # slices of which the time to come in full is taken
 START = """
 import os, sys, time
 from standalone.window.start import make_application
@@ -100,8 +103,52 @@ def slices(path: Path, number: int) -> dict[str, Any]:
             worked.append(1000 * (time.process_time() - busy))
             application.processEvents()
         found[name] = [statistics.median(taken), float(np.percentile(taken, 95)), statistics.median(worked)]
+    for axis in (1, 2):
+        found[f"sharp_{'zyx'[axis]}"] = sharp(view, axis)
     found["ram_mib"] = psutil.Process().memory_info().rss / 2**20
     viewer.close_view()
+    return found
+
+
+def sharp(view: Any, axis: int) -> float | None:
+    """Median milliseconds until a slice has been read in full; None where the volume is kept in memory."""
+    taken = []
+    for index in range(0, view.shape[axis], max(1, view.shape[axis] // SHARP)):
+        began = time.perf_counter()
+        work = view.sharpen(axis, index)
+        if work is None:
+            return None
+        while not work.is_done:
+            time.sleep(0.001)
+        assert work.planes
+        taken.append(1000 * (time.perf_counter() - began))
+    return statistics.median(taken)
+
+
+def rows_of(shape: tuple[int, int, int], found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The lines of one scan."""
+    size = " x ".join(map(str, shape))
+    ways = [(name, found[f"sharp_{name}"]) for name in "yx"]
+    return [
+        (f"open {size}", f"{found['open_s']:.2f} s"),
+        ("its small copy, once", f"{found['copy_s']:.1f} s"),
+        *(
+            (f"its slice along {axis}", "{:.1f} ms, p95 {:.1f} ms, CPU {:.1f} ms".format(*found[axis]))
+            for axis in "zyx"
+        ),
+        *((f"the same in full along {name}, when it rests", f"{ms:,.0f} ms") for name, ms in ways if ms),
+        ("RAM of the process", f"{found['ram_mib']:.0f} MiB"),
+    ]
+
+
+def of_shape(folder: Path, shape: tuple[int, int, int], *, is_quick: bool) -> dict[str, Any]:
+    """What `slices` measures, in a process of its own."""
+    path = folder / "scan.npy"
+    make_scan(path, shape)
+    command = [sys.executable, "-m", "benchmarks.window", "--slices-of", str(path), *["--quick"] * is_quick]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    path.unlink()
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -118,28 +165,13 @@ def main(words: list[str] | None = None) -> None:
     if given.slices_of:
         print(json.dumps(slices(given.slices_of, number)))
         return
-    shape = QUICK if given.quick else tuple(given.shape)
+    shapes = [QUICK] if given.quick else [MIDDLE, tuple(given.shape)]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scan.npy"
-        make_scan(path, shape)
         os.environ["BONE_CACHE"] = str(Path(folder) / "cache")
         cpu, wall = start(Path(folder), 1 if given.quick else STARTS)
-        quick = ["--quick"] if given.quick else []
-        command = [sys.executable, "-m", "benchmarks.window", "--slices-of", str(path), *quick]
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-    size = " x ".join(map(str, shape))
-    rows = [
-        ("start to painted, CPU", f"{cpu:.2f} s"),
-        ("start to painted, wall", f"{wall:.2f} s"),
-        (f"open {size}", f"{found['open_s']:.2f} s"),
-        ("small copy", f"{found['copy_s']:.1f} s"),
-        *(
-            (f"slice along {axis}", "{:.1f} ms, p95 {:.1f} ms, CPU {:.1f} ms".format(*found[axis]))
-            for axis in "zyx"
-        ),
-        ("RAM of the process", f"{found['ram_mib']:.0f} MiB"),
-    ]
+        rows = [("start to painted, CPU", f"{cpu:.2f} s"), ("start to painted, wall", f"{wall:.2f} s")]
+        for shape in shapes:
+            rows += rows_of(shape, of_shape(Path(folder), shape, is_quick=given.quick))
     print("\n".join(["| the window | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]))
 
 
