@@ -105,6 +105,7 @@ class Choice(Editor):
         self.add(self.menu)
         if "FILE" in (one.metavar or ""):
             self.button = QPushButton("File …")
+            self.button.setAccessibleName(f"{one.label}: choose a file")
             self.button.clicked.connect(self._choose)
             self.row.addWidget(self.button)
         self.row.addStretch(1)

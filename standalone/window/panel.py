@@ -37,7 +37,8 @@ class FieldRow:
         self.label = QLabel(one.label)
         self.label.setToolTip(_tip(one.help))
         editor.setToolTip(_tip(one.help))
-        self.label.setBuddy(editor.marked)
+        self.marked = editor.marked
+        self.label.setBuddy(self.marked)
         self.hint = QLabel(hint(one))
         self.hint.setProperty("kind", "hint")
         self.reset = QToolButton()
@@ -51,6 +52,7 @@ class FieldRow:
         self.fault.hide()
         if is_wide:
             self.label.setProperty("kind", "title")
+            editor.setFocusProxy(None)  # else Tab passes over what stands before it
             grid.addWidget(self.label, line, 0, 1, 3)
             grid.addWidget(editor, line + 1, 0, 1, 4)
         else:
@@ -67,7 +69,7 @@ class FieldRow:
         self.reset.setVisible(is_shown and self.name not in WIDE and self.form.is_changed(self.name))
         self.fault.setText("\n".join(faults))
         self.fault.setVisible(is_shown and bool(faults))
-        mark(self.editor.marked, "faulty", bool(faults))
+        mark(self.marked, "faulty", bool(faults))
 
 
 class FormPanel(QScrollArea):
@@ -97,6 +99,7 @@ class FormPanel(QScrollArea):
         self.setWidget(inside)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it scrolls to the field that has the focus
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.show_values()
 

@@ -259,7 +259,7 @@ class RunTab(QWidget):
         name = next((name for name in self.panel.rows if beside.get(name)), None)
         if name:
             self.panel.ensureWidgetVisible(self.panel.rows[name].fault)
-            self.panel.rows[name].editor.setFocus()
+            self.panel.rows[name].marked.setFocus()
         elif beside:
             self.panel.ensureWidgetVisible(self.panel.rest)
 
