@@ -41,12 +41,12 @@ def line_chart(
     high: float | None = None,
     mark: int | None = None,
     mark_label: str = "best",
-    below: str = "epoch",
+    x_label: str = "epoch",
 ) -> Markup:
     """An SVG element with a line for each row.
 
     x: the epochs, ascending. low, high: ends of the vertical axis that are wanted, else found from the
-    values. mark: epoch with a vertical line. Values that are missing leave a gap. below: what the
+    values. mark: epoch with a vertical line. Values that are missing leave a gap. x_label: what the
     horizontal axis counts.
     """
     shown = [value for line in lines for value in line.values if _is_number(value)]
@@ -63,7 +63,6 @@ def line_chart(
     return rendered(
         "chart.svg",
         title=title,
-        below=below,
         width=WIDTH,
         height=HEIGHT,
         left=LEFT,
@@ -75,6 +74,7 @@ def line_chart(
         legend=legend,
         ticks=[_tick(frame, tick) for tick in ticks],
         epochs=[(epoch, f"{frame.x(epoch):.1f}") for epoch in _epoch_ticks(x)],
+        x_label=x_label,
         mark=_mark(frame, mark, mark_label) if mark is not None and x else None,
         drawn=[_drawn(frame, line, x) for line in lines],
     )

@@ -97,7 +97,7 @@ def _slices(found: Found, met: list[dict[str, Any]]) -> dict[str, Any] | None:
         x=range(len(mean)),
         low=float(np.floor(low * 10) / 10),
         high=1.0,
-        below="slice along z",
+        x_label="slice along z",
     )
     worst = [
         {

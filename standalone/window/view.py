@@ -97,6 +97,20 @@ class Layer:
         plane = np.ascontiguousarray(np.take(small.voxels, index // FACTOR, axis=axis))
         return Plane(plane, FACTOR, small.low, small.high)
 
+    def means(self) -> list[float | None] | None:
+        """Mean of each slice along z, of a large volume from its small copy; None while that is made."""
+        if self.is_small:
+            if self._whole is None:
+                self._whole = self.volume.read(0, self.header.shape[0])
+            return [_mean(plane) for plane in self._whole]
+        small = self._overview()
+        if small is None:
+            return None
+        found: list[float | None] = [None] * self.header.shape[0]
+        for number, plane in enumerate(small.voxels):
+            found[number * FACTOR] = small.low + float(plane.mean()) * (small.high - small.low) / 255
+        return found
+
     def prepare(self) -> None:
         """Begin with the small copy, where one is needed."""
         if not self.is_small and self._making is None:
@@ -122,6 +136,12 @@ class Layer:
         if self._making:
             self._making.end()
         self.volume.close()
+
+
+def _mean(plane: np.ndarray) -> float | None:
+    """Of the voxels that are numbers; None where none is."""
+    kept = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane
+    return float(kept.mean(dtype=np.float64)) if kept.size else None
 
 
 class View:
@@ -178,6 +198,14 @@ class View:
             raise
         if before is not None:
             before.close()
+
+    def overlay_means(self) -> list[float | None] | None:
+        """Mean of the overlay in each slice along z; None for the slices that a small copy leaves out.
+
+        None altogether where there is no overlay, or its small copy is not there yet.
+        """
+        layer = self.layers.get("overlay")
+        return layer.means() if layer else None
 
     def drop_overlay(self) -> None:
         layer = self.layers.pop("overlay", None)

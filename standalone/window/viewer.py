@@ -32,7 +32,7 @@ from .overlay_bar import OverlayBar
 from .sharpen import Sharpening
 from .view import Plane, View, as_indices, outlines
 from .viewer_bar import ViewerBar
-from .worst import Ranking
+from .worst import Ranking, by_mean
 from .worst_bar import WorstBar
 
 WAIT_MS = 150  # between two looks whether a small copy is there
@@ -55,12 +55,8 @@ class Viewer(QWidget):
         self.canvas = Canvas()
         self.bar = bar = ViewerBar()
         self.axes, self.title, self.labels, self.opacity = bar.axes, bar.title, bar.labels, bar.opacity
-        self.errors, self.outline, self.contrast, self.whole = (
-            bar.errors,
-            bar.outline,
-            bar.contrast,
-            bar.whole,
-        )
+        self.errors, self.outline = bar.errors, bar.outline
+        self.contrast, self.whole = bar.contrast, bar.whole
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Slice number")
         self.number = QSpinBox()
@@ -83,6 +79,10 @@ class Viewer(QWidget):
         self._sharp: Sharpening | None = None
         self._resting = QTimer(self)
         self._resting.timeout.connect(self._rest)
+        self._is_by_overlay = False  # what ranks the slices
+        self._ranking = QTimer(self)
+        self._ranking.setSingleShot(True)
+        self._ranking.timeout.connect(self._rank_overlay)
         self.show_view(None)
 
     def _lay_out(self) -> None:
@@ -128,14 +128,8 @@ class Viewer(QWidget):
         if self.view is not None:
             self.view.close()
         self.view = view
-        for widget in (
-            self.slider,
-            self.number,
-            self.contrast,
-            self.whole,
-            self.add_overlay,
-            *self.axes.buttons(),
-        ):
+        buttons = (self.contrast, self.whole, self.add_overlay, *self.axes.buttons())
+        for widget in (self.slider, self.number, *buttons):
             widget.setEnabled(view is not None)
         is_labelled = bool(view and view.layers.keys() & {"labels", "reference"})
         for widget in (self.labels, self.opacity):
@@ -143,7 +137,7 @@ class Viewer(QWidget):
         self.outline.setVisible(is_labelled)
         self.errors.setVisible(bool(view and view.has_errors))
         self.legend.show_view(view if is_labelled else None)
-        self.worst.show_ranking(None)
+        self.show_ranking(None)
         self.title.setText(view.title if view else "")
         self.title.setToolTip(view.title if view else "")
         self._told = told or self._nothing
@@ -347,9 +341,22 @@ class Viewer(QWidget):
         self.overlay.setVisible(layer is not None)
         if layer is not None and layer.greys is not None:
             self.overlay.show_overlay(layer.header.name, layer.greys.bins, (layer.low, layer.high))
+        if self.worst.ranking is None or self._is_by_overlay:
+            self.worst.show_ranking(None)
+            self._rank_overlay()
+
+    def _rank_overlay(self) -> None:
+        """By the mean of the overlay, where nothing else ranks the slices; waits for the small copy."""
+        means = self.view.overlay_means() if self.view else None
+        self._is_by_overlay = means is not None
+        if means is not None:
+            self.worst.show_ranking(by_mean(means, "mean of the overlay"))
+        elif self.view and "overlay" in self.view.layers and not self.view.fault():
+            self._ranking.start(REST_MS)
 
     def show_ranking(self, ranking: Ranking | None) -> None:
         """Which slices along z are worth a look, the worst first."""
+        self._is_by_overlay = False
         self.worst.show_ranking(ranking)
 
     def go_to_z(self, index: int) -> None:
@@ -381,5 +388,6 @@ class Viewer(QWidget):
 
     def close_view(self) -> None:
         self._waiting.stop()
+        self._ranking.stop()
         self._blur()
         self.show_view(None)

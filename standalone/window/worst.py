@@ -1,6 +1,6 @@
 """Slices worth a look, the worst first; knows no Qt.
 
-In:  scores of the slices of a comparison, or the means of a confidence volume.
+In:  scores of the slices of a comparison, or means of a volume such as a confidence.
 Out: a Ranking: slice numbers along z, and each in words.
 """
 
@@ -33,12 +33,12 @@ def by_iou(scores: SliceScores, value: int | None = None, name: str = "") -> Ran
     return Ranking(what, tuple(found), tuple(f"{what} {ious[z]:.3f}" for z in found))
 
 
-def by_confidence(means: Sequence[float | None]) -> Ranking:
-    """The slices with the lowest mean confidence. means: of each slice; None where not known.
+def by_mean(means: Sequence[float | None], what: str) -> Ranking:
+    """The slices with the lowest mean. means: of each slice; None where not known. what: was averaged.
 
-    >>> by_confidence([0.9, None, 0.5]).told
-    ('confidence 0.500', 'confidence 0.900')
+    >>> by_mean([0.9, None, 0.5], "confidence").told
+    ('confidence 0.5', 'confidence 0.9')
     """
     values = np.array([np.nan if value is None else value for value in means], np.float64)
     found = [int(z) for z in np.argsort(values, kind="stable") if not np.isnan(values[z])][:MOST]
-    return Ranking("confidence", tuple(found), tuple(f"confidence {values[z]:.3f}" for z in found))
+    return Ranking(what, tuple(found), tuple(f"{what} {values[z]:.4g}" for z in found))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bone_backend.volumes.volume import save
-from standalone.window.worst import by_confidence
+from standalone.window.worst import by_mean
 
 PAGES = [("fit", False), ("fit", True), ("predict", True), ("iou", True)]
 
@@ -50,7 +50,7 @@ def tab(driver, tmp_path, request):
     tab.viewer.take_classes({1: ("bone", None)})
     tab.viewer.open_overlay(str(tmp_path / "scan.npy"))
     tab.viewer.contrast.setChecked(True)
-    tab.viewer.show_ranking(by_confidence([0.5] * 5))
+    tab.viewer.show_ranking(by_mean([0.5] * 5, "confidence"))
     driver.application.processEvents()
     return tab
 

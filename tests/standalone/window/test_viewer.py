@@ -96,10 +96,15 @@ def test_an_overlay_is_coloured_by_its_range_and_taken_away(driver, labelled, tm
     viewer.overlay.range.show_borders(0, 400)
     viewer.draw()
     assert colours(viewer)[0, 0].tolist() == [127, 127, 127, 255]
+    viewer.go_to(0)
+    driver.click(viewer.worst.worst)
+    assert viewer.indices[0] == 3
+    assert viewer.worst.told.text() == "1 of 6: slice 3, mean of the overlay 199.6"
     driver.click(viewer.overlay.shown)
     assert viewer.canvas.overlays == []
     driver.click(viewer.overlay.close_button)
     assert not viewer.overlay.isVisible()
+    assert not viewer.worst.isVisible()
     assert [*viewer.view.layers] == ["scan"]
 
 
