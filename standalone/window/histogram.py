@@ -6,6 +6,8 @@ Out: `moved` with the new borders, while they are dragged or moved with the arro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -22,7 +24,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
 from .greys import Bins, moved, shown_range
 from .theme import colours
 
-HEIGHT, FOOT = 74, 18  # px; FOOT: of it for the numbers below
+HEIGHT, FOOT, RAMP = 74, 18, 5  # px; of it for the numbers below and the colours
 NEAR = 12.0  # px from a border within which it is taken
 STEP = 0.01  # of what is shown, for an arrow key
 TISSUES = "#d55e00"
@@ -33,8 +35,12 @@ class Histogram(QWidget):
 
     moved = Signal(float, float)
 
-    def __init__(self, name: str = "Histogram: black and white") -> None:
+    def __init__(
+        self, name: str = "Histogram: black and white", ends: tuple[str, str] = ("black", "white")
+    ) -> None:
         super().__init__()
+        self._ends = ends  # what the two borders are, in words
+        self.table: Sequence[int] = [0xFF000000, 0xFFFFFFFF]  # colours (ARGB) from one border to the other
         self.bins: Bins | None = None
         self.low, self.high = 0.0, 1.0
         self._range = (0.0, 1.0)
@@ -46,7 +52,7 @@ class Histogram(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
         self.setAccessibleName(name)
-        told = "Drag the borders: what lies left is black, right white. Between them, both move."
+        told = f"Drag the borders, {ends[0]} and {ends[1]}. Between them, both move."
         self.setToolTip(f"{told} Keys: Left and Right move a border, Space takes the other one.")
         self.setAccessibleDescription(self.toolTip())
 
@@ -85,29 +91,34 @@ class Histogram(QWidget):
         shade.setAlpha(170)
         painter.fillRect(QRectF(0, 0, left, floor), shade)
         painter.fillRect(QRectF(right, 0, self.width() - right, floor), shade)
-        ramp = QLinearGradient(left, 0, right, 0)
-        ramp.setColorAt(0, QColor("#000000"))
-        ramp.setColorAt(1, QColor("#ffffff"))
-        painter.fillRect(QRectF(0, floor - 4, left, 4), QColor("#000000"))
-        painter.fillRect(QRectF(right, floor - 4, self.width() - right, 4), QColor("#ffffff"))
-        painter.fillRect(QRectF(left, floor - 4, right - left, 4), ramp)
+        self._paint_ramp(painter, left, right, floor)
         for tissue in self.bins.tissues or ():
             painter.setPen(QPen(QColor(TISSUES), 1.5, Qt.PenStyle.DashLine))
-            painter.drawLine(QPointF(self.x_of(tissue), 4), QPointF(self.x_of(tissue), floor - 4))
+            painter.drawLine(QPointF(self.x_of(tissue), 4), QPointF(self.x_of(tissue), floor - RAMP))
         for name, x in (("low", left), ("high", right)):
             is_taken = self.hasFocus() and self._key == name
             painter.setPen(QPen(QColor(found.accent if is_taken else found.ink), 3 if is_taken else 2))
             painter.drawLine(QPointF(x, 0), QPointF(x, floor))
         self._paint_numbers(painter, floor)
 
+    def _paint_ramp(self, painter: QPainter, left: float, right: float, floor: int) -> None:
+        """In which colours the values are drawn."""
+        colours_ = [QColor.fromRgba(argb) for argb in self.table]
+        ramp = QLinearGradient(left, 0, right, 0)
+        for place, colour in enumerate(colours_):
+            ramp.setColorAt(place / (len(colours_) - 1), colour)
+        painter.fillRect(QRectF(0, floor - RAMP, left, RAMP), colours_[0])
+        painter.fillRect(QRectF(right, floor - RAMP, self.width() - right, RAMP), colours_[-1])
+        painter.fillRect(QRectF(left, floor - RAMP, right - left, RAMP), ramp)
+
     def _paint_bars(self, painter: QPainter, bins: Bins, floor: int) -> None:
         """One filled outline, which is drawn faster than bars and looks the same."""
-        outline = QPolygonF([QPointF(self.x_of(bins.edges[0]), floor - 4)])
+        outline = QPolygonF([QPointF(self.x_of(bins.edges[0]), floor - RAMP)])
         for start, end, height in zip(bins.edges[:-1], bins.edges[1:], bins.heights, strict=True):
-            y = floor - 4 - height * (floor - 10)
+            y = floor - RAMP - height * (floor - 10)
             outline.append(QPointF(self.x_of(float(start)), y))
             outline.append(QPointF(self.x_of(float(end)), y))
-        outline.append(QPointF(self.x_of(float(bins.edges[-1])), floor - 4))
+        outline.append(QPointF(self.x_of(float(bins.edges[-1])), floor - RAMP))
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colours().hint))
         painter.drawPolygon(outline)
@@ -117,8 +128,8 @@ class Histogram(QWidget):
         painter.setPen(QColor(colours().hint))
         flags = Qt.AlignmentFlag.AlignVCenter
         place = QRectF(2, floor, self.width() - 4, FOOT)
-        painter.drawText(place, flags | Qt.AlignmentFlag.AlignLeft, f"black {self.low:,.5g}")
-        painter.drawText(place, flags | Qt.AlignmentFlag.AlignRight, f"white {self.high:,.5g}")
+        painter.drawText(place, flags | Qt.AlignmentFlag.AlignLeft, f"{self._ends[0]} {self.low:,.5g}")
+        painter.drawText(place, flags | Qt.AlignmentFlag.AlignRight, f"{self._ends[1]} {self.high:,.5g}")
         if self.bins is not None and self.bins.tissues:
             dark, bright = self.bins.tissues
             painter.setPen(QColor(TISSUES))

@@ -6,13 +6,15 @@ Out: `changed` when a person changes one of them, `closed` when it shall go.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
 
 from .editors import QuietCombo
 from .greys import Bins
 from .histogram import Histogram
-from .overlay import MAPS
+from .overlay import MAPS, colour_table
 
 
 class OverlayBar(QWidget):
@@ -37,7 +39,8 @@ class OverlayBar(QWidget):
         self.opacity.setValue(70)
         self.opacity.setFixedWidth(70)
         self.opacity.setAccessibleName("Opacity of the overlay")
-        self.range = Histogram("Histogram of the overlay: ends of its colours")
+        self.range = Histogram("Histogram of the overlay: ends of its colours", ("from", "to"))
+        self._take_map()
         self.close_button = QToolButton()
         self.close_button.setText("✕")
         self.close_button.setAutoRaise(True)
@@ -50,15 +53,20 @@ class OverlayBar(QWidget):
         row.addWidget(self.range, 1)
         row.addWidget(self.close_button)
         self.shown.toggled.connect(lambda _: self.changed.emit())
+        self.maps.currentIndexChanged.connect(self._take_map)
         self.maps.currentIndexChanged.connect(lambda _: self.changed.emit())
         self.opacity.valueChanged.connect(lambda _: self.changed.emit())
         self.range.moved.connect(lambda _low, _high: self.changed.emit())
         self.close_button.clicked.connect(self.closed)
         self.hide()
 
+    def _take_map(self) -> None:
+        self.range.table = colour_table(self.maps.currentText())[::5]
+        self.range.update()
+
     def show_overlay(self, name: str, bins: Bins, ends: tuple[float, float]) -> None:
         """Another volume."""
         self.shown.setText(name if len(name) <= 24 else f"{name[:23]}…")
         self.shown.setAccessibleName(f"Show {name} over the scan")
-        self.range.show_bins(bins, *ends)
+        self.range.show_bins(replace(bins, tissues=None), *ends)  # which a confidence has not
         self.show()

@@ -65,6 +65,9 @@ class Viewer(QWidget):
         self.facts = QLabel()
         self.facts.setProperty("kind", "hint")
         self.facts.setMinimumWidth(80)
+        self.fault = QLabel()
+        self.fault.setProperty("kind", "fault")
+        self.fault.setWordWrap(True)
         self.legend = Legend()
         self.greys = GreyRow()
         self.greys.hide()
@@ -101,6 +104,7 @@ class Viewer(QWidget):
         row.addWidget(self.facts, 1)
         row.addWidget(self.add_overlay)
         column.addLayout(row)
+        column.addWidget(self.fault)
         column.addWidget(self.legend)
 
     def _connect(self) -> None:
@@ -322,8 +326,8 @@ class Viewer(QWidget):
         try:
             self.view.add_overlay(path)
         except (BoneError, OSError) as fault:
-            self.facts.setText(str(fault))
-            self.facts.setToolTip(str(fault))
+            self.fault.setText(str(fault))
+            self.fault.show()
             return str(fault)
         self._show_overlay()
         self.draw()
@@ -338,6 +342,7 @@ class Viewer(QWidget):
 
     def _show_overlay(self) -> None:
         layer = self.view.layers.get("overlay") if self.view else None
+        self.fault.hide()
         self.overlay.setVisible(layer is not None)
         if layer is not None and layer.greys is not None:
             self.overlay.show_overlay(layer.header.name, layer.greys.bins, (layer.low, layer.high))

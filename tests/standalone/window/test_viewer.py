@@ -84,9 +84,11 @@ def test_an_overlay_is_coloured_by_its_range_and_taken_away(driver, labelled, tm
     save(tmp_path / "small.npy", sure[:2])
     tab.look(labelled[0])
     assert "(2, 20, 24)" in viewer.open_overlay(str(tmp_path / "small.npy"))
-    assert "cannot lie over each other" in viewer.facts.text()
+    assert "cannot lie over each other" in viewer.fault.text()
+    assert viewer.fault.isVisible()
     assert viewer.open_overlay(str(tmp_path / "sure.npy")) == ""
     viewer.go_to(3)
+    assert not viewer.fault.isVisible()
     assert viewer.overlay.isVisible()
     assert colours(viewer)[2, 5].tolist() == [32, 0, 224, 255]  # doubtful: red
     assert colours(viewer)[0, 0, 3] == 0  # sure: clear
