@@ -53,9 +53,9 @@ class Legend(QLabel):
         super().changeEvent(event)
 
     def tell(self) -> None:
-        """Those values that have names; others keep their colours untold."""
+        """Those values that have names; where none has, those that some slices hold."""
         view, told = self._view, []
-        names = {value: name for value, name in view.names.items() if value} if view else {}
+        names = view.known_names() if view else {}
         ink = self.palette().color(self.foregroundRole()).name()
         for value, name in sorted(names.items())[:MOST]:
             assert view is not None

@@ -10,10 +10,13 @@ from functools import cache
 
 import numpy as np
 
-# Points of each map, evenly spaced, as (red, green, blue, alpha). Viridis and Inferno are those of
-# matplotlib at every fourth of the way; in "Doubt" what is sure is clear, so that only the rest is seen.
+_DOUBT = ((224, 0, 32, 255), (235, 120, 0, 230), (250, 220, 60, 150), (250, 220, 60, 0))
+# Points of each map, evenly spaced, as (red, green, blue, alpha). Viridis and Inferno are those of matplotlib
+# at every fourth of the way. In "Doubt" what is sure is clear, so that only the rest is seen; "Entropy" is
+# the same for volumes whose high values are the doubtful ones.
 MAPS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
-    "Doubt": ((224, 0, 32, 255), (235, 120, 0, 230), (250, 220, 60, 150), (250, 220, 60, 0)),
+    "Doubt": _DOUBT,
+    "Entropy": _DOUBT[::-1],
     "Viridis": (
         (68, 1, 84, 255),
         (59, 82, 139, 255),

@@ -33,7 +33,7 @@ class OverlayBar(QWidget):
         self.maps = QuietCombo()
         self.maps.addItems(list(MAPS))
         self.maps.setAccessibleName("Colours of the overlay")
-        self.maps.setToolTip("Doubt: low values in red, high ones clear")
+        self.maps.setToolTip("Doubt: low values in red, high ones clear. Entropy: the other way round")
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setValue(70)

@@ -21,6 +21,7 @@ from .editors import Editor, Place
 from .model_card import Card, read_card
 from .tab import RunTab
 from .task import Outcome, Task
+from .worst import by_mean
 
 
 class PredictTab(RunTab):
@@ -35,6 +36,7 @@ class PredictTab(RunTab):
 
     def __init__(self, runner: Any):
         self.card = Card()
+        self.results: dict[str, dict[str, Any]] = {}  # what was told of labels
         self.waiting: list[str] = []  # scans that are labelled afterwards
         super().__init__(runner)
         self.queue = QLabel()
@@ -146,6 +148,15 @@ class PredictTab(RunTab):
             return []
         return self.card.grey_warnings(layer.greys.sample)
 
+    def _show_doubt(self, labels: str) -> None:
+        """The least sure slices, and the first of the maps that were written."""
+        result = self.results.get(labels, {})
+        if means := result.get("confidence", {}).get("slices"):
+            self.viewer.show_ranking(by_mean(means, "confidence"))
+        for path in result.get("maps", ())[:1]:
+            is_entropy = volume_name(Path(path)).endswith("_entropy")
+            self.viewer.open_overlay(path, "Entropy" if is_entropy else "Doubt")
+
     def more_faults(self) -> dict[str, list[str]]:
         return {"model": [self.card.fault]} if self.card.fault else {}
 
@@ -168,6 +179,7 @@ class PredictTab(RunTab):
             return
         result = outcome.result
         self.log.appendPlainText(predict_in_words(result))
+        self.results[str(result["output"])] = result
         sure = result["confidence"].get("mean")
         told = f"Done: {result['slices']:,} slices labelled"
         told += f", mean confidence {sure:.3f}." if sure is not None else "."
@@ -189,10 +201,11 @@ class PredictTab(RunTab):
         )
 
     def show_labels(self, scan: str, labels: str) -> None:
-        """The labels over their scan."""
+        """The labels over their scan; of labels made here the least sure slices too, and the first map."""
         self._look_timer.stop()
         self.look(scan, labels)
         self.viewer.take_classes(self.card.classes)
+        self._show_doubt(labels)
         self.pages.setCurrentWidget(self.viewer)
 
 

@@ -22,9 +22,7 @@ from bone_backend.progress import Progress
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
-INSTALL = (
-    "pip install 'bone-segmentation[window]', or in a checkout: python3 install/bootstrap.py app --window"
-)
+INSTALL = "pip install '.[window]' in the folder of BONe, or python3 install/bootstrap.py app --window there"
 # What Qt's plugin for X11 needs, and pip does not bring; without one of them Qt ends the whole process.
 X11_LIBRARIES = ("libxcb-cursor.so.0", "libxkbcommon-x11.so.0", "libxcb-icccm.so.4", "libxcb-keysyms.so.1")
 PACKAGES = (

@@ -8,6 +8,7 @@ small copy.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,7 +58,7 @@ class Layer:
         self._whole: np.ndarray | None = None
         self._last: tuple[int, np.ndarray] | None = None  # the slice along z that was read last
         self._making: Making | None = None
-        self.greys = None if self.is_labels else Greys(self._sample())
+        self.greys = None if self.is_labels else Greys(self.sample())
         self.low, self.high = 0.0, 255.0
         if self.greys is not None:
             self.low, self.high = self.greys.suited() if kind == "scan" else self.greys.extent()
@@ -75,7 +76,7 @@ class Layer:
     def fault(self) -> str:
         return self._making.fault if self._making else ""
 
-    def _sample(self) -> np.ndarray:
+    def sample(self) -> np.ndarray:
         """Voxels of some slices, (n,)."""
         depth, height, width = self.header.shape
         step = max(1, int((height * width / 65536) ** 0.5))
@@ -167,6 +168,7 @@ class View:
             self.close()
             raise
         self.names: dict[int, str] = {}
+        self._values: list[int] | None = None  # that some slices hold, once somebody asks
         self.colours: dict[int, str] = {}
         self._meaning = meaning.LabelMeaning()
         if "labels" in self.layers:
@@ -271,6 +273,17 @@ class View:
 
     def fault(self) -> str:
         return next((layer.fault for layer in self.layers.values() if layer.fault), "")
+
+    def known_names(self) -> dict[int, str]:
+        """Names of the classes; where nobody named any, of the values that some slices hold. Not of 0."""
+        if not any(self.names):
+            if self._values is None:
+                self._values = []
+                with contextlib.suppress(BoneError, OSError):  # which the slice itself tells
+                    samples = [layer.sample() for kind, layer in self.layers.items() if kind in LABELS]
+                    self._values = sorted({int(value) for sample in samples for value in np.unique(sample)})
+            return {value: class_name(value) for value in self._values if value}
+        return {value: name for value, name in self.names.items() if value}
 
     def name(self, value: int) -> str:
         return self.names.get(value) or class_name(value)

@@ -319,8 +319,8 @@ class Viewer(QWidget):
         if path:
             self.open_overlay(path)
 
-    def open_overlay(self, path: str) -> str:
-        """Lay a volume over the others; what is wrong with it is told below, and given."""
+    def open_overlay(self, path: str, colours: str = "") -> str:
+        """Lay a volume over the others; what is wrong with it is told below, and given. colours: of MAPS."""
         if self.view is None:
             return ""
         try:
@@ -329,6 +329,8 @@ class Viewer(QWidget):
             self.fault.setText(str(fault))
             self.fault.show()
             return str(fault)
+        if colours:
+            self.overlay.maps.setCurrentText(colours)
         self._show_overlay()
         self.draw()
         return ""

@@ -47,6 +47,8 @@ def test_scores_are_those_of_scikit_learn(behaviour, tmp_path):
     (reference, prediction), fields = two(session)
     module = connected(session, fields)
     session.pick(module.ports.output, tmp_path / "scores.csv")
+    session.pick(module.ports.slices, tmp_path / "slices.csv")
+    session.pick(module.ports.page, tmp_path / "scores.html")
     session.press(module.ports.apply)
     expected = jaccard_score(reference.ravel(), prediction.ravel(), average=None)
     for value, iou in enumerate(expected):
@@ -61,6 +63,14 @@ def test_scores_are_those_of_scikit_learn(behaviour, tmp_path):
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == ["0", "1", "2", "mean"]
+    with (tmp_path / "slices.csv").open(encoding="utf-8", newline="") as file:
+        slices = list(csv.DictReader(file))
+    last = jaccard_score(reference[..., -1].ravel(), prediction[..., -1].ravel(), average=None)  # along z
+    assert len(slices) == reference.shape[2]
+    assert [
+        float(slices[-1][f"iou_{name}"]) for name in ("background", "class_1", "class_2")
+    ] == pytest.approx(last)
+    assert "The worst slices" in (tmp_path / "scores.html").read_text(encoding="utf-8")
     assert float(rows[-1]["iou"]) == pytest.approx(expected.mean())
     assert (session.messages, session.warnings, session.processes) == ([], [], [])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from bone_backend.jobs.run import run_here
 from bone_backend.scores.meaning import write_record
@@ -110,6 +111,34 @@ def test_an_overlay_is_coloured_by_its_range_and_taken_away(driver, labelled, tm
     assert [*viewer.view.layers] == ["scan"]
 
 
+def test_labels_that_tell_their_confidence_lead_to_the_least_sure_slice_and_show_their_map(
+    driver, labelled, tmp_path
+):
+    scan, mask, _ = labelled
+    tab, viewer = driver.window.predict, driver.window.predict.viewer
+    driver.window.tabs.setCurrentWidget(tab)
+    doubt = np.zeros(SHAPE, np.uint8)
+    doubt[1, 3, 4] = 255
+    save(tmp_path / "labels_entropy.npy", doubt)
+    sure = [0.9, 0.5, 0.8, 0.9, 0.95, 0.9]
+    tab.results[mask] = {
+        "confidence": {"mean": 0.8, "slices": sure},
+        "maps": [str(tmp_path / "labels_entropy.npy")],
+    }
+    tab.show_labels(scan, mask)
+    driver.click(viewer.worst.worst)
+    assert viewer.worst.told.text() == "1 of 6: slice 1, confidence 0.5"  # by the record, not by the map
+    assert viewer.overlay.maps.currentText() == "Entropy"
+    assert colours(viewer)[3, 4].tolist() == [32, 0, 224, 255]  # high entropy is red
+    assert colours(viewer)[0, 0, 3] == 0
+    tab.show_labels(scan, labelled[2])
+    assert "class 1" in viewer.legend.text()  # which nobody has named
+    viewer.legend.switch("1")
+    assert not colours(viewer)[..., 3].any()
+    assert not viewer.worst.isVisible()
+    assert not viewer.overlay.isVisible()
+
+
 def test_a_comparison_shows_its_slices_leads_to_the_worst_and_is_saved(driver, runner, labelled, tmp_path):
     from PySide6.QtCore import Qt
     from PySide6.QtTest import QTest
@@ -163,3 +192,18 @@ def test_a_comparison_shows_its_slices_leads_to_the_worst_and_is_saved(driver, r
         assert written.read_bytes() == files[option].read_bytes()  # as the command has written it
     with (tmp_path / "y.csv").open(encoding="utf-8", newline="") as file:
         assert [row["iou_bone"] for row in csv.DictReader(file)] == ["1.0"] * 4 + ["0.5", "1.0"]
+
+
+def test_labels_that_cannot_be_read_are_told_in_place_of_the_slice(driver, labelled, tmp_path):
+    tab, viewer = driver.window.predict, driver.window.predict.viewer
+    labels = tmp_path / "damaged.tif"
+    save(labels, np.random.default_rng(0).integers(0, 3, SHAPE, np.uint8), compression="zlib")
+    with tifffile.TiffFile(labels) as file:
+        start, size = file.pages[3].dataoffsets[0], file.pages[3].databytecounts[0]
+    content = bytearray(labels.read_bytes())
+    content[start : start + size] = bytes(size)
+    labels.write_bytes(content)
+    assert tab.look(labelled[0], str(labels)) == ""  # its header is whole
+    viewer.go_to(3)
+    assert "damaged.tif" in viewer.canvas.told
+    assert viewer.legend.text() == ""
