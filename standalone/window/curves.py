@@ -6,6 +6,7 @@ Out: two plots. Qt and pyqtgraph only draw; the numbers come from scores.py.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -121,6 +122,8 @@ class CurvesPage(QWidget):
         for number, (name, values) in enumerate(found.losses.items()):
             self._line(self.loss, f"loss {name}", name, LINES[name], number).setData(found.epochs, values)
         for number, (name, values) in enumerate(found.scores.items()):
+            if not any(map(math.isfinite, values)):
+                continue  # a class that no scan holds; pyqtgraph would complain of it at each epoch
             usual = COLOURS[(number - 1) % len(COLOURS)] if number else BACKGROUND
             colour = self._by_name.get(name, usual)
             self._line(self.iou, name, name, colour, number).setData(found.epochs, values)

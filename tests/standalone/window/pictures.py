@@ -25,6 +25,7 @@ from PIL import Image
 from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
 
+LARGE = 200_000  # bytes, from which on a picture gets 256 colours
 SETTINGS = {"minutes": 1.5}
 QUICK = {"plain_channels": 8, "plain_depth": 3, "patch_size": 16, "batch_size": 8, "epochs": 2}
 QUICK |= {"steps_per_epoch": 6, "validation_patches": 12, "precision": "fp32"}
@@ -53,7 +54,10 @@ class Desk:
         self.wait(timeout_s=0.4)
         path = self.out / f"{name}.png"
         self.window.grab().save(str(path))
-        Image.open(path).convert("RGB").save(path, optimize=True)
+        picture = Image.open(path).convert("RGB")
+        picture.save(path, optimize=True)
+        if path.stat().st_size > LARGE:
+            picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
         print(path, f"{path.stat().st_size // 1000} kB")
 
 

@@ -383,3 +383,15 @@ def test_every_option_of_a_tab_has_a_row_or_a_place(driver):
         table: type[Options] = COMMANDS[command].table()
         rows = {*tab.panel.rows, *tab.without}
         assert rows == {one.name for one in table.option_fields()}
+
+
+def test_a_class_that_no_scan_holds_has_no_curve_and_no_complaint(driver, recwarn):
+    from standalone.window.curves import CurvesPage
+    from standalone.window.scores import Curves
+
+    page = CurvesPage()
+    nan = float("nan")
+    page.show_curves(Curves([1, 2], {}, {"background": [nan, nan], "bone": [0.5, 0.6], "mean": [0.5, 0.6]}))
+    page.grab()
+    assert [*page._lines] == ["bone", "mean"]
+    assert not recwarn.list
