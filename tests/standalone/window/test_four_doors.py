@@ -35,7 +35,7 @@ def test_labels_of_all_four_doors_are_byte_equal(make_driver, tmp_path, monkeypa
     monkeypatch.setenv("BONE_WORKER_PYTHON", sys.executable)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    model = make_model(tmp_path / "femur.pth", classes=3)
+    model = make_model(tmp_path / "femur.pth", classes=3, is_plain=True)
     scan, _ = grey_and_labels(1)
     save(tmp_path / "tibia.tif", scan.transpose(2, 1, 0).copy(), voxel_size=VOXEL[::-1], unit="mm")
     base = {"scan": str(tmp_path / "tibia.tif"), "model": str(model)}

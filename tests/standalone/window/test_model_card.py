@@ -28,7 +28,7 @@ def model(tmp_path_factory):
         f"femur_{seed}": measure(ArrayVolume(femur(seed)), voxels="nonzero").to_dict() for seed in (1, 2)
     }
     bone = {"statistics": found, "statistics_voxels": "nonzero", "voxel_size_um": [[20.0, 20.0, 20.0]]}
-    return make_model(tmp_path_factory.mktemp("model") / "femur.pth", bone=bone)
+    return make_model(tmp_path_factory.mktemp("model") / "femur.pth", bone=bone, is_plain=True)
 
 
 def test_greys_like_those_of_the_fit_get_no_word_and_others_one(model):

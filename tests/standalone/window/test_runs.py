@@ -162,7 +162,7 @@ def test_many_scans_become_a_queue_and_one_that_fails_does_not_stop_the_rest(dri
     driver.window.tabs.setCurrentWidget(tab)
     tab.scan.take_all([str(tmp_path / f"{name}.npy") for name in ("a", "b", "c", "d")])
     assert tab.queue.text().startswith("Then 3 more, each with its labels beside it: b.npy, c.npy, d.npy")
-    tab.set_model(str(make_model(tmp_path / "model.pth")))
+    tab.set_model(str(make_model(tmp_path / "model.pth", is_plain=True)))
     driver.click(tab.run_bar.start)
     driver.wait(lambda: turns.asked)
     assert states(driver) == [RUNS, WAITS, WAITS, FAILED]

@@ -56,7 +56,7 @@ def test_the_tour_leads_through_fit_predict_and_iou(driver, turns, tmp_path):
     assert bar.tour.name == "learning"
     driver.wait(lambda: turns.asked)
     assert turns.asked[0][1]["class_names"][0]["name"] == "bone"
-    model = make_model(tmp_path / "model.pth")
+    model = make_model(tmp_path / "model.pth", is_plain=True)
     turns.end(
         {
             "model": str(model),
