@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BoneError
+from .options.predicting.scans import PredictScansOptions
 from .options.programs import FitOptions, PredictOptions
 
 
@@ -39,5 +40,6 @@ def _looks(options: object) -> Iterator[tuple[Callable[[Path], Any], Path]]:
         if not options.is_library_weights:
             yield read_header, Path(options.weights)
     if isinstance(options, PredictOptions):
-        yield peek, options.scan
+        if not (isinstance(options, PredictScansOptions) and options.are_several):  # each for itself
+            yield peek, options.scan
         yield read_header, options.model

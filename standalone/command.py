@@ -2,8 +2,8 @@
 
 In:  words on the command line.
 Out: results on standard output (one JSON object with --json), progress and log on standard error.
-Exit status: 0 done; 1 a fault of the input, told in one message; 70 a fault of BONe, told with its traceback;
-130 stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP).
+Exit status: 0 done; 1 a fault of the input, told in one message, or of one of several inputs; 70 a fault of
+BONe, told with its traceback; 130 stopped by Ctrl-C (143 by SIGTERM, 129 by SIGHUP).
 Little is imported up here: `main` says that it is there and answers a Ctrl-C in words from its first line
 on; the other imports (options, rich, torch) take seconds.
 """
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from bone_backend import __version__
 from bone_backend.errors import BoneError, Cancelled
 from bone_backend.files.names import readable
-from bone_backend.jobs.commands import COMMANDS, OFFERED
+from bone_backend.jobs.commands import COMMANDS, OFFERED, at_terminal
 
 if TYPE_CHECKING:
     from bone_backend.progress import Progress
@@ -68,7 +68,7 @@ def _fill(parser: Parser, name: str) -> None:
     from .flags import add_flags
     from .pages import Entry
 
-    add_flags(parser, COMMANDS[name].table(), has_config=COMMANDS[name].has_config)
+    add_flags(parser, at_terminal(name).table(), has_config=COMMANDS[name].has_config)
     for flag, text in (
         ("--json", "Print one JSON object and nothing else on standard output."),
         ("--quiet", "Show warnings and the result only."),
@@ -155,7 +155,8 @@ def _run(words: list[str]) -> int:
         return 0
     told = json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result)
     is_below_log = not quiet and all(stream and stream.isatty() for stream in (sys.stdout, sys.stderr))
-    return _say(f"\n{told}\n" if is_below_log else f"{told}\n", status=0)
+    status = 1 if result.get("failed") else 0  # of several, some
+    return _say(f"\n{told}\n" if is_below_log else f"{told}\n", status=status)
 
 
 def _greet(words: list[str]) -> None:
@@ -190,9 +191,10 @@ def _work(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
     from .flags import gather
 
-    options = gather(arguments, COMMANDS[arguments.command].table())
+    options = gather(arguments, at_terminal(arguments.command).table())
     check_inputs(options)
-    return jobs.run_here(arguments.command, dump(options), progress=progress)
+    job = COMMANDS[arguments.command].at_terminal or arguments.command
+    return jobs.run_here(job, dump(options), progress=progress)
 
 
 def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None = None) -> int:
@@ -205,6 +207,10 @@ def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None
         _tell(f"Stopped. Best model so far: {told['model']} (epoch {told['best_epoch']})")
     else:
         _tell("Stopped.")
+    if told.get("scans"):
+        from . import show
+
+        _tell(show.scans(told), is_code=True)
     if told.get("run_folder"):
         _tell(f"Go on with: bone fit --resume {shlex.quote(str(told['run_folder']))}")
     return status

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bone_backend.jobs.commands import OFFERED
+from bone_backend.jobs.commands import OFFERED, at_terminal
 from bone_backend.options.fields import OptionField, Options
 from bone_backend.options.transforms import TRANSFORMS
 from bone_backend.volumes.formats import FORMATS
@@ -29,18 +29,22 @@ same fields make the command's flags, the ports in Avizo, the record of a run an
 
 def page() -> str:
     """The whole page as Markdown."""
-    return TITLE + "".join(_program(name, command.table()) for name, command in OFFERED.items())
+    return TITLE + "".join(_program(name, at_terminal(name).table()) for name in OFFERED)
 
 
 def _program(name: str, options: type[Options]) -> str:
     lines = [f"\n## `bone {name}`\n"]
     group = None
     fields = {field.name: field for field in options.option_fields()}
+    rests = {field.rest for field in fields.values()}
     for field in fields.values():
+        if field.name in rests:
+            continue
         if field.group != group:
             group = field.group
             lines += [f"\n**{group}**\n", "| option | default | what |", "|---|---|---|"]
         word = field.name.upper() if field.positional else field.flag
+        word += " ..." if field.rest else ""
         lines.append(f"| `{word}` | {_default(field)} | {_told(field, fields)} |")
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ Out: the sentence with --patch-size for patch_size, and SCAN for scan.
 from __future__ import annotations
 
 from bone_backend.errors import Fault
-from bone_backend.jobs.commands import OFFERED
+from bone_backend.jobs.commands import OFFERED, at_terminal
 
 
 def in_flags(command: str, fault: Fault) -> str:
@@ -19,7 +19,7 @@ def in_flags(command: str, fault: Fault) -> str:
     """
     if not fault.names:
         return fault
-    options = OFFERED[command].table().option_fields() if command in OFFERED else []
+    options = at_terminal(command).table().option_fields() if command in OFFERED else []
     fields = {field.name: field for field in options}
 
     def word(name: str) -> str:

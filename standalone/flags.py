@@ -21,6 +21,7 @@ from bone_backend.files.whole import write_text
 from bone_backend.jobs.ranks import Rank
 from bone_backend.options.fields import OptionField, Options
 from bone_backend.options.programs import dump
+from bone_backend.runs.files import may_be_model
 
 from .option_files import READERS, read_config
 from .pages import Entry
@@ -35,8 +36,10 @@ def add_flags(parser: Parser, options: type[Options], *, has_config: bool = True
     has_config: and those that read and write a file of options.
     """
     fields = options.option_fields()
+    rests = {field.rest for field in fields}
     for field in fields:
-        _add_flag(parser, field, {other.name: other for other in fields})
+        if field.name not in rests:
+            _add_flag(parser, field, {other.name: other for other in fields})
     if has_config:
         _add_config(parser, options)
 
@@ -75,23 +78,25 @@ def _add_flag(parser: Parser, field: OptionField, fields: dict[str, OptionField]
     )
     if field.positional:
         # A configuration file may give it, so that its absence is told with all other faults.
-        parser.add(entry, field.name, nargs="?", default=argparse.SUPPRESS)
+        many = "*" if field.rest else "?"
+        parser.add(entry, field.name, nargs=many, default=argparse.SUPPRESS)
         return
     kinds: dict[str, dict[str, Any]] = {
         "bool": {"action": argparse.BooleanOptionalAction},
         # a pair has several words; of other lists each word is an item
         "list": {"action": "append" if field.flag == "--pair" else "extend", "nargs": "+"},
     }
-    parser.add(entry, field.flag, dest=field.name, default=argparse.SUPPRESS, **kinds.get(field.kind, {}))
+    how = kinds["list"] if field.rest else kinds.get(field.kind, {})
+    parser.add(entry, field.flag, dest=field.name, default=argparse.SUPPRESS, **how)
 
 
 def _words(field: OptionField) -> str:
     """How it is typed."""
     if field.positional:
-        return field.name.upper()
+        return f"{field.name.upper()} ..." if field.rest else field.name.upper()
     if field.kind == "bool":
         return f"--[no-]{field.flag.removeprefix('--')}" if field.default else field.flag
-    several = " ..." if field.kind == "list" and field.flag != "--pair" else ""
+    several = " ..." if (field.kind == "list" and field.flag != "--pair") or field.rest else ""
     return f"{field.flag} {_metavar(field)}{several}"
 
 
@@ -160,7 +165,7 @@ def shown_default(field: OptionField) -> str:
 def gather(words: argparse.Namespace, options: type[Options]) -> Options:
     """The checked options: configuration file first, flags over it. Raises OptionError with all faults."""
     known = {field.name: field for field in options.option_fields()}
-    given = {name: value for name, value in vars(words).items() if name in known}
+    given = _parted({name: value for name, value in vars(words).items() if name in known}, known)
     config = getattr(words, "config", None)
     values = read_config(config) if config else {}
     if Path(str(given.get("recipe", ""))).suffix.lower() in READERS:  # one's own
@@ -175,6 +180,29 @@ def gather(words: argparse.Namespace, options: type[Options]) -> Options:
             check_config_place(words, made)
             write_config(words.save_config, made)
     return made
+
+
+def _parted(given: dict[str, Any], known: dict[str, OptionField]) -> dict[str, Any]:
+    """Words of options that take several: the first for the option, the others for the list of the rest.
+
+    A flag takes all words behind it, also those that were meant for the one without a flag (--model M SCAN):
+    it keeps those that can be models.
+    """
+    given = dict(given)
+    loose = next((name for name, field in known.items() if field.positional and field.rest), "")
+    for name in [name for name, field in known.items() if field.rest and field.kind == "file"]:
+        first, *others = given.get(name) or [None]
+        if loose and not given.get(loose):
+            strangers = [word for word in others if not may_be_model(Path(word))]
+            others = [word for word in others if word not in strangers]
+            given |= {loose: strangers} if strangers else {}
+        given |= {name: [first, *others]} if first is not None else {}
+    for name, field in known.items():
+        if field.rest and name in given:
+            first, *others = given.pop(name) or [None]
+            given |= {name: first} if first is not None else {}
+            given |= {field.rest: others} if others else {}
+    return given
 
 
 def check_config_place(words: argparse.Namespace, options: Options) -> None:

@@ -7,6 +7,7 @@ for paths, which stay in one piece).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from bone_backend.durations import measured
@@ -39,7 +40,11 @@ def fit(found: dict[str, Any]) -> str:
 
 
 def predict(found: dict[str, Any]) -> str:
-    """Where the labels are, how sure they are, and how much of each class there is."""
+    """Where the labels are, how sure they are, and how much of each class there is; of several scans a
+    table.
+    """
+    if "scans" in found:
+        return scans(found)
     voxels, sure = found["voxels"], found["confidence"]
     total = max(sum(voxels.values()), 1)
     names = {label: known["name"] for label, known in sure["per_class"].items()}
@@ -61,6 +66,36 @@ def predict(found: dict[str, Any]) -> str:
         for label, number in voxels.items()
     ]
     return "\n".join([*rows(facts), "", *table(["class", "voxels", "share", "confidence"], classes)])
+
+
+def scans(found: dict[str, Any]) -> str:
+    """How it went with each of several scans."""
+    paths = [one["scan"] for one in found["scans"]]
+    names = {path: Path(path).name for path in paths}
+    if len(set(names.values())) < len(set(paths)):
+        names = {path: path for path in paths}
+    lines, faults = [], []
+    for one in found["scans"]:
+        name = names[one["scan"]]
+        if "error" in one:
+            lines.append([name, "failed", "", "", ""])
+            told = one["error"].split("\n")
+            faults += [line if one["scan"] in line else f"{one['scan']}: {line}" for line in told]
+            continue
+        warned = str(len(one["warnings"])) if one["warnings"] else ""
+        sure = score(one["confidence"]["mean"])
+        lines.append([name, "labelled", sure, measured(one["seconds"]), warned])
+    failed = found["failed"]
+    done = len(lines) - failed
+    told = f"{done} of {len(lines)} scans labelled in {measured(found['seconds'])}"
+    return "\n".join(
+        [
+            *table(["scan", "", "confidence", "time", "warnings"], lines),
+            "",
+            told + (f"; {failed} failed:" if failed else "."),
+            *map(sentence, faults),
+        ]
+    )
 
 
 def iou(found: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ import yaml
 from bone_backend.errors import Cancelled
 from bone_backend.fitting import fit
 from bone_backend.intensity.statistics import measure_job
-from bone_backend.jobs.commands import COMMANDS
+from bone_backend.jobs.commands import at_terminal
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import FitOptions, dump
 from bone_backend.progress import Recorder
@@ -146,10 +146,10 @@ class Files:
     def read_options(self, program: str, path: Path) -> str:
         """Options from a file, through the command's own words, and once more from what they are."""
         words = build_parser().parse_args([program, "--config", str(path)])
-        options = gather(words, COMMANDS[program].table())
+        options = gather(words, at_terminal(program).table())
         values = dump(options)
         json.dumps(values, allow_nan=False)
-        if COMMANDS[program].table().parse(values) != options:
+        if at_terminal(program).table().parse(values) != options:
             raise ValueError("the options are not what they say themselves")
         return "right"
 

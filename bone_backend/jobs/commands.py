@@ -31,6 +31,7 @@ class Command:
     into words. usage, examples: on its page of help, behind `bone NAME` and as typed. loads_torch: takes
     seconds to begin, so that something has to be told at once. in_worker, in_avizo: who else offers it.
     has_config: takes a configuration file. has_window: shows itself, so that the terminal stays quiet.
+    at_terminal: the job that the command line does under this name, where it takes several inputs at once.
     patience_s: how long it may take to save what it has after a stop was asked for; then the worker is
     ended by force.
     """
@@ -46,6 +47,7 @@ class Command:
     in_avizo: bool = False
     has_config: bool = True
     has_window: bool = False
+    at_terminal: str = ""
     patience_s: float = 10.0
 
     def table(self) -> type[Options]:
@@ -77,15 +79,16 @@ COMMANDS: dict[str, Command] = {
     "predict": Command(
         "bone_backend.prediction:predict_job",
         "bone_backend.options.programs:PredictOptions",
-        "label a scan with a fitted model",
-        "SCAN --model FILE.pth --output LABELS [options]",
+        "label scans with a fitted model",
+        "SCAN ... --model MODEL --output LABELS [options]",
         (
-            "bone predict scans/femur_3 --output labels/femur_3 \\",
-            "             --model runs/femur/BONe_best_epoch_21_val_jaccard_0.9312.pth",
+            "bone predict scans/femur_3 --model runs/femur --output labels/femur_3",
+            "bone predict scans/* --model runs/femur --output-dir labels",
         ),
         shown="standalone.show:predict",
         loads_torch=True,
         in_avizo=True,
+        at_terminal="predict-scans",
     ),
     "iou": Command(
         "bone_backend.comparison:compare_job",
@@ -157,7 +160,17 @@ COMMANDS: dict[str, Command] = {
     # what statistics and fits ask the worker for: several scans, side by side in its processes
     "measure": Command("bone_backend.intensity.statistics:measure_job", patience_s=2.0),
 }
+# what the command line does for "predict": one scan, or many one after the other
+COMMANDS["predict-scans"] = Command(
+    "bone_backend.predictions:predict_scans_job",
+    "bone_backend.options.predicting.scans:PredictScansOptions",
+)
 OFFERED = {name: command for name, command in COMMANDS.items() if command.summary}
+
+
+def at_terminal(name: str) -> Command:
+    """The row of what the command line does for a command."""
+    return COMMANDS[COMMANDS[name].at_terminal or name]
 
 
 def find(name: str) -> Command:

@@ -41,6 +41,7 @@ class OptionField:
     often: bool
     easy: bool  # among the few that Easy shows
     positional: bool
+    rest: str  # the list that takes further words; "" where there is one value
     flag: str
     metavar: str | None
     none_word: str  # how None is written

@@ -39,6 +39,7 @@ def option(
     often: bool = False,
     easy: bool = False,
     positional: bool = False,
+    rest: str = "",
     flag: str | None = None,
     metavar: str | None = None,
     none_word: str = "none",
@@ -52,6 +53,7 @@ def option(
     advanced: hidden until asked for. often: among the dozen that most
     people need, which the first page of help shows. easy: among the at most five that the Easy panels of
     Avizo and of the window show. positional: a word on the command line instead of a flag.
+    rest: the option, a list, that takes further words behind the first on the command line.
     none_word: how None is written, where it is allowed. may_change: of a fit, whether a run that is resumed
     takes another value; so may how long it goes on and on what, never what is fitted. The options of the
     machine change the result by rounding at most.
@@ -68,6 +70,7 @@ def option(
         "often": often,
         "easy": easy,
         "positional": positional,
+        "rest": rest,
         "flag": flag,
         "metavar": metavar,
         "none_word": none_word,
@@ -226,6 +229,7 @@ def _describe(name: str, info: FieldInfo) -> OptionField:
         often=extra["often"],
         easy=extra["easy"],
         positional=extra["positional"],
+        rest=extra["rest"],
         flag=extra["flag"] or "--" + name.replace("_", "-"),
         metavar=extra["metavar"],
         none_word=extra["none_word"],

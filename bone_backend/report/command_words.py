@@ -24,12 +24,18 @@ def option_words(options: Options, *, leave_out: Iterable[str] = ()) -> list[lis
     """
     left, recipe = set(leave_out), RECIPES.get(getattr(options, "recipe", ""), {})
     found: list[list[str]] = []
-    for field in options.option_fields():
+    fields = options.option_fields()
+    rests = {field.rest for field in fields}
+    for field in fields:
         value = getattr(options, field.name)
         default = recipe.get(field.name, field.default)
         if field.name in left or (not field.required and value == default):
             continue
-        found += _words(field, options.model_dump(mode="json", include={field.name})[field.name])
+        words = _words(field, options.model_dump(mode="json", include={field.name})[field.name])
+        if field.name in rests:  # they stand behind the first
+            found[-1] += words[0][1:]
+        else:
+            found += words
     return found
 
 

@@ -32,6 +32,7 @@ FINISHED = ("done", "stopped early")
 _LEFT_OVER = rf"\..+\.{MARK}-[0-9a-f]{{4}}\.part"
 WORTH_KEEPING_S = 600.0  # of work in a checkpoint without a model
 
+MODEL_ENDINGS = (".pth", ".pt", ".ckpt")
 _BEST_NAME = re.compile(r"(.+)_best_epoch_(\d+)_val_jaccard_[\d.]+\.pth")
 
 
@@ -158,7 +159,7 @@ def found(path: Path) -> Path:
     cmd.exe does not expand patterns, and no shell expands them in quotes. What nothing matches stays as it
     is, to be told as missing. Raises ValueError where several match.
     """
-    matches = _matches(path)
+    matches = matching(path)
     if len(matches) > 1:
         inside = {match.parent for match in matches}
         as_one = f", or the folder {inside.pop()} to take all as one volume" if len(inside) == 1 else ""
@@ -169,13 +170,19 @@ def found(path: Path) -> Path:
 
 def model_of(path: Path) -> Path:
     """A model file as it is, of a run folder its best model; patterns as `found`. Raises ValueError."""
-    matches = _matches(path) or [path]
+    matches = matching(path) or [path]
     if len(matches) > 1 or os.path.isdir(matches[0]):  # noqa: PTH112 (never raises)
         return best_model(matches)
     return matches[0]
 
 
-def _matches(path: Path) -> list[Path]:
+def may_be_model(path: Path) -> bool:
+    """Whether a path is named as a model file is, or is a run folder with a model in it."""
+    return path.suffix.lower() in MODEL_ENDINGS or any(path.glob(BEST))
+
+
+def matching(path: Path) -> list[Path]:
+    """What a pattern with * or ? names; nothing for other paths."""
     is_pattern = glob.has_magic(str(path)) and not os.path.lexists(path)
     return sorted(map(Path, glob.glob(str(path)))) if is_pattern else []  # noqa: PTH207 (takes a whole path)
 

@@ -1,6 +1,6 @@
 """What is made from the code stands in the documents and is current."""
 
-from bone_backend.jobs.commands import OFFERED
+from bone_backend.jobs.commands import OFFERED, at_terminal
 from bone_backend.options.transforms import TRANSFORMS
 from standalone.documents import formats, page, pages, transforms
 
@@ -12,9 +12,9 @@ def test_the_pages_that_are_made_are_current():
 
 def test_every_option_stands_in_it():
     text = page()
-    for command in OFFERED.values():
-        for field in command.table().option_fields():
-            assert f"`{field.name.upper() if field.positional else field.flag}`" in text
+    for command in OFFERED:
+        for field in at_terminal(command).table().option_fields():
+            assert f"`{field.name.upper() if field.positional else field.flag}" in text
 
 
 def test_the_tables_tell_what_a_format_lacks_and_every_transform():

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bone_backend.errors import OptionError, OutputError
-from bone_backend.jobs.commands import COMMANDS
+from bone_backend.jobs.commands import at_terminal
 from bone_backend.options.programs import dump
 from standalone.command import build_parser
 from standalone.flags import gather
@@ -17,7 +17,7 @@ PAIRS = ["--pair", "a", "am", "--pair", "b", "bm", "mouse 7"]
 
 def parsed(*words):
     arguments = build_parser().parse_args(words)
-    return gather(arguments, COMMANDS[arguments.command].table())
+    return gather(arguments, at_terminal(arguments.command).table())
 
 
 def test_the_issues_command_lines_are_understood():

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bone_backend.jobs.commands import OFFERED
+from bone_backend.jobs.commands import OFFERED, at_terminal
 from bone_backend.options.field import OptionField
 from standalone.command import build_parser
 from standalone.flags import gather
 from standalone.pages import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = {name: command.table() for name, command in OFFERED.items()}
+TABLES = {name: at_terminal(name).table() for name in OFFERED}
 WIDTHS = (44, 80, 120)
 
 
@@ -28,6 +28,13 @@ def shown(capsys, monkeypatch, *words, columns=80):
     told = capsys.readouterr()
     assert told.err == ""
     return told.out
+
+
+def typed(command: str) -> list[OptionField]:
+    """The options that have a word of their own; those of further words stand behind the first."""
+    fields = TABLES[command].option_fields()
+    rests = {field.rest for field in fields}
+    return [field for field in fields if field.name not in rests]
 
 
 def word_of(field: OptionField) -> str:
@@ -54,7 +61,7 @@ def test_no_line_is_longer_than_the_terminal(capsys, monkeypatch, command, page,
 def test_help_all_has_every_option_with_its_help_and_its_limits(capsys, monkeypatch, command, columns):
     text = shown(capsys, monkeypatch, command, "--help-all", columns=columns)
     flat = " ".join(text.split())
-    for field in TABLES[command].option_fields():
+    for field in typed(command):
         assert word_of(field).strip() in flat
         assert field.limits in flat
         # other options are named by their flags there
@@ -67,7 +74,7 @@ def test_help_shows_what_the_table_marks_as_often_needed_and_where_the_others_ar
 ):
     text = shown(capsys, monkeypatch, command, "--help")
     starts = {line.split()[0] for line in text.splitlines() if line.startswith("  ") and line[2] != " "}
-    fields = TABLES[command].option_fields()
+    fields = typed(command)
     total = len(fields) + 3 + 2 * OFFERED[command].has_config  # --json ...; --config ...
     if total <= SMALL:
         assert all(f.flag in starts or f.name.upper() in starts for f in fields)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bone_backend.errors import OptionError
-from bone_backend.jobs.commands import OFFERED
+from bone_backend.jobs.commands import OFFERED, at_terminal
 from standalone.command import build_parser
 from standalone.fault_words import in_flags
 from standalone.flags import gather
@@ -119,5 +119,5 @@ def test_a_wrong_flag_beside_help_does_not_hide_the_page(capsys):
 )
 def test_wrong_values_of_any_command_are_told_by_its_options(words, told):
     with pytest.raises(OptionError) as found:
-        gather(build_parser().parse_args(words), OFFERED[words[0]].table())
+        gather(build_parser().parse_args(words), at_terminal(words[0]).table())
     assert [in_flags(words[0], fault) for fault in found.value.faults] == [told]

@@ -1,0 +1,131 @@
+"""What a prediction asks, of one scan.
+
+In:  plain values from any door.
+Out: PredictOptions, frozen and checked; or an OptionError that names all faults at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ...errors import Fault
+from ...files.outputs import ending_fault
+from ...volumes.formats import FOLDER, WRITTEN_ENDINGS, in_words
+from ..field import AUTO
+from ..fields import Options, option
+from ..types import (
+    DEVICE,
+    PRECISION,
+    ChunkSize,
+    Device,
+    InputPath,
+    ModelPath,
+    Normalization,
+    Precision,
+    Share,
+    UserPath,
+)
+
+
+class PredictOptions(Options):
+    """BONe DLPred: label a scan with a fitted model."""
+
+    title: ClassVar[str] = "BONe DLPred"
+
+    scan: InputPath = option(
+        group="Data",
+        label="Scan",
+        kind="volume",
+        positional=True,
+        help=f"The scan to label: {in_words()}.",
+    )
+    model: ModelPath = option(
+        group="Data",
+        easy=True,
+        label="Model file",
+        kind="file",
+        help="The .pth file of a fit, or its run folder: then the best model in it.",
+    )
+    output: UserPath = option(
+        group="Data",
+        label="Labels",
+        kind="save",
+        help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a "
+        "slice.",
+    )
+    overwrite: bool = option(
+        False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
+    )
+    axes: Literal["auto", "z", "zyx"] = option(
+        "auto",
+        group="Chunks",
+        label="Axes",
+        applies={"mode": ("2D", "2.5D")},
+        help="Slices along which axes are labelled: z, or z, y and x one after the other, of which the mean "
+        "counts (three times the work, and room in the cache folder); auto: as the model was fitted.",
+    )
+    chunk_size: ChunkSize = option(
+        None,
+        group="Chunks",
+        label="Chunk size",
+        often=True,
+        unit="px",
+        metavar="N|auto",
+        none_word=AUTO,
+        help="Edge of the square windows that a slice is cut into. auto: twice the patches of the fit. "
+        "512: as in the published program.",
+    )
+    chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
+        64,
+        group="Chunks",
+        label="Chunk depth",
+        unit="slices",
+        applies={"mode": ("3D",)},
+        help="Depth of the windows of a 3D model; ignored by 2D and 2.5D models.",
+    )
+    chunk_overlap: Annotated[float, Field(ge=0, le=0.9)] = option(
+        0.25, group="Chunks", label="Chunk overlap", help="Share of a chunk that its neighbour covers too."
+    )
+    merge: Literal["uniform", "gaussian"] = option(
+        "uniform",
+        group="Chunks",
+        label="Merging",
+        advanced=True,
+        help="Weights of overlapping chunks: all the same (as in the paper), or less towards the borders.",
+    )
+    confidence_threshold: Share = option(
+        0.5,
+        group="Labels",
+        label="Confidence threshold",
+        often=True,
+        help="Voxels whose highest class probability is below this become background.",
+    )
+    normalization: Normalization | None = option(
+        None,
+        group="Labels",
+        label="Normalization",
+        advanced=True,
+        help="Of the grey values, for an older model file that does not say how it was fitted; none: what "
+        "the model file says.",
+    )
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = option(
+        None,
+        group="Machine",
+        label="Batch size",
+        unit="chunks",
+        advanced=True,
+        help="Chunks in one step; none: sized to the free memory.",
+    )
+    device: Device = DEVICE
+    precision: Precision = PRECISION
+
+    def cross_faults(self) -> list[Fault]:
+        fault = ending_fault(
+            self.output,
+            what="labels are",
+            written=WRITTEN_ENDINGS,
+            or_folder=f"as a {FOLDER.words} (a name without ending)",
+        )
+        return [Fault(fault)] if fault else []

@@ -1,0 +1,90 @@
+"""What a prediction asks on the command line, where one or many scans are labelled.
+
+In:  plain values; scans as paths, patterns, or tables (.csv).
+Out: PredictScansOptions, frozen and checked.
+"""
+
+from __future__ import annotations
+
+from ...errors import Fault, called
+from ...volumes.formats import in_words
+from ..field import OptionField
+from ..fields import option
+from ..types import UserPath
+from .prediction import PredictOptions
+
+TABLE = ".csv"
+
+
+class PredictScansOptions(PredictOptions):
+    """Label one scan, or many one after the other."""
+
+    scan: UserPath = option(
+        group="Data",
+        label="Scan",
+        kind="volume",
+        positional=True,
+        rest="more_scans",
+        help=f"The scan to label: {in_words()}. Several, a pattern in quotes, or a .csv with the column scan "
+        "(and, where wanted, output) are labelled one after the other.",
+    )
+    output: UserPath | None = option(  # type: ignore[assignment]
+        None,
+        group="Data",
+        label="Labels",
+        kind="save",
+        often=True,
+        help="Where the labels of one scan go: a name ending in .tif gives one file, any other a folder with "
+        "one TIFF a slice.",
+    )
+    more_scans: tuple[UserPath, ...] = option(
+        (), group="Data", label="Further scans", flag="SCAN", help="Scans that are labelled afterwards."
+    )
+    output_dir: UserPath | None = option(
+        None,
+        group="Data",
+        label="Folder of labels",
+        kind="folder",
+        often=True,
+        help="Where the labels of several scans go, each under the name of its scan.",
+    )
+
+    @classmethod
+    def option_fields(cls) -> list[OptionField]:
+        found = super().option_fields()
+        groups = list(dict.fromkeys(field.group for field in found))
+        return sorted(found, key=lambda field: groups.index(field.group))
+
+    @property
+    def scans(self) -> tuple[UserPath, ...]:
+        """As they were named."""
+        return (self.scan, *self.more_scans)
+
+    @property
+    def are_several(self) -> bool:
+        """Whether the labels go into a folder, each under the name of its scan."""
+        return self.output is None
+
+    def cross_faults(self) -> list[Fault]:
+        found = super().cross_faults()
+        named = [path for path in (self.scan, *self.more_scans) if path is not None]
+        table = next((path for path in named if path.suffix.lower() == TABLE), None)
+        if self.output is None and self.output_dir is None and table is None:
+            where = f"{called('output_dir')} FOLDER" if self.more_scans else f"{called('output')} LABELS"
+            found.append(Fault(f"It is not said where the labels go. Name {where}."))
+        elif self.output is not None and self.output_dir is not None:
+            found.append(
+                Fault(
+                    f"{called('output')} is for the labels of one scan, {called('output_dir')} for those of "
+                    "several. Leave one out."
+                )
+            )
+        elif self.output is not None and (self.more_scans or table is not None):
+            seen = f"{table} names scans" if table else f"{len(named)} scans are named"
+            found.append(
+                Fault(
+                    f"{seen}, but {called('output')} is for the labels of one. Name a folder: "
+                    f"{called('output_dir')}."
+                )
+            )
+        return found
