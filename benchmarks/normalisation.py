@@ -25,9 +25,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sidebyside import ROOT, add_quick, machine, markdown_table
-from bone_backend import prediction
 from bone_backend.errors import ScanError
-from bone_backend.inference import labelling
+from bone_backend.inference import labelling, opening
 from bone_backend.inference.labels import ClassMap
 from bone_backend.inference.streaming import ChunkPredictor
 from bone_backend.intensity.normalisation import Normalisation, normalisation
@@ -89,12 +88,12 @@ def predict_anchored(options: PredictOptions) -> None:
     """Predict with the scan's two Otsu means where those of the fitted scans were, on average."""
     model = model_file.read_header(options.model)
     device = choose_device(options.device)
-    network = prediction.load_network(model, device)
+    network = opening.load_network(model, device)
     precision = choose_precision(options.precision, device)
     predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=False)
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
     with open_volume(options.scan) as scan:
-        chunks = prediction.cut(options, scan.header.shape, model)
+        chunks = opening.cut(options, scan.header.shape, model)
         groups, merger = labelling.plan(options, predictor, chunks=chunks, class_map=class_map, model=model)
         numbers = anchored(model, measure(scan))
         header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)

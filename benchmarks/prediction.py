@@ -33,10 +33,10 @@ from benchmarks.sidebyside import (
     missing_rows,
 )
 from bone_backend.comparison import compare
+from bone_backend.inference.opening import measure as measure_scan
 from bone_backend.model_files import model_file
 from bone_backend.networks.build import build_network
 from bone_backend.options.programs import FitOptions, PredictOptions
-from bone_backend.prediction import measure as measure_scan
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
@@ -85,8 +85,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     """The stream of `predict`, from reading to writing."""
     from dataclasses import replace
 
-    from bone_backend import prediction
-    from bone_backend.inference import labelling
+    from bone_backend.inference import labelling, opening
     from bone_backend.inference.labels import ClassMap
     from bone_backend.inference.streaming import ChunkPredictor
     from bone_backend.machine.device import choose_device, choose_precision
@@ -96,14 +95,14 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     model = model_file.read_header(options.model)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    network = prediction.load_network(model, device)
+    network = opening.load_network(model, device)
     numbers = measure_scan(options, model, progress=silent).numbers
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 
     def work() -> None:
         with open_volume(options.scan) as scan:
             predictor = ChunkPredictor(network, device=device, precision=precision)
-            chunks = prediction.cut(options, scan.header.shape, model)
+            chunks = opening.cut(options, scan.header.shape, model)
             groups, merger = labelling.plan(
                 options, predictor, chunks=chunks, class_map=class_map, model=model
             )

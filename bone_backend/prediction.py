@@ -12,41 +12,28 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from .dataset.checks import scan_type_fault
-from .errors import ModelFileError, OptionError, ScanError, called
-from .inference import agreement, chunk_size, grey_scale, passes, voxel_size
+from .inference import agreement, opening, voxel_size
 from .inference.labelling import Labelling
 from .inference.labels import ClassMap, Confidence
-from .inference.streaming import ChunkPredictor
-from .inference.windows import Layout, layout
-from .intensity.asking import ask
-from .intensity.normalisation import NORMALISATIONS, Normalisation, normalisation, scale_notes
-from .intensity.summary import Statistics
-from .machine.device import choose_device, choose_precision, describe, free_bytes
+from .inference.record import record
+from .machine.device import choose_device, choose_precision, describe
 from .machine.monitor import GIB, Monitor
-from .machine.versions import versions
-from .model_files import model_file
-from .networks.build import build_network
-from .networks.folding import fold_batch_norm
-from .options import catalogue
-from .options.programs import PredictOptions, dump
+from .model_files.header import ModelHeader
+from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
 from .scores import meaning as label_meaning
 from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
-from .volumes.volume import Header, Volume, create, open_volume, volume_name
+from .volumes.volume import Volume, create, open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
 STATISTICS_SHARE = 5  # per cent of the progress
-LOOK_S = 0.2  # between two looks for a stop
-WIDE = 4  # chunks that are so many times as wide as the patches of the fit deserve a word
 
 
 @dataclass(frozen=True)
@@ -56,7 +43,8 @@ class PredictionResult:
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
     and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
     batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which
-    slices were labelled, "z" or "zyx". agreement: of the labels with the scan's own split into two tissues,
+    slices were labelled, "z" or "zyx". average: how often each chunk was seen, see the option. models: of how
+    many the mean was taken. agreement: of the labels with the scan's own split into two tissues,
     see `Agreement`; None where there is nothing to compare with. warnings: in words.
     """
 
@@ -72,6 +60,8 @@ class PredictionResult:
     batch_size: int
     chunk: tuple[int, int, int]
     axes: str
+    average: str = "none"
+    models: int = 1
     agreement: agreement.Agreement | None = None
     warnings: tuple[str, ...] = ()
 
@@ -95,33 +85,31 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     options.check_paths()
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    model = model_file.read_header(options.model)
-    class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
+    models = opening.read_models(options)
+    class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
 
     claimed = claim(options.output, doing="a prediction", look=lambda: progress(0, 100, "Waiting"))
     with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
-        check(options, scan, model)
-        chunks = cut(options, scan.header.shape, model)
-        axes, told = along(options, scan.header, model)
+        opening.check(options, scan, models)
+        axes, told = opening.along(options, scan.header, models)
         header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
-        measured = measure(options, model, progress=counting)
-        bright = agreement.counter(model, measured.statistics.tissues, class_map.dtype)
-        network = load_network(model, device)
-        predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=model.mode == "3D")
+        measured = opening.measure_all(options, models, progress=counting)
+        teams = opening.teams_of(options, scan.header.shape, models, measured)
+        bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
+        for team in teams:
+            opening.load(options, team, device=device, precision=precision)
         log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
-        warnings = _warn(scan, model, told, measured.doubts)
-        _advise(options, model, chunks)
+        warnings = _warn(scan, models, told, measured)
+        for team in teams:
+            opening.advise(options, team.model, team.chunks)
+        opening.tell_cost(options, teams, axes)
         labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         with create(options.output, header, overwrite=options.overwrite) as output:
-            look = bright.add if bright else None
-            work = Labelling(options, predictor, model, class_map, measured.numbers, look)
-            if axes == "z":
-                counts = work.along_z(scan, output, chunks=chunks, progress=labelling)
-            else:
-                counts = work.along_all(scan, output, cut=cut, progress=labelling)
+            work = Labelling(options, teams, class_map, bright.add if bright else None)
+            counts = work.along(axes, scan, output, progress=labelling)
             label_meaning.forget_record(options.output)
         confidence = Confidence(class_map, counts)
         found = bright.agreement(confidence.voxels, class_map) if bright else None
@@ -132,18 +120,20 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         seconds=time.perf_counter() - started,
         slices=scan.header.shape[0],
         peak_ram_gib=monitor.figures()["peak_ram_gib"],
-        peak_gpu_gib=torch.cuda.max_memory_reserved(device) / GIB if predictor.is_cuda else None,
+        peak_gpu_gib=torch.cuda.max_memory_reserved(device) / GIB if device.type == "cuda" else None,
         voxels=confidence.voxels,
         confidence=confidence.to_dict(),
-        normalisation=asdict(measured.numbers),
+        normalisation=asdict(measured[0].numbers),
         device=describe(device, precision),
-        batch_size=predictor.batch_size,
-        chunk=chunks.size,
+        batch_size=teams[0].ready.batch_size,
+        chunk=teams[0].chunks.size,
         axes=axes,
+        average=options.average,
+        models=len(models),
         agreement=found,
         warnings=warnings,
     )
-    label_meaning.write_record(options.output, _record(options, model, class_map, header, result))
+    label_meaning.write_record(options.output, record(options, models, class_map, header, result.plain()))
     return result
 
 
@@ -152,74 +142,16 @@ def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[st
     return predict(options, progress=progress).plain()
 
 
-def check(options: PredictOptions, scan: Volume, model: model_file.ModelHeader) -> None:
-    """Refuse what cannot end well, before any work.
-
-    Raises ScanError, ModelFileError or OptionError.
-    """
-    if fault := scan_type_fault(scan.header.dtype, name=f"scan {options.scan}"):
-        raise ScanError(fault)
-    _normalisation_mode(options, model)
-
-
-def cut(options: PredictOptions, shape: tuple[int, int, int], model: model_file.ModelHeader) -> Layout:
-    """The chunks of a scan of that shape (z, y, x).
-
-    Raises OptionError where the network cannot take chunks of the size asked for.
-    """
-    multiple = model.spec.multiples
-    edge = max(multiple[1:])
-    least = max(model.spec.minimum, edge)
-    depth = options.chunk_depth if model.mode == "3D" else 1
-    network = f"{model.mode} {model.spec.words}"
-    size = options.chunk_size
-    if size is None:
-        size = chunk_size.choose(
-            _patch_of(model),
-            multiple=edge,
-            least=least,
-            depth=depth,
-            free_bytes=free_bytes(choose_device(options.device)),
-        )
-    faults = catalogue.size_faults("chunk_size", size, edge, minimum=least, network=network)
-    faults += catalogue.size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
-    if faults:
-        raise OptionError(faults)
-    return layout(
-        shape,
-        (depth, size, size),
-        overlap=options.chunk_overlap,
-        multiple=(multiple[0], edge, edge),
-        minimum=(multiple[0], least, least),
-    )
-
-
-def along(options: PredictOptions, header: Header, model: model_file.ModelHeader) -> tuple[str, str | None]:
-    """Along which axes slices are labelled, and why not as was wished. Raises OptionError."""
-    fitted = model.bone.get("options")
-    return passes.choose(
-        options.axes,
-        fitted.get("axes") if isinstance(fitted, dict) else None,
-        header,
-        mode=model.mode,
-        patch=_patch_of(model) or max(model.spec.multiples[1:]),
-        model=options.model.name,
-    )
-
-
-def _patch_of(model: model_file.ModelHeader) -> int:
-    """Edge of the patches of the fit; 0 where the file does not say."""
-    patch = model.metadata.get("patch_size")
-    return patch if type(patch) is int and patch > 0 else 0
-
-
 def _warn(
-    scan: Volume, model: model_file.ModelHeader, more: str | None, doubts: Sequence[str]
+    scan: Volume, models: Sequence[ModelHeader], more: str | None, measured: Sequence[opening.Measured]
 ) -> tuple[str, ...]:
-    """Say where scan and model do not go well together."""
-    told = voxel_size.advice(model.bone.get("voxel_size_um"), scan.header.voxel_size_um, mode=model.mode)
-    told = f"{scan.header.name}: {told}" if told else ""
-    seen = [one for one in (told, more, *doubts) if one]
+    """Say where scan and models do not go well together."""
+    seen: list[str] = []
+    for model, known in zip(models, measured, strict=True):
+        told = voxel_size.advice(model.bone.get("voxel_size_um"), scan.header.voxel_size_um, mode=model.mode)
+        told = f"{scan.header.name}: {told}" if told else ""
+        seen += [one for one in (told, more, *known.doubts) if one]
+    seen = list(dict.fromkeys(seen))
     for warning in seen:
         log.warning("%s", warning)
     return tuple(seen)
@@ -232,112 +164,3 @@ def _doubt(scan: Volume, found: agreement.Agreement | None) -> tuple[str, ...]:
         return ()
     log.warning("%s: %s", scan.header.name, told)
     return (f"{scan.header.name}: {told}",)
-
-
-def _record(
-    options: PredictOptions,
-    model: model_file.ModelHeader,
-    class_map: ClassMap,
-    header: Header,
-    result: PredictionResult,
-) -> dict[str, Any]:
-    """What made the labels, as JSON values; where they are scored, their meaning is read from it."""
-    fitted = model.bone.get("options")
-    fitted = fitted if isinstance(fitted, dict) else {}
-    return {
-        "shape": list(header.shape),
-        "map_labels": fitted.get("map_labels") or [],
-        "ignore_label": fitted.get("ignore_label"),
-        "classes": [
-            {"value": value, "name": name}
-            for value, name in zip(class_map.values, class_map.names, strict=True)
-        ],
-        "model": {"file": model.path.name, "sha256": model.sha256},
-        # it will be passed on with the labels
-        "options": dump(
-            options.model_copy(
-                update={name: Path(*value.parts[-2:]) for name, value in options if isinstance(value, Path)}
-            )
-        ),
-        "result": {name: value for name, value in result.plain().items() if name != "output"},
-        "voxel_size_um": header.voxel_size_um,
-        "versions": versions(),
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _advise(options: PredictOptions, model: model_file.ModelHeader, chunks: Layout) -> None:
-    """Say which chunks were chosen, or that those asked for are far wider than the patches of the fit."""
-    patch, chunk = _patch_of(model), max(chunks.size[1:])
-    fitted = f"fitted on patches of {patch} px" if patch else "which does not say its patches"
-    if options.chunk_size is None:
-        log.info(
-            "Chunks of %s px, %d for a tile (model %s).",
-            " x ".join(map(str, chunks.size[1:])),
-            chunks.per_tile,
-            fitted,
-        )
-    elif 0 < patch * WIDE < chunk:
-        log.info(
-            "The model was %s and now sees chunks of %d px. If the labels are poor, try --chunk-size auto.",
-            fitted,
-            chunk,
-        )
-
-
-def _normalisation_mode(options: PredictOptions, model: model_file.ModelHeader) -> str:
-    """Which normalisation the network was fitted with, as its file says, or else the user."""
-    told, asked = model.metadata.get("normalization"), options.normalization
-    if told in NORMALISATIONS:
-        if asked not in (None, told):
-            raise OptionError(
-                f"{called('normalization')} is {asked}, but {options.model.name} says that it was fitted "
-                f"with {told}. Leave it out."
-            )
-        return str(told)
-    if asked is None:
-        raise ModelFileError(
-            f"{options.model.name} does not say 'normalization', so it is unknown which grey values its "
-            f"network expects. If you know it, say --normalization {'|'.join(NORMALISATIONS)}."
-        )
-    return asked
-
-
-class Measured(NamedTuple):
-    """How the network wants the greys of a scan, the statistics that say so, and what is doubtful of them."""
-
-    numbers: Normalisation
-    statistics: Statistics
-    doubts: list[str]
-
-
-def measure(options: PredictOptions, model: model_file.ModelHeader, *, progress: Progress) -> Measured:
-    """From the scan's statistics, counted by the worker, and from those that the model file keeps."""
-    voxels = model.bone.get("statistics_voxels", "nonzero")
-    (found,) = ask([options.scan], voxels, progress=progress)
-    mode = _normalisation_mode(options, model)
-    made = normalisation(mode, found, name=f"scan {options.scan}", voxels=voxels)
-    notes, doubts = scale_notes(mode, found, name=f"Scan {options.scan}", voxels=voxels)
-    for note in notes:
-        log.info("%s", note)
-    fitted = grey_scale.statistics_of(model.bone.get("statistics"))
-    unlike = grey_scale.advice(found, fitted, mode=mode, voxels=voxels)
-    return Measured(made, found, [*doubts, *(f"{volume_name(options.scan)}: {told}" for told in unlike)])
-
-
-def load_network(model: model_file.ModelHeader, device: torch.device) -> torch.nn.Module:
-    """The network of a model file on the device, ready for prediction, batch normalisations folded.
-
-    Raises ModelFileError when its weights do not fit its description.
-    """
-    model_file.check_weights(model)
-    network = build_network(model.spec)
-    network.load_state_dict(model_file.load_state(model.path, model))
-    network = network.eval().requires_grad_(False)
-    is_3d = model.mode == "3D"
-    depth, *edges = model.spec.multiples
-    edge = max(2 * max(edges), model.spec.minimum)
-    example = torch.zeros((1, model.in_channels, *((2 * depth, edge, edge) if is_3d else (edge, edge))))
-    fold_batch_norm(network, example)
-    network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
-    return network.to(device)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from bone_backend import prediction
 from bone_backend.comparison import compare
 from bone_backend.errors import (
     Cancelled,
@@ -22,6 +21,7 @@ from bone_backend.errors import (
     OutputError,
     ScanError,
 )
+from bone_backend.inference import opening
 from bone_backend.inference.labelling import label
 from bone_backend.inference.labels import ClassMap
 from bone_backend.inference.merging import Merger
@@ -391,11 +391,11 @@ def test_weights_of_another_network_are_refused(scan, model, tmp_path):
 def test_a_small_file_cannot_make_a_large_network(tmp_path, monkeypatch):
     path = published(tmp_path / "tiny.pth", **{**NETWORK, "backbone": "resnext101_32x32d"})
     built: list[object] = []
-    monkeypatch.setattr(prediction, "build_network", built.append)
+    monkeypatch.setattr(opening, "build_network", built.append)
     with pytest.raises(
         ModelFileError, match=r"resnext101_32x32d, but its weights are not: Missing"
     ) as caught:
-        prediction.load_network(model_file.read_header(path), torch.device("cpu"))
+        opening.load_network(model_file.read_header(path), torch.device("cpu"))
     assert built == []
     assert len(str(caught.value)) < 500
 

@@ -10,9 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,6 +28,7 @@ from ..volumes.volume import Volume, VolumeWriter
 from . import passes, streaming
 from .labels import ClassMap
 from .merging import Merger
+from .opening import Team, cut
 from .streaming import ChunkPredictor, Group, Look, Slices
 from .windows import Layout
 
@@ -38,66 +37,63 @@ log = logging.getLogger("bone.prediction")
 LOOK_S = 0.2  # between two looks for a stop
 
 
-class Cut(Protocol):
-    """Gives the chunks of a scan of a shape (z, y, x)."""
-
-    def __call__(
-        self, options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader, /
-    ) -> Layout: ...
-
-
 @dataclass(frozen=True)
 class Labelling:
-    """What all passes over a scan share."""
+    """What all passes over a scan share. teams: each labels it once along each axis."""
 
     options: PredictOptions
-    predictor: ChunkPredictor
-    model: ModelHeader
+    teams: Sequence[Team]
     class_map: ClassMap
-    numbers: Normalisation
     look: Look | None = None  # is shown labels and greys
 
-    def along_z(
-        self, scan: Volume, output: VolumeWriter, *, chunks: Layout, progress: Progress
-    ) -> np.ndarray:
-        """Write the labels of a scan; gives the counts, see `Merger.counts`."""
-        groups, merger = self._plan(chunks)
+    def along(self, axes: str, scan: Volume, output: VolumeWriter, *, progress: Progress) -> np.ndarray:
+        """Write the labels of a scan; gives the counts, see `Merger.counts`. axes: "z" or "zyx"."""
+        if axes == "z" and len(self.teams) == 1:
+            return self._in_one_pass(scan, output, progress=progress)
+        return self._in_passes(axes, scan, output, progress=progress)
+
+    def _in_one_pass(self, scan: Volume, output: VolumeWriter, *, progress: Progress) -> np.ndarray:
+        (team,) = self.teams
+        groups, merger = self._plan(team, team.chunks)
         label(
             scan,
             output,
-            self.predictor,
+            team.ready,
             groups=groups,
             merger=merger,
-            numbers=self.numbers,
+            numbers=team.numbers,
             progress=progress,
             look=self.look,
         )
         return merger.counts()
 
-    def along_all(self, scan: Volume, output: VolumeWriter, *, cut: Cut, progress: Progress) -> np.ndarray:
-        """The same from the mean of slices along z, y and x."""
-        header, classes, folder = scan.header, self.model.num_classes, cache_folder()
+    def _in_passes(self, axes: str, scan: Volume, output: VolumeWriter, *, progress: Progress) -> np.ndarray:
+        """From the mean of several passes, which is kept on disk."""
+        header, classes, folder = scan.header, len(self.class_map.values), cache_folder()
         log.info(
-            "Labelling along z, y and x; %s are kept in %s meanwhile.",
-            size_in_words(passes.needed_bytes(header, classes)),
+            "Labelling %s; %s are kept in %s meanwhile.",
+            "along z, y and x" if axes == "zyx" else f"in {len(self.teams)} passes",
+            size_in_words(passes.needed_bytes(header, classes, axes=axes)),
             folder,
         )
-        laying, *each, deciding = passes.parts(progress, len(AXES))
+        count = len(axes) * len(self.teams)
+        laying, *each, deciding = passes.parts(progress, count)
         with contextlib.ExitStack() as stack:
-            greys = stack.enter_context(Bricks(header.shape, header.dtype, folder=folder))
+            views: list[Slices] = [scan]
+            if axes != "z":
+                greys = stack.enter_context(Bricks(header.shape, header.dtype, folder=folder))
+                passes.lay_out(scan, greys, laying)
+                views = [passes.Turned(greys, header, AXES.index(axis)) for axis in axes]
             means = stack.enter_context(
-                passes.Means(header.shape, classes=classes, passes=len(AXES), folder=folder)
+                passes.Means(header.shape, classes=classes, passes=count, folder=folder)
             )
-            passes.lay_out(scan, greys, laying)
-            for axis, part in enumerate(each):
-                view = passes.Turned(greys, header, axis)
-                groups, merger = self._plan(cut(self.options, view.header.shape, self.model))
-                self._sum(view, axis, groups=groups, merger=merger, means=means, progress=part)
+            for number, part in enumerate(each):
+                axis, team = number % len(axes), self.teams[number // len(axes)]
+                self._sum(views[axis], axis, team, means=means, progress=part)
             writing = stack.enter_context(streaming.WriteBehind(output, look=self.look))
 
             def write(first: int, labels: torch.Tensor) -> None:
-                seen = greys.read(0, first, first + len(labels))[:, 0] if self.look else None
-                writing.write(labels, seen)
+                writing.write(labels, scan.read(first, first + len(labels)) if self.look else None)
 
             return passes.decide(
                 means,
@@ -108,35 +104,31 @@ class Labelling:
                 progress=deciding,
             ).counts()
 
-    def _sum(
-        self,
-        view: passes.Turned,
-        axis: int,
-        *,
-        groups: Sequence[Group],
-        merger: Merger,
-        means: passes.Means,
-        progress: Progress,
-    ) -> None:
+    def _sum(self, view: Slices, axis: int, team: Team, *, means: passes.Means, progress: Progress) -> None:
+        """Add one team's pass along an axis to the mean."""
+        is_turned = axis > 0
+        chunks = cut(self.options, view.header.shape, team.model) if is_turned else team.chunks
+        groups, merger = self._plan(team, chunks)
+
         def finish(end: int, _: torch.Tensor) -> None:
             first, found = merger.start, merger.take_means(end)
             if torch.isnan(found).any():
-                raise lost_numbers(self.predictor)
+                raise lost_numbers(team.ready)
             means.add(axis, first, found)
 
         _stream(
             view,
-            self.predictor,
+            team.ready,
             groups=groups,
             merger=merger,
-            numbers=self.numbers,
+            numbers=team.numbers,
             progress=progress,
             finish=finish,
-            told=f" along {AXES[axis]}",
+            told=f" along {AXES[axis]}" + (f" by {team.model.path.name}" if len(self.teams) > 1 else ""),
         )
 
-    def _plan(self, chunks: Layout) -> tuple[list[Group], Merger]:
-        return plan(self.options, self.predictor, chunks=chunks, class_map=self.class_map, model=self.model)
+    def _plan(self, team: Team, chunks: Layout) -> tuple[list[Group], Merger]:
+        return plan(self.options, team.ready, chunks=chunks, class_map=self.class_map, model=team.model)
 
 
 def plan(
@@ -239,11 +231,13 @@ class Lookout:
         """Tell that all slices are labelled."""
         self._progress(self._slices, self._slices, f"Labelled {self._slices} slices")
 
-    def inside(self, predictor: ChunkPredictor) -> AbstractContextManager[None]:
+    def inside(self, predictor: ChunkPredictor) -> contextlib.ExitStack:
         """Look between the layers too, where one batch can take longer than a user waits for Stop."""
-        if predictor.is_cuda or not isinstance(predictor.network, torch.nn.Module):
-            return contextlib.nullcontext()
-        return interruptible(predictor.network, self)
+        stack = contextlib.ExitStack()
+        for network in predictor.networks:
+            if not predictor.is_cuda and isinstance(network, torch.nn.Module):
+                stack.enter_context(interruptible(network, self))
+        return stack
 
 
 def lost_numbers(predictor: ChunkPredictor) -> HardwareError | ScanError:

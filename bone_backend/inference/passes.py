@@ -1,9 +1,10 @@
-"""Label a scan along three axes: slices along z, then along y, then along x, of which the mean counts.
+"""Label a scan in several passes, of which the mean counts: along z, y and x, by models that differ.
 
 In:  an open scan, and how slices of any direction are predicted.
 Out: labels along z, slab by slab.
 Greys and sums lie in bricks in the cache folder while it runs (see `needed_bytes`), so memory does not depend
-on the number of slices. Probabilities are kept with 1/21845 per axis; class 0 is what the others leave.
+on the number of slices. Probabilities are kept in steps of passes/65535, so of three passes to 2.3e-5; class
+0 is what the others leave.
 """
 
 from __future__ import annotations
@@ -80,10 +81,10 @@ def choose(
     return "zyx", None
 
 
-def needed_bytes(header: Header, classes: int) -> int:
-    """What the bricks take on the disk while a scan is labelled along three axes."""
+def needed_bytes(header: Header, classes: int, *, axes: str = "zyx") -> int:
+    """What the bricks take on the disk while a scan is labelled; its greys are there for y and x only."""
     sums = bricks.needed_bytes(header.shape, np.dtype(np.uint16), channels=classes - 1)
-    return bricks.needed_bytes(header.shape, header.dtype) + sums
+    return sums + (bricks.needed_bytes(header.shape, header.dtype) if axes != "z" else 0)
 
 
 def lay_out(scan: Volume, greys: Bricks, progress: Progress) -> None:

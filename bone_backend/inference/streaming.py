@@ -24,6 +24,7 @@ from ..intensity.normalisation import Normalisation
 from ..machine.device import free_bytes, mixed_precision
 from ..machine.memory import is_out_of_memory
 from ..volumes.volume import Header, VolumeWriter
+from .symmetry import Symmetry
 from .windows import Layout, mirror
 
 log = logging.getLogger("bone.prediction")
@@ -170,8 +171,9 @@ class Receiver(Protocol):
 class ChunkPredictor:
     """Class probabilities of chunks, in batches that fit into the memory.
 
-    network: in evaluation mode on the device; takes (batch, channel, [z,] y, x), gives logits. batch_size: in
-    chunks; halved for the rest of the run when the memory runs out.
+    network: in evaluation mode on the device; takes (batch, channel, [z,] y, x), gives logits. others:
+    further networks that see the same; ways: how each chunk is shown to each; of all the mean is taken.
+    batch_size: in chunks; halved for the rest of the run when the memory runs out.
     """
 
     def __init__(
@@ -182,8 +184,11 @@ class ChunkPredictor:
         precision: torch.dtype | None,
         batch_size: int = 1,
         is_3d: bool = False,
+        others: Sequence[Callable[[torch.Tensor], torch.Tensor]] = (),
+        ways: Sequence[Symmetry] = (Symmetry(),),
     ):
         self.network, self.device, self.precision = network, device, precision
+        self.networks, self.ways = (network, *others), tuple(ways)
         self.batch_size, self.is_3d = batch_size, is_3d
         self.is_cuda = device.type == "cuda"
 
@@ -225,13 +230,19 @@ class ChunkPredictor:
     def probabilities(self, chunks: list[torch.Tensor]) -> torch.Tensor:
         """float32 (batch, class, [z,] y, x) of chunks (z, y, x); slices are channels except in 3D."""
         batch = torch.stack(chunks)
-        if self.is_3d:
-            batch = batch[:, None].contiguous(memory_format=torch.channels_last_3d)
-        else:
-            batch = batch.contiguous(memory_format=torch.channels_last)
-        with mixed_precision(self.device, self.precision), _fastest_convolutions():
-            logits = self.network(batch)
-        return logits.to(torch.float32, memory_format=torch.contiguous_format).softmax(dim=1)
+        batch = batch[:, None] if self.is_3d else batch
+        order = torch.channels_last_3d if self.is_3d else torch.channels_last
+        mean: torch.Tensor | None = None
+        for way in self.ways:
+            seen = way.of(batch).contiguous(memory_format=order)
+            for network in self.networks:
+                with mixed_precision(self.device, self.precision), _fastest_convolutions():
+                    logits = network(seen)
+                found = logits.to(torch.float32, memory_format=torch.contiguous_format).softmax(dim=1)
+                mean = way.back(found) if mean is None else mean.add_(way.back(found))
+        assert mean is not None
+        count = len(self.ways) * len(self.networks)
+        return mean.div_(count) if count > 1 else mean
 
     def _halve(self, tried: int) -> None:
         if self.is_cuda:

@@ -43,6 +43,29 @@ def advice(model_sizes: Any, scan_size: Triple | None, *, mode: str) -> str:
     )
 
 
+def apart(one: Any, other: Any, *, mode: str) -> tuple[str, str] | None:
+    """The voxel sizes of two models in words, where no scan can have the right size for both.
+
+    one, other: as `model_sizes` of `advice`.
+
+    >>> apart([(10, 10, 10)], [(50, 50, 50), None], mode="2D")
+    ('10 um', '50 um')
+    >>> apart([(10, 10, 10)], [(12, 12, 12)], mode="2D"), apart([(10, 10, 10)], None, mode="2D")
+    (None, None)
+    """
+    seen = range(1, 3) if mode == "2D" else range(3)
+    ranges = []
+    for sizes in (one, other):
+        known = [size for size in sizes if _is_size(size)] if isinstance(sizes, (list, tuple)) else []
+        if not known:
+            return None
+        ranges.append([[pick(size[axis] for size in known) for axis in seen] for pick in (min, max)])
+    (low, high), (least, most) = ranges
+    if all(low[i] <= most[i] * TOLERANCE and least[i] <= high[i] * TOLERANCE for i in range(len(low))):
+        return None
+    return _told(low, high), _told(least, most)
+
+
 def _is_size(size: Any) -> bool:
     return (
         isinstance(size, (list, tuple))

@@ -142,7 +142,12 @@ class Options(BaseModel):
 
         Path.absolute gives paths that hold from any current folder.
         """
-        placed = {name: place(value) for name, value in self if isinstance(value, Path)}
+        placed: dict[str, Any] = {}
+        for name, value in self:
+            if isinstance(value, Path):
+                placed[name] = place(value)
+            elif isinstance(value, tuple) and any(isinstance(item, Path) for item in value):
+                placed[name] = tuple(place(item) if isinstance(item, Path) else item for item in value)
         return self.model_copy(update=placed)
 
     def cross_faults(self) -> list[Fault]:
@@ -151,9 +156,15 @@ class Options(BaseModel):
 
     def inputs(self) -> list[Named]:
         """What the program reads: what it is, in words, and its path."""
-        fields = [field for field in self.option_fields() if field.kind in ("volume", "file")]
-        found = [(f"the {field.label.lower()}", getattr(self, field.name)) for field in fields]
-        return [(word, path) for word, path in found if isinstance(path, Path)]
+        found: list[Named] = []
+        for field in self.option_fields():
+            value = getattr(self, field.name)
+            if field.kind in ("volume", "file") and isinstance(value, Path):
+                found.append((f"the {field.label.lower()}", value))
+            elif field.kind == "list":
+                word = f"one of the {field.label.lower()}"
+                found += [(word, item) for item in value if isinstance(item, Path)]
+        return found
 
     def check_paths(self) -> None:
         """Raise OutputError where an output may not be written; before any work, and without torch."""

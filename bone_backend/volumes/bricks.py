@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import mmap
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 from ..errors import OutputError, called
 from ..files.whole import output_fault, remove, remove_left_over, temporary_path
 from .cache import ADVICE
-from .output import prepare
+from .output import prepare, reserve
 
 EDGE = 32
 AXES = "zyx"
@@ -44,7 +43,7 @@ class Bricks:
             raise OutputError(f"{fault} {ADVICE} Or predict along z only: {called('axes')} z.") from fault
         self._path = temporary_path(folder / "bricks")
         try:
-            _reserve(self._path, needed)
+            reserve(self._path, needed)
             self._values = np.memmap(self._path, dtype=dtype, mode="r+", shape=whole)
         except OSError as fault:
             remove(self._path)
@@ -113,14 +112,3 @@ def needed_bytes(shape: tuple[int, int, int], dtype: np.dtype, *, channels: int 
     131072
     """
     return math.prod(EDGE * -(-n // EDGE) for n in shape) * channels * dtype.itemsize
-
-
-def _reserve(path: Path, size: int) -> None:
-    """Make a file of that size whose place on the disk is taken; OSError where it is not there.
-
-    A file with holes would end the process without a word when the disk runs full under its map.
-    """
-    with path.open("xb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        file.truncate(size)

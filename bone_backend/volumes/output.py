@@ -77,3 +77,14 @@ def size_in_words(size: int) -> str:
     ('6.00 GiB', '1.00 MiB')
     """
     return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.2f} MiB"
+
+
+def reserve(path: Path, size: int) -> None:
+    """Make a file of that size whose place on the disk is taken; OSError where it is not there.
+
+    A file with holes would end the process without a word when the disk runs full under its map.
+    """
+    with path.open("xb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        file.truncate(size)

@@ -50,6 +50,9 @@ def test_the_issues_command_lines_are_understood():
         "0.7",
     )
     assert (options.chunk_size, options.confidence_threshold, str(options.scan)) == (256, 0.7, "scan")
+    options = parsed("predict", "--model", "m.pth", "n.pth", "scan", "other", "--output-dir", "labels")
+    assert [path.name for path in options.more_models] == ["n.pth"]
+    assert [path.name for path in options.scans] == ["scan", "other"]
     assert parsed("statistics", "scan", "--voxels", "all").voxels == "all"
     assert str(parsed("iou", "r", "p").prediction) == "p"
 

@@ -46,7 +46,9 @@ class PredictOptions(Options):
         easy=True,
         label="Model file",
         kind="file",
-        help="The .pth file of a fit, or its run folder: then the best model in it.",
+        rest="more_models",
+        help="The .pth file of a fit, or its run folder: then the best model in it. Of several the mean of "
+        "their probabilities counts.",
     )
     output: UserPath = option(
         group="Data",
@@ -54,6 +56,15 @@ class PredictOptions(Options):
         kind="save",
         help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a "
         "slice.",
+    )
+    more_models: tuple[ModelPath, ...] = option(
+        (),
+        group="Data",
+        label="Further models",
+        flag="--model",
+        metavar="paths",
+        advanced=True,
+        help="Model files of the same classes whose probabilities are averaged with those of the model file.",
     )
     overwrite: bool = option(
         False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
@@ -94,6 +105,13 @@ class PredictOptions(Options):
         label="Merging",
         advanced=True,
         help="Weights of overlapping chunks: all the same (as in the paper), or less towards the borders.",
+    )
+    average: Literal["none", "flips", "turns"] = option(
+        "none",
+        group="Chunks",
+        label="Averaging",
+        help="Label each chunk also mirrored (flips: four times the work, of a 3D model eight), or mirrored "
+        "and turned by quarters (turns: twice as much); the mean counts.",
     )
     confidence_threshold: Share = option(
         0.5,

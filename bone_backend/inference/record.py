@@ -1,0 +1,52 @@
+"""The record of labels: what made them, as JSON values.
+
+In:  options, models, classes, geometry and result of a prediction.
+Out: a dictionary that is written beside the labels (`scores/meaning.write_record`).
+It is passed on with the labels: of paths it has the last two parts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..machine.versions import versions
+from ..model_files.header import ModelHeader
+from ..options.programs import PredictOptions, dump
+from ..volumes.header import Header
+from .labels import ClassMap
+
+
+def record(
+    options: PredictOptions,
+    models: Sequence[ModelHeader],
+    class_map: ClassMap,
+    header: Header,
+    result: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What made the labels; where they are scored, their meaning is read from it."""
+    fitted = models[0].bone.get("options")
+    fitted = fitted if isinstance(fitted, dict) else {}
+    files = [{"file": model.path.name, "sha256": model.sha256} for model in models]
+    return {
+        "shape": list(header.shape),
+        "map_labels": fitted.get("map_labels") or [],
+        "ignore_label": fitted.get("ignore_label"),
+        "classes": [
+            {"value": value, "name": name}
+            for value, name in zip(class_map.values, class_map.names, strict=True)
+        ],
+        "model": files[0],
+        "more_models": files[1:],
+        "options": dump(options.with_paths(_short)),
+        "result": {name: value for name, value in result.items() if name != "output"},
+        "voxel_size_um": header.voxel_size_um,
+        "versions": versions(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _short(path: Path) -> Path:
+    return Path(*path.parts[-2:])
