@@ -13,11 +13,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from .inference import agreement, opening, voxel_size
+from .inference import agreement, cleaning, opening, voxel_size
 from .inference.labelling import Labelling
 from .inference.labels import ClassMap, Confidence
 from .inference.record import record
@@ -27,13 +28,15 @@ from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
 from .scores import meaning as label_meaning
+from .volumes.cache import cache_folder
 from .volumes.output import claim
 from .volumes.output import prepare as prepare_output
-from .volumes.volume import Volume, create, open_volume, volume_name
+from .volumes.scratch import Scratch
+from .volumes.volume import Header, Volume, create, open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
-STATISTICS_SHARE = 5  # per cent of the progress
+STATISTICS_SHARE, CLEANING_SHARE = 5, 10  # per cent of the progress
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,11 @@ class PredictionResult:
 
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
     and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
-    batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which
-    slices were labelled, "z" or "zyx". average: how often each chunk was seen, see the option. models: of how
-    many the mean was taken. agreement: of the labels with the scan's own split into two tissues,
-    see `Agreement`; None where there is nothing to compare with. warnings: in words.
+    batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which slices were
+    labelled, "z" or "zyx". average: how often each chunk was seen, see the option. models: of how many the
+    mean was taken. cleaning: of each step, in their order, how many voxels it has changed; voxels are counted
+    after it, confidence and agreement before. agreement: of the labels with the scan's own split into two
+    tissues, see `Agreement`; None where there is nothing to compare with. warnings: in words.
     """
 
     output: Path
@@ -62,6 +66,7 @@ class PredictionResult:
     axes: str
     average: str = "none"
     models: int = 1
+    cleaning: tuple[dict[str, Any], ...] = ()
     agreement: agreement.Agreement | None = None
     warnings: tuple[str, ...] = ()
 
@@ -71,6 +76,7 @@ class PredictionResult:
             **asdict(self),
             "output": str(self.output),
             "chunk": list(self.chunk),
+            "cleaning": list(self.cleaning),
             "warnings": list(self.warnings),
         }
 
@@ -93,6 +99,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         opening.check(options, scan, models)
         axes, told = opening.along(options, scan.header, models)
         header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
+        steps = cleaning.plan(options.clean, class_map, header)
         prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
@@ -106,12 +113,10 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         for team in teams:
             opening.advise(options, team.model, team.chunks)
         opening.tell_cost(options, teams, axes)
-        labelling = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
-        with create(options.output, header, overwrite=options.overwrite) as output:
-            work = Labelling(options, teams, class_map, bright.add if bright else None)
-            counts = work.along(axes, scan, output, progress=labelling)
-            label_meaning.forget_record(options.output)
-        confidence = Confidence(class_map, counts)
+        work = Labelling(options, teams, class_map, bright.add if bright else None)
+        rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
+        written = _write(work, axes, scan, header, steps, progress=rest)
+        confidence = Confidence(class_map, written.counts)
         found = bright.agreement(confidence.voxels, class_map) if bright else None
         warnings += _doubt(scan, found)
 
@@ -121,7 +126,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         slices=scan.header.shape[0],
         peak_ram_gib=monitor.figures()["peak_ram_gib"],
         peak_gpu_gib=torch.cuda.max_memory_reserved(device) / GIB if device.type == "cuda" else None,
-        voxels=confidence.voxels,
+        voxels=written.voxels,
         confidence=confidence.to_dict(),
         normalisation=asdict(measured[0].numbers),
         device=describe(device, precision),
@@ -130,6 +135,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         axes=axes,
         average=options.average,
         models=len(models),
+        cleaning=tuple(written.cleaning),
         agreement=found,
         warnings=warnings,
     )
@@ -140,6 +146,41 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
 def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[str, Any]:
     """The command "predict"."""
     return predict(options, progress=progress).plain()
+
+
+class Written(NamedTuple):
+    """counts: see `Merger.counts`. voxels: of each label value, as written. cleaning: what each step did."""
+
+    counts: np.ndarray
+    voxels: dict[str, int]
+    cleaning: list[dict[str, Any]]
+
+
+def _write(
+    work: Labelling,
+    axes: str,
+    scan: Volume,
+    header: Header,
+    steps: Sequence[cleaning.Planned],
+    *,
+    progress: Progress,
+) -> Written:
+    """Label the scan, clean the labels, and put them in their place."""
+    options, class_map = work.options, work.class_map
+    labelling = Part(progress, first=0, share=100 - CLEANING_SHARE * bool(steps), steps=100)
+    polishing = Part(progress, first=100 - CLEANING_SHARE, share=CLEANING_SHARE, steps=100)
+    with create(options.output, header, overwrite=options.overwrite) as output:
+        if not steps:
+            counts = work.along(axes, scan, output, progress=labelling)
+            voxels, told = Confidence(class_map, counts).voxels, []
+        else:
+            with Scratch(header, folder=cache_folder()) as store:
+                counts = work.along(axes, scan, store, progress=labelling)
+                told = cleaning.clean(store, steps, values=class_map.values, progress=polishing)
+                voxels = dict.fromkeys(Confidence(class_map, counts).voxels, 0)
+                voxels |= cleaning.copy(store, output)
+        label_meaning.forget_record(options.output)
+    return Written(counts, voxels, told)
 
 
 def _warn(

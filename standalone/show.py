@@ -49,11 +49,13 @@ def predict(found: dict[str, Any]) -> str:
     total = max(sum(voxels.values()), 1)
     names = {label: known["name"] for label, known in sure["per_class"].items()}
     uncertain = f"{sure['uncertain_voxels']:,} voxels ({sure['uncertain_share']:.2%})"
+    cleaned = found.get("cleaning", ())
     took = f"{measured(found['seconds'])} for {found['slices']:,} slices"
     facts: list[Row] = [
         ("Labels", found["output"]),
         ("Confidence", f"mean {score(sure['mean'])}"),
         ("Uncertain", f"{uncertain} below the confidence threshold, now background"),
+        ("Cleaned", "\n".join(f"{one['step']}: {one['changed']:,} voxels" for one in cleaned)),
         ("Time, RAM", f"{took}, peak {found['peak_ram_gib']:.2f} GiB"),
     ]
     classes = [

@@ -37,6 +37,7 @@ from bone_backend.progress import Recorder, silent
 from bone_backend.volumes.volume import Header, Volume, open_volume, peek, save
 from mocks.model_files import NETWORK, published
 
+from .inference.test_cleaning import on_whole
 from .prediction_models import (
     is_clear,
     load_network,
@@ -460,3 +461,18 @@ def test_the_record_of_labels_that_are_replaced_is_replaced_with_them(tmp_path, 
     predict(options(scan, model, tmp_path / "labels", overwrite=True))
     record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
     assert (record["model"]["file"], record["map_labels"]) == ("plain.pth", [])
+
+
+def test_labels_are_cleaned_before_they_appear_and_the_record_tells_what_changed(scan, model, tmp_path):
+    predict(options(scan, model, tmp_path / "plain"))
+    result = predict(options(scan, model, tmp_path / "labels", clean=["1:largest", "2:islands=40"]))
+    plain, found = read(tmp_path / "plain"), read(tmp_path / "labels")
+    expected = on_whole(on_whole(plain, "islands", 40, 2), "largest", None, 1)
+    np.testing.assert_array_equal(found, expected)
+    assert result.voxels == {str(v): int((found == v).sum()) for v in range(3)}
+    record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
+    assert [one["step"] for one in record["result"]["cleaning"]] == ["2:islands=40", "1:largest"]
+    assert record["options"]["clean"] == ["1:largest", "2:islands=40"]
+    assert sum(one["changed"] for one in result.cleaning) >= (plain != found).sum() > 0
+    with pytest.raises(OptionError, match="the model knows no class 9"):
+        predict(options(scan, model, tmp_path / "other", clean=["9:fill"]))

@@ -24,12 +24,12 @@ from ..progress import Progress
 from ..volumes.bricks import AXES, Bricks
 from ..volumes.cache import cache_folder
 from ..volumes.output import size_in_words
-from ..volumes.volume import Volume, VolumeWriter
+from ..volumes.volume import Volume
 from . import passes, streaming
 from .labels import ClassMap
 from .merging import Merger
 from .opening import Team, cut
-from .streaming import ChunkPredictor, Group, Look, Slices
+from .streaming import ChunkPredictor, Group, Look, Sink, Slices
 from .windows import Layout
 
 log = logging.getLogger("bone.prediction")
@@ -46,13 +46,13 @@ class Labelling:
     class_map: ClassMap
     look: Look | None = None  # is shown labels and greys
 
-    def along(self, axes: str, scan: Volume, output: VolumeWriter, *, progress: Progress) -> np.ndarray:
+    def along(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> np.ndarray:
         """Write the labels of a scan; gives the counts, see `Merger.counts`. axes: "z" or "zyx"."""
         if axes == "z" and len(self.teams) == 1:
             return self._in_one_pass(scan, output, progress=progress)
         return self._in_passes(axes, scan, output, progress=progress)
 
-    def _in_one_pass(self, scan: Volume, output: VolumeWriter, *, progress: Progress) -> np.ndarray:
+    def _in_one_pass(self, scan: Volume, output: Sink, *, progress: Progress) -> np.ndarray:
         (team,) = self.teams
         groups, merger = self._plan(team, team.chunks)
         label(
@@ -67,7 +67,7 @@ class Labelling:
         )
         return merger.counts()
 
-    def _in_passes(self, axes: str, scan: Volume, output: VolumeWriter, *, progress: Progress) -> np.ndarray:
+    def _in_passes(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> np.ndarray:
         """From the mean of several passes, which is kept on disk."""
         header, classes, folder = scan.header, len(self.class_map.values), cache_folder()
         log.info(
@@ -166,7 +166,7 @@ def plan(
 
 def label(
     scan: Volume,
-    output: VolumeWriter,
+    output: Sink,
     predictor: ChunkPredictor,
     *,
     groups: Sequence[Group],

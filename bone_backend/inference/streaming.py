@@ -23,7 +23,7 @@ from ..errors import HardwareError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import free_bytes, mixed_precision
 from ..machine.memory import is_out_of_memory
-from ..volumes.volume import Header, VolumeWriter
+from ..volumes.volume import Header
 from .symmetry import Symmetry
 from .windows import Layout, mirror
 
@@ -116,6 +116,12 @@ def read_ahead(
 Look = Callable[[np.ndarray, np.ndarray], None]
 
 
+class Sink(Protocol):
+    """What takes slices in order: a VolumeWriter, or a store."""
+
+    def write(self, slab: np.ndarray, /) -> None: ...
+
+
 class WriteBehind:
     """Writes labels in a thread, in the order given; a fault is raised at a later `write` or at the end.
 
@@ -123,7 +129,7 @@ class WriteBehind:
     look: is shown the labels and greys of the same slices, in the thread.
     """
 
-    def __init__(self, writer: VolumeWriter, *, look: Look | None = None):
+    def __init__(self, writer: Sink, *, look: Look | None = None):
         self._writer, self._look = writer, look
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write behind")
         self._pending: deque[Future[None]] = deque()

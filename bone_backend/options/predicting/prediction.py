@@ -27,6 +27,7 @@ from ..types import (
     Share,
     UserPath,
 )
+from .cleaning import WAYS, Clean
 
 
 class PredictOptions(Options):
@@ -119,6 +120,15 @@ class PredictOptions(Options):
         label="Confidence threshold",
         often=True,
         help="Voxels whose highest class probability is below this become background.",
+    )
+    clean: tuple[Clean, ...] = option(
+        (),
+        group="Labels",
+        label="Cleaning",
+        often=True,
+        metavar="CLASS:WHAT[=NUMBER]",
+        help=f"What is cleaned in the labels, done in this order: {', '.join(WAYS)}. E.g. 1:largest, "
+        "1:islands=50 (voxels, or 0.01mm3), 1:fill, 1:median=2 (radius). docs/prediction.md has all.",
     )
     normalization: Normalization | None = option(
         None,
