@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 
-from .inference import agreement, cleaning, opening, voxel_size
-from .inference.labelling import Labelling
-from .inference.labels import ClassMap, Confidence
+from .inference import agreement, opening, voxel_size, writing
+from .inference.labels import ClassMap
+from .inference.maps import path_of
 from .inference.record import record
 from .machine.device import choose_device, choose_precision, describe
 from .machine.monitor import GIB, Monitor
@@ -28,15 +27,12 @@ from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
 from .scores import meaning as label_meaning
-from .volumes.cache import cache_folder
 from .volumes.output import claim
-from .volumes.output import prepare as prepare_output
-from .volumes.scratch import Scratch
-from .volumes.volume import Header, Volume, create, open_volume, volume_name
+from .volumes.volume import Volume, open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
-STATISTICS_SHARE, CLEANING_SHARE = 5, 10  # per cent of the progress
+STATISTICS_SHARE = 5  # per cent of the progress
 
 
 @dataclass(frozen=True)
@@ -48,8 +44,9 @@ class PredictionResult:
     batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which slices were
     labelled, "z" or "zyx". average: how often each chunk was seen, see the option. models: of how many the
     mean was taken. cleaning: of each step, in their order, how many voxels it has changed; voxels are counted
-    after it, confidence and agreement before. agreement: of the labels with the scan's own split into two
-    tissues, see `Agreement`; None where there is nothing to compare with. warnings: in words.
+    after it, confidence and agreement before. maps: paths of what was written beside the labels. agreement:
+    of the labels with the scan's own split into two tissues, see `Agreement`; None where there is nothing to
+    compare with. warnings: in words.
     """
 
     output: Path
@@ -67,6 +64,7 @@ class PredictionResult:
     average: str = "none"
     models: int = 1
     cleaning: tuple[dict[str, Any], ...] = ()
+    maps: tuple[str, ...] = ()
     agreement: agreement.Agreement | None = None
     warnings: tuple[str, ...] = ()
 
@@ -77,6 +75,7 @@ class PredictionResult:
             "output": str(self.output),
             "chunk": list(self.chunk),
             "cleaning": list(self.cleaning),
+            "maps": list(self.maps),
             "warnings": list(self.warnings),
         }
 
@@ -99,8 +98,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         opening.check(options, scan, models)
         axes, told = opening.along(options, scan.header, models)
         header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
-        steps = cleaning.plan(options.clean, class_map, header)
-        prepare_output(options.output, overwrite=options.overwrite, needed_bytes=header.nbytes)
+        plan = writing.plan(options, class_map, header, axes)
 
         counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
         measured = opening.measure_all(options, models, progress=counting)
@@ -113,12 +111,10 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         for team in teams:
             opening.advise(options, team.model, team.chunks)
         opening.tell_cost(options, teams, axes)
-        work = Labelling(options, teams, class_map, bright.add if bright else None)
         rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
-        written = _write(work, axes, scan, header, steps, progress=rest)
-        confidence = Confidence(class_map, written.counts)
-        found = bright.agreement(confidence.voxels, class_map) if bright else None
-        warnings += _doubt(scan, found)
+        written = writing.write(plan, teams, scan, look=bright.add if bright else None, progress=rest)
+        found = bright.agreement(written.confidence.voxels, class_map) if bright else None
+        warnings += _doubt(scan, found, class_map, written.voxels)
 
     result = PredictionResult(
         output=options.output,
@@ -127,7 +123,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         peak_ram_gib=monitor.figures()["peak_ram_gib"],
         peak_gpu_gib=torch.cuda.max_memory_reserved(device) / GIB if device.type == "cuda" else None,
         voxels=written.voxels,
-        confidence=confidence.to_dict(),
+        confidence=written.confidence.to_dict(),
         normalisation=asdict(measured[0].numbers),
         device=describe(device, precision),
         batch_size=teams[0].ready.batch_size,
@@ -135,7 +131,8 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         axes=axes,
         average=options.average,
         models=len(models),
-        cleaning=tuple(written.cleaning),
+        cleaning=written.cleaning,
+        maps=tuple(str(path_of(options.output, name)) for name in plan.names),
         agreement=found,
         warnings=warnings,
     )
@@ -146,41 +143,6 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
 def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[str, Any]:
     """The command "predict"."""
     return predict(options, progress=progress).plain()
-
-
-class Written(NamedTuple):
-    """counts: see `Merger.counts`. voxels: of each label value, as written. cleaning: what each step did."""
-
-    counts: np.ndarray
-    voxels: dict[str, int]
-    cleaning: list[dict[str, Any]]
-
-
-def _write(
-    work: Labelling,
-    axes: str,
-    scan: Volume,
-    header: Header,
-    steps: Sequence[cleaning.Planned],
-    *,
-    progress: Progress,
-) -> Written:
-    """Label the scan, clean the labels, and put them in their place."""
-    options, class_map = work.options, work.class_map
-    labelling = Part(progress, first=0, share=100 - CLEANING_SHARE * bool(steps), steps=100)
-    polishing = Part(progress, first=100 - CLEANING_SHARE, share=CLEANING_SHARE, steps=100)
-    with create(options.output, header, overwrite=options.overwrite) as output:
-        if not steps:
-            counts = work.along(axes, scan, output, progress=labelling)
-            voxels, told = Confidence(class_map, counts).voxels, []
-        else:
-            with Scratch(header, folder=cache_folder()) as store:
-                counts = work.along(axes, scan, store, progress=labelling)
-                told = cleaning.clean(store, steps, values=class_map.values, progress=polishing)
-                voxels = dict.fromkeys(Confidence(class_map, counts).voxels, 0)
-                voxels |= cleaning.copy(store, output)
-        label_meaning.forget_record(options.output)
-    return Written(counts, voxels, told)
 
 
 def _warn(
@@ -198,10 +160,19 @@ def _warn(
     return tuple(seen)
 
 
-def _doubt(scan: Volume, found: agreement.Agreement | None) -> tuple[str, ...]:
-    """Say where the labels are not what the grey values show."""
-    told = found.warning() if found else ""
-    if not told:
-        return ()
-    log.warning("%s: %s", scan.header.name, told)
-    return (f"{scan.header.name}: {told}",)
+def _doubt(
+    scan: Volume, found: agreement.Agreement | None, class_map: ClassMap, voxels: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Say where the labels are not what the grey values show, and which class is not there at all."""
+    told = [found.warning()] if found else []
+    absent = [
+        f"{value} {name}"
+        for value, name in zip(class_map.values, class_map.names, strict=True)
+        if value and not voxels.get(str(value))
+    ]
+    if absent:
+        told.append(f"nothing is labelled {' or '.join(absent)}, which the model knows.")
+    seen = tuple(f"{scan.header.name}: {one}" for one in told if one)
+    for warning in seen:
+        log.warning("%s", warning)
+    return seen

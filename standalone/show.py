@@ -55,6 +55,8 @@ def predict(found: dict[str, Any]) -> str:
         ("Labels", found["output"]),
         ("Confidence", f"mean {score(sure['mean'])}"),
         ("Uncertain", f"{uncertain} below the confidence threshold, now background"),
+        ("Least sure", _doubtful(sure.get("doubtful_slices") or [])),
+        ("Maps", "\n".join(found.get("maps", ()))),
         ("Cleaned", "\n".join(f"{one['step']}: {one['changed']:,} voxels" for one in cleaned)),
         ("Time, RAM", f"{took}, peak {found['peak_ram_gib']:.2f} GiB"),
     ]
@@ -68,6 +70,14 @@ def predict(found: dict[str, Any]) -> str:
         for label, number in voxels.items()
     ]
     return "\n".join([*rows(facts), "", *table(["class", "voxels", "share", "confidence"], classes)])
+
+
+def _doubtful(slices: list[dict[str, Any]]) -> str:
+    """The slices to look at first."""
+    if len(slices) < 2:
+        return ""
+    told = ", ".join(str(one["z"] + 1) for one in slices[:5])
+    return f"slices {told} (counted from 1), confidence {score(slices[0]['mean'])} and more"
 
 
 def scans(found: dict[str, Any]) -> str:

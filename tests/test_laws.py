@@ -27,6 +27,7 @@ SHELVES = {
             *(
                 "dataset.transforms",
                 "inference.labelling",
+                "inference.maps",
                 "inference.merging",
                 "inference.opening",
                 "inference.passes",
@@ -34,6 +35,7 @@ SHELVES = {
                 "inference.streaming",
                 "inference.symmetry",
                 "inference.windows",
+                "inference.writing",
             ),
             *("model_files.export", "model_files.model_file", "model_files.saving"),
         ),

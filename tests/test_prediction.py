@@ -476,3 +476,44 @@ def test_labels_are_cleaned_before_they_appear_and_the_record_tells_what_changed
     assert sum(one["changed"] for one in result.cleaning) >= (plain != found).sum() > 0
     with pytest.raises(OptionError, match="the model knows no class 9"):
         predict(options(scan, model, tmp_path / "other", clean=["9:fill"]))
+
+
+@pytest.mark.parametrize("output", ["labels", "labels.tif"])
+def test_maps_beside_the_labels_tell_the_probabilities_of_the_plain_loop(
+    scan, model, tmp_path, expected, output
+):
+    plain = predict(options(scan, model, tmp_path / f"plain_{output}"))
+    asked = ["confidence", "entropy", "probabilities"]
+    result = predict(options(scan, model, tmp_path / output, maps=asked, clean=["1:largest"]))
+    wanted = {
+        "confidence": expected.max(axis=0),
+        "entropy": -(expected * np.log(expected)).sum(axis=0) / np.log(3),
+        **{f"probability_{v}_{n}": expected[v] for v, n in enumerate(("background", "class_1", "class_2"))},
+    }
+    ending = ".tif" if output.endswith(".tif") else ""
+    assert result.maps == tuple(str(tmp_path / f"labels_{name}{ending}") for name in wanted)
+    for path, values in zip(result.maps, wanted.values(), strict=True):
+        assert abs(read(Path(path)) - 255 * values).max() <= 0.52
+        assert peek(path).voxel_size_um == pytest.approx((4.0, 2.0, 2.5))
+    assert result.confidence == plain.confidence
+    (tmp_path / output).rename(tmp_path / "elsewhere")
+    with pytest.raises(OutputError, match=r"labels_confidence.*is already there"):
+        predict(options(scan, model, tmp_path / output, maps=["confidence"]))
+
+
+def test_slices_and_classes_are_told_by_their_doubt(scan, model, tmp_path, expected):
+    told = predict(options(scan, model, tmp_path / "labels")).confidence
+    best, labels = expected.max(axis=0), plain_labels(expected)
+    np.testing.assert_allclose(told["slices"], best.mean(axis=(1, 2)), atol=2e-4)
+    assert [one["z"] for one in told["doubtful_slices"]] == np.argsort(best.mean(axis=(1, 2))).tolist()
+    kept = best[(labels == 1) & (best >= 0.5)]
+    found = told["per_class"]["1"]
+    assert found["median"] == pytest.approx(np.median(kept), abs=0.006)
+    assert found["lowest_5_percent"] == pytest.approx(np.quantile(kept, 0.05), abs=0.006)
+    assert found["below_75_percent"] == pytest.approx((kept < 0.75).mean(), abs=0.02)
+
+
+def test_a_class_that_the_model_knows_and_nothing_has_is_told(scan, model, tmp_path, caplog):
+    result = predict(options(scan, model, tmp_path / "labels", confidence_threshold=1.0))
+    assert result.warnings == ("scan: nothing is labelled 1 class 1 or 2 class 2, which the model knows.",)
+    assert result.warnings[0] in caplog.text

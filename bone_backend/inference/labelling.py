@@ -25,9 +25,9 @@ from ..volumes.bricks import AXES, Bricks
 from ..volumes.cache import cache_folder
 from ..volumes.output import size_in_words
 from ..volumes.volume import Volume
-from . import passes, streaming
+from . import maps, passes, streaming
 from .labels import ClassMap
-from .merging import Merger
+from .merging import Counted, Merger
 from .opening import Team, cut
 from .streaming import ChunkPredictor, Group, Look, Sink, Slices
 from .windows import Layout
@@ -45,14 +45,15 @@ class Labelling:
     teams: Sequence[Team]
     class_map: ClassMap
     look: Look | None = None  # is shown labels and greys
+    beside: Callable[[list[np.ndarray]], None] | None = None  # takes the maps that were asked for
 
-    def along(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> np.ndarray:
-        """Write the labels of a scan; gives the counts, see `Merger.counts`. axes: "z" or "zyx"."""
+    def along(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> Counted:
+        """Write the labels of a scan. axes: "z" or "zyx"."""
         if axes == "z" and len(self.teams) == 1:
             return self._in_one_pass(scan, output, progress=progress)
         return self._in_passes(axes, scan, output, progress=progress)
 
-    def _in_one_pass(self, scan: Volume, output: Sink, *, progress: Progress) -> np.ndarray:
+    def _in_one_pass(self, scan: Volume, output: Sink, *, progress: Progress) -> Counted:
         (team,) = self.teams
         groups, merger = self._plan(team, team.chunks)
         label(
@@ -64,10 +65,12 @@ class Labelling:
             numbers=team.numbers,
             progress=progress,
             look=self.look,
+            beside=self.beside,
+            asked=self.options.maps,
         )
-        return merger.counts()
+        return merger.counted()
 
-    def _in_passes(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> np.ndarray:
+    def _in_passes(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> Counted:
         """From the mean of several passes, which is kept on disk."""
         header, classes, folder = scan.header, len(self.class_map.values), cache_folder()
         log.info(
@@ -90,10 +93,11 @@ class Labelling:
             for number, part in enumerate(each):
                 axis, team = number % len(axes), self.teams[number // len(axes)]
                 self._sum(views[axis], axis, team, means=means, progress=part)
-            writing = stack.enter_context(streaming.WriteBehind(output, look=self.look))
+            writing = stack.enter_context(streaming.WriteBehind(output, look=self.look, beside=self.beside))
 
-            def write(first: int, labels: torch.Tensor) -> None:
-                writing.write(labels, scan.read(first, first + len(labels)) if self.look else None)
+            def write(first: int, labels: torch.Tensor, probabilities: torch.Tensor) -> None:
+                greys = scan.read(first, first + len(labels)) if self.look else None
+                writing.write(labels, greys, maps.layers(probabilities, self.options.maps))
 
             return passes.decide(
                 means,
@@ -102,7 +106,7 @@ class Labelling:
                 threshold=self.options.confidence_threshold,
                 write=write,
                 progress=deciding,
-            ).counts()
+            ).counted()
 
     def _sum(self, view: Slices, axis: int, team: Team, *, means: passes.Means, progress: Progress) -> None:
         """Add one team's pass along an axis to the mean."""
@@ -174,15 +178,19 @@ def label(
     numbers: Normalisation,
     progress: Progress,
     look: Look | None = None,
+    beside: Callable[[list[np.ndarray]], None] | None = None,
+    asked: Sequence[str] = (),
 ) -> None:
-    """Predict group by group and write the labels as they come. look: is shown them, with the greys.
+    """Predict group by group and write the labels as they come. look: is shown them, with the greys. beside:
+    takes the maps that were asked for.
 
     Raises HardwareError or ScanError when the network gives something that is no number.
     """
-    with streaming.WriteBehind(output, look=look) as writing:
+    with streaming.WriteBehind(output, look=look, beside=beside) as writing:
 
         def finish(end: int, greys: torch.Tensor) -> None:
-            writing.write(merger.take(end), greys.numpy())
+            layers = maps.layers(merger.means(end), asked) if asked else None
+            writing.write(merger.take(end), greys.numpy(), layers)
             is_first = merger.start == groups[0].finished
             if (is_first or merger.start == groups[-1].finished) and merger.has_lost_numbers():
                 raise lost_numbers(predictor)

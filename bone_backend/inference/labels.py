@@ -17,6 +17,7 @@ from ..errors import ModelFileError
 
 LEVELS = 201  # confidence 0, 0.005, ... 1
 BACKGROUND = 0  # the label of voxels below the confidence threshold
+MOST_DOUBTFUL = 10  # slices that are named
 COARSE_BINS = 20  # of the histogram that is told
 
 
@@ -75,11 +76,22 @@ class Confidence:
     """How many voxels had which class with which confidence.
 
     counts: int64 (classes + 1, LEVELS); the last row holds the voxels that the threshold sent to background,
-    the row of a class those that kept it. Level k means a confidence of k / 200, rounded.
+    the row of a class those that kept it. Level k means a confidence of k / 200, rounded. sure: the mean
+    confidence of each slice, where it is known.
     """
 
     class_map: ClassMap
     counts: np.ndarray
+    sure: Sequence[float] = ()
+
+    def _of_class(self, row: np.ndarray) -> dict[str, Any]:
+        total = int(row.sum())
+        return {
+            "mean": self.mean(row),
+            "median": self.quantile(row, 0.5),
+            "lowest_5_percent": self.quantile(row, 0.05),
+            "below_75_percent": int(row[: round(0.75 * (LEVELS - 1))].sum()) / total if total else None,
+        }
 
     @property
     def voxels(self) -> dict[str, int]:
@@ -97,10 +109,23 @@ class Confidence:
         total = int(counts.sum())
         return float((counts * np.arange(LEVELS)).sum() / (LEVELS - 1) / total) if total else None
 
+    def quantile(self, counts: np.ndarray, share: float) -> float | None:
+        """The confidence below which a share of the voxels lies, to 0.0025; None for no voxels."""
+        total = int(counts.sum())
+        level = int(np.searchsorted(np.cumsum(counts), share * total, side="left"))
+        return level / (LEVELS - 1) if total else None
+
+    def doubtful(self, number: int = MOST_DOUBTFUL) -> list[dict[str, Any]]:
+        """The slices whose mean confidence is lowest, that first. z counts from 0."""
+        order = sorted(range(len(self.sure)), key=lambda z: self.sure[z])
+        return [{"z": z, "mean": round(self.sure[z], 4)} for z in order[:number]]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a report.
 
-        mean: over all voxels. per_class: mean confidence of the voxels that kept a class, by label value.
+        mean: over all voxels. per_class: of the voxels that kept a class, by label value: the mean
+        confidence, the median, what 5 % of them do not reach, the share below .75. slices: the mean of each;
+        doubtful_slices: the lowest.
         uncertain_voxels, uncertain_share: those the threshold sent to background. histogram: voxels in 20
         bins of 0.05 (a confidence of 1 counts in the last).
         """
@@ -112,7 +137,9 @@ class Confidence:
         rows = zip(self.class_map.values, self.class_map.names, self.counts, strict=False)
         return {
             "mean": self.mean(self.counts.sum(axis=0)),
-            "per_class": {str(value): {"name": name, "mean": self.mean(row)} for value, name, row in rows},
+            "per_class": {str(value): {"name": name, **self._of_class(row)} for value, name, row in rows},
+            "slices": [round(mean, 4) for mean in self.sure],
+            "doubtful_slices": self.doubtful(),
             "uncertain_voxels": uncertain,
             "uncertain_share": uncertain / total if total else 0.0,
             "histogram": [int(n) for n in histogram],

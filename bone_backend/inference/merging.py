@@ -8,6 +8,8 @@ beforehand, and the sum is compared with weight * threshold, so nothing is divid
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -15,6 +17,13 @@ from .labels import LEVELS, ClassMap
 from .windows import Layout, Merge
 
 EXACT_FLOAT32 = 2**24  # a float32 histogram counts to here
+
+
+class Counted(NamedTuple):
+    """counts: int64 (classes + 1, LEVELS), for `Confidence`. sure: mean confidence of each slice."""
+
+    counts: np.ndarray
+    sure: list[float]
 
 
 class Merger:
@@ -41,6 +50,7 @@ class Merger:
         self.start = 0  # slice of the scan that sums[0] belongs to
         self.sums = torch.zeros((depth, self.classes, height, width), device=device)
         self.histogram = torch.zeros((self.classes + 1) * 256, dtype=torch.int64, device=device)
+        self._sure: list[torch.Tensor] = []
         self._z_totals = layout.z.totals(merge)
         self._totals = _outer(layout.y.totals(merge), layout.x.totals(merge)).to(device)
         self._scale = (LEVELS - 1) / self._totals
@@ -88,11 +98,15 @@ class Merger:
 
     def take_means(self, end: int) -> torch.Tensor:
         """The same slices as mean class probabilities, float32 (slice, class, y, x); nothing is counted."""
-        number = end - self.start
-        weights = torch.from_numpy(self._z_totals[self.start : end]).to(self.sums.device)
-        means = self.sums[:number] / (weights[:, None, None, None] * self._totals)
+        means = self.means(end)
         self._move_on(end)
         return means
+
+    def means(self, end: int) -> torch.Tensor:
+        """The same, to look at before they are taken."""
+        number = end - self.start
+        weights = torch.from_numpy(self._z_totals[self.start : end]).to(self.sums.device)
+        return self.sums[:number] / (weights[:, None, None, None] * self._totals)
 
     def _move_on(self, end: int) -> None:
         """Slice `end` becomes the first that is held."""
@@ -102,6 +116,11 @@ class Merger:
             self.sums[:held] = self.sums[number:].clone()
         self.sums[held:] = 0
         self.start = end
+
+    def counted(self) -> Counted:
+        """What was counted of all slices taken so far; waits for the device."""
+        sure = torch.stack(self._sure).cpu().tolist() if self._sure else []
+        return Counted(self.counts(), [(level - 0.5) / (LEVELS - 1) for level in sure])
 
     def counts(self) -> np.ndarray:
         """int64 (classes + 1, LEVELS) of all slices taken so far, for `Confidence`; waits for the device."""
@@ -124,6 +143,7 @@ class Merger:
             out.copy_(self._table[codes.int()])
 
         levels = (best * self._scale).mul_(1 / z_total).add_(0.5)
+        self._sure.append(levels.mean())
         placed = torch.nan_to_num_(levels, nan=0.0).to(torch.int32).add_(codes.to(torch.int32).mul_(256))
         self._count(placed.view(-1))
 

@@ -136,16 +136,18 @@ def decide(
     *,
     class_map: ClassMap,
     threshold: float,
-    write: Callable[[int, torch.Tensor], None],
+    write: Callable[[int, torch.Tensor, torch.Tensor], None],
     progress: Progress,
 ) -> Merger:
-    """Write the labels of the mean probabilities; gives who counted them. write: first slice, labels."""
+    """Write the labels of the mean probabilities; gives who counted them. write: first slice, labels, and
+    the probabilities (slice, class, y, x).
+    """
     merger = Merger(whole_slices(shape), class_map=class_map, depth=means.at_once, threshold=threshold)
     for z0, z1, probabilities in means.slabs():
         progress(z0, shape[0], f"Labelling slice {z0 + 1} of {shape[0]}")
         for z in range(z0, z1):
             merger.add(z, (0, 0), probabilities[z - z0])
-        write(z0, merger.take(z1))
+        write(z0, merger.take(z1), probabilities)
     return merger
 
 

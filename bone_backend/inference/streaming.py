@@ -126,16 +126,27 @@ class WriteBehind:
     """Writes labels in a thread, in the order given; a fault is raised at a later `write` or at the end.
 
     As a context manager inside that of its writer: at the end all is written, after a fault nothing more.
-    look: is shown the labels and greys of the same slices, in the thread.
+    look: is shown the labels and greys of the same slices, in the thread; beside: takes what is written
+    beside them.
     """
 
-    def __init__(self, writer: Sink, *, look: Look | None = None):
-        self._writer, self._look = writer, look
+    def __init__(
+        self,
+        writer: Sink,
+        *,
+        look: Look | None = None,
+        beside: Callable[[list[np.ndarray]], None] | None = None,
+    ):
+        self._writer, self._look, self._beside = writer, look, beside
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write behind")
         self._pending: deque[Future[None]] = deque()
 
-    def write(self, labels: torch.Tensor, greys: np.ndarray | None = None) -> None:
-        """Append labels (z, y, x) of the writer's dtype, from any device. greys: of the scan, for `look`."""
+    def write(
+        self, labels: torch.Tensor, greys: np.ndarray | None = None, layers: list[np.ndarray] | None = None
+    ) -> None:
+        """Append labels (z, y, x) of the writer's dtype, from any device. greys: of the scan, for `look`.
+        layers: for `beside`.
+        """
         while len(self._pending) >= WRITES_AT_A_TIME:
             self._pending.popleft().result()
         if labels.is_cuda:
@@ -143,12 +154,20 @@ class WriteBehind:
             host.copy_(labels, non_blocking=True)
             copied = torch.cuda.Event()
             copied.record(torch.cuda.current_stream(labels.device))
-            self._pending.append(self._pool.submit(self._write, host, greys, copied.synchronize))
+            self._pending.append(self._pool.submit(self._write, host, greys, layers, copied.synchronize))
         else:
-            self._pending.append(self._pool.submit(self._write, labels, greys, lambda: None))
+            self._pending.append(self._pool.submit(self._write, labels, greys, layers, lambda: None))
 
-    def _write(self, labels: torch.Tensor, greys: np.ndarray | None, wait: Callable[[], None]) -> None:
+    def _write(
+        self,
+        labels: torch.Tensor,
+        greys: np.ndarray | None,
+        layers: list[np.ndarray] | None,
+        wait: Callable[[], None],
+    ) -> None:
         wait()
+        if self._beside is not None and layers is not None:
+            self._beside(layers)
         if self._look is not None and greys is not None:
             self._look(labels.numpy(), greys)
         self._writer.write(labels.numpy())

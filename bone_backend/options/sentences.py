@@ -79,7 +79,8 @@ def sentence(field: OptionField, item: Any) -> str:
     if kind == "string_pattern_mismatch":
         told = _pattern_in_words(field.metavar, item)
     elif kind == "literal_error":
-        told = _choice_in_words(field.choices, given)
+        of_item = re.findall(r"'([^']*)'", item["ctx"]["expected"])  # of a list of choices
+        told = _choice_in_words(field.choices or tuple(of_item), given)
     elif kind in _LIMITS:
         told = _expected(field, inside, item)
     elif kind in ("string_too_long", "too_long", "too_short") and not inside:

@@ -60,7 +60,13 @@ def test_confidence_is_told_as_counted_by_hand():
     assert told.voxels == {"0": 8, "7": 4}
     figures = told.to_dict()
     assert figures["mean"] == pytest.approx((6 * 1.0 + 3 * 0.75 + 0.65 + 2 * 0.4) / 12)
-    assert figures["per_class"]["7"] == {"name": "bone", "mean": pytest.approx((3 * 0.75 + 0.65) / 4)}
+    assert figures["per_class"]["7"] == {
+        "name": "bone",
+        "mean": pytest.approx((3 * 0.75 + 0.65) / 4),
+        "median": 0.75,
+        "lowest_5_percent": 0.65,
+        "below_75_percent": 0.25,
+    }
     assert figures["uncertain_voxels"] == 2
     assert figures["uncertain_share"] == pytest.approx(2 / 12)
     expected = [0] * 20

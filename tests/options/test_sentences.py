@@ -124,3 +124,8 @@ def test_the_command_line_calls_options_by_their_flags(command, text, shown):
 
 def test_the_formats_of_a_scan_are_told_where_it_is_missing():
     assert f"Name it as SCAN: the scan to measure: {in_words()}." in fault(StatisticsOptions)
+
+
+def test_a_word_of_a_list_of_choices_is_told_with_its_choices():
+    with pytest.raises(OptionError, match="choose confidence, entropy or probabilities; did you mean conf"):
+        OFFERED["predict"].table().parse({"maps": ["confdence"]})

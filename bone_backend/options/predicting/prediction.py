@@ -121,6 +121,14 @@ class PredictOptions(Options):
         often=True,
         help="Voxels whose highest class probability is below this become background.",
     )
+    maps: tuple[Literal["confidence", "entropy", "probabilities"], ...] = option(
+        (),
+        group="Labels",
+        label="Maps",
+        metavar="confidence|entropy|probabilities",
+        help="Volumes that are written beside the labels: how sure the network was of each voxel (8 bit, 255 "
+        "is 1), the entropy, the probability of every class.",
+    )
     clean: tuple[Clean, ...] = option(
         (),
         group="Labels",
