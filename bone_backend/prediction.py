@@ -27,6 +27,7 @@ from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
 from .scores import meaning as label_meaning
+from .volumes.kept import sweep
 from .volumes.output import claim
 from .volumes.volume import Volume, open_volume, volume_name
 
@@ -84,9 +85,11 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     """Label a scan; the labels appear under `options.output` when they are whole.
 
     Raises ModelFileError, ScanError, OptionError, OutputError or HardwareError in the user's words, before
-    the work starts where that is possible; Cancelled when a stop was asked for, which leaves nothing behind.
+    the work starts where that is possible; Cancelled when a stop was asked for: what is finished is kept
+    beside the output, and the same prediction goes on there.
     """
     started = time.perf_counter()
+    sweep(options.output)
     options.check_paths()
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)

@@ -110,6 +110,14 @@ def _start_of(pid: int) -> str | None:
         return _UNKNOWN
 
 
+def boot() -> str:
+    """By which it is known whether the machine was started anew; "" where it does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def _is_free(pid: int) -> bool:
     try:
         os.kill(pid, 0)

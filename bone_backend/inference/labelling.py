@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from ..errors import HardwareError, ScanError
@@ -23,13 +22,14 @@ from ..options.programs import PredictOptions
 from ..progress import Progress
 from ..volumes.bricks import AXES, Bricks
 from ..volumes.cache import cache_folder
+from ..volumes.kept import Kept, Note
 from ..volumes.output import size_in_words
 from ..volumes.volume import Volume
 from . import maps, passes, streaming
 from .labels import ClassMap
 from .merging import Counted, Merger
 from .opening import Team, cut
-from .streaming import ChunkPredictor, Group, Look, Sink, Slices
+from .streaming import Beside, ChunkPredictor, Group, Look, Sink, Slices
 from .windows import Layout
 
 log = logging.getLogger("bone.prediction")
@@ -44,60 +44,69 @@ class Labelling:
     options: PredictOptions
     teams: Sequence[Team]
     class_map: ClassMap
+    kept: Kept  # takes labels, maps and what was counted
     look: Look | None = None  # is shown labels and greys
-    beside: Callable[[list[np.ndarray]], None] | None = None  # takes the maps that were asked for
 
-    def along(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> Counted:
-        """Write the labels of a scan. axes: "z" or "zyx"."""
+    def along(self, axes: str, scan: Volume, *, progress: Progress) -> Counted:
+        """Label a scan, from where the kept slices end. axes: "z" or "zyx"."""
         if axes == "z" and len(self.teams) == 1:
-            return self._in_one_pass(scan, output, progress=progress)
-        return self._in_passes(axes, scan, output, progress=progress)
+            return self._in_one_pass(scan, progress=progress)
+        return self._in_passes(axes, scan, progress=progress)
 
-    def _in_one_pass(self, scan: Volume, output: Sink, *, progress: Progress) -> Counted:
+    def _in_one_pass(self, scan: Volume, *, progress: Progress) -> Counted:
         (team,) = self.teams
         groups, merger = self._plan(team, team.chunks)
+        if self.kept.counts is not None:
+            merger.go_on(self.kept.counts, self.kept.sure)
+            if self.look:
+                for z0, labels in self.kept.slabs():
+                    self.look(labels, scan.read(z0, z0 + len(labels)))
         label(
             scan,
-            output,
+            self.kept,
             team.ready,
             groups=groups,
             merger=merger,
             numbers=team.numbers,
             progress=progress,
             look=self.look,
-            beside=self.beside,
+            beside=self.kept.beside,
             asked=self.options.maps,
+            start=self.kept.slices,
         )
         return merger.counted()
 
-    def _in_passes(self, axes: str, scan: Volume, output: Sink, *, progress: Progress) -> Counted:
+    def _in_passes(self, axes: str, scan: Volume, *, progress: Progress) -> Counted:
         """From the mean of several passes, which is kept on disk."""
         header, classes, folder = scan.header, len(self.class_map.values), cache_folder()
         log.info(
             "Labelling %s; %s are kept in %s meanwhile.",
             "along z, y and x" if axes == "zyx" else f"in {len(self.teams)} passes",
             size_in_words(passes.needed_bytes(header, classes, axes=axes)),
-            folder,
+            self.kept.folder if axes == "z" else f"{self.kept.folder} and {folder}",
         )
         count = len(axes) * len(self.teams)
         laying, *each, deciding = passes.parts(progress, count)
         with contextlib.ExitStack() as stack:
+            means = stack.enter_context(
+                passes.Means(header.shape, classes=classes, passes=count, folder=self.kept.folder)
+            )
             views: list[Slices] = [scan]
             if axes != "z":
                 greys = stack.enter_context(Bricks(header.shape, header.dtype, folder=folder))
                 passes.lay_out(scan, greys, laying)
                 views = [passes.Turned(greys, header, AXES.index(axis)) for axis in axes]
-            means = stack.enter_context(
-                passes.Means(header.shape, classes=classes, passes=count, folder=folder)
-            )
             for number, part in enumerate(each):
                 axis, team = number % len(axes), self.teams[number // len(axes)]
-                self._sum(views[axis], axis, team, means=means, progress=part)
-            writing = stack.enter_context(streaming.WriteBehind(output, look=self.look, beside=self.beside))
+                self._sum(number, views[axis], axis, team, means=means, progress=part)
+            self.kept.forget()  # to decide is quick
+            writing = stack.enter_context(
+                streaming.WriteBehind(self.kept, look=self.look, beside=self.kept.beside)
+            )
 
-            def write(first: int, labels: torch.Tensor, probabilities: torch.Tensor) -> None:
+            def write(first: int, labels: torch.Tensor, probabilities: torch.Tensor, note: Note) -> None:
                 greys = scan.read(first, first + len(labels)) if self.look else None
-                writing.write(labels, greys, maps.layers(probabilities, self.options.maps))
+                writing.write(labels, greys, maps.layers(probabilities, self.options.maps), note)
 
             return passes.decide(
                 means,
@@ -108,17 +117,23 @@ class Labelling:
                 progress=deciding,
             ).counted()
 
-    def _sum(self, view: Slices, axis: int, team: Team, *, means: passes.Means, progress: Progress) -> None:
-        """Add one team's pass along an axis to the mean."""
-        is_turned = axis > 0
-        chunks = cut(self.options, view.header.shape, team.model) if is_turned else team.chunks
+    def _sum(
+        self, number: int, view: Slices, axis: int, team: Team, *, means: passes.Means, progress: Progress
+    ) -> None:
+        """Add a pass along an axis to the mean, from where an earlier run has come to."""
+        reached, start = means.reached
+        depth = view.header.shape[0]
+        start = depth if number < reached else start if number == reached else 0
+        if start == depth:
+            return
+        chunks = team.chunks if axis == 0 else cut(self.options, view.header.shape, team.model)
         groups, merger = self._plan(team, chunks)
 
         def finish(end: int, _: torch.Tensor) -> None:
             first, found = merger.start, merger.take_means(end)
             if torch.isnan(found).any():
                 raise lost_numbers(team.ready)
-            means.add(axis, first, found)
+            means.add(number, axis, first, found)
 
         _stream(
             view,
@@ -129,6 +144,7 @@ class Labelling:
             progress=progress,
             finish=finish,
             told=f" along {AXES[axis]}" + (f" by {team.model.path.name}" if len(self.teams) > 1 else ""),
+            start=start,
         )
 
     def _plan(self, team: Team, chunks: Layout) -> tuple[list[Group], Merger]:
@@ -178,25 +194,35 @@ def label(
     numbers: Normalisation,
     progress: Progress,
     look: Look | None = None,
-    beside: Callable[[list[np.ndarray]], None] | None = None,
+    beside: Beside | None = None,
     asked: Sequence[str] = (),
+    start: int = 0,
 ) -> None:
     """Predict group by group and write the labels as they come. look: is shown them, with the greys. beside:
-    takes the maps that were asked for.
+    takes the maps that were asked for, and what was counted. start: slices that are there already.
 
     Raises HardwareError or ScanError when the network gives something that is no number.
     """
     with streaming.WriteBehind(output, look=look, beside=beside) as writing:
 
         def finish(end: int, greys: torch.Tensor) -> None:
+            number = end - merger.start
             layers = maps.layers(merger.means(end), asked) if asked else None
-            writing.write(merger.take(end), greys.numpy(), layers)
+            labels = merger.take(end)
+            writing.write(labels, greys.numpy(), layers, merger.note(number) if beside else None)
             is_first = merger.start == groups[0].finished
             if (is_first or merger.start == groups[-1].finished) and merger.has_lost_numbers():
                 raise lost_numbers(predictor)
 
         _stream(
-            scan, predictor, groups=groups, merger=merger, numbers=numbers, progress=progress, finish=finish
+            scan,
+            predictor,
+            groups=groups,
+            merger=merger,
+            numbers=numbers,
+            progress=progress,
+            finish=finish,
+            start=start,
         )
 
 
@@ -210,13 +236,23 @@ def _stream(
     progress: Progress,
     finish: Callable[[int, torch.Tensor], None],
     told: str = "",
+    start: int = 0,
 ) -> None:
-    """Predict group by group. finish: called with the end of the slices that are whole, and their greys."""
+    """Predict group by group. finish: called with the end of the slices that are whole, and their greys.
+    start: slices that are there already, up to the end of a group; what overlaps them is predicted again.
+    """
+    groups = [group for group in groups if group.tiles[-1] + merger.layout.z.size > start]
+    if start >= scan.header.shape[0]:
+        return
+    merger.start = groups[0].tiles[0]
     look = Lookout(progress, merger, slices=scan.header.shape[0], told=told)
     with torch.inference_mode(), look.inside(predictor):
         for group, raw in streaming.read_ahead(scan, groups, is_3d=predictor.is_3d, pin=predictor.is_cuda):
             slab = streaming.prepare(raw, numbers, layout=merger.layout, device=predictor.device)
             predictor.predict(slab, group, merger=merger, after_batch=look)
+            if group.finished <= start:
+                merger.skip(group.finished)
+                continue
             first = merger.start - group.first
             finish(group.finished, raw[first : first + group.finished - merger.start])
     look.finish()

@@ -8,19 +8,17 @@ probabilities, so 0 where one class is certain and 1 (255) where all are equally
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import torch
 
-from ..volumes.header import Header
-from ..volumes.volume import VolumeWriter, create, volume_name
+from ..volumes.kept import Kept
+from ..volumes.volume import create, volume_name
 from .labels import ClassMap
 
 FULL = 255
@@ -70,31 +68,11 @@ def layers(means: torch.Tensor, asked: Sequence[str]) -> list[np.ndarray]:
     return [one.mul(FULL).add_(0.5).clamp_(0, FULL).to(torch.uint8).cpu().numpy() for one in found]
 
 
-class Maps:
-    """The volumes in the making; a context manager, at whose end they appear. header: of the labels."""
-
-    def __init__(self, labels: Path, names: Sequence[str], header: Header, *, overwrite: bool):
-        self._stack = contextlib.ExitStack()
-        self._writers: list[VolumeWriter] = []
-        self._made = [
-            create(
-                path := path_of(labels, name),
-                replace(header, name=volume_name(path), dtype=np.dtype(np.uint8)),
-                overwrite=overwrite,
-            )
-            for name in names
-        ]
-
-    def __enter__(self) -> Maps:
-        self._writers = [self._stack.enter_context(writer) for writer in self._made]
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return self._stack.__exit__(kind, fault, trace)
-
-    def write(self, slabs: Sequence[np.ndarray]) -> None:
-        """The next slices of each."""
-        for writer, slab in zip(self._writers, slabs, strict=True):
-            writer.write(slab)
+def write(labels: Path, kept: Kept, *, overwrite: bool) -> None:
+    """Put what was kept of each volume in its place. labels: their path."""
+    for name in kept.names:
+        path = path_of(labels, name)
+        header = replace(kept.header, name=volume_name(path), dtype=np.dtype(np.uint8))
+        with create(path, header, overwrite=overwrite) as writer:
+            for _, slab in kept.slabs(name):
+                writer.write(slab)

@@ -8,11 +8,13 @@ beforehand, and the sum is compared with weight * threshold, so nothing is divid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from ..volumes.kept import Note
 from .labels import LEVELS, ClassMap
 from .windows import Layout, Merge
 
@@ -119,8 +121,22 @@ class Merger:
 
     def counted(self) -> Counted:
         """What was counted of all slices taken so far; waits for the device."""
-        sure = torch.stack(self._sure).cpu().tolist() if self._sure else []
-        return Counted(self.counts(), [(level - 0.5) / (LEVELS - 1) for level in sure])
+        return Counted(self.counts(), _confidences(self._sure))
+
+    def note(self, number: int) -> Note:
+        """What was counted so far, and the confidence of the last `number` slices; waits for the device."""
+        return Note(self.counts(), _confidences(self._sure[-number:]))
+
+    def go_on(self, counts: np.ndarray, sure: Sequence[float]) -> None:
+        """Begin with what an earlier run has counted."""
+        table = np.zeros((self.classes + 1, 256), np.int64)
+        table[:, :LEVELS] = counts
+        self.histogram.copy_(torch.from_numpy(table.reshape(-1)))
+        self._sure = [torch.tensor(mean * (LEVELS - 1) + 0.5) for mean in sure]
+
+    def skip(self, end: int) -> None:
+        """Leave slices out that are known already."""
+        self._move_on(end)
 
     def counts(self) -> np.ndarray:
         """int64 (classes + 1, LEVELS) of all slices taken so far, for `Confidence`; waits for the device."""
@@ -182,6 +198,12 @@ def highest_class(
     elif background is not None:
         uncertain.mul_((classes != background).view(torch.uint8))
     return best, classes, uncertain
+
+
+def _confidences(levels: Sequence[torch.Tensor]) -> list[float]:
+    """Means of levels + 0.5, as confidences."""
+    found = torch.stack([level.cpu() for level in levels]).tolist() if levels else []
+    return [(level - 0.5) / (LEVELS - 1) for level in found]
 
 
 def _outer(y: np.ndarray, x: np.ndarray) -> torch.Tensor:

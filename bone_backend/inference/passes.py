@@ -2,13 +2,15 @@
 
 In:  an open scan, and how slices of any direction are predicted.
 Out: labels along z, slab by slab.
-Greys and sums lie in bricks in the cache folder while it runs (see `needed_bytes`), so memory does not depend
-on the number of slices. Probabilities are kept in steps of passes/65535, so of three passes to 2.3e-5; class
-0 is what the others leave.
+Greys lie in bricks in the cache folder while it runs, sums in those of the unfinished output (see
+`needed_bytes`), so memory does not depend on the number of slices. Probabilities are kept in steps of
+passes/65535, so of three passes to 2.3e-5; class 0 is what the others leave.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -20,10 +22,13 @@ import torch
 
 from ..dataset.views import are_cubes, turned
 from ..errors import OptionError, called
+from ..files.json_files import parse_json
+from ..files.whole import output_fault, remove
 from ..progress import Part, Progress
 from ..volumes import bricks
 from ..volumes.bricks import Bricks
 from ..volumes.header import Header
+from ..volumes.kept import Note
 from ..volumes.volume import Volume
 from .labels import ClassMap
 from .merging import Merger
@@ -95,24 +100,62 @@ def lay_out(scan: Volume, greys: Bricks, progress: Progress) -> None:
 
 
 class Means:
-    """Sums of class probabilities of several passes, on disk."""
+    """Sums of class probabilities of several passes, on disk, with a line for each slab that was added.
+
+    folder: where they stay, so that a run that was broken off goes on at `reached`: the number of a pass, and
+    the slice along its axis. A slab that was being added then is taken back first.
+    """
 
     def __init__(self, shape: tuple[int, int, int], *, classes: int, passes: int, folder: Path):
         self._levels = np.iinfo(np.uint16).max // passes
         self._passes = passes
-        self._sums = Bricks(shape, np.dtype(np.uint16), channels=classes - 1, folder=folder)
+        self._undo, path, sums = folder / "before.raw", folder / "passes.jsonl", folder / "sums.raw"
+        if not sums.is_file():
+            remove(path)
+        kind = np.dtype(np.uint16)
+        self._sums = Bricks(shape, kind, channels=classes - 1, folder=folder, kept=sums)
         self.at_once = max(1, SLAB_BYTES // (4 * classes * shape[1] * shape[2]))  # slices of a slab
+        self.reached = (0, 0)
+        self._journal = path.open("a+b")
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self._journal.seek(0)
+        begun = None
+        for line in self._journal.read().split(b"\n")[:-1]:
+            told = parse_json(line)
+            begun = None if told["is_done"] else told
+            self.reached = (told["pass"], told["end"] if told["is_done"] else told["first"])
+        if begun is not None:
+            others = [n for axis, n in enumerate(self._sums.shape) if axis != begun["axis"]]
+            shape = (begun["end"] - begun["first"], self._sums.channels, *others)
+            before = np.fromfile(self._undo, np.uint16).reshape(shape)
+            self._sums.put(begun["axis"], begun["first"], before)
+        self._journal.seek(0, os.SEEK_END)
 
     def __enter__(self) -> Means:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._journal.close()
         self._sums.__exit__()
 
-    def add(self, axis: int, first: int, means: torch.Tensor) -> None:
-        """Mean probabilities (slice, class, a, b) of one pass."""
+    def add(self, number: int, axis: int, first: int, means: torch.Tensor) -> None:
+        """Mean probabilities (slice, class, a, b) of a pass, the number-th."""
         scaled = means[:, 1:].mul(self._levels).add_(0.5).clamp_(0, self._levels)
-        self._sums.add(axis, first, scaled.to(torch.int32).cpu().numpy().astype(np.uint16))
+        found = scaled.to(torch.int32).cpu().numpy().astype(np.uint16)
+        told = {"pass": number, "axis": axis, "first": first, "end": first + len(found)}
+        try:
+            self._sums.read(axis, first, first + len(found)).tofile(self._undo)
+            self._note({**told, "is_done": False})
+            self._sums.add(axis, first, found)
+            self._note({**told, "is_done": True})
+        except OSError as fault:
+            raise output_fault(self._undo, fault) from fault
+
+    def _note(self, told: dict[str, Any]) -> None:
+        self._journal.write(json.dumps(told).encode() + b"\n")
+        self._journal.flush()
 
     def slabs(self) -> Iterator[tuple[int, int, torch.Tensor]]:
         """Slab by slab along z: first and last slice, and the mean over all passes (slice, class, y, x)."""
@@ -136,18 +179,18 @@ def decide(
     *,
     class_map: ClassMap,
     threshold: float,
-    write: Callable[[int, torch.Tensor, torch.Tensor], None],
+    write: Callable[[int, torch.Tensor, torch.Tensor, Note], None],
     progress: Progress,
 ) -> Merger:
-    """Write the labels of the mean probabilities; gives who counted them. write: first slice, labels, and
-    the probabilities (slice, class, y, x).
+    """Write the labels of the mean probabilities; gives who counted them. write: first slice, labels, the
+    probabilities (slice, class, y, x), what was counted.
     """
     merger = Merger(whole_slices(shape), class_map=class_map, depth=means.at_once, threshold=threshold)
     for z0, z1, probabilities in means.slabs():
         progress(z0, shape[0], f"Labelling slice {z0 + 1} of {shape[0]}")
         for z in range(z0, z1):
             merger.add(z, (0, 0), probabilities[z - z0])
-        write(z0, merger.take(z1), probabilities)
+        write(z0, merger.take(z1), probabilities, merger.note(z1 - z0))
     return merger
 
 

@@ -23,6 +23,7 @@ from ..errors import HardwareError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import free_bytes, mixed_precision
 from ..machine.memory import is_out_of_memory
+from ..volumes.kept import Note
 from ..volumes.volume import Header
 from .symmetry import Symmetry
 from .windows import Layout, mirror
@@ -116,6 +117,9 @@ def read_ahead(
 Look = Callable[[np.ndarray, np.ndarray], None]
 
 
+Beside = Callable[[list[np.ndarray], Note], None]
+
+
 class Sink(Protocol):
     """What takes slices in order: a VolumeWriter, or a store."""
 
@@ -126,8 +130,8 @@ class WriteBehind:
     """Writes labels in a thread, in the order given; a fault is raised at a later `write` or at the end.
 
     As a context manager inside that of its writer: at the end all is written, after a fault nothing more.
-    look: is shown the labels and greys of the same slices, in the thread; beside: takes what is written
-    beside them.
+    look: is shown the labels and greys of the same slices, in the thread; beside: takes, after them, the
+    maps and what was counted.
     """
 
     def __init__(
@@ -135,17 +139,21 @@ class WriteBehind:
         writer: Sink,
         *,
         look: Look | None = None,
-        beside: Callable[[list[np.ndarray]], None] | None = None,
+        beside: Beside | None = None,
     ):
         self._writer, self._look, self._beside = writer, look, beside
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write behind")
         self._pending: deque[Future[None]] = deque()
 
     def write(
-        self, labels: torch.Tensor, greys: np.ndarray | None = None, layers: list[np.ndarray] | None = None
+        self,
+        labels: torch.Tensor,
+        greys: np.ndarray | None = None,
+        layers: list[np.ndarray] | None = None,
+        note: Note | None = None,
     ) -> None:
         """Append labels (z, y, x) of the writer's dtype, from any device. greys: of the scan, for `look`.
-        layers: for `beside`.
+        layers, note: for `beside`.
         """
         while len(self._pending) >= WRITES_AT_A_TIME:
             self._pending.popleft().result()
@@ -154,23 +162,26 @@ class WriteBehind:
             host.copy_(labels, non_blocking=True)
             copied = torch.cuda.Event()
             copied.record(torch.cuda.current_stream(labels.device))
-            self._pending.append(self._pool.submit(self._write, host, greys, layers, copied.synchronize))
+            self._pending.append(
+                self._pool.submit(self._write, host, greys, layers, note, copied.synchronize)
+            )
         else:
-            self._pending.append(self._pool.submit(self._write, labels, greys, layers, lambda: None))
+            self._pending.append(self._pool.submit(self._write, labels, greys, layers, note, lambda: None))
 
     def _write(
         self,
         labels: torch.Tensor,
         greys: np.ndarray | None,
         layers: list[np.ndarray] | None,
+        note: Note | None,
         wait: Callable[[], None],
     ) -> None:
         wait()
-        if self._beside is not None and layers is not None:
-            self._beside(layers)
         if self._look is not None and greys is not None:
             self._look(labels.numpy(), greys)
         self._writer.write(labels.numpy())
+        if self._beside is not None and note is not None:
+            self._beside(layers or [], note)
 
     def __enter__(self) -> WriteBehind:
         return self

@@ -6,26 +6,35 @@ Out: what was written, and what was counted while it was.
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
+import json
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..options.programs import PredictOptions
+from ..errors import Cancelled, OutputError
+from ..files.makers import boot
+from ..machine.device import describe
+from ..machine.versions import versions
+from ..options.programs import PredictOptions, dump
 from ..progress import Part, Progress
 from ..scores import meaning
 from ..volumes.cache import cache_folder
+from ..volumes.kept import Kept
 from ..volumes.output import prepare
 from ..volumes.scratch import Scratch
 from ..volumes.volume import Header, Volume, create
 from . import cleaning, maps
 from .labelling import Labelling
 from .labels import ClassMap, Confidence
-from .merging import Counted
 from .opening import Team
 from .streaming import Look
 
-CLEANING_SHARE = 10  # per cent of the progress
+FINISHING_SHARE = 10  # per cent of the progress
+WORTH_GOING_ON = (Cancelled, OutputError, KeyboardInterrupt, OSError, MemoryError)
+
+log = logging.getLogger("bone.prediction")
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str
     """
     names = maps.names_of(options.maps, class_map)
     found = Plan(options, class_map, header, axes, cleaning.plan(options.clean, class_map, header), names)
-    needed = header.nbytes + len(names) * header.voxels
+    needed = 2 * (header.nbytes + len(names) * header.voxels)  # as they come, and in their place
     for path in (options.output, *(maps.path_of(options.output, name) for name in names)):
         prepare(path, overwrite=options.overwrite, needed_bytes=needed)
     return found
@@ -65,28 +74,70 @@ def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str
 def write(
     found: Plan, teams: Sequence[Team], scan: Volume, *, look: Look | None, progress: Progress
 ) -> Written:
-    """Do it. look: is shown labels and greys, before cleaning."""
-    options, class_map, steps = found.options, found.class_map, found.steps
-    labelling = Part(progress, first=0, share=100 - CLEANING_SHARE * bool(steps), steps=100)
-    polishing = Part(progress, first=100 - CLEANING_SHARE, share=CLEANING_SHARE, steps=100)
-    with contextlib.ExitStack() as stack:
-        output = stack.enter_context(create(options.output, found.header, overwrite=options.overwrite))
-        beside = maps.Maps(options.output, found.names, found.header, overwrite=options.overwrite)
-        stack.enter_context(beside)
-        work = Labelling(options, teams, class_map, look, beside.write if found.names else None)
-        if not steps:
-            counted = work.along(found.axes, scan, output, progress=labelling)
-            written = Written(_confidence(class_map, counted), _confidence(class_map, counted).voxels)
-        else:
-            store = stack.enter_context(Scratch(found.header, folder=cache_folder()))
-            counted = work.along(found.axes, scan, store, progress=labelling)
-            told = cleaning.clean(store, steps, values=class_map.values, progress=polishing)
-            confidence = _confidence(class_map, counted)
-            voxels = dict.fromkeys(confidence.voxels, 0) | cleaning.copy(store, output)
-            written = Written(confidence, voxels, tuple(told))
-        meaning.forget_record(options.output)
+    """Do it. look: is shown labels and greys, before cleaning.
+
+    What is finished when it is broken off is kept beside the output, and the same prediction goes on there.
+    """
+    options = found.options
+    kept = Kept(options.output, found.header, found.names)
+    if kept.begin(_key(found, teams, scan), resume=options.resume):
+        log.info("Going on with an earlier prediction, %s.", _reached(kept))
+    labelling = Part(progress, first=0, share=100 - FINISHING_SHARE, steps=100)
+    finishing = Part(progress, first=100 - FINISHING_SHARE, share=FINISHING_SHARE, steps=100)
+    try:
+        work = Labelling(options, teams, found.class_map, kept, look)
+        counted = work.along(found.axes, scan, progress=labelling)
+        confidence = Confidence(found.class_map, counted.counts, counted.sure)
+        written = _finish(found, kept, confidence, progress=finishing)
+    except BaseException as fault:
+        is_kept = isinstance(fault, WORTH_GOING_ON) and kept.has_anything
+        kept.close(keep=is_kept)
+        if is_kept:
+            log.info("%s: %s. The same command goes on there.", kept.folder, _reached(kept))
+        if is_kept and isinstance(fault, Cancelled):
+            fault.result = {**(fault.result or {}), "unfinished": str(kept.folder)}
+        raise
+    kept.close(keep=False)
     return written
 
 
-def _confidence(class_map: ClassMap, counted: Counted) -> Confidence:
-    return Confidence(class_map, counted.counts, counted.sure)
+def _finish(found: Plan, kept: Kept, confidence: Confidence, *, progress: Progress) -> Written:
+    """Clean what was kept, and put it in its place."""
+    options, voxels, told = found.options, confidence.voxels, list[dict[str, Any]]()
+    with create(options.output, found.header, overwrite=options.overwrite) as output:
+        if found.steps:
+            with Scratch(found.header, folder=cache_folder()) as store:
+                for _, slab in kept.slabs():
+                    store.write(slab)
+                values = found.class_map.values
+                told = cleaning.clean(store, found.steps, values=values, progress=progress)
+                voxels = dict.fromkeys(voxels, 0) | cleaning.copy(store, output)
+        else:
+            for z0, slab in kept.slabs():
+                progress(z0, found.header.shape[0], "Writing the labels")
+                output.write(slab)
+        progress(1, 1, f"Labelled {found.header.shape[0]} slices")
+        maps.write(options.output, kept, overwrite=options.overwrite)
+        meaning.forget_record(options.output)
+        kept.is_done()
+    return Written(confidence, voxels, tuple(told))
+
+
+def _reached(kept: Kept) -> str:
+    return f"{kept.slices} of {kept.header.shape[0]} slices are labelled" if kept.slices else "a part is done"
+
+
+def _key(found: Plan, teams: Sequence[Team], scan: Volume) -> str:
+    """Equal for predictions that give the same labels: what is read, by what, how."""
+    same = {"overwrite", "clean", "resume", "output"}
+    files = [path.stat() for path in (scan.files or (found.options.scan,))]
+    told = {
+        "options": {name: value for name, value in dump(found.options).items() if name not in same},
+        "scan": [scan.header.shape, [[file.st_size, file.st_mtime_ns] for file in files]],
+        "models": [[model.sha256, model.bone.get("weights_sha256")] for t in teams for model in t.models],
+        "numbers": [[asdict(team.numbers), asdict(team.chunks)] for team in teams],
+        "device": [describe(teams[0].ready.device, teams[0].ready.precision), found.axes, found.names],
+        "start": boot(),
+        "versions": versions(),
+    }
+    return hashlib.sha256(json.dumps(told, default=str, sort_keys=True).encode()).hexdigest()

@@ -27,21 +27,34 @@ AXES = "zyx"
 class Bricks:
     """Values (channel, z, y, x), all zero at first. A context manager: leaving it removes the file.
 
-    shape: (z, y, x) in voxels. folder: where the file is made. Raises OutputError where there is
-    too little room.
+    shape: (z, y, x) in voxels. folder: where the file is made. kept: its name instead, under which it stays
+    and is found again. Raises OutputError where there is too little room.
     """
 
-    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype, *, channels: int = 1, folder: Path):
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        dtype: np.dtype,
+        *,
+        channels: int = 1,
+        folder: Path,
+        kept: Path | None = None,
+    ):
         self.shape, self.channels = shape, channels
         counts = tuple(-(-n // EDGE) for n in shape)
         whole = (*counts, channels, EDGE, EDGE, EDGE)
         needed = needed_bytes(shape, dtype, channels=channels)
+        self._path, self._is_kept = kept or temporary_path(folder / "bricks"), kept is not None
+        if kept is not None and kept.is_file() and kept.stat().st_size == needed:
+            self._values = np.memmap(kept, dtype=dtype, mode="r+", shape=whole)
+            return
         remove_left_over(folder)
+        remove(self._path)
         try:
             prepare(folder / "bricks", overwrite=False, needed_bytes=needed)
         except OutputError as fault:
-            raise OutputError(f"{fault} {ADVICE} Or predict along z only: {called('axes')} z.") from fault
-        self._path = temporary_path(folder / "bricks")
+            advice = "" if kept else f" {ADVICE}"
+            raise OutputError(f"{fault}{advice} Or predict along z only: {called('axes')} z.") from fault
         try:
             reserve(self._path, needed)
             self._values = np.memmap(self._path, dtype=dtype, mode="r+", shape=whole)
@@ -54,7 +67,14 @@ class Bricks:
 
     def __exit__(self, *_: object) -> None:
         del self._values
-        remove(self._path)
+        if not self._is_kept:
+            remove(self._path)
+
+    def put(self, axis: int, first: int, slab: np.ndarray) -> None:
+        """The same in place of what is there."""
+        for low, high, bricks in self._rows(axis, first, first + len(slab)):
+            bricks[...] = self._cut(axis, slab[low - first : high - first])
+        self._let_go()
 
     def add(self, axis: int, first: int, slab: np.ndarray) -> None:
         """Add values to what is there.

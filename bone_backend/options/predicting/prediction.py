@@ -70,6 +70,13 @@ class PredictOptions(Options):
     overwrite: bool = option(
         False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
     )
+    resume: bool = option(
+        True,
+        group="Data",
+        label="Go on",
+        help="Go on with the same prediction where it was broken off: what was finished is kept in a folder "
+        "NAME.unfinished beside the labels. Off: begin anew.",
+    )
     axes: Literal["auto", "z", "zyx"] = option(
         "auto",
         group="Chunks",
