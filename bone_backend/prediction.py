@@ -20,8 +20,8 @@ import torch
 from .inference import agreement, opening, voxel_size, writing
 from .inference.labels import ClassMap
 from .inference.maps import path_of
-from .inference.record import record
-from .machine.device import choose_device, choose_precision, describe
+from .inference.record import of_scan, record
+from .machine.device import describe
 from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
@@ -91,28 +91,25 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     started = time.perf_counter()
     sweep(options.output)
     options.check_paths()
-    device = choose_device(options.device)
-    precision = choose_precision(options.precision, device)
+    device, precision = opening.machine(options)
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
 
     claimed = claim(options.output, doing="a prediction", look=lambda: progress(0, 100, "Waiting"))
     with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
         opening.check(options, scan, models)
-        axes, told = opening.along(options, scan.header, models)
+        axes, why = opening.along(options, scan.header, models)
         header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
         plan = writing.plan(options, class_map, header, axes)
 
-        counting = Part(progress, first=0, share=STATISTICS_SHARE, steps=100)
+        known = of_scan(scan, options.scan, progress=Part(progress, first=0, share=1, steps=100))
+        counting = Part(progress, first=1, share=STATISTICS_SHARE - 1, steps=100)
         measured = opening.measure_all(options, models, progress=counting)
         teams = opening.teams_of(options, scan.header.shape, models, measured)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
-        for team in teams:
-            opening.load(options, team, device=device, precision=precision)
+        opening.load_all(options, teams, device=device, precision=precision)
         log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
-        warnings = _warn(scan, models, told, measured)
-        for team in teams:
-            opening.advise(options, team.model, team.chunks)
+        warnings = _warn(scan, models, why, measured)
         opening.tell_cost(options, teams, axes)
         rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         written = writing.write(plan, teams, scan, look=bright.add if bright else None, progress=rest)
@@ -139,7 +136,10 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         agreement=found,
         warnings=warnings,
     )
-    label_meaning.write_record(options.output, record(options, models, class_map, header, result.plain()))
+    told = record(
+        options, models, class_map, header, result.plain(), scan=known, labels_sha256=written.sha256
+    )
+    label_meaning.write_record(options.output, told)
     return result
 
 

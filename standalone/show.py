@@ -72,6 +72,25 @@ def predict(found: dict[str, Any]) -> str:
     return "\n".join([*rows(facts), "", *table(["class", "voxels", "share", "confidence"], classes)])
 
 
+def verify(found: dict[str, Any]) -> str:
+    """What is the same."""
+    share = found["share"]
+    again = (
+        f"{found['equal']:,} of {found['compared']:,} voxels ({percent(share)})"
+        if share is not None
+        else None
+    )
+    facts: list[Row] = [
+        ("Verified", "no" if found["failed"] else "yes"),
+        ("Labels", found["labels"]),
+        ("Scan", found["scan"]),
+        ("Models", found["models"]),
+        ("Come again", again or "not tried"),
+        ("Note", "\n".join(found["notes"])),
+    ]
+    return "\n".join(rows(facts))
+
+
 def _doubtful(slices: list[dict[str, Any]]) -> str:
     """The slices to look at first."""
     if len(slices) < 2:

@@ -21,7 +21,7 @@ SHELVES = {
     **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records"), "numpy"),
     **dict.fromkeys(
         (
-            *("fitting", "prediction", "predictions", "preview", "report", "study"),
+            *("fitting", "prediction", "predictions", "preview", "report", "study", "verifying"),
             *("machine", "networks", "runs", "training"),
             *("dataset.augmentation", "dataset.hashing", "dataset.loader", "dataset.pairs"),
             *(

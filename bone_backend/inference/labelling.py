@@ -135,7 +135,7 @@ class Labelling:
                 raise lost_numbers(team.ready)
             means.add(number, axis, first, found)
 
-        _stream(
+        stream(
             view,
             team.ready,
             groups=groups,
@@ -214,7 +214,7 @@ def label(
             if (is_first or merger.start == groups[-1].finished) and merger.has_lost_numbers():
                 raise lost_numbers(predictor)
 
-        _stream(
+        stream(
             scan,
             predictor,
             groups=groups,
@@ -226,7 +226,7 @@ def label(
         )
 
 
-def _stream(
+def stream(
     scan: Slices,
     predictor: ChunkPredictor,
     *,

@@ -19,7 +19,7 @@ from ..files.names import real
 from ..intensity.asking import ask
 from ..intensity.normalisation import NORMALISATIONS, Normalisation, normalisation, scale_notes
 from ..intensity.summary import Statistics
-from ..machine.device import choose_device, free_bytes
+from ..machine.device import choose_device, choose_precision, free_bytes
 from ..model_files import model_file
 from ..model_files.model_file import ModelHeader
 from ..networks.build import build_network
@@ -61,6 +61,12 @@ class Team:
         """Its predictor, once it was loaded."""
         assert self.predictor is not None
         return self.predictor
+
+
+def machine(options: PredictOptions) -> tuple[torch.device, torch.dtype | None]:
+    """Where and how precisely it is computed. Raises HardwareError."""
+    device = choose_device(options.device)
+    return device, choose_precision(options.precision, device)
 
 
 def read_models(options: PredictOptions) -> list[ModelHeader]:
@@ -269,8 +275,18 @@ def load(options: PredictOptions, team: Team, *, device: torch.device, precision
     )
 
 
+def load_all(
+    options: PredictOptions, teams: Sequence[Team], *, device: torch.device, precision: torch.dtype | None
+) -> None:
+    """Load the networks of all teams."""
+    for team in teams:
+        load(options, team, device=device, precision=precision)
+
+
 def tell_cost(options: PredictOptions, teams: Sequence[Team], axes: str) -> None:
-    """Say how many times the work of one plain pass is done."""
+    """Say which chunks are labelled, and how many times the work of one plain pass is done."""
+    for team in teams:
+        advise(options, team.model, team.chunks)
     ways = [len(symmetries(options.average, is_3d=team.model.mode == "3D")) for team in teams]
     number = sum(n * len(team.models) for n, team in zip(ways, teams, strict=True)) * len(axes)
     models = sum(len(team.models) for team in teams)

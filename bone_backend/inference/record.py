@@ -12,10 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..files import digests
 from ..machine.versions import versions
 from ..model_files.header import ModelHeader
 from ..options.programs import PredictOptions, dump
+from ..progress import Progress
 from ..volumes.header import Header
+from ..volumes.volume import Volume
 from .labels import ClassMap
 
 
@@ -25,8 +28,11 @@ def record(
     class_map: ClassMap,
     header: Header,
     result: Mapping[str, Any],
+    *,
+    scan: Mapping[str, Any],
+    labels_sha256: str,
 ) -> dict[str, Any]:
-    """What made the labels; where they are scored, their meaning is read from it."""
+    """What made the labels; where they are scored, their meaning is read from it. scan: see `of_scan`."""
     fitted = models[0].bone.get("options")
     fitted = fitted if isinstance(fitted, dict) else {}
     files = [{"file": model.path.name, "sha256": model.sha256} for model in models]
@@ -38,6 +44,8 @@ def record(
             {"value": value, "name": name}
             for value, name in zip(class_map.values, class_map.names, strict=True)
         ],
+        "labels": {"sha256": labels_sha256},
+        "scan": dict(scan),
         "model": files[0],
         "more_models": files[1:],
         "options": dump(options.with_paths(_short)),
@@ -46,6 +54,17 @@ def record(
         "versions": versions(),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def of_scan(scan: Volume, path: Path, *, progress: Progress) -> dict[str, Any]:
+    """What a scan is: how many files, bytes, and the SHA-256 over them in order."""
+    files = scan.files or (path,)
+
+    def look(share: float) -> None:
+        progress(int(100 * share), 100, "Reading the scan")
+
+    size = sum(file.stat().st_size for file in files)
+    return {"files": len(files), "bytes": size, "sha256": digests.of_files(files, look=look)}
 
 
 def _short(path: Path) -> Path:

@@ -24,7 +24,7 @@ from ..volumes.cache import cache_folder
 from ..volumes.kept import Kept
 from ..volumes.output import prepare
 from ..volumes.scratch import Scratch
-from ..volumes.volume import Header, Volume, create
+from ..volumes.volume import Header, Volume, create, open_volume, sha256_of
 from . import cleaning, maps
 from .labelling import Labelling
 from .labels import ClassMap, Confidence
@@ -51,11 +51,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Written:
-    """voxels: of each label value, as written; confidence: before cleaning. cleaning: what each step did."""
+    """voxels: of each label value, as written; confidence: before cleaning. cleaning: what each step did.
+    sha256: of the voxels in their order, little-endian.
+    """
 
     confidence: Confidence
     voxels: dict[str, int]
-    cleaning: tuple[dict[str, Any], ...] = ()
+    cleaning: tuple[dict[str, Any], ...]
+    sha256: str
 
 
 def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str) -> Plan:
@@ -120,7 +123,8 @@ def _finish(found: Plan, kept: Kept, confidence: Confidence, *, progress: Progre
         maps.write(options.output, kept, overwrite=options.overwrite)
         meaning.forget_record(options.output)
         kept.is_done()
-    return Written(confidence, voxels, tuple(told))
+    with open_volume(options.output) as volume:
+        return Written(confidence, voxels, tuple(told), sha256_of(volume))
 
 
 def _reached(kept: Kept) -> str:

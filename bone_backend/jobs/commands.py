@@ -90,6 +90,15 @@ COMMANDS: dict[str, Command] = {
         in_avizo=True,
         at_terminal="predict-scans",
     ),
+    "verify": Command(
+        "bone_backend.verifying:verify_job",
+        "bone_backend.options.predicting.verifying:VerifyOptions",
+        "whether labels are what their record says, and come out again",
+        "LABELS [--scan SCAN] [--model MODEL] [options]",
+        ("bone verify labels/femur_3 --scan scans/femur_3 --model runs/femur",),
+        shown="standalone.show:verify",
+        loads_torch=True,
+    ),
     "iou": Command(
         "bone_backend.comparison:compare_job",
         "bone_backend.options.programs:IoUOptions",

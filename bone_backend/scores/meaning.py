@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import ModelFileError, OutputError
+from ..errors import ModelFileError, OutputError, ScanError
 from ..files.whole import write_text
 from ..options.types import Label, LabelMap
 
@@ -142,6 +142,21 @@ def of_record(labels: Path, shape: tuple[int, int, int]) -> LabelMeaning | None:
         log.warning("%s is not used: it is of labels %s, these are %s.", path.name, told.shape, tuple(shape))
         return None
     return _meaning(told, f"the record {path.name}")
+
+
+def read_record(labels: Path) -> dict[str, Any]:
+    """The whole record of labels. Raises ScanError where there is none, or it is damaged."""
+    path = record_path(labels)
+    try:
+        found = _read(path)
+        _Record.model_validate(found)
+    except FileNotFoundError as fault:
+        raise ScanError(
+            f"{labels}: has no record {path.name} beside it, so nothing is known of it."
+        ) from fault
+    except (OSError, ValueError, RecursionError) as fault:
+        raise ScanError(f"{path}: is no record of labels, or damaged.") from fault
+    return dict(found)
 
 
 def write_record(labels: Path, content: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ Out: a Volume that is read slab by slab; a Header; or a writer whose result appe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ __all__ = [
     "open_volume",
     "peek",
     "save",
+    "sha256_of",
     "volume_name",
 ]
 
@@ -113,3 +115,12 @@ def save(
     with create(path, volume.header, overwrite=overwrite, compression=compression) as writer:
         for z0, z1 in volume.slabs():
             writer.write(volume.read(z0, z1))
+
+
+def sha256_of(volume: Volume) -> str:
+    """Over the voxels in their order, little-endian, whatever the format."""
+    digest = hashlib.sha256()
+    for z0, z1 in volume.slabs():
+        slab = volume.read(z0, z1)
+        digest.update(memoryview(slab.astype(slab.dtype.newbyteorder("<"), copy=False).reshape(-1)).cast("B"))
+    return digest.hexdigest()

@@ -102,7 +102,7 @@ def test_the_mean_over_all_images_of_each_window_is_that_of_a_float64_loop(made,
     class_map = ClassMap.from_model(None, 3)
     groups, merger = labelling.plan(asked, predictor, chunks=chunks, class_map=class_map, model=model)
     found: list[torch.Tensor] = []
-    labelling._stream(
+    labelling.stream(
         ArrayVolume(scan),
         predictor,
         groups=groups,
