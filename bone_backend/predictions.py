@@ -17,13 +17,15 @@ from typing import Any, NamedTuple
 
 from .errors import BoneError, Cancelled, OptionError, OutputError, ScanError, called
 from .files.names import from_home
-from .model_files.header import read_header
+from .inference.record import shortened
+from .model_files.header import ModelHeader, read_header
 from .options.predicting.scans import TABLE, PredictScansOptions
 from .options.programs import PredictOptions, dump
 from .prediction import predict
 from .progress import Progress, silent
 from .runs.files import matching
-from .volumes.volume import volume_name
+from .scores import meaning
+from .volumes.volume import open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
 
@@ -56,9 +58,10 @@ def predict_scans(options: PredictScansOptions, *, progress: Progress = silent) 
     `result` has the scans that were done.
     """
     started = time.perf_counter()
-    read_header(options.model)
+    models = [read_header(path) for path in (options.model, *options.more_models)]
     work = _each(options, list(wanted(options)))
-    _check_outputs(work)
+    before = {number: _labelled_before(one, models) for number, one in enumerate(work)}
+    _check_outputs([one for number, one in enumerate(work) if before[number] is None])
     done: list[dict[str, Any]] = []
 
     def told() -> dict[str, Any]:
@@ -66,12 +69,44 @@ def predict_scans(options: PredictScansOptions, *, progress: Progress = silent) 
         return {"scans": done, "failed": failed, "seconds": time.perf_counter() - started}
 
     for number, one in enumerate(work):
+        if (known := before[number]) is not None:
+            done.append(known)
+            continue
         try:
             done.append(_one(one, _Share(progress, number, len(work))))
         except Cancelled as stop:
             stop.result = told()
             raise
     return told()
+
+
+def _labelled_before(options: PredictOptions, models: list[ModelHeader]) -> dict[str, Any] | None:
+    """What the record of labels says that are there already, where they are just those that are wanted now.
+
+    So the same command goes on with the scans that a killed one has not come to.
+    """
+    if not options.resume or options.overwrite or not options.output.exists():
+        return None
+    try:
+        told = meaning.read_record(options.output)
+        with open_volume(options.scan) as scan:
+            states = [path.stat() for path in (scan.files or (options.scan,))]
+        named = [told["model"], *told["more_models"]]
+        is_same = (
+            [one["sha256"] for one in named] == [model.sha256 for model in models]
+            and _of_result(told["options"]) == _of_result(shortened(options))
+            and told["scan"]["bytes"] == sum(state.st_size for state in states)
+            and max(state.st_mtime for state in states) <= meaning.record_path(options.output).stat().st_mtime
+        )
+        result = {"seconds": 0.0, "warnings": [], **told["result"], "output": str(options.output)}
+    except (BoneError, OSError, KeyError, TypeError):
+        return None
+    return {"scan": str(options.scan), "is_kept": True, **result} if is_same else None
+
+
+def _of_result(told: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the labels depend on."""
+    return {name: value for name, value in told.items() if name not in ("overwrite", "resume")}
 
 
 def _one(options: PredictOptions, progress: Progress) -> dict[str, Any]:

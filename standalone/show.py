@@ -115,7 +115,8 @@ def scans(found: dict[str, Any]) -> str:
             continue
         warned = str(len(one["warnings"])) if one["warnings"] else ""
         sure = score(one["confidence"]["mean"])
-        lines.append([name, "labelled", sure, measured(one["seconds"]), warned])
+        state = "labelled before" if one.get("is_kept") else "labelled"
+        lines.append([name, state, sure, measured(one["seconds"]), warned])
     failed = found["failed"]
     done = len(lines) - failed
     told = f"{done} of {len(lines)} scans labelled in {measured(found['seconds'])}"

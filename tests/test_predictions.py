@@ -129,3 +129,18 @@ def test_a_stop_tells_what_was_done(made, tmp_path):
     done = json.loads(json.dumps(caught.value.result, default=str))
     assert [Path(one["scan"]).name for one in done["scans"]] == ["a.tif"]
     assert [p.name for p in (tmp_path / "part").glob("*.tif")] == ["a.tif"]
+
+
+def test_the_same_command_goes_on_with_the_scans_that_are_left(made, tmp_path):
+    scans, more = [made / "scans" / name for name in ("a.tif", "b.tif")], {"output_dir": tmp_path / "labels"}
+    predict_scans(options(made, *scans, **more))
+    whole = (tmp_path / "labels" / "b.tif").read_bytes()
+    (tmp_path / "labels" / "b.tif").unlink()
+    found = predict_scans(options(made, *scans, **more))
+    assert [one.get("is_kept", False) for one in found["scans"]] == [True, False]
+    assert (tmp_path / "labels" / "b.tif").read_bytes() == whole
+    with pytest.raises(OutputError, match=r"a\.tif: is already there"):
+        predict_scans(options(made, *scans, merge="gaussian", **more))
+    (tmp_path / "labels" / "a.tif.record.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"a\.tif: is already there"):
+        predict_scans(options(made, *scans, **more))

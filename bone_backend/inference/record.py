@@ -48,7 +48,7 @@ def record(
         "scan": dict(scan),
         "model": files[0],
         "more_models": files[1:],
-        "options": dump(options.with_paths(_short)),
+        "options": shortened(options),
         "result": {name: value for name, value in result.items() if name != "output"},
         "voxel_size_um": header.voxel_size_um,
         "versions": versions(),
@@ -65,6 +65,11 @@ def of_scan(scan: Volume, path: Path, *, progress: Progress) -> dict[str, Any]:
 
     size = sum(file.stat().st_size for file in files)
     return {"files": len(files), "bytes": size, "sha256": digests.of_files(files, look=look)}
+
+
+def shortened(options: PredictOptions) -> dict[str, Any]:
+    """The options as a record has them."""
+    return dump(options.with_paths(_short))
 
 
 def _short(path: Path) -> Path:
