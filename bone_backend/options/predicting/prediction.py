@@ -83,7 +83,7 @@ class PredictOptions(Options):
         label="Axes",
         applies={"mode": ("2D", "2.5D")},
         help="Slices along which axes are labelled: z, or z, y and x one after the other, of which the mean "
-        "counts (three times the work, and room in the cache folder); auto: as the model was fitted.",
+        "counts (three times the work, and room on the disk); auto: as the model was fitted.",
     )
     chunk_size: ChunkSize = option(
         None,
