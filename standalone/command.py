@@ -205,6 +205,9 @@ def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None
         _tell(f"Stopped. Best model so far: {told['model']} (epoch {told['best_epoch']})")
     else:
         _tell("Stopped.")
+    if told.get("study_folder"):
+        _tell(f"{told['done']} of {told['runs']} runs are done. The same command goes on:")
+        _tell(shlex.join(["bone", *words]))
     if told.get("run_folder"):
         _tell(f"Go on with: bone fit --resume {shlex.quote(str(told['run_folder']))}")
     return status

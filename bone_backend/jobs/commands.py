@@ -96,6 +96,17 @@ COMMANDS: dict[str, Command] = {
         shown="standalone.show:iou",
         in_avizo=True,
     ),
+    "study": Command(
+        "bone_backend.study:study_job",
+        "bone_backend.studies.options:StudyOptions",
+        "many fits from one file: cross-validation, comparison, ranking",
+        "STUDY.toml --output FOLDER [options]",
+        ("bone study femora.toml --output studies/femora",),
+        shown="standalone.show:study",
+        loads_torch=True,
+        has_config=False,
+        patience_s=90.0,
+    ),
     "statistics": Command(
         "bone_backend.intensity.asking:statistics_job",
         "bone_backend.options.programs:StatisticsOptions",
@@ -156,6 +167,8 @@ COMMANDS: dict[str, Command] = {
     ),
     # what statistics and fits ask the worker for: several scans, side by side in its processes
     "measure": Command("bone_backend.intensity.statistics:measure_job", patience_s=2.0),
+    # what a study asks it for: one of its runs, in a process of its own
+    "study-run": Command("bone_backend.studies.running:run_job", patience_s=60.0),
 }
 OFFERED = {name: command for name, command in COMMANDS.items() if command.summary}
 

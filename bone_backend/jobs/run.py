@@ -61,6 +61,7 @@ def run_in_worker(
     keep_folder: bool = False,
     processes: int = 1,
     folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a command in the external worker and wait for it; call it from any thread.
 
@@ -71,6 +72,7 @@ def run_in_worker(
     keep_folder: leave the job folder where it is, and log where.
     processes: how many run the command side by side; the first speaks for all, and when one fails all end.
     folder: the command's working folder, for relative paths in its options; None: the job folder.
+    environment: variables that the worker has beside those of this process.
 
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
     or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
@@ -98,7 +100,9 @@ def run_in_worker(
             has_pictures=picture_taker(progress) is not None,
         )
         write_arrays(job, arrays or {}, progress)
-        return _attend(job, _start(interpreter, job), progress=progress, patience_s=patience_s)
+        return _attend(
+            job, _start(interpreter, job, environment or {}), progress=progress, patience_s=patience_s
+        )
     except Left:
         is_left = True
         raise
@@ -156,7 +160,7 @@ def _attend(folder: Path, process: Process, *, progress: Progress, patience_s: f
     return _outcome(folder, process, stop=stop)
 
 
-def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
+def _start(interpreter: Path, folder: Path, more: Mapping[str, str]) -> subprocess.Popen[bytes]:
     root = Path(__file__).resolve().parents[2]
     scripts = [root / name / "worker.py" for name in ("external_worker", "bone_external_worker")]
     script = next((script for script in scripts if script.is_file()), None)  # in a checkout; installed
@@ -164,7 +168,7 @@ def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
         raise WorkerError(f"The worker's script {scripts[0]} is missing. Install BONe again.")
     from ..volumes.cache import cache_folder  # here, since this floor lies below the volumes
 
-    environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder())}
+    environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder()), **more}
     with (folder / "worker.log").open("wb") as log:
         try:
             process = start_apart(
