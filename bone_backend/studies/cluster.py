@@ -25,9 +25,10 @@ from .slots import WORK, Ended, Job, surroundings
 log = logging.getLogger("bone.study")
 
 RESOURCE = "GPU"
-CONNECT_S = 30
+CONNECT_S, LOOK_S = 30, 0.2
 PATIENCE_S = 60.0  # for running fits to save what they have
 STOP = ".stop"
+HERE = "127.0.0.1"  # nobody else on the network is let in
 
 
 def check_installed() -> None:
@@ -64,13 +65,17 @@ def _local(count: int, gpus: int) -> Any:
     from distributed import Nanny, Scheduler, SpecCluster
 
     threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
-    options: dict[str, Any] = {"nthreads": 1, "resources": {RESOURCE: 1}, "memory_limit": 0}
+    options: dict[str, Any] = {"nthreads": 1, "resources": {RESOURCE: 1}, "memory_limit": 0, "host": HERE}
+    options["silence_logs"] = logging.ERROR
     workers = {
         number: {"cls": Nanny, "options": {**options, "env": {**threads, **place}}}
         for number, place in enumerate(surroundings(count, gpus, os.environ))
     }
-    scheduler = {"cls": Scheduler, "options": {"dashboard_address": None, "dashboard": False, "port": 0}}
-    return SpecCluster(workers=workers, scheduler=scheduler, name="bone-study")
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"dashboard_address": None, "dashboard": False, "port": 0, "host": HERE},
+    }
+    return SpecCluster(workers=workers, scheduler=scheduler, name="bone-study", silence_logs=logging.ERROR)
 
 
 def run_there(
@@ -80,9 +85,6 @@ def run_there(
 
     On a stop the workers are asked for it by a file, and have PATIENCE_S to keep what they have reached.
     """
-    from distributed import wait
-    from distributed.client import FIRST_COMPLETED
-
     stop = folder / STOP
     stop.unlink(missing_ok=True)
     _warn(client)
@@ -99,18 +101,17 @@ def run_there(
     }
     try:
         while futures:
-            with contextlib.suppress(TimeoutError):
-                for future in wait(list(futures), timeout=0.5, return_when=FIRST_COMPLETED).done:
-                    job = futures.pop(future)
-                    ended(job, future.exception() if future.status != "finished" else future.result())
+            time.sleep(LOOK_S)
+            for future in [one for one in futures if one.done()]:
+                job = futures.pop(future)
+                ended(job, future.exception() if future.status != "finished" else future.result())
             done = len(todo) - len(futures)
             workers = len(client.scheduler_info(n_workers=-1)["workers"])
             progress(done, len(todo), f"{done} of {len(todo)} runs done, {workers} workers")
     except BaseException:
         stop.touch()
         client.cancel([future for future in futures if future.status != "finished"])
-        with contextlib.suppress(TimeoutError):
-            _wait_for_rest(client)
+        _wait_for_rest(client)
         stop.unlink(missing_ok=True)
         raise
 

@@ -60,7 +60,7 @@ def rehearsed(plan: Plan, *, at_once: int, progress: Progress) -> dict[str, Any]
     for run in plan.runs:
         pace = paces[run.configuration.name]
         fit_s, predict_s = pace.seconds(plan, run)
-        rows.append({"run": run.words, "fit_s": round(fit_s, 1), "predict_s": round(predict_s, 1)})
+        rows.append({"run": run.words, "fit_s": fit_s, "predict_s": predict_s})
     total = sum(row["fit_s"] + row["predict_s"] for row in rows) / max(at_once, 1)
     disk = sum(paces[run.configuration.name].disk_gib for run in plan.runs) + labels_gib(plan, plan.runs)
     most = max(paces.values(), key=lambda pace: pace.ram_gib)
