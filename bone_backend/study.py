@@ -20,6 +20,7 @@ from .errors import Cancelled
 from .progress import Part, Progress, silent
 from .studies import cluster, inputs, rehearsal, slots, states
 from .studies.book import Book
+from .studies.evaluation import evidence
 from .studies.options import StudyOptions
 from .studies.plan import Plan, Run, make_plan
 from .studies.states import DONE
@@ -41,6 +42,7 @@ def study(options: StudyOptions, *, progress: Progress = silent, work: str = slo
     at the end where runs failed, and Cancelled after a stop.
     """
     options.check_paths()
+    evidence.check_installed()
     if options.cluster:
         cluster.check_installed()
     checking = Part(progress, first=0, share=CHECK_SHARE, steps=100)

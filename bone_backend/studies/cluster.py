@@ -37,7 +37,8 @@ def check_installed() -> None:
         import distributed  # noqa: F401
     except ImportError as error:
         raise PackageError(
-            'cluster needs the Python package distributed: pip install "bone-segmentation[cluster]".'
+            "cluster needs the Python package distributed: python3 install/bootstrap.py app --cluster, or "
+            'pip install "bone-segmentation[cluster]".'
         ) from error
 
 

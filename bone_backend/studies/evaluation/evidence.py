@@ -7,12 +7,23 @@ The scan is the unit: seeds and patches of one scan are no independent observati
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ...errors import PackageError
+
 RESAMPLES, CONFIDENCE, SEED = 9999, 0.95, 0
 FEWEST = 2  # values for an interval
+
+
+def check_installed() -> None:
+    """Raise PackageError where scipy is not there."""
+    if importlib.util.find_spec("scipy") is None:
+        raise PackageError(
+            'a study needs the Python package scipy: pip install "bone-segmentation[studies]".'
+        )
 
 
 def interval(values: Sequence[float]) -> tuple[float, float] | None:
