@@ -21,6 +21,7 @@ from . import results as table
 from .plan import Plan, Run
 from .rehearsal import labels_gib
 from .report import page as report
+from .report.words import counted
 from .slots import Job
 from .states import DONE, FAILED, State
 
@@ -53,7 +54,8 @@ class Book:
         if leaks := plan.leaks:
             told = ", ".join(f"{name} ({', '.join(scans)})" for name, scans in leaks.items())
             log.warning("Scans of one subject are fitted on and tested in one run: %s.", told)
-        log.info("%d runs: %d done, %d failed, %d to do.", len(plan.runs), len(done), len(failed), len(left))
+        number = counted(len(plan.runs), "run")
+        log.info("%s: %d done, %d failed, %d to do.", number, len(done), len(failed), len(left))
         self._check_disk(left)
         content: dict[str, Any] = {
             "name": plan.name,
@@ -74,7 +76,7 @@ class Book:
         told = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
         why = f"{told} changed" if changed else "options, folds or scans in the study file changed"
         runs = "; ".join(run.words for run in again[:5]) + (" ..." if len(again) > 5 else "")
-        return f"Since the last start {why}: {len(again)} runs are done again ({runs})."
+        return f"Since the last start {why}: {counted(len(again), 'run')} to be done again ({runs})."
 
     def _check_disk(self, left: Sequence[Run]) -> None:
         needed = labels_gib(self.plan, left)
@@ -100,10 +102,10 @@ class Book:
         self.states[run.name] = State(DONE, run.key, result=outcome)
         known = [scan["mean_iou"] for scan in outcome["scans"] if scan["mean_iou"] is not None]
         log.info(
-            "%s: mIoU %.4f over %d scans, fitted in %s",
+            "%s: mIoU %.4f over %s, fitted in %s",
             run.words,
             sum(known) / max(len(known), 1),
-            len(outcome["scans"]),
+            counted(len(outcome["scans"]), "scan"),
             measured(outcome["fit_seconds"]),
         )
         if time.monotonic() - self._written > RESULTS_EVERY_S:

@@ -19,6 +19,7 @@ from ..options.programs import FitOptions, PredictOptions
 from ..progress import Part, Progress
 from ..training.distributed import join
 from .plan import Plan, Run
+from .report.words import counted, of_what
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ def rehearsed(plan: Plan, *, at_once: int, progress: Progress) -> dict[str, Any]
     disk = sum(paces[run.configuration.name].disk_gib for run in plan.runs) + labels_gib(plan, plan.runs)
     most = max(paces.values(), key=lambda pace: pace.ram_gib)
     told = [
-        f"{len(plan.runs)} runs: {len(plan.configurations)} configurations, "
-        f"{len(plan.folds) + len(plan.mended)} folds, {len({run.seed for run in plan.runs})} seeds, "
-        f"{len(plan.scans)} scans.",
+        f"{counted(len(plan.runs), 'run')}: {of_what(plan)}.",
         f"Time: about {estimated(total)} in all, {at_once} at once.",
         f"Memory: up to {most.ram_gib:.1f} GiB of RAM for each run"
         + (f", {most.gpu_gib:.1f} GiB on its GPU" if most.gpu_gib is not None else "")

@@ -7,12 +7,14 @@ crashes there ends that run alone.
 
 from __future__ import annotations
 
+import logging
 import queue
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from ..errors import Cancelled
 from ..jobs import run as jobs
 from ..jobs.interpreter import is_plain_python
 from ..progress import Progress
+
+log = logging.getLogger("bone.study")
 
 WORK = "study-run"  # the command of one run
 LOOK_S = 0.2
@@ -46,23 +50,8 @@ def surroundings(at_once: int | None, gpus: int, environment: Mapping[str, str])
 def run_here(todo: Sequence[Job], *, ended: Ended, progress: Progress, work: str = WORK) -> None:
     """One after the other in this process. ended: told of each. work: a command. Raises Cancelled."""
     for number, job in enumerate(todo):
-
-        def part(
-            step: int,
-            steps: int,
-            message: str,
-            figures: Mapping[str, float] | None = None,
-            /,
-            n: int = number,
-        ) -> None:
-            progress(
-                1000 * n + 1000 * step // max(steps, 1),
-                1000 * len(todo),
-                f"{_at(n, todo)}: {message}",
-                figures,
-            )
-
-        part(0, 1, "beginning")
+        part = Numbered(progress, number, todo)
+        part.begin()
         try:
             result: dict[str, Any] | BaseException = jobs.run_here(work, job, progress=part)
         except Cancelled:
@@ -91,6 +80,7 @@ def run_apart(
     def do(number: int) -> dict[str, Any]:
         board.check()
         place = free.get()
+        Numbered(progress, number, todo).begin()
         try:
             return jobs.run_in_worker(
                 work,
@@ -121,6 +111,26 @@ def run_apart(
             raise
 
 
+@dataclass(frozen=True)
+class Numbered:
+    """The progress of one run, in words that say which it is."""
+
+    whole: Progress
+    number: int
+    todo: Sequence[Job]
+
+    def begin(self) -> None:
+        """Say what the run is."""
+        log.info("Run %d of %d: %s", self.number + 1, len(self.todo), self.todo[self.number]["words"])
+
+    def __call__(
+        self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
+    ) -> None:
+        count = len(self.todo)
+        done = 1000 * self.number + 1000 * step // max(steps, 1)
+        self.whole(done, 1000 * count, f"Run {self.number + 1} of {count}: {message}", figures)
+
+
 class _Board:
     """How far each run is; threads write, the main thread reads."""
 
@@ -143,7 +153,7 @@ class _Board:
             self._shares[number] = step / max(steps, 1)
             if len(self._shares) == 1 or time.monotonic() - self._turn > 2.0:  # of several, each for a while
                 self._turn = time.monotonic()
-                self._last = f"{_at(number, self._todo)}: {message}", figures
+                self._last = f"Run {number + 1} of {len(self._todo)}: {message}", figures
 
     def done(self, number: int) -> None:
         with self._lock:
@@ -158,10 +168,6 @@ class _Board:
         with self._lock:
             step = round(1000 * (self._finished + sum(self._shares.values())))
             return step, 1000 * len(self._todo), *self._last
-
-
-def _at(number: int, todo: Sequence[Job]) -> str:
-    return f"Run {number + 1} of {len(todo)} ({todo[number]['words']})"
 
 
 def gpus_of_this_machine(device: str) -> int:

@@ -125,7 +125,7 @@ def test_a_dry_run_tells_every_run_and_writes_nothing(file, tmp_path):
     assert [run["run"] for run in told["runs"]] == [f"base, fold {n}, seed 42" for n in (1, 2)]
     assert all(run["fit_s"] > 0 and run["predict_s"] > 0 for run in told["runs"])
     assert told["seconds"] == pytest.approx(sum(run["fit_s"] + run["predict_s"] for run in told["runs"]))
-    assert told["told"][0] == "2 runs: 1 configurations, 2 folds, 1 seeds, 6 scans."
+    assert told["told"][0] == "2 runs: 1 configuration, 2 folds, 1 seed, 6 scans."
     assert not (tmp_path / "out").exists()
 
 

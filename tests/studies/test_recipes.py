@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("recipes")
     pairs = write_pairs(made, phantoms(*[(32, 64, 64)] * 10))
     columns = {
-        "fold": [str(n % 5 + 1) for n in range(10)],
+        "fold": list("1233344455"),  # quick: the first two
         "pool": [*["training"] * 8, "validation", "test"],
     }
     for path in RECIPES.glob("*.toml"):

@@ -65,7 +65,7 @@ def test_a_stopped_study_goes_on_and_ends_as_an_unbroken_one(tmp_path, ten):
     study(options(path, tmp_path / "whole"), work=WORK)
 
     def stop_in_third(step, steps, message, figures=None, /):
-        if message.startswith("Run 3 of 5") and "Making up" in message:
+        if message.startswith("Run 3 of 5: ") and "Making up" in message:
             raise Cancelled(message)
 
     with pytest.raises(Cancelled) as stop:
@@ -100,7 +100,7 @@ def test_a_changed_scan_and_changed_options_are_told_and_their_runs_done_again(t
     save(pairs[number][0], voxels, overwrite=True)
     with caplog.at_level(logging.WARNING, "bone.study"):
         study(options(path, tmp_path / "out"), work=WORK)
-    assert f"scan_{number} changed: 1 runs are done again (one, fold pools, seed 42)" in caplog.text
+    assert f"scan_{number} changed: 1 run to be done again (one, fold pools, seed 42)" in caplog.text
     now = ended(tmp_path / "out")
     assert [run.parent.name for run in now if now[run] != before[run]] == ["one"]
 
@@ -108,7 +108,7 @@ def test_a_changed_scan_and_changed_options_are_told_and_their_runs_done_again(t
     write_study(tmp_path / "s.toml", text, top="", base=BASE.replace("0.005", "0.004"), more=more)
     with caplog.at_level(logging.WARNING, "bone.study"):
         study(options(path, tmp_path / "out"), work=WORK)
-    assert "options, folds or scans in the study file changed: 2 runs are done again" in caplog.text
+    assert "options, folds or scans in the study file changed: 2 runs to be done again" in caplog.text
     assert {row["learning_rate"] for row in rows(tmp_path / "out")} == {"0.004"}
 
 

@@ -63,6 +63,14 @@ def figures(found: Mapping[str, float | None]) -> list[str]:
     ]
 
 
+def counted(number: int, what: str) -> str:
+    """
+    >>> counted(1, "scan"), counted(1200, "run")
+    ('1 scan', '1,200 runs')
+    """
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def of_what(plan: Plan) -> str:
     """How large the study is."""
     parts = {
@@ -71,7 +79,7 @@ def of_what(plan: Plan) -> str:
         "seed": len({run.seed for run in plan.runs}),
         "scan": len(plan.scans),
     }
-    return ", ".join(f"{count} {name}{'s' * (count != 1)}" for name, count in parts.items())
+    return ", ".join(counted(count, name) for name, count in parts.items())
 
 
 def devices(results: Iterable[Mapping[str, Any]]) -> str:
