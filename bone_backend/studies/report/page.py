@@ -53,7 +53,7 @@ def page(plan: Plan, states: Mapping[str, State], scores: Sequence[Score]) -> st
     colours = _colours(found)
     text = rendered(
         "study.html",
-        head=_head(plan, found, scores),
+        head=_head(plan, states, found, scores),
         warnings=_warnings(plan, states, found, scores),
         ranking=_ranking(found, colours),
         tables=[_table(one) for one in found.ranked[:MOST_TABLES]],
@@ -98,13 +98,19 @@ def _colours(found: Comparison) -> dict[str, str]:
     return {name: COLOURS[i] if i < MOST_COLOURED else OTHERS for i, name in enumerate(names)}
 
 
-def _head(plan: Plan, found: Comparison, scores: Sequence[Score]) -> dict[str, Any]:
+def _head(
+    plan: Plan, states: Mapping[str, State], found: Comparison, scores: Sequence[Score]
+) -> dict[str, Any]:
     best, runs = found.best, {score.run.name: score.result for score in scores}
     seconds = sum(float(result["fit_seconds"]) for result in runs.values())
     tiles = [
         {"title": "Best mIoU", "value": words.number(best.miou), "note": best.name},
         {"title": "SD over fold × seed", "value": words.number(best.table.whole.sd), "note": best.name},
-        {"title": "Runs done", "value": f"{len(runs)} of {len(plan.runs)}", "note": words.of_what(plan)},
+        {
+            "title": "Runs done",
+            "value": f"{len(runs)} of {len(plan.runs)}",
+            "note": words.states_told(plan, states),
+        },
         {"title": "Time of all fits", "value": measured(seconds), "note": words.devices(runs.values())},
     ]
     return {

@@ -16,6 +16,7 @@ from ...machine.versions import versions
 from ..evaluation.ranking import MEASURES, MIOU
 from ..evaluation.table import Spread
 from ..plan import Plan
+from ..states import DONE, FAILED, State
 
 NONE = "–"
 FIGURES = ("batch", "GPU use", "multiply-adds", "parameters", "GPU memory", "time of a fit")
@@ -56,8 +57,8 @@ def figures(found: Mapping[str, float | None]) -> list[str]:
     return [
         NONE if batch is None else f"{batch:g}",
         NONE if gpu is None else f"{gpu:.0f} %",
-        NONE if adds is None else f"{adds / 1e9:.3g} G",
-        NONE if parameters is None else f"{parameters / 1e6:.3g} M",
+        NONE if adds is None else many(adds),
+        NONE if parameters is None else many(parameters),
         NONE if memory is None else f"{memory:.2f} GiB",
         NONE if seconds is None else measured(seconds),
     ]
@@ -69,6 +70,23 @@ def counted(number: int, what: str) -> str:
     ('1 scan', '1,200 runs')
     """
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def many(value: float) -> str:
+    """
+    >>> many(6365184), many(29499), many(24.4e6), many(3.1e9)
+    ('6.37 M', '29.5 k', '24.4 M', '3.1 G')
+    """
+    unit, factor = next(((u, f) for u, f in (("G", 1e9), ("M", 1e6), ("k", 1e3)) if value >= f), ("", 1))
+    return f"{value / factor:.3g} {unit}".strip()
+
+
+def states_told(plan: Plan, states: Mapping[str, State]) -> str:
+    """How many runs failed, and how many are left."""
+    now = [states[run.name].state for run in plan.runs if run.name in states]
+    failed, done = now.count(FAILED), now.count(DONE)
+    left = len(plan.runs) - failed - done
+    return ", ".join([*[f"{failed} failed"] * bool(failed), *[f"{left} to do"] * bool(left)]) or "all"
 
 
 def of_what(plan: Plan) -> str:
