@@ -88,7 +88,7 @@ def _run(
         with cluster.connected(options, gpus=gpus) as client:
             folder = Path(options.output).absolute()
             cluster.run_there(client, todo, folder=folder, ended=ended, progress=progress, work=work)
-    elif options.apart:
+    elif not options.one_process:
         places = slots.surroundings(options.at_once, gpus, os.environ)
         slots.run_apart(todo, places[: len(todo)], ended=ended, progress=progress, work=work)
     else:

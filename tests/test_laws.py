@@ -16,7 +16,7 @@ SHELVES = {
     **dict.fromkeys(
         (
             *("durations", "errors", "files", "jobs", "options", "progress", "runs.files", "volumes.formats"),
-            "studies.options",
+            *("studies.options", "studies.states"),
         ),
         "floor",
     ),

@@ -5,8 +5,8 @@ Run as: python -m benchmarks.campaigns.kills_study
 Out: a table. Lost is a study that cannot go on, that ends with another results.csv (times aside) or other
 weights than an undisturbed one, or that says anything but that the disk is full when it is.
 Five folds, two seeds and two configurations on ten small phantoms: 20 runs, bit for bit the same each time.
-SIGKILL comes at a random moment of a life, uniform over the time that the undisturbed study takes. A warm
-parent forks each life, so that a life begins in milliseconds.
+SIGKILL comes at a random moment of each life, early enough that most come before the end. A warm parent
+forks each life, so that a life begins in milliseconds.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Studies:
         self.whole_s = 0.0
 
     def _study(self, **changes: Any) -> dict[str, Any]:
-        values = {"study": str(self.file), "output": str(self.output), "apart": False, **changes}
+        values = {"study": str(self.file), "output": str(self.output), "one_process": True, **changes}
         return study(StudyOptions.parse(values))
 
     def undisturbed(self) -> None:
@@ -119,7 +119,7 @@ class Studies:
         rng.shuffle(disturbances)
         for kind in disturbances:
             life = Child(lambda: self._study(retry_failed=True)["runs"])
-            is_running = life.is_running_for(rng.uniform(0, self.whole_s / 2))
+            is_running = life.is_running_for(rng.uniform(0, 1.5 * self.whole_s / (kills + 2)))
             if kind == "kill":
                 life.kill()
                 found = life.end(killed=True)

@@ -137,7 +137,7 @@ COMMANDS: dict[str, Command] = {
     "info": Command(
         "bone_backend.information.describe:describe_job",
         "bone_backend.options.programs:InfoOptions",
-        "what a scan, mask, model file or run folder is",
+        "what a scan, mask, model file, run folder or study is",
         "PATH [options]",
         ("bone info scans/femur_1", "bone info runs/femur"),
         shown="standalone.cards:card",

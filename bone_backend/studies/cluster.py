@@ -25,7 +25,7 @@ from .slots import WORK, Ended, Job, surroundings
 log = logging.getLogger("bone.study")
 
 RESOURCE = "GPU"
-CONNECT_S, LOOK_S = 30, 0.2
+CONNECT_S, LOOK_S = 15, 0.2
 PATIENCE_S = 60.0  # for running fits to save what they have
 STOP = ".stop"
 HERE = "127.0.0.1"  # nobody else on the network is let in

@@ -88,12 +88,12 @@ class StudyOptions(Options):
         none_word=AUTO,
         help="Runs side by side on this machine. auto: one for each GPU, one on a CPU.",
     )
-    apart: bool = option(
-        True,
+    one_process: bool = option(
+        False,
         group="Machine",
-        label="Apart",
-        help="Each run in a process of its own: what crashes there or fills the memory ends that run alone. "
-        "Off saves some seconds a run.",
+        label="One process",
+        help="All runs in this process, one after the other, which saves some seconds a run. Otherwise each "
+        "has a process of its own: what crashes there or fills the memory ends that run alone.",
     )
     cluster: Annotated[str, AfterValidator(_cluster)] | None = option(
         None,
@@ -112,9 +112,9 @@ class StudyOptions(Options):
         if self.cluster and self.at_once:
             told = f"{called('at_once')} is for this machine; a cluster has as many runs at once as workers"
             faults.append(Fault(f"{told}. Leave it or {called('cluster')} out."))
-        if not self.apart and (self.at_once or 1) > 1:
+        if self.one_process and (self.at_once or 1) > 1:
             told = f"{called('at_once')} is {self.at_once}, which needs a process for each run"
-            faults.append(Fault(f"{told}. Leave --no-apart out."))
+            faults.append(Fault(f"{told}. Leave {called('one_process')} out."))
         return faults
 
     def inputs(self) -> list[Named]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,16 +90,12 @@ class Plan:
 def make_plan(options: StudyOptions, *, known: Mapping[str, Input], progress: Progress) -> Plan:
     """Read and check everything. known: inputs as an earlier start found them. Raises BoneError."""
     file = read_study(options.study)
-    scans = read_scans(file.scans, beside=options.study.absolute().parent, data=options.data_folder)
-    headers = _headers(scans)
-    sizes = [headers[scan.name].shape[0] for scan in scans]  # patches are so many for each slice
-    found, mended, leaks = _folds(file, scans, sizes)
+    scans, headers, made, (found, mended, leaks) = _parts(options, file)
     seeds = list(dict.fromkeys(file.seeds))
     notes = [f"the seed {seed} stands twice; it counts once." for seed in seeds if file.seeds.count(seed) > 1]
     if options.quick:
         found, mended, seeds = found[: quick.FOLDS], mended[: quick.FOLDS], seeds[: quick.SEEDS]
         notes.append(quick.TOLD)
-    made = configurations(file.vary, file.rows)
     if len(made) * (len(found) + len(mended)) * len(seeds) > MOST_RUNS:
         raise OptionError(f"the study has more than {MOST_RUNS:,} runs. Vary less, or part it into several.")
     cells = _Runs(options, file, scans, [*found, *mended], seeds).made(made)
@@ -142,6 +138,41 @@ def make_plan(options: StudyOptions, *, known: Mapping[str, Input], progress: Pr
         ),
         notes=tuple(notes),
     )
+
+
+def _parts(options: StudyOptions, file: StudyFile) -> tuple[Any, Any, Any, Any]:
+    """Scans, their headers, configurations, folds. Raises one BoneError with the faults of all of them."""
+    raised: list[BoneError] = []
+
+    def part(work: Callable[[], Any]) -> Any:
+        try:
+            return work()
+        except BoneError as error:
+            raised.append(error)
+            return None
+
+    beside = options.study.absolute().parent
+    scans = part(lambda: read_scans(file.scans, beside=beside, data=options.data_folder))
+    made = part(lambda: configurations(file.vary, file.rows))
+    part(lambda: divided(file.base, where="base"))
+    part(lambda: divided(_prefixed(file.predict), where="predict"))
+    part(lambda: _check_names(made or ()))
+    headers = part(lambda: _headers(scans)) if scans else None
+    # patches are so many for each slice
+    sizes = [headers[scan.name].shape[0] for scan in scans] if headers else [1] * len(scans or ())
+    folds = part(lambda: _folds(file, scans, sizes)) if scans else None
+    if raised:
+        faults = dict.fromkeys(fault for error in raised for fault in error.faults)
+        raise type(raised[0])(list(faults))
+    return scans, headers, made, folds
+
+
+def _check_names(configurations: Sequence[Configuration]) -> None:
+    faults: list[str] = []
+    for one in configurations:
+        faults += _faults_of(lambda one=one: divided(one.options, where=one.name))
+    if faults:
+        raise OptionError(faults)
 
 
 def _folds(
@@ -198,10 +229,8 @@ class _Runs:
     def made(self, configurations: Sequence[Configuration]) -> list[Cell]:
         """Every configuration on every fold. Raises OptionError with each fault once a configuration."""
         faults: list[str] = []
-        for where, values, predict in (("base", self.file.base, {}), ("predict", {}, self.file.predict)):
-            faults += _faults_of(lambda v=values, p=predict, w=where: divided({**v, **_prefixed(p)}, where=w))
         cells: list[Cell] = []
-        for one in () if faults else configurations:
+        for one in configurations:
             told: list[str] = []
             for fold in self.folds:
                 told += _faults_of(lambda one=one, fold=fold: cells.append(self._cell(one, fold)))

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError, OutputError
+from ..errors import OutputError
 from ..files import locks
 from ..files.json_files import read_json
 from ..files.whole import (
@@ -142,9 +142,5 @@ def write_study(folder: Path, values: Mapping[str, Any]) -> None:
 
 
 def folder_of_study(path: Path) -> dict[str, Any]:
-    """What `write_study` wrote. Raises OptionError where the folder is none of a study."""
-    try:
-        values = read_json(path / STUDY)
-    except (OSError, ValueError) as error:
-        raise OptionError(f"{path} is no folder of a study: its {STUDY} cannot be read ({error}).") from error
-    return dict(values)
+    """What `write_study` wrote. Raises ValueError where it is damaged."""
+    return dict(read_json(path / STUDY))

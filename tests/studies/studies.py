@@ -36,7 +36,7 @@ def write_study(path: Path, scans: str, *, top: str = "folds = 2", base: str = B
 
 
 def options(study: Path, output: Path, **changes: Any) -> StudyOptions:
-    values = {"study": str(study), "output": str(output), "apart": False, **changes}
+    values = {"study": str(study), "output": str(output), "one_process": True, **changes}
     return StudyOptions.parse(values)
 
 

@@ -78,7 +78,7 @@ def test_the_command_gives_ordinary_folders_a_table_and_a_report(whole, ten):
 def test_killed_in_the_midst_of_a_fit_it_goes_on_to_the_same_table(whole, file, tmp_path):
     output = tmp_path / "out"
     process = subprocess.Popen(
-        command(file, output, "--no-apart"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(file, output, "--one-process"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 120
     while not list(output.glob("base/fold_2*/fit/checkpoint.pth")):
@@ -136,7 +136,7 @@ def test_a_run_that_breaks_off_is_told_and_the_others_go_on(ten, tmp_path):
     )
     path.write_text(path.read_text().replace('name = "good"', 'name = "good"\npatch_size = 32\nepochs = 1'))
     done = subprocess.run(
-        [*BONE, str(path), "--output", str(tmp_path / "out"), "--no-apart"],
+        [*BONE, str(path), "--output", str(tmp_path / "out"), "--one-process"],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1

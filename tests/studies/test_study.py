@@ -10,12 +10,14 @@ import psutil
 import pytest
 
 from bone_backend.errors import Cancelled, FittingError, OutputError
+from bone_backend.information.describe import describe
 from bone_backend.progress import Recorder, silent
 from bone_backend.studies import states
 from bone_backend.studies.inputs import read_known
 from bone_backend.studies.plan import make_plan
 from bone_backend.study import study
 from bone_backend.volumes.volume import open_volume, save
+from standalone.cards import card
 
 from .studies import BASE, WORK, options, rows, table, write_study
 
@@ -50,6 +52,10 @@ def test_a_failed_run_stops_no_other_is_told_with_its_cause_and_tried_again_when
         assert fault.value.faults[0] == "bad one, fold 1, seed 42: The loss is no number any more."
         assert "2 of 4 runs failed" in str(fault.value)
     assert {row["configuration"] for row in rows(tmp_path / "out")} == {"good"}
+    known = describe(tmp_path / "out")
+    assert (known["runs"], known["done"], known["waiting"], known["started"]) == (4, 2, 0, [])
+    assert list(known["failed"]) == ["bad one, fold 1, seed 42", "bad one, fold 2, seed 42"]
+    assert "Runs     2 of 4 done, 0 to do" in card(known)
     page = (tmp_path / "out" / "study.html").read_text(encoding="utf-8")
     assert "2 runs failed" in page
     assert "The loss is no number any more." in page

@@ -81,6 +81,15 @@ def test_a_scan_in_two_folds_a_missing_one_and_a_missing_mask_are_told_together(
     assert "Give every scan once." in found
 
 
+def test_faults_of_folds_options_and_rows_are_told_together(tmp_path, ten):
+    more = '[[rows]]\nname = "a"\nbackbon = "resnet18"'
+    path = write_study(tmp_path / "s.toml", table(ten), top="folds = 11", base="minuts = 3", more=more)
+    found = told(path, tmp_path / "out")
+    assert "folds is 11" in found
+    assert "base: minuts is no option of BONe DLFit. Did you mean minutes?" in found
+    assert "a: backbon is no option of BONe DLFit. Did you mean backbone?" in found
+
+
 def test_a_mask_of_another_shape_and_a_class_that_no_training_scan_has_are_told(tmp_path, ten):
     other = tmp_path / "mask_other"
     save(other, np.ones((3, 48, 48), np.uint8))
@@ -121,6 +130,6 @@ def test_a_folder_of_another_study_or_of_anything_else_is_refused(tmp_path, ten)
     ],
 )
 def test_faults_of_the_options_are_told(tmp_path, changes, wanted):
-    values = {"study": "study.toml", "output": str(tmp_path / "out"), "apart": False, **changes}
+    values = {"study": "study.toml", "output": str(tmp_path / "out"), "one_process": True, **changes}
     with pytest.raises(OptionError, match=wanted):
         StudyOptions.parse(values)
