@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import Cancelled
+from .files.outputs import check_apart
 from .progress import Part, Progress, silent
 from .studies import cluster, inputs, rehearsal, slots, states
 from .studies.book import Book
@@ -47,6 +48,8 @@ def study(options: StudyOptions, *, progress: Progress = silent, work: str = slo
         cluster.check_installed()
     checking = Part(progress, first=0, share=CHECK_SHARE, steps=100)
     plan = make_plan(options, known=inputs.read_known(options.output), progress=checking)
+    check_apart(plan.folder, [(f"the scan {scan.name}", scan.scan) for scan in plan.scans])
+    check_apart(plan.folder, [(f"the mask {scan.name}", scan.mask) for scan in plan.scans])
     states.check_same_study(plan.folder, plan.name)
     rest = Part(progress, first=CHECK_SHARE, share=100 - CHECK_SHARE, steps=100)
     gpus = slots.gpus_of_this_machine(_device(plan))

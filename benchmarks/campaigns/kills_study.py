@@ -5,8 +5,8 @@ Run as: python -m benchmarks.campaigns.kills_study
 Out: a table. Lost is a study that cannot go on, that ends with another results.csv (times aside) or other
 weights than an undisturbed one, or that says anything but that the disk is full when it is.
 Five folds, two seeds and two configurations on ten small phantoms: 20 runs, bit for bit the same each time.
-SIGKILL comes at a random moment of each life, early enough that most come before the end. A warm parent
-forks each life, so that a life begins in milliseconds.
+Kills and the full disk come in a random order, each at a random moment of a part of the study of its own. A
+warm parent forks each life, so that a life begins in milliseconds.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from .campaign import Campaign, parser
 from .child import Child
 from .disk_full import REST_BYTES, SPEAKS_OF_THE_DISK, Disk, can_mount, small_disk
 
+RUNS = 20
 FILE = """
 folds = 5
 seeds = [42, 7]
@@ -117,9 +118,9 @@ class Studies:
         shutil.rmtree(self.output, ignore_errors=True)
         disturbances = ["kill"] * kills + ["disk"]
         rng.shuffle(disturbances)
-        for kind in disturbances:
+        for number, kind in enumerate(disturbances):
             life = Child(lambda: self._study(retry_failed=True)["runs"])
-            is_running = life.is_running_for(rng.uniform(0, 1.5 * self.whole_s / (kills + 2)))
+            is_running = self._wait(life, rng, share=(number + rng.random()) / len(disturbances))
             if kind == "kill":
                 life.kill()
                 found = life.end(killed=True)
@@ -142,6 +143,13 @@ class Studies:
                 "study", f"it ends with another {' and '.join(other)}", keep=[self.output]
             )
         return self.campaign.count("study", "ends bit-equal")
+
+    def _wait(self, life: Child, rng: random.Random, *, share: float) -> bool:
+        """Until this share of the runs has begun, and up to a run longer; whether the life still runs."""
+        while len([*self.output.glob("*/*/run.json")]) < share * RUNS:
+            if not life.is_running_for(0.02):
+                return False
+        return life.is_running_for(rng.uniform(0, self.whole_s / RUNS))
 
     def _is_fair(self, kind: str, found: child.Ending) -> bool:
         """Whether a life ended as it may."""

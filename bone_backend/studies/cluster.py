@@ -28,6 +28,8 @@ RESOURCE = "GPU"
 CONNECT_S, LOOK_S = 15, 0.2
 PATIENCE_S = 60.0  # for running fits to save what they have
 STOP = ".stop"
+# A Ctrl-C in a terminal goes to all that was started there; workers are asked to stop by the study instead.
+DEAF = "import signal\n\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 HERE = "127.0.0.1"  # nobody else on the network is let in
 
 
@@ -67,7 +69,7 @@ def _local(count: int, gpus: int) -> Any:
 
     threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
     options: dict[str, Any] = {"nthreads": 1, "resources": {RESOURCE: 1}, "memory_limit": 0, "host": HERE}
-    options["silence_logs"] = logging.ERROR
+    options |= {"silence_logs": logging.ERROR, "preload": [DEAF], "preload_argv": [[]]}
     workers = {
         number: {"cls": Nanny, "options": {**options, "env": {**threads, **place}}}
         for number, place in enumerate(surroundings(count, gpus, os.environ))

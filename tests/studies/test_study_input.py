@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +114,8 @@ def test_a_folder_of_another_study_or_of_anything_else_is_refused(tmp_path, ten)
         study(options(tmp_path / "other.toml", tmp_path / "out"), work=WORK)
     with pytest.raises(BoneError, match=r"this one is 'study \(quick\)'"):
         study(options(path, tmp_path / "out", quick=True), work=WORK)
+    with pytest.raises(BoneError, match="lies inside the scan scan_0"):
+        study(options(path, Path(ten[0][0]) / "out"), work=WORK)
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("Dear", encoding="utf-8")
     with pytest.raises(BoneError, match=r"holds no study of BONe \(it has dear.txt\)"):
