@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..studies.states import DONE, FAILED, STARTED, STUDY, WAITING, folder_of_study, read_state
+from ..studies.states import DONE, FAILED, STARTED, STUDY, WAITING, State, folder_of_study, read_state
 
 REPORT = "study.html"
 
@@ -44,4 +44,15 @@ def facts(path: Path) -> dict[str, Any]:
         "waiting": len(named(WAITING)),
         "failed": {runs[name]: one.cause for name, one in found.items() if one.state == FAILED},
         "report": str(report) if report.is_file() else None,
+        "each": [
+            {"run": runs[name], "state": one.state, "mean_iou": _mean_iou(one), "cause": one.cause}
+            for name, one in found.items()
+        ],
     }
+
+
+def _mean_iou(state: State) -> float | None:
+    """Over the scans of a run that is done."""
+    scans = (state.result or {}).get("scans") or []
+    known = [scan["mean_iou"] for scan in scans if scan.get("mean_iou") is not None]
+    return sum(known) / len(known) if known else None
