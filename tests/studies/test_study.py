@@ -171,8 +171,21 @@ def test_subjects_on_both_sides_are_warned_of_and_measured_with_folds_of_their_o
     assert "fitted on and tested in one run: rat 1 (scan_0, scan_1)" in caplog.text
     page = (tmp_path / "out" / "study.html").read_text(encoding="utf-8")
     assert "Scans of one subject stand on both sides of a fold (rat 1: scan_0, scan_1)" in page
-    assert "with folds by subject 0." in page
+    assert "With folds by subject base has 0." in page
+    assert "<th>by subject</th>" in page
     assert {row["fold"] for row in rows(tmp_path / "out")} == {"1", "2", "by subject 1", "by subject 2"}
+
+
+def test_batches_in_pieces_are_marked_since_they_differ(tmp_path, ten):
+    more = '[[rows]]\nname = "large patches"\n[[rows]]\nname = "small patches"\nepochs = 3'
+    path = write_study(tmp_path / "s.toml", table(ten), more=more)
+    study(options(path, tmp_path / "out"), work=WORK)
+    page = (tmp_path / "out" / "study.html").read_text(encoding="utf-8")
+    assert "were taken in pieces: large patches (up to 4)." in page
+    assert {row["configuration"]: row["pieces"] for row in rows(tmp_path / "out")} == {
+        "large patches": "4",
+        "small patches": "1",
+    }
 
 
 @pytest.mark.slow

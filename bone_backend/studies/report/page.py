@@ -134,14 +134,12 @@ def _warnings(
         )
         rest = without_leaks(plan, scores)
         line += f" Over the other scans the mean IoU is {words.number(rest)}." if rest is not None else ""
-        with_subject = [one for one in found.summaries if one.by_subject is not None]
-        for one in with_subject:
-            assert one.by_subject is not None
+        if found.best.by_subject is not None:
             line += (
-                f" {one.name}: with folds by subject {words.spread(one.by_subject.whole)}, as given "
-                f"{words.spread(one.table.whole)}."
+                f" With folds by subject {found.best.name} has {words.spread(found.best.by_subject.whole)}, as "
+                f"given {words.spread(found.best.table.whole)}; the ranking has both of all."
             )
-        if not with_subject:
+        else:
             line += " With split_by_subject = true the study measures folds by subject too."
         lines.append(line)
     pieces = [one for one in found.summaries if one.pieces > 1]
@@ -165,7 +163,7 @@ def _most_runs(found: Comparison) -> int:
 
 
 def _ranking(found: Comparison, colours: Mapping[str, str]) -> dict[str, Any]:
-    scans = len(found.best.by_scan)
+    scans, is_mended = len(found.best.by_scan), any(one.by_subject for one in found.summaries)
     rows = [
         {
             "rank": found.ranking.ranks[one.name],
@@ -178,6 +176,7 @@ def _ranking(found: Comparison, colours: Mapping[str, str]) -> dict[str, Any]:
                 words.interval(one.interval),
                 words.spread(one.dice.whole),
                 "best" if one is found.best else words.p_value(one.p),
+                *([words.spread(one.by_subject and one.by_subject.whole)] if is_mended else []),
             ],
             "costs": words.figures(one.figures),
         }
@@ -185,7 +184,7 @@ def _ranking(found: Comparison, colours: Mapping[str, str]) -> dict[str, Any]:
     ]
     return {
         "rows": rows,
-        "heads": ["score", "mIoU ± SD", "95 % interval", "Dice ± SD", "p"],
+        "heads": ["score", "mIoU ± SD", "95 % interval", "Dice ± SD", "p", *["by subject"] * is_mended],
         "cost_heads": words.FIGURES,
         "left_out": found.ranking.left_out,
         "weights": {words.MEASURE_WORDS[name]: part for name, part in found.ranking.weights.items()},
