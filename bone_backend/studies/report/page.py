@@ -136,8 +136,8 @@ def _warnings(
         line += f" Over the other scans the mean IoU is {words.number(rest)}." if rest is not None else ""
         if found.best.by_subject is not None:
             line += (
-                f" With folds by subject {found.best.name} has {words.spread(found.best.by_subject.whole)}, as "
-                f"given {words.spread(found.best.table.whole)}; the ranking has both of all."
+                f" With folds by subject {found.best.name} has {words.spread(found.best.by_subject.whole)}, "
+                f"as given {words.spread(found.best.table.whole)}; the ranking has both of all."
             )
         else:
             line += " With split_by_subject = true the study measures folds by subject too."
@@ -176,7 +176,7 @@ def _ranking(found: Comparison, colours: Mapping[str, str]) -> dict[str, Any]:
                 words.interval(one.interval),
                 words.spread(one.dice.whole),
                 "best" if one is found.best else words.p_value(one.p),
-                *([words.spread(one.by_subject and one.by_subject.whole)] if is_mended else []),
+                *([words.spread(one.by_subject.whole if one.by_subject else None)] if is_mended else []),
             ],
             "costs": words.figures(one.figures),
         }
