@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bone_backend.studies.evaluation.evidence import holm, interval, paired_p, smallest_p
@@ -112,6 +112,7 @@ def multipletests():
     return multipletests
 
 
+@settings(max_examples=15, deadline=None)  # each takes statsmodels 50 ms
 @given(st.lists(st.floats(0, 1, allow_nan=False), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(multipletests, values):
     assert holm(values) == pytest.approx(list(multipletests(values, method="holm")[1]))
