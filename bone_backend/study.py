@@ -52,7 +52,7 @@ def study(options: StudyOptions, *, progress: Progress = silent, work: str = slo
     check_apart(plan.folder, [(f"the mask {scan.name}", scan.mask) for scan in plan.scans])
     states.check_same_study(plan.folder, plan.name)
     rest = Part(progress, first=CHECK_SHARE, share=100 - CHECK_SHARE, steps=100)
-    gpus = slots.gpus_of_this_machine(_device(plan))
+    gpus = _gpus(plan)
     if options.dry_run:
         count = options.local_workers or options.at_once or max(gpus, 1)
         return rehearsal.rehearsed(plan, at_once=count, progress=rest)
@@ -70,9 +70,12 @@ def study(options: StudyOptions, *, progress: Progress = silent, work: str = slo
         return book.finish()
 
 
-def _device(plan: Plan) -> str:
+def _gpus(plan: Plan) -> int:
+    """That have a run each; 0 on a CPU, and where a fit wants several: then one run at a time sees all."""
+    if any(run.fit.gpus != "1" for run in plan.runs):
+        return 0
     devices = {run.fit.device for run in plan.runs}
-    return devices.pop() if len(devices) == 1 else "auto"
+    return slots.gpus_of_this_machine(devices.pop() if len(devices) == 1 else "auto")
 
 
 def _run(

@@ -8,7 +8,9 @@ that is named "large ..." had to take its batches in four pieces.
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,15 @@ def run_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     }
     states.write_state(folder, states.State(states.DONE, options["key"], result=result))
     return result
+
+
+def see(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Tell which GPU this process sees; one that is named "crash" ends without a word."""
+    if options["words"] == "crash":
+        os._exit(3)
+    began = time.monotonic()
+    time.sleep(0.3)
+    return {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "process": os.getpid(), "began": began}
 
 
 def _score(name: str, drawn: random.Random) -> dict[str, Any]:
