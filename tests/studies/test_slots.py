@@ -28,28 +28,14 @@ def outcomes(todo, places):
 
 def test_each_run_sees_one_gpu_and_two_go_on_at_the_same_time():
     places = surroundings(None, 2, {VISIBLE: "4,7"})
-    found = {}
-    run_apart(
-        jobs("a", "b", "c"),
-        places,
-        ended=lambda job, told: found.update({job["words"]: told}),
-        progress=silent,
-        work=SEE,
-    )
+    found = outcomes(jobs("a", "b", "c"), places)
     assert {found["a"]["gpu"], found["b"]["gpu"]} == {"4", "7"}
     assert found["c"]["gpu"] in ("4", "7")
     assert len({one["process"] for one in found.values()}) == 3
 
 
 def test_a_run_that_crashes_ends_alone():
-    found = {}
-    run_apart(
-        jobs("crash", "b"),
-        [{}],
-        ended=lambda job, told: found.update({job["words"]: told}),
-        progress=silent,
-        work=SEE,
-    )
+    found = outcomes(jobs("crash", "b"), [{}])
     assert isinstance(found["crash"], WorkerError)
     assert "ended with exit code 3" in str(found["crash"])
     assert found["b"]["gpu"] is None
