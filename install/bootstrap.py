@@ -93,7 +93,7 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
     test.add_argument("--in-turn", action="store_true", help="run them one after the other, not side by side")
     app = commands.add_parser("app", parents=[common], help="make the app's environment")
     app.add_argument("--window", action="store_true", help="also what `bone window` needs (370 MB)")
-    app.add_argument("--cluster", action="store_true", help="also what `bone study --cluster` needs (20 MB)")
+    app.add_argument("--cluster", action="store_true", help="also what `bone study --cluster` needs (30 MB)")
     worker = commands.add_parser("worker", parents=[common], help="make the worker's environment")
     worker.add_argument(
         "--with-torch", action="store_true", help="also what fitting and predicting in the worker need"

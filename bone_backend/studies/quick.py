@@ -17,7 +17,7 @@ TOLD = (
     "Quick: one seed, two folds, one epoch of one step with two small patches, random first weights. "
     "The scores mean nothing."
 )
-EDGE, DEPTH = 64, 32  # of the patches, at least as large as the network takes
+EDGE, EDGE_3D = 64, 32  # of the patches, at least as large as the network takes
 STEP = {
     **{"epochs": 1, "minutes": None, "epoch_steps": 1, "validation_patches": 2},
     **{"batch_size": 2, "patches_per_tile": 1, "accumulate": 1, "early_stopping": None},
@@ -32,7 +32,8 @@ def shortened(values: Mapping[str, Any]) -> dict[str, Any]:
     if asked.is_library_weights:
         short["weights"] = "random"
     depth, edge = asked.size_multiples[0], max(asked.size_multiples[1:])
-    short["patch_size"] = max(-(-EDGE // edge) * edge, asked.smallest_patch)
+    wanted = EDGE_3D if asked.mode == "3D" else EDGE
+    short["patch_size"] = max(-(-wanted // edge) * edge, asked.smallest_patch)
     if asked.mode == "3D":
-        short["patch_depth"] = -(-DEPTH // depth) * depth
+        short["patch_depth"] = -(-EDGE_3D // depth) * depth
     return short
