@@ -37,9 +37,9 @@ from .campaign import Campaign, parser
 from .child import Child
 from .disk_full import REST_BYTES, SPEAKS_OF_THE_DISK, Disk, can_mount, small_disk
 
-RUNS = 20
+RUNS_OF_A_FOLD = 4  # two seeds, two configurations
 FILE = """
-folds = 5
+folds = {folds}
 seeds = [42, 7]
 scans = "scans.csv"
 [base]
@@ -60,7 +60,7 @@ learning_rate = [0.005, 0.001]
 """
 
 
-def write_file(folder: Path) -> Path:
+def write_file(folder: Path, folds: int) -> Path:
     """Ten phantoms and the study of them."""
     lines = ["scan,mask"]
     for number in range(10):
@@ -71,7 +71,7 @@ def write_file(folder: Path) -> Path:
         lines.append(",".join(map(str, pair)))
     (folder / "scans.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     path = folder / "study.toml"
-    path.write_text(FILE, encoding="utf-8")
+    path.write_text(FILE.replace("{folds}", str(folds)), encoding="utf-8")
     return path
 
 
@@ -90,9 +90,10 @@ def ending(output: Path) -> dict[str, Any]:
 class Studies:
     """The studies of one campaign, one after the other."""
 
-    def __init__(self, campaign: Campaign, folder: Path, disk: Disk):
+    def __init__(self, campaign: Campaign, folder: Path, disk: Disk, *, folds: int):
         self.campaign, self.disk = campaign, disk
-        self.file, self.output = write_file(folder), disk.folder / "out"
+        self.file, self.output = write_file(folder, folds), disk.folder / "out"
+        self.runs = folds * RUNS_OF_A_FOLD
         os.environ["BONE_CACHE"] = str(folder / "cache")
         self.expected: dict[str, Any] = {}
         self.whole_s = 0.0
@@ -146,10 +147,10 @@ class Studies:
 
     def _wait(self, life: Child, rng: random.Random, *, share: float) -> bool:
         """Until this share of the runs has begun, and up to a run longer; whether the life still runs."""
-        while len([*self.output.glob("*/*/run.json")]) < share * RUNS:
+        while len([*self.output.glob("*/*/run.json")]) < share * self.runs:
             if not life.is_running_for(0.02):
                 return False
-        return life.is_running_for(rng.uniform(0, self.whole_s / RUNS))
+        return life.is_running_for(rng.uniform(0, self.whole_s / self.runs))
 
     def _is_fair(self, kind: str, found: child.Ending) -> bool:
         """Whether a life ended as it may."""
@@ -163,7 +164,7 @@ def run(asked: argparse.Namespace, folder: Path) -> int:
     torch.set_num_threads(1)
     campaign = Campaign("kills_study", asked)
     with small_disk(folder / "disk", asked.how) as disk:
-        studies = Studies(campaign, folder, disk)
+        studies = Studies(campaign, folder, disk, folds=asked.folds)
         studies.undisturbed()
         for rng in campaign.trials():
             studies.one(rng, asked.kills)
@@ -174,6 +175,7 @@ def run(asked: argparse.Namespace, folder: Path) -> int:
 def main(words: Sequence[str] | None = None) -> int:
     made = parser(__doc__, count=10)
     made.add_argument("--kills", type=int, default=5, help="Kills of each study [default 5].")
+    made.add_argument("--folds", type=int, default=5, help="Of each study, four runs each [default 5].")
     made.add_argument(
         "--how", choices=("tmpfs", "limit"), default="tmpfs" if can_mount() else "limit", help="See above."
     )
