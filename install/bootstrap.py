@@ -40,7 +40,7 @@ NOTHING_COLLECTED = 5  # pytest's exit status
 # not slow run there as well, without those of what never runs inside Avizo or is torch's alone.
 AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks")
 NEVER_IN_AVIZO = (
-    *("tests/standalone", "tests/install", "tests/benchmarks", "tests/networks"),
+    *("tests/standalone", "tests/install", "tests/benchmarks", "tests/networks", "tests/studies"),
     *("tests/model_files/test_export.py", "tests/training/test_distributed.py"),
 )
 # Tests of the app that run beside its others: while one waits, another works.
@@ -93,6 +93,7 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
     test.add_argument("--in-turn", action="store_true", help="run them one after the other, not side by side")
     app = commands.add_parser("app", parents=[common], help="make the app's environment")
     app.add_argument("--window", action="store_true", help="also what `bone window` needs (370 MB)")
+    app.add_argument("--cluster", action="store_true", help="also what `bone study --cluster` needs (30 MB)")
     worker = commands.add_parser("worker", parents=[common], help="make the worker's environment")
     worker.add_argument(
         "--with-torch", action="store_true", help="also what fitting and predicting in the worker need"
@@ -115,6 +116,9 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
 def make_app(options: argparse.Namespace, *, with_tests: bool = False) -> Path:
     layers = [INSTALL / "requirements-app.txt"]
     layers += [INSTALL / "requirements-window.txt"] * (with_tests or bool(getattr(options, "window", False)))
+    layers += [INSTALL / "requirements-cluster.txt"] * (
+        with_tests or bool(getattr(options, "cluster", False))
+    )
     layers += [INSTALL / "requirements-test.txt"] * with_tests
     folder = options.folder / ".venv"
     source = source_of(options)

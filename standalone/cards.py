@@ -25,7 +25,14 @@ NUMBERS = {
 
 def card(found: dict[str, Any]) -> str:
     """The card of one path."""
-    kinds = {"scan": _volume, "mask": _volume, "scan or mask": _volume, "model": _model, "run": _run}
+    kinds = {
+        "scan": _volume,
+        "mask": _volume,
+        "scan or mask": _volume,
+        "model": _model,
+        "run": _run,
+        "study": _study,
+    }
     return "\n".join(kinds.get(found["kind"], _unknown)(found))
 
 
@@ -234,6 +241,19 @@ def _run(found: dict[str, Any]) -> list[str]:
         body = [[name_of(names, label), score(iou)] for label, iou in ious.items()]
         lines += ["", *table(["class", "validation IoU"], body)]
     return lines
+
+
+def _study(found: dict[str, Any]) -> list[str]:
+    facts: list[Row] = [
+        ("This is", "the folder of a study"),
+        ("Path", found["path"]),
+        ("Name", found["name"]),
+        ("Runs", f"{found['done']:,} of {found['runs']:,} done, {found['waiting']:,} to do"),
+        ("Begun", "\n".join(found["started"]) or None),
+        ("Failed", "\n".join(f"{run}: {cause}" for run, cause in found["failed"].items()) or None),
+        ("Report", found["report"]),
+    ]
+    return rows(facts)
 
 
 def _unknown(found: dict[str, Any]) -> list[str]:

@@ -213,6 +213,9 @@ def _stopped(words: list[str], result: dict[str, Any] | None, number: int | None
         _tell(show.scans(told), is_code=True)
     if told.get("unfinished"):
         _tell(f"What is done is kept in {told['unfinished']}; the same command goes on there.")
+    if told.get("study_folder"):
+        _tell(f"{told['done']} of {told['runs']} runs are done. The same command goes on:")
+        _tell(shlex.join(["bone", *words]))
     if told.get("run_folder"):
         _tell(f"Go on with: bone fit --resume {shlex.quote(str(told['run_folder']))}")
     return status

@@ -97,6 +97,8 @@ def read_config(path: Path) -> dict[str, Any]:
         raise OptionError(f"config {path} is no valid {path.suffix[1:].upper()}: {told}.") from error
     if not isinstance(values, dict):
         raise OptionError(f"config {path} must hold option names and values, not {type(values).__name__}.")
+    if isinstance(values.get("base"), dict):  # a study: the options of its fits
+        values = values["base"]
     named = [(str(name).replace("-", "_"), value) for name, value in values.items()]
     try:
         return _table(named)

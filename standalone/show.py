@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bone_backend.durations import measured
+from bone_backend.durations import estimated, measured
 from bone_backend.jobs.commands import COMMANDS, named
 
 from .cards import name_of
@@ -151,6 +151,31 @@ def iou(found: dict[str, Any]) -> str:
         ("Taken from", found.get("labels_from")),
     ]
     return "\n".join([*lines, "", *rows(facts)]).rstrip("\n")
+
+
+def study(found: dict[str, Any]) -> str:
+    """The ranking and where everything is, or the table of a dry run."""
+    if found.get("dry_run"):
+        lines = [[run["run"], estimated(run["fit_s"]), estimated(run["predict_s"])] for run in found["runs"]]
+        told = [*found["told"], *(f"Warning: {warning}" for warning in found["warnings"])]
+        return "\n".join([*table(["run", "fit", "labels"], lines), "", *map(sentence, told)])
+    ranks = [
+        [
+            one["configuration"],
+            score(one["mean_iou"]),
+            score(one["sd"], none="-"),
+            f"{one['score']:.3f}",
+            str(one["rank"]),
+        ]
+        for one in found["ranking"]
+    ]
+    facts: list[Row] = [
+        ("Best", f"{found['best']}, by mean IoU" if len(ranks) > 1 else None),
+        ("Report", found["report"]),
+        ("Table", found["results"]),
+        ("Time", measured(found["seconds"])),
+    ]
+    return "\n".join([*table(["configuration", "mean IoU", "SD", "score", "rank"], ranks), "", *rows(facts)])
 
 
 def statistics(found: dict[str, Any]) -> str:

@@ -14,14 +14,17 @@ STDLIB = set(sys.stdlib_module_names)
 # The shelf of each room or file of bone_backend, the longest name first; what is not named here is "numpy".
 SHELVES = {
     **dict.fromkeys(
-        ("durations", "errors", "files", "jobs", "options", "progress", "runs.files", "volumes.formats"),
+        (
+            *("durations", "errors", "files", "jobs", "options", "progress", "runs.files", "volumes.formats"),
+            *("studies.options", "studies.states"),
+        ),
         "floor",
     ),
     "avizo": "avizo",
     **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records"), "numpy"),
     **dict.fromkeys(
         (
-            *("fitting", "prediction", "predictions", "preview", "report", "study", "verifying"),
+            *("fitting", "prediction", "predictions", "preview", "report", "studies", "study", "verifying"),
             *("machine", "networks", "runs", "training"),
             *("dataset.augmentation", "dataset.hashing", "dataset.loader", "dataset.pairs"),
             *(

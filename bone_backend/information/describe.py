@@ -1,4 +1,4 @@
-"""What a path is: a scan, a mask, a model file, a run folder, or nothing that BONe reads.
+"""What a path is: a scan, a mask, a model file, a run folder, a study, or nothing that BONe reads.
 
 In:  a path.
 Out: a dictionary of plain values; of large volumes some slices are looked at, of other files their headers.
@@ -19,9 +19,10 @@ from ..runs.files import BEST, CHECKPOINT, found, model_of
 from ..volumes.formats import format_of, in_words
 from . import model as model_facts
 from . import run as run_facts
+from . import study as study_facts
 from . import volume as volume_facts
 
-READS = f"BONe reads scans and masks as {in_words()}; model files (.pth); and run folders of a fit."
+READS = f"BONe reads scans and masks as {in_words()}; model files (.pth); and folders of fits and studies."
 # How files begin that people may take for a scan.
 BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x1f\x8b", "a gzip file, perhaps a NIfTI image (.nii.gz)"),
@@ -71,6 +72,8 @@ def describe_job(options: InfoOptions, progress: Progress) -> dict[str, Any]:
 
 
 def _facts(path: Path) -> dict[str, Any]:
+    if path.is_dir() and study_facts.is_study(path):
+        return study_facts.facts(path)
     if path.is_dir():
         return run_facts.facts(path) if run_facts.is_run(path) else _folder(path)
     if path.name == CHECKPOINT and run_facts.is_run(path.parent):

@@ -108,6 +108,17 @@ COMMANDS: dict[str, Command] = {
         shown="standalone.show:iou",
         in_avizo=True,
     ),
+    "study": Command(
+        "bone_backend.study:study_job",
+        "bone_backend.studies.options:StudyOptions",
+        "many fits from one file: cross-validation, comparison, ranking",
+        "STUDY.toml --output FOLDER [options]",
+        ("bone study femora.toml --output studies/femora",),
+        shown="standalone.show:study",
+        loads_torch=True,
+        has_config=False,
+        patience_s=90.0,
+    ),
     "statistics": Command(
         "bone_backend.intensity.asking:statistics_job",
         "bone_backend.options.programs:StatisticsOptions",
@@ -138,7 +149,7 @@ COMMANDS: dict[str, Command] = {
     "info": Command(
         "bone_backend.information.describe:describe_job",
         "bone_backend.options.programs:InfoOptions",
-        "what a scan, mask, model file or run folder is",
+        "what a scan, mask, model file, run folder or study is",
         "PATH [options]",
         ("bone info scans/femur_1", "bone info runs/femur"),
         shown="standalone.cards:card",
@@ -168,6 +179,8 @@ COMMANDS: dict[str, Command] = {
     ),
     # what statistics and fits ask the worker for: several scans, side by side in its processes
     "measure": Command("bone_backend.intensity.statistics:measure_job", patience_s=2.0),
+    # what a study asks it for: one of its runs, in a process of its own
+    "study-run": Command("bone_backend.studies.running:run_job", patience_s=60.0),
 }
 # what the command line does for "predict": one scan, or many one after the other
 COMMANDS["predict-scans"] = Command(

@@ -61,6 +61,7 @@ def run_in_worker(
     keep_folder: bool = False,
     processes: int = 1,
     folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a command in the external worker and wait for it; call it from any thread.
 
@@ -71,21 +72,19 @@ def run_in_worker(
     keep_folder: leave the job folder where it is, and log where.
     processes: how many run the command side by side; the first speaks for all, and when one fails all end.
     folder: the command's working folder, for relative paths in its options; None: the job folder.
+    environment: variables beside those of this process.
 
     Raises Cancelled when `progress` does, with the worker's result so far in its attribute `result` (a dict,
     or None); a BoneError of the command as the same class; WorkerError when the worker cannot start, crashes,
-    or is of the wrong version; ProgramFault for any other exception of the command. Other exceptions of
-    `progress`, and Ctrl-C, stop the worker too and go up. Left, raised by `progress`, leaves the worker
-    running for a later `follow`.
+    or is of the wrong version; ProgramFault for any other exception. Other exceptions of `progress`, and
+    Ctrl-C, stop the worker too and go up; Left leaves it running for a later `follow`.
     """
     row = find(command)
     if not row.in_worker:
         raise OptionError(f"The worker does not do {command!r}; run it with: bone {command}")
     interpreter = find_worker_python() if python is None else python
-    if patience_s is None:
-        patience_s = row.patience_s
-    job = make_folder()
-    is_left = False
+    patience_s = row.patience_s if patience_s is None else patience_s
+    job, is_left = make_folder(), False
     try:
         write_job(
             job,
@@ -98,7 +97,8 @@ def run_in_worker(
             has_pictures=picture_taker(progress) is not None,
         )
         write_arrays(job, arrays or {}, progress)
-        return _attend(job, _start(interpreter, job), progress=progress, patience_s=patience_s)
+        process = _start(interpreter, job, environment or {})
+        return _attend(job, process, progress=progress, patience_s=patience_s)
     except Left:
         is_left = True
         raise
@@ -156,7 +156,7 @@ def _attend(folder: Path, process: Process, *, progress: Progress, patience_s: f
     return _outcome(folder, process, stop=stop)
 
 
-def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
+def _start(interpreter: Path, folder: Path, more: Mapping[str, str]) -> subprocess.Popen[bytes]:
     root = Path(__file__).resolve().parents[2]
     scripts = [root / name / "worker.py" for name in ("external_worker", "bone_external_worker")]
     script = next((script for script in scripts if script.is_file()), None)  # in a checkout; installed
@@ -164,7 +164,7 @@ def _start(interpreter: Path, folder: Path) -> subprocess.Popen[bytes]:
         raise WorkerError(f"The worker's script {scripts[0]} is missing. Install BONe again.")
     from ..volumes.cache import cache_folder  # here, since this floor lies below the volumes
 
-    environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder())}
+    environment = worker_environment(os.environ) | {"BONE_CACHE": str(cache_folder()), **more}
     with (folder / "worker.log").open("wb") as log:
         try:
             process = start_apart(

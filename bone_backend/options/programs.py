@@ -164,7 +164,10 @@ class InfoOptions(Options):
     title: ClassVar[str] = "bone info"
 
     path: Path = option(
-        group="Data", label="Path", positional=True, help="A scan, a mask, a model file or a run folder."
+        group="Data",
+        label="Path",
+        positional=True,
+        help="A scan, a mask, a model file, a run folder or a study.",
     )
 
 

@@ -46,13 +46,13 @@ def line_chart(
     """An SVG element with a line for each row.
 
     x: the epochs, ascending. low, high: ends of the vertical axis that are wanted, else found from the
-    values. mark: epoch with a vertical line. Values that are missing leave a gap. x_label: what the
-    horizontal axis counts.
+    values. mark: epoch with a vertical line. Values that are missing leave a gap; a line without a label is
+    not in the legend. x_label: what the horizontal axis counts.
     """
     shown = [value for line in lines for value in line.values if _is_number(value)]
-    bottom, top, ticks = _axis(shown, low, high)
+    bottom, top, ticks = axis_of(shown, low, high)
     legend, rows = _legend(lines)
-    frame = _Frame(
+    frame = Frame(
         top=TITLE + 8 + LEGEND_ROW * rows,
         first=min(x, default=1),
         last=max(x, default=1),
@@ -72,7 +72,7 @@ def line_chart(
         pale=PALE,
         grid=GRID,
         legend=legend,
-        ticks=[_tick(frame, tick) for tick in ticks],
+        ticks=[tick_of(frame, tick) for tick in ticks],
         epochs=[(epoch, f"{frame.x(epoch):.1f}") for epoch in _epoch_ticks(x)],
         x_label=x_label,
         mark=_mark(frame, mark, mark_label) if mark is not None and x else None,
@@ -81,12 +81,12 @@ def line_chart(
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """Where the axes lie, and what their ends stand for."""
 
     top: int
-    first: int
-    last: int
+    first: float
+    last: float
     bottom: float
     high: float
 
@@ -104,7 +104,7 @@ def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _axis(
+def axis_of(
     values: Sequence[float | None], low: float | None, high: float | None
 ) -> tuple[float, float, list[float]]:
     """Ends and ticks of the vertical axis."""
@@ -142,12 +142,12 @@ def _epoch_ticks(x: Sequence[int]) -> list[int]:
     return [epoch for epoch in x if epoch % step == 0 or (epoch == x[0] and step > 1 and epoch == 1)]
 
 
-def _tick(frame: _Frame, tick: float) -> dict[str, str]:
+def tick_of(frame: Frame, tick: float) -> dict[str, str]:
     y = frame.y(tick)
     return {"y": f"{y:.1f}", "text_y": f"{y + 4:.1f}", "text": f"{0.0 if abs(tick) < 1e-15 else tick:.4g}"}
 
 
-def _mark(frame: _Frame, epoch: int, label: str) -> dict[str, Any]:
+def _mark(frame: Frame, epoch: int, label: str) -> dict[str, Any]:
     at = frame.x(epoch)
     anchor, shift = ("end", -4) if at > WIDTH - 70 else ("start", 4)
     return {
@@ -164,6 +164,8 @@ def _legend(lines: Sequence[Line]) -> tuple[list[dict[str, Any]], int]:
     items: list[dict[str, Any]] = []
     at, row = 0.0, 0
     for line in lines:
+        if not line.label:
+            continue
         label = line.label if len(line.label) <= 40 else line.label[:39] + "…"
         width = 34 + LETTER * len(label) + 14
         if at and at + width > WIDTH:
@@ -175,7 +177,7 @@ def _legend(lines: Sequence[Line]) -> tuple[list[dict[str, Any]], int]:
     return items, row + 1
 
 
-def _drawn(frame: _Frame, line: Line, x: Sequence[int]) -> dict[str, Any]:
+def _drawn(frame: Frame, line: Line, x: Sequence[int]) -> dict[str, Any]:
     """The path of a line, with gaps, and its dots where the epochs are few."""
     points = [
         (frame.x(epoch), frame.y(value)) if value is not None and math.isfinite(value) else None

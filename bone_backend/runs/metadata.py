@@ -119,6 +119,7 @@ def record(state: FitState, result: FitResult, figures: dict[str, Any]) -> dict[
         "classes": state.classes,
         "split": state.split,
         "confusion": state.position.best_counts,
+        "pieces": state.step.pieces,  # of every batch; more than 1 where the memory did not suffice
         "parameters": state.complexity.parameters,
         "multiply_adds": state.complexity.multiply_adds,
         "versions": versions(),

@@ -43,6 +43,7 @@ from .predict_tab import PredictTab
 from .run_folder import look_at_run
 from .runs import Run
 from .runs_dock import RunsDock
+from .study_window import StudyWindow
 from .tab import RunTab
 from .task import Runner
 from .tour_bar import TourBar
@@ -135,6 +136,7 @@ class Window(QMainWindow):
         self._action(file, "Open r&un folder …", self.ask_run)
         self.recent_runs: QMenu = file.addMenu("Recent ru&ns")
         self.recent_runs.aboutToShow.connect(self._fill_runs)
+        self._action(file, "Open s&tudy …", self.ask_study)
         file.addSeparator()
         self._action(file, "&Copy as command", self.copy_command, "Ctrl+Shift+C")
         file.addSeparator()
@@ -181,6 +183,20 @@ class Window(QMainWindow):
             return
         self.tab.take_values(values)
         self.memory.add_recent(str(path))
+
+    def ask_study(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Open study: the folder of bone study --output")
+        if path:
+            self.open_study(Path(path))
+
+    def open_study(self, path: Path) -> None:
+        """Watch a study, also while it runs; a fault is told in a dialog."""
+        try:
+            self.study = StudyWindow(path, self)
+        except BoneError as error:
+            self.tell_fault("The study was not opened.", error)
+            return
+        self.study.show()
 
     def ask_save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(

@@ -164,6 +164,7 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 SHORT = {
     "kills_fit": ["--count", "2"],
     "kills_predict": ["--count", "1"],
+    "kills_study": ["--count", "1", "--kills", "1", "--folds", "2"],
     "disk_full": ["--count", "2"],
     "fuzz_tiff": ["--count", "20"],
     "fuzz_models": ["--count", "10"],

@@ -124,8 +124,10 @@ def test_the_window_gets_its_packages_and_its_place_in_the_menu(monkeypatch, tmp
     assert bootstrap.main(["app"]) == 0
     assert not (tmp_path / "share").exists()
     assert bootstrap.main(["app", "--window"]) == 0
+    assert bootstrap.main(["app", "--cluster"]) == 0
     layers = [[layer.name for layer in one.layers] for one in made]
-    assert layers == [["requirements-app.txt"], ["requirements-app.txt", "requirements-window.txt"]]
+    more = [[], ["requirements-window.txt"], ["requirements-cluster.txt"]]
+    assert layers == [["requirements-app.txt", *one] for one in more]
     entry = (tmp_path / "share/applications/bone-window.desktop").read_text(encoding="utf-8")
     command = tmp_path / "my venv/bin/bone-window"
     assert f'Exec="{command}"\n' in entry

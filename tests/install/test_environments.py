@@ -218,7 +218,7 @@ def test_pins_knows_that_a_version_can_depend_on_python(tmp_path):
     assert environments.pins(layer) == {"a-b": ["1.0", "2.0"], "c": ["3"]}
 
 
-@pytest.mark.parametrize("name", ["app", "test", "worker", "avizo"])
+@pytest.mark.parametrize("name", ["app", "test", "worker", "avizo", "cluster"])
 def test_every_requirement_is_pinned_and_names_no_host(name):
     file = Path(environments.__file__).parent / f"requirements-{name}.txt"
     lines = [one for one in file.read_text(encoding="utf-8").splitlines() if one and not one.startswith("#")]
@@ -248,12 +248,14 @@ def test_all_that_the_project_asks_for_is_pinned_on_the_side_where_it_is_needed(
     assert references <= {*test} - {*app}
     assert needed | references <= {*avizo}
     assert needed - {"numpy"} <= {*avizo_files.IN_AVIZO}
-    assert window_needs() <= {*environments.pins(INSTALL / "requirements-window.txt")}
+    assert extra("window") <= {*environments.pins(INSTALL / "requirements-window.txt")}
+    assert extra("studies") <= {*app}
+    assert extra("cluster") <= {*app, *environments.pins(INSTALL / "requirements-cluster.txt")}
 
 
-def window_needs() -> set[str]:
+def extra(name: str) -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return {one.split(">=")[0].lower() for one in project["optional-dependencies"]["window"]}
+    return {one.split(">=")[0].lower() for one in project["optional-dependencies"][name]}
 
 
 def test_what_is_only_compared_with_is_never_imported():
