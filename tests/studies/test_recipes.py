@@ -25,8 +25,8 @@ from .studies import options, rows, table
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 RUNS = {"bp-2d-03": 15, "benchmark-30": 30, "dimensionality": 25, "fine-tune": 4}
-QUICK = {"bp-2d-03": 2, "benchmark-30": 5, "dimensionality": 6, "fine-tune": 4}
-EVERY = {"benchmark-30": 7, "dimensionality": 2}  # of the rows; all networks are built in other tests
+QUICK = {"bp-2d-03": 2, "benchmark-30": 3, "dimensionality": 4, "fine-tune": 4}
+EVERY = {"benchmark-30": 10, "dimensionality": 4}  # of the rows; all networks are built in other tests
 
 
 @pytest.fixture(scope="module")
