@@ -195,15 +195,17 @@ def from_text(one: OptionField, text: str) -> Any:
 
 
 def hint(one: OptionField) -> str:
-    """Unit and limits, as they stand behind a field.
+    """Unit and limits, as they stand behind a field; of one that Easy shows, the number of auto instead.
 
-    >>> from bone_backend.options.programs import PredictOptions
-    >>> fields = {one.name: one for one in PredictOptions.option_fields()}
-    >>> hint(fields["chunk_size"]), hint(fields["overwrite"])
-    ('px, 32 to 8192', '')
+    >>> from bone_backend.options.programs import FitOptions
+    >>> fields = {one.name: one for one in FitOptions.option_fields()}
+    >>> hint(fields["minutes"]), hint(fields["patches_per_tile"]), hint(fields["overwrite"])
+    ('min; auto: 5', '1 to 1024', '')
     """
-    limits = "" if one.lengths else one.limits
-    return ", ".join(part for part in (one.unit, limits) if part)
+    limits = "" if one.lengths or one.easy else one.limits
+    told = ", ".join(part for part in (one.unit, limits) if part)
+    number = re.search(rf"\b{one.none_word}: (\d+)\b", one.help) if one.easy and one.none_word else None
+    return f"{told}; {number[0]}" if number else told
 
 
 def alternatives(one: OptionField) -> tuple[str, ...]:
