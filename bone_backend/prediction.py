@@ -99,7 +99,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
         opening.check(options, scan, models)
         axes, why = opening.along(options, scan.header, models)
-        header = replace(scan.header, name=volume_name(options.output), dtype=class_map.dtype)
+        header = class_map.header(scan.header, volume_name(options.output))
         plan = writing.plan(options, class_map, header, axes)
 
         known = of_scan(scan, options.scan, progress=Part(progress, first=0, share=1, steps=100))

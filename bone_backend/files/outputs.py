@@ -22,7 +22,8 @@ Named = tuple[str, Path]  # what it is, in words: ("the scan", ...)
 # Endings by which other programs know what is in a file. A folder's name may have any other dot in it.
 ENDINGS = frozenset(
     """
-    .tif .tiff .npy .npz .nii .gz .nrrd .nhdr .mha .mhd .img .hdr .am .amiramesh .hx .raw .vol .isq .aim .mrc
+    .tif .tiff .btf .tf8 .tf2 .npy .npz
+    .nii .gz .nrrd .nhdr .mha .mhd .img .hdr .am .amiramesh .hx .raw .vol .isq .aim .mrc
     .h5 .hdf5 .zarr .n5 .ims .czi .lif .nd2 .vff .vgi .vgl .vtk .vti .mat .dcm .dicom .ima .oib .lsm
     .png .jpg .jpeg .jp2 .bmp .gif .webp .svg .pdf .tga .stl .ply .obj .surf .mp4 .avi
     .csv .tsv .xlsx .xls .ods .txt .json .yaml .yml .toml .xml .html .htm .docx .md

@@ -8,12 +8,13 @@ Confidence is the highest class probability of a voxel; it is counted in steps o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..errors import ModelFileError
+from ..volumes.header import Header, LabelClass, is_colour
 
 LEVELS = 201  # confidence 0, 0.005, ... 1
 BACKGROUND = 0  # the label of voxels below the confidence threshold
@@ -25,11 +26,12 @@ COARSE_BINS = 20  # of the histogram that is told
 class ClassMap:
     """Label values of the classes of a network, in the order of its outputs.
 
-    values: one per class, 0..65535. names: one per class.
+    values: one per class, 0..65535. names: one per class. colours: "#rrggbb" or None, one per class or none.
     """
 
     values: tuple[int, ...]
     names: tuple[str, ...]
+    colours: tuple[str | None, ...] = ()
 
     @classmethod
     def from_model(cls, classes: Sequence[Mapping[str, Any]] | None, number: int) -> ClassMap:
@@ -48,12 +50,23 @@ class ClassMap:
                 f"The model file's label values are {values}; expected different whole numbers 0..65535."
             )
         names = (str(entry.get("name") or _name(value)) for entry, value in zip(classes, sound, strict=True))
-        return cls(tuple(sound), tuple(names))
+        colours = (entry.get("colour") for entry in classes)
+        return cls(tuple(sound), tuple(names), tuple(c if is_colour(c) else None for c in colours))
+
+    @property
+    def classes(self) -> tuple[LabelClass, ...]:
+        """What the labels mean, for the file that holds them."""
+        colours = self.colours or (None,) * len(self.values)
+        return tuple(LabelClass(*one) for one in zip(self.values, self.names, colours, strict=True))
 
     @property
     def dtype(self) -> np.dtype:
         """uint8, or uint16 where a label value is above 255."""
         return np.dtype(np.uint16 if max(self.values) > 255 else np.uint8)
+
+    def header(self, scan: Header, name: str) -> Header:
+        """Of labels: the geometry of the scan, the names and colours of the classes."""
+        return replace(scan, name=name, dtype=self.dtype, classes=self.classes)
 
     @property
     def background(self) -> int | None:

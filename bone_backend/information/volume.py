@@ -46,7 +46,7 @@ def facts(path: Path) -> dict[str, Any]:
 def _of_header(path: Path, header: Header) -> dict[str, Any]:
     row = format_of(path)
     assert row is not None
-    files, compression, source = row.call("storage", path)
+    files, compression = row.call("storage", path)
     return {
         "kind": "scan or mask",
         "path": str(path),
@@ -57,7 +57,7 @@ def _of_header(path: Path, header: Header) -> dict[str, Any]:
         "voxel_size_um": list(header.voxel_size_um) if header.voxel_size_um else None,
         "voxel_size": list(header.voxel_size) if header.voxel_size else None,
         "unit": header.unit,
-        "voxel_size_from": source if header.voxel_size else None,
+        "voxel_size_from": header.voxel_size_from or None,
         "compression": compression,
         "bytes_on_disk": sum(file.stat().st_size for file in files),
         "gib": header.nbytes / 2**30,

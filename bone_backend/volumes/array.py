@@ -115,7 +115,7 @@ def is_npy(path: Path) -> bool:
 
 def storage_of(path: Path) -> Storage:
     """How a .npy file lies on disk."""
-    return Storage([path], "none", None)
+    return Storage([path], "none")
 
 
 def peek_npy(path: Path) -> Header:
@@ -137,6 +137,7 @@ def _header(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> Header:
             voxel_size=tuple(geometry["voxel_size"]),
             unit=geometry["unit"],
             origin=tuple(geometry["origin"]),
+            voxel_size_from=place.name,
         )
     except FileNotFoundError:
         return header

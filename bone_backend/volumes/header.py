@@ -8,6 +8,7 @@ All triples are in the order (z, y, x).
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -58,6 +59,19 @@ def volume_name(path: Path) -> str:
     return readable(name[: -len(ending)] if ending and not path.is_dir() else name)
 
 
+class LabelClass(NamedTuple):
+    """What a label value means: its class's name, and its colour as "#rrggbb" (None: not said)."""
+
+    value: int
+    name: str
+    colour: str | None = None
+
+
+def is_colour(text: object) -> bool:
+    """Whether a text is a colour as BONe writes it: "#rrggbb"."""
+    return isinstance(text, str) and re.fullmatch("#[0-9a-fA-F]{6}", text) is not None
+
+
 @dataclass(frozen=True)
 class Header:
     """Name, geometry and number type of a volume.
@@ -70,6 +84,10 @@ class Header:
     path:       the file or folder; None for an array.
     format:     "array", or the name of a row of formats.py.
     is_z_told:  False where a file says only x and y, and z is taken to be the same.
+    voxel_size_from: the part of the file, or the file beside it, that says the voxel size; "" where unknown.
+    direction:  of the axes z, y, x a unit vector each, (z, y, x) in the patient's space whose axes go to the
+                head, the back and the left (LPS, as in DICOM); None where the file does not say.
+    classes:    what label values mean, where the file says it.
     """
 
     name: str
@@ -81,6 +99,9 @@ class Header:
     path: Path | None = None
     format: str = "array"
     is_z_told: bool = True
+    voxel_size_from: str = ""
+    direction: tuple[Triple, Triple, Triple] | None = None
+    classes: tuple[LabelClass, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or any(int(n) < 1 for n in self.shape):
@@ -131,13 +152,10 @@ class Header:
 
 
 class Storage(NamedTuple):
-    """How a volume lies on disk: its files, the name of the compression ("none"), and which part of a file
-    tells the voxel size (None: none does).
-    """
+    """How a volume lies on disk: its files, and the name of the compression ("none")."""
 
     files: list[Path]
     compression: str
-    voxel_size_from: str | None
 
 
 class SliceLocation(NamedTuple):

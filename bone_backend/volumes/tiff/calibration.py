@@ -7,7 +7,9 @@ Written as Fiji does: pixels per unit as resolution; `unit`, `spacing` (z) and o
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import OutputError, ScanError
-from ..header import UM_PER_UNIT, Header, Triple, known_unit
+from ..header import UM_PER_UNIT, Header, LabelClass, Triple, known_unit
 from . import tags
 from .directory import Directory
 from .words import Words
@@ -23,19 +25,23 @@ from .words import Words
 # Resolutions that drawing programs and libraries write when they know nothing: pixels per inch.
 _DEFAULT_DPI = (1, 72, 75, 90, 96, 100, 120, 144, 150, 180, 200, 240, 300, 360, 400, 600, 1200)
 _TAG_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "um"}  # 4 and 5 as tifffile writes them
+_NAME = re.compile(r"(.*?)(?: (#[0-9a-f]{6}))?", re.DOTALL)  # of a class, and its colour
 _LARGEST = 2**32 - 1  # numerator and denominator of a TIFF rational
 
 
 class Calibration(NamedTuple):
     """Voxel size (z, y, x) in unit, or None; origin of the first voxel's centre in unit.
 
-    is_z_told: False where z is only taken to be as x and y.
+    is_z_told: False where z is only taken to be as x and y. source: the part of the file that says it.
+    classes: what the label values mean.
     """
 
     voxel_size: Triple | None
     unit: str
     origin: Triple
     is_z_told: bool = True
+    source: str = ""
+    classes: tuple[LabelClass, ...] = ()
 
 
 UNKNOWN = Calibration(None, "um", (0.0, 0.0, 0.0))
@@ -50,6 +56,11 @@ def read_calibration(directory: Directory, words: Words) -> Calibration:
     "pixel" with size 1, no unit with resolution 1, and, without ImageJ or OME, the resolutions that drawing
     programs write by default (72, 96, 300 pixels per inch and the like).
     """
+    found = _read_calibration(directory, words)
+    return found._replace(source=calibration_source(words), classes=_classes(words.notes))
+
+
+def _read_calibration(directory: Directory, words: Words) -> Calibration:
     if words.program == "OME":
         return _from_ome(words.notes)
     y = _length(directory.numbers(tags.Y_RESOLUTION))
@@ -187,7 +198,27 @@ def description(header: Header, slices: int) -> str:
         for axis, start, size in zip("zyx", header.origin, header.voxel_size, strict=True):
             if start:
                 lines.append(f"{axis}origin={-start / size!r}")
+    lines += [f"class_{item.value}={_class_line(item)}" for item in header.classes]
     return "\n".join([*lines, "loop=false", ""])
+
+
+def _class_line(item: LabelClass) -> str:
+    """Name and colour of a class as one line of a description, which is ASCII."""
+    name = " ".join(item.name.split()).encode("unicode_escape").decode("ascii")
+    return f"{name} {item.colour}" if item.colour else name
+
+
+def _classes(notes: Mapping[str, Any]) -> tuple[LabelClass, ...]:
+    """The classes that BONe noted in ImageJ's description: class_VALUE=NAME #rrggbb."""
+    found = []
+    for key, told in notes.items():
+        value = re.fullmatch(r"class_(\d{1,5})", key)
+        if value and isinstance(told, str) and told.strip():
+            name, colour = _NAME.fullmatch(told.strip()).groups()  # type: ignore[union-attr]
+            with contextlib.suppress(UnicodeError):
+                name = name.encode("ascii").decode("unicode_escape")
+            found.append(LabelClass(int(value[1]), name, colour))
+    return tuple(sorted(found))
 
 
 def resolution(header: Header) -> tuple[tuple[int, int], tuple[int, int]]:

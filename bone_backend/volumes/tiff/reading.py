@@ -13,9 +13,10 @@ from pathlib import Path
 
 from ...errors import ScanError
 from ..abstract import Volume
-from ..header import Header, SliceLocation, Storage, volume_name
+from ..beside import Told, told_beside
+from ..header import UM_PER_UNIT, Header, SliceLocation, Storage, Triple, volume_name
 from ..positional import PositionalVolume
-from .calibration import UNKNOWN, Calibration, calibration_source, is_signed_offset, read_calibration
+from .calibration import UNKNOWN, Calibration, is_signed_offset, read_calibration
 from .codecs import COMPRESSIONS
 from .decoding import EncodedVolume, opened
 from .directory import Chain, Directory
@@ -78,9 +79,32 @@ def peek(path: Path) -> Header:
 
 
 def _header(name: str, path: Path, kind: str, depth: int, page: Page, calibration: Calibration) -> Header:
-    size, unit, origin, is_z_told = calibration
+    size, unit, origin, is_z_told, source, classes = calibration
     shape = (depth, *page.shape)
-    return Header(name, shape, page.dtype, size, unit, origin, path=path, format=kind, is_z_told=is_z_told)
+    if size is None or not is_z_told:
+        beside = told_beside(path, shape)
+        if beside and (size is None or _is_same_in_plane(beside, size, unit)):
+            size, unit, source = beside
+            is_z_told = True
+    return Header(
+        name,
+        shape,
+        page.dtype,
+        size,
+        unit,
+        origin,
+        path=path,
+        format=kind,
+        is_z_told=is_z_told,
+        voxel_size_from=source if size else "",
+        classes=classes,
+    )
+
+
+def _is_same_in_plane(beside: Told, size: Triple, unit: str) -> bool:
+    """Whether a side file has the y and x of a TIFF that does not tell z."""
+    factor = UM_PER_UNIT.get(unit, 0.0) / UM_PER_UNIT.get(beside.unit, 1.0)
+    return all(abs(a - b * factor) <= 1e-3 * a for a, b in zip(beside.voxel_size[1:], size[1:], strict=True))
 
 
 def storage_of(path: Path) -> Storage:
@@ -88,10 +112,9 @@ def storage_of(path: Path) -> Storage:
     files = slice_files(path) if path.is_dir() else [path]
     with opened(files[0]) as chain:
         first = _slices(chain)[0]
-        words = _words(first)
         compression = first.whole(COMPRESSION, 1)
     name = "none" if compression == 1 else COMPRESSIONS.get(compression, "unknown")
-    return Storage(files, name, calibration_source(words))
+    return Storage(files, name)
 
 
 def _volume(

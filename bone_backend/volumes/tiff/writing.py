@@ -22,6 +22,7 @@ from ..output import prepare
 from .calibration import description, resolution
 from .decoding import import_tifffile
 
+BIG = (".btf", ".tf8")  # endings by which other programs know a BigTIFF
 CLASSIC_LIMIT = 2**32 - 2**25  # offsets in a classic TIFF have 32 bits; the rest is for the pages' headers
 
 
@@ -31,7 +32,10 @@ def _little_endian(slab: np.ndarray) -> np.ndarray:
 
 def _tags(header: Header, slices: int) -> dict[str, Any]:
     """What pages are written with; the description holds unit, z spacing and origin as ImageJ has them."""
+    notes = "".join(f"Label {item.value}: {item.name}\n" for item in header.classes)
+    more = import_tifffile().tifffile.imagej_metadata_tag({"Info": notes}, "<") if notes else ()
     return {
+        "extratags": more,  # Fiji shows it: Image > Show Info
         "photometric": "minisblack",
         "metadata": None,
         "description": description(header, slices),
@@ -60,9 +64,10 @@ class TiffFileWriter(VolumeWriter):
         self._compression = compression
         self._whole = Whole(path)
         depth, height, width = header.shape
-        large = header.nbytes + 2000 * depth > CLASSIC_LIMIT if bigtiff is None else bigtiff
+        if bigtiff is None:
+            bigtiff = path.suffix.lower() in BIG or header.nbytes + 2000 * depth > CLASSIC_LIMIT
         self._tiff = import_tifffile().TiffWriter(
-            self._whole.temporary, bigtiff=large, byteorder="<", ome=False
+            self._whole.temporary, bigtiff=bigtiff, byteorder="<", ome=False
         )
         self._file: io.BufferedWriter | io.BufferedRandom | None = None
         if compression is None:
