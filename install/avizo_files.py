@@ -38,6 +38,7 @@ IN_AVIZO = (
         "pydantic",
         "tifffile",
     ),
+    *("nibabel", "pynrrd"),
     *("imagecodecs", "rich", "pyyaml", "matplotlib", "jinja2", "markupsafe", "platformdirs"),
 )
 

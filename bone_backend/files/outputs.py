@@ -130,7 +130,7 @@ def ending_fault(
     if path is None:
         return ""
     ending = path.suffix.lower()
-    if ending in written or (or_folder and ending not in ENDINGS):
+    if path.name.lower().endswith(tuple(written)) or (or_folder and ending not in ENDINGS):
         return ""
     if not or_folder and os.path.isdir(path):  # noqa: PTH112 (never raises)
         return f"{called(name)} is {path}, which is a folder. Name a file ending in {' or '.join(written)}."

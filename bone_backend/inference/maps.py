@@ -72,7 +72,7 @@ def write(labels: Path, kept: Kept, *, overwrite: bool) -> None:
     """Put what was kept of each volume in its place. labels: their path."""
     for name in kept.names:
         path = path_of(labels, name)
-        header = replace(kept.header, name=volume_name(path), dtype=np.dtype(np.uint8))
+        header = replace(kept.header, name=volume_name(path), dtype=np.dtype(np.uint8), classes=())
         with create(path, header, overwrite=overwrite) as writer:
             for _, slab in kept.slabs(name):
                 writer.write(slab)

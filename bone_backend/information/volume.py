@@ -125,7 +125,8 @@ def _of_content(volume: Volume, look: Look) -> dict[str, Any]:
         path, meaning = volume.header.path, None
         if path is not None:
             meaning = label_meaning.of_record(path, volume.header.shape)
-        names = {0: "background"} | dict(meaning.names if meaning else {})
+        names = {0: "background"} | {item.value: item.name for item in volume.header.classes}
+        names |= dict(meaning.names if meaning else {})
         known["labels"] = [
             {
                 "value": int(value),

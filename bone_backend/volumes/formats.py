@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..files.outputs import ending_fault
+
 COMPRESSION, VOXEL_SIZE, CLASSES = "compression", "the voxel size", "names and colours of classes"
+DIRECTION = "the direction of the axes in the patient"
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Format:
     endings:   of the names by which it is known, the longest first. written: those by which it is chosen for
                labels; a folder is chosen by a name without ending.
     lacks:     what it has no place for. numbers: the types that it holds; none named: every type.
+    packed:    how it is always compressed when it is written; "" where that is chosen, or never done.
     recognise: (path) -> whether the content is of this format, for names that do not tell. Never raises.
     open:      (path) -> Volume, all headers checked. peek: (path) -> Header, without the data.
     storage:   (path) -> Storage: its files, compression, where the voxel size stands.
@@ -38,6 +42,7 @@ class Format:
     is_folder: bool = False
     lacks: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    packed: str = ""
     recognise: str = ""
     open: str = ""
     peek: str = ""
@@ -62,6 +67,7 @@ FORMATS = (
         name="tiff-folder",
         words="folder of TIFF slices",
         is_folder=True,
+        lacks=(DIRECTION,),
         recognise="tiff.folder:has_slices",
         open="tiff.reading:open_folder",
         peek="tiff.reading:peek",
@@ -73,6 +79,7 @@ FORMATS = (
         words="TIFF stack",
         endings=(*(f".ome{ending}" for ending in TIFF_ENDINGS), *TIFF_ENDINGS),
         written=(".tif", ".tiff", ".btf", ".tf8"),
+        lacks=(DIRECTION,),
         recognise="tiff.directory:is_tiff",  # a TIFF may have any name or none
         open="tiff.reading:open_file",
         peek="tiff.reading:peek",
@@ -84,7 +91,7 @@ FORMATS = (
         words=".npy file",
         endings=(".npy",),
         written=(".npy",),
-        lacks=(VOXEL_SIZE, COMPRESSION, CLASSES),
+        lacks=(VOXEL_SIZE, DIRECTION, COMPRESSION, CLASSES),
         recognise="array:is_npy",
         open="array:open_npy",
         peek="array:peek_npy",
@@ -92,11 +99,60 @@ FORMATS = (
         create="array:NpyWriter",
     ),
     Format(
+        name="nifti",
+        words="NIfTI file",
+        endings=(".nii",),
+        written=(".nii",),
+        lacks=(COMPRESSION, CLASSES),
+        recognise="medical.nifti:is_nifti",
+        open="medical.nifti:open_nifti",
+        peek="medical.nifti:peek_nifti",
+        storage="medical.nifti:storage_of",
+        create="medical.nifti:NiftiWriter",
+    ),
+    Format(
+        name="nifti-gz",
+        words="packed NIfTI file",
+        endings=(".nii.gz",),
+        written=(".nii.gz",),
+        lacks=(CLASSES,),
+        packed="Deflate",
+        recognise="medical.nifti:is_nifti",
+        open="medical.nifti:open_nifti",
+        peek="medical.nifti:peek_nifti",
+        storage="medical.nifti:storage_of",
+        create="medical.nifti:NiftiWriter",
+    ),
+    Format(
+        name="nrrd",
+        words="NRRD file",
+        endings=(".seg.nrrd", ".nrrd", ".nhdr"),
+        written=(".seg.nrrd", ".nrrd"),
+        packed="Deflate",
+        recognise="medical.nrrd:is_nrrd",
+        open="medical.nrrd:open_nrrd",
+        peek="medical.nrrd:peek_nrrd",
+        storage="medical.nrrd:storage_of",
+        create="medical.nrrd:NrrdWriter",
+    ),
+    Format(
+        name="meta-image",
+        words="MetaImage file",
+        endings=(".mha", ".mhd"),
+        written=(".mha",),
+        lacks=(COMPRESSION, CLASSES),
+        recognise="medical.meta_image:is_meta_image",
+        open="medical.meta_image:open_meta_image",
+        peek="medical.meta_image:peek_meta_image",
+        storage="medical.meta_image:storage_of",
+        create="medical.meta_image:MetaImageWriter",
+    ),
+    Format(
         name="amira",
         words="AmiraMesh label field",
         endings=(".am",),
         written=(".am",),
-        lacks=(COMPRESSION,),
+        lacks=(COMPRESSION, DIRECTION),
         numbers=("uint8", "uint16"),
         labels="amira:write_labels",
     ),
@@ -121,11 +177,17 @@ def format_written(path: Path) -> Format:
     return next((row for row in WRITTEN if path.name.lower().endswith(row.written or "/")), FOLDER)
 
 
+def labels_fault(path: Path | None, *, what: str = "labels are") -> str:
+    """Why no volume can have this name: it ends as a format that BONe does not write; "" where one can."""
+    or_folder = f"as a {FOLDER.words} (a name without ending)"
+    return ending_fault(path, what=what, written=WRITTEN_ENDINGS, or_folder=or_folder)
+
+
 def in_words(rows: tuple[Format, ...] = READ) -> str:
     """The formats in a sentence.
 
-    >>> in_words()
-    'a folder of TIFF slices, a TIFF stack or a .npy file'
+    >>> in_words(FORMATS[2:6])
+    'a .npy file, a NIfTI file, a packed NIfTI file or an NRRD file'
     """
-    *others, last = (f"a {row.words}" for row in rows)
+    *others, last = (f"{'an' if row.words.startswith(('Am', 'NR')) else 'a'} {row.words}" for row in rows)
     return f"{', '.join(others)} or {last}" if others else last

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import OptionError, ScanError
+from ..errors import OptionError, OutputError, ScanError
 from ..files.whole import output_fault
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume
-from .formats import COMPRESSION, FOLDER, Format, format_of, format_written, in_words
+from .formats import COMPRESSION, FOLDER, Format, format_of, format_written, in_words, labels_fault
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
 
 COMPRESSIONS = (None, "zlib")
@@ -85,13 +85,15 @@ def create(
     ...     writer.write(slab)
     """
     path = Path(path)
+    if told := labels_fault(path, what="a volume is"):
+        raise OutputError(told)
     if compression not in COMPRESSIONS:
         raise OptionError(f'compression is "{compression}"; use None or "zlib".')
     row = format_written(path)
     settings: dict[str, Any] = {"overwrite": overwrite}
-    if COMPRESSION not in row.lacks:
+    if COMPRESSION not in row.lacks and not row.packed:
         settings["compression"] = compression
-    elif compression is not None:
+    elif compression is not None and not row.packed:
         raise OptionError(f"{path.name}: a {row.words} is not compressed.")
     try:
         return row.call("create", path, header, **settings)

@@ -34,7 +34,7 @@ def test_every_function_that_a_row_names_is_there(row):
 
 @pytest.mark.parametrize("row", formats.FORMATS, ids=lambda row: row.name)
 def test_the_endings_of_a_format_are_known_as_such_wherever_a_name_is_checked(row):
-    assert {*row.written} <= ENDINGS
+    assert {f".{ending.rsplit('.', 1)[1]}" for ending in row.written} <= ENDINGS
     for longer, shorter in zip(row.endings, row.endings[1:], strict=False):
         assert not shorter.endswith(longer)  # else it would never be cut off
 
@@ -50,7 +50,7 @@ def test_a_format_reads_what_it_has_written_and_says_its_own_name(tmp_path, row)
         np.testing.assert_array_equal(volume.read(0, 4), ARRAY)
     storage = row.call("storage", path)
     assert len(storage.files) == (4 if row.is_folder else 1)
-    assert storage.compression == "none"
+    assert storage.compression == (row.packed or "none")
 
 
 @pytest.mark.parametrize("row", formats.WRITTEN, ids=lambda row: row.name)
@@ -91,8 +91,8 @@ def test_the_label_field_of_amira_holds_what_its_row_says():
 def test_labels_may_have_every_name_that_a_row_writes():
     for ending in formats.WRITTEN_ENDINGS:
         PredictOptions.parse({"scan": "s", "model": "m.pth", "output": f"labels{ending}"})
-    with pytest.raises(OptionError, match=r"\.tif, .*\.npy.*, or as a folder of TIFF slices"):
-        PredictOptions.parse({"scan": "s", "model": "m.pth", "output": "labels.nii"})
+    with pytest.raises(OptionError, match=r"\.tif, .*\.npy, .*\.nii\.gz.*, or as a folder of TIFF slices"):
+        PredictOptions.parse({"scan": "s", "model": "m.pth", "output": "labels.isq"})
 
 
 def test_the_table_needs_neither_numpy_nor_a_library_of_a_format():

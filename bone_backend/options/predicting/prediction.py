@@ -11,8 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ...errors import Fault
-from ...files.outputs import ending_fault
-from ...volumes.formats import FOLDER, WRITTEN_ENDINGS, in_words
+from ...volumes.formats import in_words, labels_fault
 from ..field import AUTO
 from ..fields import Options, option
 from ..types import (
@@ -55,8 +54,8 @@ class PredictOptions(Options):
         group="Data",
         label="Labels",
         kind="save",
-        help="Where the labels go: a name ending in .tif gives one file, any other a folder with one TIFF a "
-        "slice.",
+        help="Where the labels go. The ending says the format: .tif, .nii.gz, .mha, .am, .npy, or .seg.nrrd with "
+        "names and colours for 3D Slicer; a name without ending is a folder with one TIFF a slice.",
     )
     more_models: tuple[ModelPath, ...] = option(
         (),
@@ -165,10 +164,5 @@ class PredictOptions(Options):
     precision: Precision = PRECISION
 
     def cross_faults(self) -> list[Fault]:
-        fault = ending_fault(
-            self.output,
-            what="labels are",
-            written=WRITTEN_ENDINGS,
-            or_folder=f"as a {FOLDER.words} (a name without ending)",
-        )
+        fault = labels_fault(self.output)
         return [Fault(fault)] if fault else []
