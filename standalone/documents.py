@@ -12,7 +12,7 @@ from pathlib import Path
 from bone_backend.jobs.commands import OFFERED, at_terminal
 from bone_backend.options.fields import OptionField, Options
 from bone_backend.options.transforms import TRANSFORMS
-from bone_backend.volumes.formats import FORMATS
+from bone_backend.volumes.formats import FORMATS, Format
 
 from .flags import conditions
 
@@ -82,11 +82,15 @@ def formats() -> str:
         lacks = [*row.lacks, *([f"other numbers than {' and '.join(row.numbers)}"] if row.numbers else [])]
         cells = [
             known or "a folder" if row.open else "no",
-            ("only by BONe DLPred in Avizo: " if row.labels else "") + (written or "a name without ending"),
+            ("only by BONe DLPred in Avizo: " if row.labels else "") + (written or _folder_written(row)),
             ", ".join(lacks),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _folder_written(row: Format) -> str:
+    return "a name without ending" if row.create else "no"
 
 
 def transforms() -> str:

@@ -87,6 +87,15 @@ FORMATS = (
         create="tiff.writing:TiffFileWriter",
     ),
     Format(
+        name="image-folder",
+        words="folder of BMP, PNG, JPEG or JPEG 2000 slices",
+        is_folder=True,
+        recognise="images.stack:is_image_folder",
+        open="images.stack:open_folder",
+        peek="images.stack:peek_folder",
+        storage="images.stack:storage_of",
+    ),
+    Format(
         name="npy",
         words=".npy file",
         endings=(".npy",),
@@ -186,7 +195,7 @@ def labels_fault(path: Path | None, *, what: str = "labels are") -> str:
 def in_words(rows: tuple[Format, ...] = READ) -> str:
     """The formats in a sentence.
 
-    >>> in_words(FORMATS[2:6])
+    >>> in_words(FORMATS[3:7])
     'a .npy file, a NIfTI file, a packed NIfTI file or an NRRD file'
     """
     *others, last = (f"{'an' if row.words.startswith(('Am', 'NR')) else 'a'} {row.words}" for row in rows)

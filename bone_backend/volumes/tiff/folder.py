@@ -24,7 +24,9 @@ _SIGNED = re.compile(r"((?:(?<=[_ =(])|^)-\d+(?:\.\d+)?|\d+)")
 # Tried where whole numbers make no series: steps such as 0.25, a sign after a letter.
 _OTHER_NUMBERS = (re.compile(r"(-?\d+)"), re.compile(r"(-?\d+\.\d+)"), re.compile(r"(-?\d+(?:\.\d+)?)"))
 # Endings of images that are often slices too, but none that BONe reads.
-_IMAGES = (".bmp", ".png", ".jpg", ".jpeg", ".jp2", ".dcm", ".ima", ".gif")
+_IMAGES = (".dcm", ".ima", ".gif", ".webp", ".tga")
+# SkyScan's preview of a scan, which lies among its slices.
+_PREVIEW = re.compile(r"_spr\.\w+$", re.IGNORECASE)
 
 
 def natural_key(name: str) -> tuple[tuple[str | int, ...], str]:
@@ -51,8 +53,8 @@ def has_slices(folder: Path) -> bool:
         return False
 
 
-def slice_files(folder: Path) -> list[Path]:
-    """The TIFF files of a folder in natural order; other files beside them do not matter.
+def slice_files(folder: Path, *, endings: tuple[str, ...] = TIFF_ENDINGS, words: str = "TIFF") -> list[Path]:
+    """The TIFF files of a folder (or those with other endings) in natural order; others do not matter.
 
     Raises ScanError for an empty or single-slice folder, a missing or repeated number, or two series.
     """
@@ -62,13 +64,19 @@ def slice_files(folder: Path) -> list[Path]:
     except OSError as fault:
         raise ScanError(f"{folder}: the folder cannot be read ({fault.strerror}).") from fault
     names = sorted(
-        (name for name, is_folder in found if is_tiff_name(name) and not is_folder), key=natural_key
+        (
+            name
+            for name, is_folder in found
+            if name.lower().endswith(endings)
+            and not (is_folder or name.startswith(".") or _PREVIEW.search(name))
+        ),
+        key=natural_key,
     )
     if not names:
         raise ScanError(_nothing_found(folder, found))
     if len(names) == 1:
         raise ScanError(
-            f"{folder}: holds one TIFF only ({names[0]}); a volume has at least 2 slices. "
+            f"{folder}: holds one {words} only ({names[0]}); a volume has at least 2 slices. "
             f"If that file is a stack, give the file itself: {folder / names[0]}"
         )
     return [folder / name for name in _ordered(folder, names)]
