@@ -82,7 +82,7 @@ def formats() -> str:
         lacks = [*row.lacks, *([f"other numbers than {' and '.join(row.numbers)}"] if row.numbers else [])]
         cells = [
             known or "a folder" if row.open else "no",
-            ("only by BONe DLPred in Avizo: " if row.labels else "") + (written or _folder_written(row)),
+            written or _folder_written(row),
             ", ".join(lacks),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")

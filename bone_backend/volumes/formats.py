@@ -158,12 +158,17 @@ FORMATS = (
     ),
     Format(
         name="amira",
-        words="AmiraMesh label field",
-        endings=(".am",),
+        words="AmiraMesh file",
+        endings=(".am", ".amiramesh"),
         written=(".am",),
         lacks=(COMPRESSION, DIRECTION),
         numbers=("uint8", "uint16"),
-        labels="amira:write_labels",
+        recognise="amira.reading:is_amira",
+        open="amira.reading:open_amira",
+        peek="amira.reading:peek_amira",
+        storage="amira.reading:storage_of",
+        create="amira.writing:AmiraWriter",
+        labels="amira.writing:write_labels",
     ),
 )
 READ = tuple(row for row in FORMATS if row.open)

@@ -18,5 +18,5 @@ def test_every_option_stands_in_it():
 
 
 def test_the_tables_tell_what_a_format_lacks_and_every_transform():
-    assert "| .npy file | `.npy` | `.npy` | the voxel size, compression, names and colours" in formats()
+    assert "| .npy file | `.npy` | `.npy` | the voxel size, the direction" in formats()
     assert all(f"| `{name}` |" in transforms() for name in TRANSFORMS)

@@ -11,7 +11,8 @@ import pytest
 from bone_backend.errors import OptionError, ScanError
 from bone_backend.files.outputs import ENDINGS
 from bone_backend.options.programs import PredictOptions
-from bone_backend.volumes import amira, formats
+from bone_backend.volumes import formats
+from bone_backend.volumes.amira import writing as amira
 from bone_backend.volumes.volume import create, open_volume, peek, save, volume_name
 
 ARRAY = np.arange(4 * 5 * 6, dtype=np.uint8).reshape(4, 5, 6)

@@ -14,7 +14,7 @@ import pytest
 from bone_backend.errors import OutputError
 from bone_backend.files.outputs import check_output
 from bone_backend.files.whole import remove_left_over, temporary_path, write_text
-from bone_backend.volumes.amira import write_labels
+from bone_backend.volumes.amira.writing import write_labels
 from bone_backend.volumes.array import ArrayVolume
 from bone_backend.volumes.output import claim
 from bone_backend.volumes.volume import create, open_volume, save

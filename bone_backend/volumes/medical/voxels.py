@@ -8,13 +8,10 @@ is refused before any memory is asked for.
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import io
 import math
 import threading
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,38 +21,7 @@ from ...errors import ScanError
 from ..abstract import Volume, VolumeWriter
 from ..header import Header, SliceLocation, Storage
 from ..positional import PositionalVolume
-
-MOST_PACKED = {"gzip": 1040, "zlib": 1040, "bzip2": 5_000_000}  # bytes that one packed byte can become
-STORED = {"gzip": "Deflate", "zlib": "Deflate", "bzip2": "bzip2", "": "none"}  # as `Storage` names it
-
-
-class ZlibFile(io.RawIOBase):
-    """A zlib stream in a file, from its start to its end."""
-
-    def __init__(self, file: IO[bytes]):
-        self._file, self._unpacker = file, zlib.decompressobj()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        size = len(buffer)
-        while not self._unpacker.eof:
-            source = self._unpacker.unconsumed_tail or self._file.read(1 << 16)
-            if not source:
-                raise EOFError("the stream ends too early")
-            piece = self._unpacker.decompress(source, size)
-            if piece:
-                buffer[: len(piece)] = piece
-                return len(piece)
-        return 0
-
-
-UNPACKERS: dict[str, Callable[[IO[bytes]], Any]] = {
-    "gzip": lambda file: gzip.GzipFile(fileobj=file, mode="rb"),
-    "bzip2": lambda file: bz2.BZ2File(file, "rb"),
-    "zlib": lambda file: io.BufferedReader(ZlibFile(file), 1 << 16),
-}
+from .unpacking import MOST_PACKED, STORED, unpacked
 
 
 def volume_of(
@@ -72,8 +38,8 @@ def volume_of(
     """A volume of a block of voxels.
 
     path: the file with the block. stored: its numbers, with byte order. offset: where the block, or its
-    stream, begins. packed: "", "gzip", "zlib" or "bzip2". skip: bytes of the stream before the voxels.
-    scale: (slope, intercept) of the true values. files: all that it is made of, where that is more than path.
+    stream, begins. packed: "", or a name of `unpacking.MOST_PACKED`. skip: bytes of the stream before the
+    voxels. scale: (slope, intercept) of the true values. files: all of it, where that is more than path.
     Raises ScanError where the file is too short.
     """
     size = path.stat().st_size - offset
@@ -146,7 +112,7 @@ class StreamVolume(Volume):
                 self._file.seek(self._offset)
             except OSError as fault:
                 raise ScanError(f"{self._path}: cannot be read ({fault.strerror or fault}).") from fault
-            self._stream = UNPACKERS[self._packed](self._file) if self._packed else self._file
+            self._stream = unpacked(self._file, self._packed, self._stored) if self._packed else self._file
             self._take(memoryview(bytearray(self._skip)), 0)
         if not self._packed and z > self._next:
             assert self._file is not None
@@ -202,7 +168,7 @@ class StreamVolume(Volume):
 def storage(volume: Volume) -> Storage:
     """How a volume of this file lies on disk."""
     packed = volume._packed if isinstance(volume, StreamVolume) else ""
-    return Storage(list(volume.files), STORED[packed])
+    return Storage(list(volume.files), STORED.get(packed, packed))
 
 
 class BlockWriter(VolumeWriter):

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ScanError
-from ..files.whole import whole_file
-from ..progress import Progress, silent
-from .abstract import Volume
-from .lattice import Box
-from .output import prepare
+from ...errors import OutputError, ScanError
+from ...files.whole import whole_file
+from ...progress import Progress, silent
+from ..abstract import Volume
+from ..header import Header
+from ..lattice import Box, box_of
+from ..medical.voxels import BlockWriter
+from ..output import prepare
 
 NUMBERS = {np.dtype(np.uint8): "byte", np.dtype(np.uint16): "ushort"}
 EXTERIOR = "Exterior"  # what Avizo calls label 0
@@ -59,7 +61,7 @@ def write_labels(
     prepare(path, overwrite=overwrite, needed_bytes=labels.header.nbytes)
     depth = labels.header.shape[0]
     with whole_file(path) as file:
-        file.write(header_text(labels, box=box, classes=classes).encode("ascii"))
+        file.write(header_text(labels.header, box=box, classes=classes).encode("ascii"))
         for z0, z1 in labels.slabs():
             progress(z0, depth, f"Writing {path.name}")
             slab = labels.read(z0, z1)
@@ -67,21 +69,39 @@ def write_labels(
         file.write(b"\n")
 
 
-def header_text(labels: Volume, *, box: Box, classes: Sequence[Mapping[str, Any]]) -> str:
-    """What stands before the voxels."""
-    depth, height, width = labels.header.shape
-    kind = NUMBERS[labels.header.dtype]
+class AmiraWriter(BlockWriter):
+    """Writes a label field slab by slab, with the classes of its header as materials.
+
+    Raises OutputError for other numbers than uint8 and uint16.
+    """
+
+    def __init__(self, path: Path, header: Header, *, overwrite: bool = False):
+        if header.dtype not in NUMBERS:
+            raise OutputError(f"{path}: would hold {header.dtype}; labels in AmiraMesh are uint8 or uint16.")
+        box = box_of(header.shape, header.voxel_size or (1.0, 1.0, 1.0), origin=header.origin)
+        classes = [item._asdict() for item in header.classes]
+        unit = header.unit if header.voxel_size else ""
+        start = header_text(header, box=box, classes=classes, unit=unit).encode("ascii")
+        super().__init__(path, header, start, overwrite=overwrite)
+
+
+def header_text(header: Header, *, box: Box, classes: Sequence[Mapping[str, Any]], unit: str = "") -> str:
+    """What stands before the voxels. unit: of the box, where it is known."""
+    depth, height, width = header.shape
+    kind = NUMBERS[header.dtype]
     low, high = box
     numbers = " ".join(f"{float(value):.9g}" for pair in zip(low, high, strict=True) for value in pair)
     taken: set[str] = set()
     materials = "".join(
         _material(entry, taken) for entry in sorted(classes, key=lambda entry: entry["value"])
     )
+    units = f'    Units {{\n        Coordinates "{unit}"\n    }}\n' if unit else ""
     return (
         "# AmiraMesh BINARY-LITTLE-ENDIAN 2.1\n\n\n"
         f"define Lattice {width} {height} {depth}\n\n"
         "Parameters {\n"
         f"    Materials {{\n{materials}    }}\n"
+        f"{units}"
         f'    Content "{width}x{height}x{depth} {kind}, uniform coordinates",\n'
         f"    BoundingBox {numbers},\n"
         '    CoordType "uniform"\n'
