@@ -23,6 +23,7 @@ from bone_backend.options.fields import OptionField, Options
 from bone_backend.options.programs import dump
 from bone_backend.runs.files import may_be_model
 
+from . import pair_flags
 from .option_files import READERS, read_config
 from .pages import Entry
 from .parser import Parser
@@ -88,6 +89,8 @@ def _add_flag(parser: Parser, field: OptionField, fields: dict[str, OptionField]
     }
     how = kinds["list"] if field.rest else kinds.get(field.kind, {})
     parser.add(entry, field.flag, dest=field.name, default=argparse.SUPPRESS, **how)
+    if field.flag == "--pair":
+        pair_flags.add_to(parser)
 
 
 def _words(field: OptionField) -> str:
@@ -171,6 +174,8 @@ def gather(words: argparse.Namespace, options: type[Options]) -> Options:
     if Path(str(given.get("recipe", ""))).suffix.lower() in READERS:  # one's own
         values |= read_config(Path(given.pop("recipe")))
     values |= given
+    if found := pair_flags.pairs_of(words):
+        values["pairs"] = found
     made = options.parse(
         {name: _plain(known[name], value) if name in known else value for name, value in values.items()}
     )

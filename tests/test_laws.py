@@ -59,7 +59,6 @@ WITHOUT_QT = (
     "model_card",
     "overlay",
     "overview",
-    "pair_csv",
     "pairs",
     "run_folder",
     "runs",

@@ -62,6 +62,14 @@ class Format:
 
 TIFF_ENDINGS = (".tif", ".tiff", ".btf", ".tf8", ".tf2")
 
+IMAGE_ENDINGS = {
+    "BMP": (".bmp",),
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jpe"),
+    "JPEG 2000": (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"),
+}
+SLICE_ENDINGS = (*TIFF_ENDINGS, *(ending for endings in IMAGE_ENDINGS.values() for ending in endings))
+
 FORMATS = (
     Format(
         name="tiff-folder",

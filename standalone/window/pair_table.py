@@ -35,9 +35,9 @@ from PySide6.QtWidgets import (
 
 from bone_backend.errors import ScanError
 from bone_backend.options.fields import OptionField
+from bone_backend.pairing.tables import ENDINGS, read_pairs
 
 from .editors import Editor
-from .pair_csv import ENDINGS, read_pairs
 from .pairs import Look, PairList, Row, look_at, scan_name, short_name
 from .picture_tip import icon, picture_tip
 from .theme import colours

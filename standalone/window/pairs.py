@@ -16,26 +16,12 @@ from typing import Any
 import numpy as np
 
 from bone_backend.errors import BoneError
+from bone_backend.pairing.names import MASK_WORDS, SCAN_WORDS, key, match, words_of
 from bone_backend.volumes.abstract import Volume
-from bone_backend.volumes.formats import READ, format_of
 from bone_backend.volumes.header import volume_name
 
 from .thumbnail import thumbnail
 
-MASK_WORDS = {
-    "mask",
-    "masks",
-    "label",
-    "labels",
-    "labelled",
-    "seg",
-    "segmentation",
-    "groundtruth",
-    "truth",
-    "gt",
-}
-SCAN_WORDS = {"image", "images", "img", "scan", "scans", "raw", "ct", "grey", "gray", "volume"}
-MOST_LOOKED_INTO = 2  # levels of a dropped folder
 MOST_CLASSES = 64  # as a fit takes
 LOOK_SLICES = 48  # of a mask, for its classes; all where there are fewer
 
@@ -187,74 +173,6 @@ class PairList:
         if len(self.rows) > whole:
             told += f", {len(self.rows) - whole} not complete"
         return told + (f", {faulty} with a fault" if faulty else "")
-
-
-def match(paths: Iterable[Path]) -> list[tuple[Path | None, Path | None]]:
-    """Scans and masks that belong together by their names; what has no partner stands alone.
-
-    A mask is told by a word in its name or its folder's (mask, labels, segmentation ...).
-    """
-    found = [volume for path in paths for volume in volumes_in(path)]
-    scans = {path: key(path) for path in found if not is_mask(path)}
-    masks = {path: key(path) for path in found if is_mask(path)}
-    made: list[tuple[Path | None, Path | None]] = []
-    for scan, name in scans.items():
-        mask = next((path for path, other in masks.items() if other == name), None)
-        if mask is None and len(scans) == len(masks) == 1:
-            mask = next(iter(masks))
-        if mask is not None:
-            del masks[mask]
-        made.append((scan, mask))
-    return made + [(None, mask) for mask in masks]
-
-
-def volumes_in(path: Path, levels: int = MOST_LOOKED_INTO) -> list[Path]:
-    """The volume that a path is, or those in a folder of volumes; a folder of slices is one volume."""
-    if path.is_file():
-        return [path] if any(row.is_named(path.name) for row in READ if row.endings) else []
-    if not path.is_dir():
-        return []
-    inside = sorted(item for item in path.iterdir() if not item.name.startswith("."))
-    files = [item for item in inside if item.is_file()]
-    if files and _are_slices(files) and format_of(path) is not None:
-        return [path]
-    found = [volume for item in files for volume in volumes_in(item)]
-    if levels:
-        found += [volume for item in inside if item.is_dir() for volume in volumes_in(item, levels - 1)]
-    return found
-
-
-def _are_slices(files: Sequence[Path]) -> bool:
-    """Whether files are the slices of one volume: more than two TIFFs whose names differ in one number."""
-    tiffs = [item for item in files if item.suffix.lower() in (".tif", ".tiff")]
-    shapes = {re.sub(r"\d+(?=\D*$)", "#", item.stem) for item in tiffs}
-    return len(tiffs) > 2 and len(shapes) == 1
-
-
-def words_of(path: Path) -> list[str]:
-    name = path.name.partition(".")[0] if path.suffix else path.name
-    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
-
-
-def is_mask(path: Path) -> bool:
-    """
-    >>> is_mask(Path("femur_1_mask.tif")), is_mask(Path("masks/femur_1.tif")), is_mask(Path("femur_1.tif"))
-    (True, True, False)
-    """
-    own, folder = set(words_of(path)), set(words_of(path.parent))
-    if MASK_WORDS & own:
-        return True
-    return not SCAN_WORDS & (own | folder) and bool(MASK_WORDS & folder)
-
-
-def key(path: Path) -> str:
-    """What scan and mask of one pair have in common.
-
-    >>> key(Path("femur_1_mask.tif")), key(Path("a/scans/femur-1.tif")), key(Path("a/masks"))
-    ('femur 1', 'femur 1', 'a')
-    """
-    words = [word for word in words_of(path) if word not in MASK_WORDS | SCAN_WORDS]
-    return " ".join(words) or (key(path.parent) if path.name != path.parent.name and path.parent.name else "")
 
 
 def short_name(path: Path) -> str:

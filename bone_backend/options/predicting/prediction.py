@@ -54,8 +54,8 @@ class PredictOptions(Options):
         group="Data",
         label="Labels",
         kind="save",
-        help="Where the labels go. The ending says the format: .tif, .nii.gz, .mha, .am, .npy, or .seg.nrrd with "
-        "names and colours for 3D Slicer; a name without ending is a folder with one TIFF a slice.",
+        help="Where the labels go. The ending says the format: .tif, .nii.gz, .mha, .am, .npy, or .seg.nrrd "
+        "with names and colours for 3D Slicer; a name without ending is a folder with one TIFF a slice.",
     )
     more_models: tuple[ModelPath, ...] = option(
         (),

@@ -34,8 +34,9 @@ class PredictScansOptions(PredictOptions):
         label="Labels",
         kind="save",
         often=True,
-        help="Where the labels of one scan go. The ending says the format: .tif, .nii.gz, .mha, .am, .npy, or "
-        ".seg.nrrd with names and colours for 3D Slicer; a name without ending is a folder with one TIFF a slice.",
+        help="Where the labels of one scan go. The ending says the format: .tif, .nii.gz, .mha, .am, .npy, "
+        "or .seg.nrrd with names and colours for 3D Slicer; a name without ending is a folder with one TIFF "
+        "a slice.",
     )
     more_scans: tuple[UserPath, ...] = option(
         (), group="Data", label="Further scans", flag="SCAN", help="Scans that are labelled afterwards."

@@ -13,17 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import ScanError
+from ..formats import IMAGE_ENDINGS
 
 HEAD_BYTES = 1 << 16
 MOST_VOXELS = 1 << 30  # of a slice
 MOST_PACKED = 1040  # bytes that one byte of Deflate can become
-ENDINGS = {
-    "BMP": (".bmp",),
-    "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg", ".jpe"),
-    "JPEG 2000": (".jp2", ".j2k", ".j2c", ".jpx", ".jpf"),
-}
-ALL_ENDINGS = tuple(ending for endings in ENDINGS.values() for ending in endings)
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of JPEG that begin an image
 
 
@@ -42,7 +36,7 @@ class NoImage(Exception):  # noqa: N818 (it becomes a ScanError below)
 
 def probe(path: Path) -> Image:
     """The image of a slice file. Raises ScanError, which names it."""
-    kind = next(name for name, endings in ENDINGS.items() if path.name.lower().endswith(endings))
+    kind = next(name for name, endings in IMAGE_ENDINGS.items() if path.name.lower().endswith(endings))
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

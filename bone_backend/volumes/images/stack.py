@@ -18,10 +18,11 @@ import numpy as np
 from ...errors import ScanError
 from ..abstract import Volume
 from ..beside import told_beside
+from ..formats import IMAGE_ENDINGS
 from ..header import Header, Storage, volume_name
 from ..tiff.folder import has_slices, slice_files
 from .decoding import decode
-from .probing import ALL_ENDINGS, ENDINGS, Image, probe
+from .probing import Image, probe
 
 log = logging.getLogger("bone.volumes")
 
@@ -38,10 +39,7 @@ def _kind(folder: Path) -> str | None:
     """The format of most images in a folder."""
     names = [entry.name.lower() for entry in folder.iterdir() if not entry.name.startswith(".")]
     counts = Counter(
-        kind
-        for kind, endings in ENDINGS.items()
-        for name in names
-        if name.endswith(endings) and name.endswith(ALL_ENDINGS)
+        kind for kind, endings in IMAGE_ENDINGS.items() for name in names if name.endswith(endings)
     )
     return counts.most_common(1)[0][0] if counts else None
 
@@ -52,7 +50,7 @@ def _files(folder: Path) -> tuple[str, list[Path]]:
     except OSError as fault:
         raise ScanError(f"{folder}: the folder cannot be read ({fault.strerror}).") from fault
     assert kind is not None
-    return kind, slice_files(folder, endings=ENDINGS[kind], words=kind)
+    return kind, slice_files(folder, endings=IMAGE_ENDINGS[kind], words=kind)
 
 
 def _header(folder: Path, depth: int, image: Image) -> Header:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bone_backend.options.programs import FitOptions
+from bone_backend.pairing.names import is_mask, key, match, volumes_in
 from bone_backend.volumes.volume import save
-from standalone.window.pairs import PairList, Row, is_mask, key, look_at, match, volumes_in
+from standalone.window.pairs import PairList, Row, look_at
 
 
 def touch(folder: Path, *names: str) -> None:

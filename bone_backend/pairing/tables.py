@@ -1,4 +1,4 @@
-"""Pairs from a table that somebody keeps, as CSV: scan, mask, subject; knows no Qt.
+"""Pairs from a table that somebody keeps, as CSV: scan, mask, subject.
 
 In:  a file with commas, semicolons or tabs; with or without a line of names.
 Out: (scan, mask, subject) of each line. Paths are looked for beside the file. All faults are told at once,
@@ -11,8 +11,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from bone_backend.errors import ScanError
-from bone_backend.files.names import from_home, in_full
+from ..errors import ScanError
+from ..files.names import from_home, in_full
 
 ENDINGS = (".csv", ".tsv")
 COLUMNS = ("scan", "mask", "subject")
