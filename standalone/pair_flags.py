@@ -25,15 +25,16 @@ def add_to(parser: Parser) -> None:
         (
             "--pairs-from",
             "FOLDER|CSV",
-            "Instead of --pair: a folder in which a scan and its mask have the same name but for words such "
-            "as mask, labels or seg (femur_1.tif, femur_1_mask.tif); or a CSV table with the columns scan, "
-            "mask, subject.",
+            "Instead of --pair: a folder of scans and masks of the same names but for words such as mask or "
+            "seg; or a CSV table: scan, mask, subject.",
         ),
         ("--scans", "FOLDER", "Instead of --pair: a folder of scans, or a pattern; with --masks."),
         ("--masks", "FOLDER", "A folder of the masks of --scans, each with the name of its scan."),
     )
     for flag, word, told in rows:
-        parser.add(Entry("Data", f"{flag} {word}", told, True), flag, default=None, metavar=word)
+        parser.add(
+            Entry("Data", f"{flag} {word}", told, flag == "--pairs-from"), flag, default=None, metavar=word
+        )
 
 
 def pairs_of(words: argparse.Namespace) -> list[dict[str, Any]] | None:

@@ -155,6 +155,14 @@ COMMANDS: dict[str, Command] = {
         shown="standalone.cards:card",
         has_config=False,
     ),
+    "check": Command(
+        "bone_backend.checking.check:check_job",
+        "bone_backend.options.fit_data:CheckOptions",
+        "look for faults in pairs of scan and mask before any work",
+        "--pairs-from FOLDER [options]",
+        ("bone check --pair scans/femur_1 masks/femur_1",),
+        shown="standalone.findings:page",
+    ),
     "demo": Command(
         "standalone.demo:run",
         "bone_backend.options.programs:DemoOptions",

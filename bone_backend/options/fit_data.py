@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -135,6 +135,12 @@ class FitData(Options):
             told = f"{name} has scans of {', '.join(both)} on both sides; scans of one subject go to training"
             return [Fault(f"{told} or to validation together.", "pairs")]
         return []
+
+
+class CheckOptions(FitData):
+    """Pairs that are looked at before a fit."""
+
+    title: ClassVar[str] = "bone check"
 
 
 class FitOutput(Options):

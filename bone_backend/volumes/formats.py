@@ -206,10 +206,11 @@ def labels_fault(path: Path | None, *, what: str = "labels are") -> str:
 
 
 def in_words(rows: tuple[Format, ...] = READ) -> str:
-    """The formats in a sentence.
+    """The formats in a sentence; packed ones are not told apart.
 
     >>> in_words(FORMATS[3:7])
-    'a .npy file, a NIfTI file, a packed NIfTI file or an NRRD file'
+    'a .npy file, a NIfTI file or an NRRD file'
     """
-    *others, last = (f"{'an' if row.words.startswith(('Am', 'NR')) else 'a'} {row.words}" for row in rows)
+    named = [row.words for row in rows if not row.words.startswith("packed")]
+    *others, last = (f"{'an' if words.startswith(('Am', 'NR')) else 'a'} {words}" for words in named)
     return f"{', '.join(others)} or {last}" if others else last

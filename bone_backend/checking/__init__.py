@@ -1,0 +1,1 @@
+"""What is wrong with pairs of scan and mask, found before any work."""

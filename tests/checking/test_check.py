@@ -1,0 +1,126 @@
+"""Planted mistakes in pairs, each found by name; pairs without any are left in peace."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from bone_backend.checking.check import check_job
+from bone_backend.options.fit_data import CheckOptions
+from bone_backend.progress import silent
+from bone_backend.volumes.volume import save
+
+SHAPE = (24, 40, 44)
+
+
+def phantom(seed):
+    """A scan with noise, and its mask of three labels."""
+    random = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(random.normal(size=SHAPE), 3)
+    mask = (field > 0).astype(np.uint8) + (field > np.quantile(field, 0.85))
+    return np.clip(40 + 70 * mask + random.normal(0, 6, SHAPE), 0, 255).astype(np.uint8), mask.astype(
+        np.uint8
+    )
+
+
+@pytest.fixture(scope="module")
+def good():
+    return [phantom(seed) for seed in range(3)]
+
+
+def checked(folder, pairs, sizes=None, **options):
+    named = []
+    for number, (scan, mask) in enumerate(pairs, start=1):
+        size = (sizes or {}).get(number, (10.0, 10.0, 10.0))
+        for what, array in (("scan", scan), ("mask", mask)):
+            save(folder / f"{what}_{number}.tif", array, voxel_size=size)
+        named.append({"scan": str(folder / f"scan_{number}.tif"), "mask": str(folder / f"mask_{number}.tif")})
+    return check_job(CheckOptions.parse({"pairs": named, **options}), silent)
+
+
+def told(found):
+    return [f"{item['kind']} {item['pair']}: {item['text']}" for item in found["findings"]]
+
+
+def test_good_pairs_have_no_findings_and_all_facts(tmp_path, good):
+    found = checked(tmp_path, good)
+    assert told(found) == []
+    row = found["pairs"][1]
+    assert (row["name"], row["scan"]["shape"], row["scan"]["dtype"]) == ("scan_2", [*SHAPE], "uint8")
+    assert (row["scan"]["voxel_size_um"], row["scan"]["voxel_size_from"]) == (
+        [10, 10, 10],
+        "ImageJ's description",
+    )
+    assert row["labels"] == {value: int((good[1][1] == value).sum()) for value in (0, 1, 2)}
+
+
+def change(good, number, scan=None, mask=None):
+    pairs = [*good]
+    pairs[number - 1] = (
+        pairs[number - 1][0] if scan is None else scan,
+        pairs[number - 1][1] if mask is None else mask,
+    )
+    return pairs
+
+
+def planted(good):
+    """(pairs, voxel sizes, what must be found) of every mistake."""
+    scan, mask = good[2]
+    smooth = ndimage.shift((mask > 0) * 255.0, (0, 0.25, 0.3), order=1)  # resampled with interpolation
+    extra = mask.copy()
+    extra[0, :3, :3] = 3
+    yield change(good, 3, mask=mask[1:]), {}, r"fault 3: mask .* but its scan .* Export both from the same"
+    yield change(good, 3, mask=mask.astype(np.float32)), {}, "fault 3: mask .* voxels of type float32"
+    yield change(good, 3, scan=scan.astype(np.float64)), {}, "fault 3: scan .* voxels of type float64"
+    yield change(good, 3, mask=smooth.astype(np.uint8)), {}, r"fault None: mask .*mask_3\.tif has grey edges"
+    yield change(good, 3, mask=scan), {}, r"fault None: .*mask_3\.tif holds .* looks like a scan"
+    yield change(good, 3, mask=mask * np.uint8(127)), {}, r"fault None: mask labels are .*127.* without gaps"
+    yield change(good, 3, mask=mask * np.uint8(0)), {}, "doubt 3: its mask is empty"
+    yield change(good, 3, mask=extra), {}, r"doubt 3: its mask alone holds label 3 \(9 voxels\)"
+    yield [*good, good[0]], {}, "doubt 4: its scan holds the same slices as that of pair 1"
+    turned = tuple(np.ascontiguousarray(array[::-1, :, ::-1]) for array in good[0])
+    yield [*good, turned], {}, "doubt 4: .* perhaps turned over"
+    part = (np.concatenate([good[1][0][:6], scan[6:]]), np.concatenate([good[1][1][:6], mask[6:]]))
+    yield change(good, 3, *part), {}, "doubt 3: its scan shares 6 slices with that of pair 2"
+    for axis, moved in ((0, 3), (1, -2), (2, 2)):
+        text = rf"doubt 3: its mask seems to lie {abs(moved)} voxels beside the scan along {'zyx'[axis]}: "
+        yield change(good, 3, mask=np.roll(mask, moved, axis)), {}, rf"{text}moved by \{-moved:+d}"
+    yield good, {2: (20.0, 10.0, 10.0)}, r"doubt 2: its scan's voxels .* \[20.0, 10.0, 10.0\]; those of most"
+    yield good, {1: None, 2: None, 3: None}, "doubt 1: the voxel size of its scan is unknown"
+    yield change(good, 3, scan=scan.astype(np.uint16)), {}, "doubt 3: its scan's numbers are uint16"
+
+
+def test_every_planted_mistake_is_found(tmp_path, good):
+    for number, (pairs, sizes, wanted) in enumerate(planted(good)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = told(checked(folder, pairs, sizes))
+        assert any(re.match(wanted, text, re.DOTALL) for text in found), (wanted, found)
+        assert len({text[:9] for text in found}) <= 3, found  # and not everything else
+
+
+def test_a_file_that_cannot_be_read_is_a_fault_and_the_others_are_looked_at(tmp_path, good):
+    (tmp_path / "scan_9.tif").write_bytes(b"II*\0")
+    named = [{"scan": str(tmp_path / "scan_9.tif"), "mask": str(tmp_path / "lost.tif")}]
+    for what, array in zip(("scan", "mask"), good[0], strict=True):
+        save(tmp_path / f"{what}_1.tif", array)
+    named.append({"scan": str(tmp_path / "scan_1.tif"), "mask": str(tmp_path / "mask_1.tif")})
+    found = check_job(CheckOptions.parse({"pairs": named}), silent)
+    assert [item["pair"] for item in found["findings"] if item["kind"] == "fault"] == [1, 1]
+    assert "labels" in found["pairs"][1]
+
+
+def test_the_command_shows_a_table_and_gives_json(tmp_path, good):
+    checked(tmp_path, change(good, 2, mask=good[1][1] * np.uint8(0)))
+    command = [sys.executable, "-m", "standalone.command", "check", "--pairs-from", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:4]] == [["1", "scan_1"], ["2", "scan_2"], ["3", "scan_3"]]
+    assert "DOUBT: pair 2: its mask is empty: nothing but label 0." in lines
+    assert lines[-1].endswith("no fault, 1 doubt.")
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["doubts"] == 1
