@@ -25,16 +25,12 @@ from . import volume as volume_facts
 READS = f"BONe reads scans and masks as {in_words()}; model files (.pth); and folders of fits and studies."
 # How files begin that people may take for a scan.
 BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\x1f\x8b", "a gzip file, perhaps a NIfTI image (.nii.gz)"),
-    (344, b"n+1\0", "a NIfTI image"),
+    (0, b"\x1f\x8b", "a gzip file"),
     (128, b"DICM", "a DICOM image"),
     (0, b"\x89PNG", "a PNG picture"),
     (0, b"\xff\xd8\xff", "a JPEG picture"),
     (0, b"BM", "a BMP picture"),
-    (0, b"# AmiraMesh", "an AmiraMesh file"),
-    (0, b"# Avizo", "an Avizo file"),
     (0, b"\x89HDF", "an HDF5 file"),
-    (0, b"NRRD", "an NRRD image"),
     (0, b"# vtk", "a VTK file"),
     (0, b"solid", "an STL surface"),
     (0, b"PK\x03\x04", "a zip archive"),
@@ -42,13 +38,10 @@ BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"{", "a text in JSON"),
 )
 ADVICE = {
-    "a gzip file, perhaps a NIfTI image (.nii.gz)": "Export a NIfTI image as TIFF, e.g. from Fiji or Avizo.",
-    "a NIfTI image": "Export it as TIFF, e.g. from Fiji (File > Save As > Tiff) or Avizo.",
-    "a DICOM image": "Export the series as TIFF slices, e.g. from Fiji (File > Save As > Image Sequence).",
-    "an AmiraMesh file": "Load it in Avizo and export it as 3D TIFF.",
-    "a PNG picture": "Convert the slices to TIFF, e.g. in Fiji (File > Save As > Image Sequence).",
-    "a BMP picture": "Convert the slices to TIFF, e.g. in Fiji (File > Save As > Image Sequence).",
-    "a JPEG picture": "JPEG has changed the grey values; reconstruct or export the slices as TIFF.",
+    "a DICOM image": "Give the folder of its series.",
+    "a PNG picture": "Give the folder of its slices.",
+    "a BMP picture": "Give the folder of its slices.",
+    "a JPEG picture": "Give the folder of its slices; but JPEG has changed the grey values.",
 }
 
 

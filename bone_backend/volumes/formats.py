@@ -104,6 +104,15 @@ FORMATS = (
         storage="images.stack:storage_of",
     ),
     Format(
+        name="dicom-folder",
+        words="folder of DICOM slices",
+        is_folder=True,
+        recognise="medical.dicom:is_dicom_folder",
+        open="medical.dicom:open_dicom",
+        peek="medical.dicom:peek_dicom",
+        storage="medical.dicom:storage_of",
+    ),
+    Format(
         name="npy",
         words=".npy file",
         endings=(".npy",),
@@ -208,7 +217,7 @@ def labels_fault(path: Path | None, *, what: str = "labels are") -> str:
 def in_words(rows: tuple[Format, ...] = READ) -> str:
     """The formats in a sentence; packed ones are not told apart.
 
-    >>> in_words(FORMATS[3:7])
+    >>> in_words(FORMATS[4:8])
     'a .npy file, a NIfTI file or an NRRD file'
     """
     named = [row.words for row in rows if not row.words.startswith("packed")]

@@ -151,10 +151,9 @@ def test_a_volume_with_a_fault_has_its_header_and_the_fault(tmp_path, phantom):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.nii", bytes(344) + b"n+1\0", "a NIfTI image"),
         ("a.dcm", bytes(128) + b"DICM", "a DICOM image"),
         ("a.png", b"\x89PNG\r\n", "a PNG picture"),
-        ("a.am", b"# AmiraMesh BINARY-LITTLE-ENDIAN 2.1", "an AmiraMesh file"),
+        ("a.gz", b"\x1f\x8b", "a gzip file"),
         ("empty", b"", "an empty file"),
         ("words.txt", b"hello", "a file that BONe does not know"),
     ],
@@ -164,6 +163,8 @@ def test_an_unknown_file_is_named_and_what_is_read_is_said(tmp_path, name, conte
     found = describe(tmp_path / name)
     assert (found["kind"], found["what"]) == ("unknown", told)
     assert "TIFF slices" in card(tmp_path / name)
+    if name in ("a.dcm", "a.png"):
+        return  # a folder of such files is a volume
     (tmp_path / "folder").mkdir()
     (tmp_path / name).rename(tmp_path / "folder" / name)
     assert describe(tmp_path / "folder")["kind"] == "unknown"
