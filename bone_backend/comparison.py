@@ -33,6 +33,7 @@ from .scores.meaning import LabelMeaning
 from .scores.slices import SliceCounts, SliceScores
 from .volumes.array import ArrayVolume
 from .volumes.flat import read_together
+from .volumes.medical.matching import on_grid_of
 from .volumes.output import prepare
 from .volumes.volume import Volume, open_volume
 
@@ -130,7 +131,7 @@ def compare(
             side if isinstance(side, Volume) else opened.enter_context(open_volume(side))
             for side in (reference, prediction)
         )
-        check_geometry(left, right)
+        check_geometry(left, right := on_grid_of(right, left.header))
         meaning = label_meaning.find(
             right.header.path,
             right.header.shape,

@@ -20,6 +20,7 @@ from ..options.fit_data import CheckOptions
 from ..options.types import Pair
 from ..progress import Part, Progress
 from ..volumes.header import Header
+from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.volume import Volume, open_volume, volume_name
 from . import contents
 from .shift import REACH, Agreement
@@ -88,7 +89,15 @@ def _pair(
         for volume in volumes:
             volume.close()
         return row, [], {}, findings
-    scan, mask = volumes
+    scan = volumes[0]
+    try:
+        mask = on_grid_of(volumes[1], scan.header)
+    except ScanError as error:
+        for volume in volumes:
+            volume.close()
+        return row, [], {}, [*findings, *(_fault(number, str(fault)) for fault in error.faults)]
+    if isinstance(mask, MatchedVolume):
+        row["mask"]["matched"] = mask.in_words()
     with scan, mask:
         row["gib"] = (scan.header.nbytes + mask.header.nbytes) / GIB
         findings += [

@@ -8,6 +8,7 @@ Every fault of every pair is told at once, before anything is written or compute
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,12 +21,15 @@ from ..options.programs import Pair
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
 from ..volumes.header import Header
+from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.patch_source import PatchSource, open_source
 from ..volumes.volume import Volume, open_volume, volume_name
 from . import checks, settled
 from .contents import ContentsMaker
 from .loader import PairSource
 from .plan import Extent
+
+log = logging.getLogger("bone.fitting")
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,14 @@ def _open_both(pair: Pair, number: int, faults: list[str]) -> tuple[Volume, Volu
         except ScanError as error:
             faults.append(f"pair {number}: {error}")
     if len(opened) == 2:
-        return opened[0], opened[1]
+        scan, mask = opened
+        try:
+            matched = on_grid_of(mask, scan.header)
+            if isinstance(matched, MatchedVolume):
+                log.info("The mask of pair %d is laid on its scan: %s.", number, matched.in_words())
+            return scan, matched
+        except ScanError as error:
+            faults.append(f"pair {number}: {error}")
     for volume in opened:
         volume.close()
     return None

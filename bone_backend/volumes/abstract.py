@@ -27,11 +27,13 @@ class Volume(abc.ABC):
     header: what is known of it.
     slices: for each slice where its voxels lie uncompressed in a file, or None when they must be decoded.
     files:  the files it is made of, in slice order; empty for an array.
+    variant: how it differs from what its files hold alone; "" where it does not.
     """
 
     header: Header
     slices: list[SliceLocation] | None = None
     files: tuple[Path, ...] = ()
+    variant: str = ""
 
     def read(self, z0: int, z1: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Slices z0 to z1 (half-open) as (z1 - z0, y, x), native byte order, C-contiguous.

@@ -158,7 +158,7 @@ def fingerprint(files: Sequence[Path], *notes: object) -> str:
 def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
     """The volume as an uncompressed .npy in folder: the one that is there, or a new one."""
     header = volume.header
-    key = fingerprint(volume.files, header.shape, header.dtype.str)
+    key = fingerprint(volume.files, header.shape, header.dtype.str, *filter(None, [volume.variant]))
     path = folder / f"{key}.npy"
     with _locks_lock:
         lock = _locks.setdefault(path.absolute(), threading.Lock())
