@@ -10,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 from bone_backend.checking.check import check_job
+from bone_backend.errors import OptionError
 from bone_backend.options.fit_data import CheckOptions
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import save
@@ -112,6 +113,12 @@ def test_a_file_that_cannot_be_read_is_a_fault_and_the_others_are_looked_at(tmp_
     found = check_job(CheckOptions.parse({"pairs": named}), silent)
     assert [item["pair"] for item in found["findings"] if item["kind"] == "fault"] == [1, 1]
     assert "labels" in found["pairs"][1]
+
+
+def test_an_option_that_would_change_nothing_is_refused():
+    with pytest.raises(OptionError, match=r"train.split changes nothing"):
+        CheckOptions.parse({"pairs": [{"scan": "a.tif", "mask": "b.tif"}], "train_split": 0.5})
+    assert [field.name for field in CheckOptions.option_fields()] == ["pairs", "map_labels", "ignore_label"]
 
 
 def test_the_command_shows_a_table_and_gives_json(tmp_path, good):
