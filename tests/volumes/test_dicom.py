@@ -14,11 +14,7 @@ SHAPE = (5, 8, 9)
 ROWS = np.array([[0.0, 1, 0], [0, 0, -1]])  # along x and along y, in the patient
 NORMAL = np.cross(*ROWS)
 ORIGIN, STEP = np.array([10.0, -20, 30]), 1.5
-REAL = (
-    Path("/work/shared/data/clinical")
-    if False
-    else Path(__file__).parents[3] / "shared" / "data" / "clinical"
-)
+REAL = Path(__file__).parents[3] / "shared" / "data" / "clinical"
 
 
 def written(
