@@ -38,7 +38,7 @@ IN_AVIZO = (
         "pydantic",
         "tifffile",
     ),
-    *("nibabel", "pynrrd"),
+    *("nibabel", "pynrrd", "scipy"),
     *("imagecodecs", "rich", "pyyaml", "matplotlib", "jinja2", "markupsafe", "platformdirs"),
 )
 
