@@ -60,6 +60,8 @@ class Picture:
 
         if len(content) > MOST_BYTES:
             raise ValueError("it is too large for a picture")
+        if not content.startswith(b"PK"):  # what numpy says of it differs by its version
+            raise ValueError("it is no picture")
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 told = json.loads(file[TOLD].tobytes())

@@ -30,6 +30,7 @@ PACKAGES = (
     "libdbus-1-3 libfontconfig1"
 )
 SIGNALS_MS = 200
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def run(options: WindowOptions, progress: Progress) -> dict[str, Any]:
@@ -87,8 +88,10 @@ def open_window(application: QApplication, tab: str) -> None:
     theme.apply(application)
     window = Window(memory=memory, tab=tab)
     application.styleHints().colorSchemeChanged.connect(lambda _: window.take_colours())
-    before = sys.excepthook, signal.getsignal(signal.SIGINT)
+    before = sys.excepthook, {number: signal.getsignal(number) for number in STOPS}
     sys.excepthook = fault_teller(window)
+    for number in STOPS:  # whoever logs out or shuts down is not asked anything
+        signal.signal(number, lambda number, _: application.exit(128 + number))
     signal.signal(signal.SIGINT, lambda *_: window.close())
     turn = QTimer()  # so that Python looks at signals while Qt waits
     turn.timeout.connect(lambda: None)
@@ -100,7 +103,8 @@ def open_window(application: QApplication, tab: str) -> None:
         application.exec()
     finally:
         sys.excepthook = before[0]
-        signal.signal(signal.SIGINT, before[1])
+        for number, handler in before[1].items():
+            signal.signal(number, handler)
 
 
 def fault_teller(window: Any) -> Callable[..., None]:

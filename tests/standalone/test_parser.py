@@ -111,7 +111,10 @@ def test_a_wrong_flag_beside_help_does_not_hide_the_page(capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["info"], "Path is missing. Name it as PATH: a scan, a mask, a model file or a run folder."),
+        (
+            ["info"],
+            "Path is missing. Name it as PATH: a scan, a mask, a model file, a run folder or a study.",
+        ),
         (["demo", "--epochs", "2.5"], "--epochs is '2.5': give a whole number from 1 to 100000."),
         (["demo", "--hold-out", "a"], "--hold-out names a scan of --data; give --data DIR too."),
         (["statistics", "a", "--voxels", "x"], "--voxels is 'x': choose nonzero or all."),

@@ -187,12 +187,13 @@ def test_other_requests_to_stop_are_heeded_as_ctrl_c_is(scans, tmp_path, number)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_prediction_that_is_asked_to_stop_leaves_nothing(scans, model, tmp_path, number):
+def test_a_prediction_that_is_asked_to_stop_keeps_what_is_done_and_no_labels(scans, model, tmp_path, number):
     with Terminal(predict_words(scans, model, tmp_path / "labels")) as terminal:
         assert terminal.wait(lambda shown: "Labelling slice" in shown) is None
         terminal.process.send_signal(number)
         assert terminal.wait() == 128 + number
-    assert list(tmp_path.iterdir()) == []
+        assert "the same command goes on there" in terminal.text().replace("\n", " ")
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.unfinished"]
 
 
 @pytest.mark.slow

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import pydicom
 import pytest
-import SimpleITK
 
 from bone_backend.errors import ScanError
 from bone_backend.volumes.volume import create, open_volume, peek
+
+SimpleITK = pytest.importorskip("SimpleITK")
+pydicom = pytest.importorskip("pydicom")
 
 SHAPE = (5, 8, 9)
 ROWS = np.array([[0.0, 1, 0], [0, 0, -1]])  # along x and along y, in the patient

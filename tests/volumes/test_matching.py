@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK
 
 from bone_backend.errors import ScanError
 from bone_backend.progress import silent
 from bone_backend.volumes.medical.matching import MatchedVolume, on_grid_of
 from bone_backend.volumes.patch_source import open_source
 from bone_backend.volumes.volume import open_volume, peek
+
+SimpleITK = pytest.importorskip("SimpleITK")
 
 SHAPE = (6, 8, 10)
 LABELS = np.random.default_rng(5).integers(0, 4, SHAPE).astype(np.uint8)

@@ -11,7 +11,6 @@ import nibabel
 import nrrd
 import numpy as np
 import pytest
-import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +20,8 @@ from bone_backend.volumes import formats
 from bone_backend.volumes.header import LabelClass
 from bone_backend.volumes.patch_source import open_source
 from bone_backend.volumes.volume import Header, create, open_volume, peek
+
+SimpleITK = pytest.importorskip("SimpleITK")
 
 SHAPE = (4, 5, 6)
 SIZES, ORIGIN = (0.625, 0.25, 0.5), (10.0, -20.0, 30.5)  # z, y, x; mm

@@ -6,7 +6,13 @@ Out: PredictScansOptions, frozen and checked.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from ...errors import Fault, called
+from ...runs.files import matching
 from ...volumes.formats import in_words
 from ..field import OptionField
 from ..fields import option
@@ -16,10 +22,16 @@ from .prediction import PredictOptions
 TABLE = ".csv"
 
 
+def _only_match(path: Path) -> Path:
+    """The one file that a pattern names; whatever else it is, as it is."""
+    matches = matching(path)
+    return matches[0] if len(matches) == 1 else path
+
+
 class PredictScansOptions(PredictOptions):
     """Label one scan, or many one after the other."""
 
-    scan: UserPath = option(
+    scan: Annotated[UserPath, AfterValidator(_only_match)] = option(
         group="Data",
         label="Scan",
         kind="volume",
@@ -80,8 +92,10 @@ class PredictScansOptions(PredictOptions):
                     "several. Leave one out."
                 )
             )
-        elif self.output is not None and (self.more_scans or table is not None):
+        elif self.output is not None and (self.more_scans or table or len(matching(self.scan)) > 1):
             seen = f"{table} names scans" if table else f"{len(named)} scans are named"
+            if not table and not self.more_scans:
+                seen = f"{self.scan} names {len(matching(self.scan))} scans"
             found.append(
                 Fault(
                     f"{seen}, but {called('output')} is for the labels of one. Name a folder: "
