@@ -249,7 +249,8 @@ def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, A
     )
     found = result.to_dict()
     write_files(options, found)
-    return found
+    written = (options.output, options.slices, options.page)
+    return {**found, "written": [str(path) for path in written if path is not None]}
 
 
 def write_files(options: IoUOptions, found: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ Names that clash, and labels that are in the way, are told before any work. torc
 from __future__ import annotations
 
 import csv
+import difflib
 import logging
 import time
 from collections import Counter
@@ -155,7 +156,13 @@ def _of_table(path: Path) -> Iterator[Wanted]:
         raise ScanError(
             f"{path}: has no column scan (it has: {seen}). The first line names the columns: scan, output."
         )
-    if others := [name for name in names if name and name not in COLUMNS]:
+    others = [name for name in names if name and name not in COLUMNS]
+    for name in others:
+        if meant := difflib.get_close_matches(
+            name, [one for one in COLUMNS if one not in names], cutoff=0.75
+        ):
+            raise ScanError(f"{path}: there is no column {name}. Did you mean {meant[0]}?")
+    if others:
         log.info("%s: not used are the columns %s.", path.name, ", ".join(others))
     for row in rows:
         scan = (row[names["scan"]] or "").strip()

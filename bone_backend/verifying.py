@@ -63,6 +63,9 @@ def verify_job(options: VerifyOptions, progress: Progress = silent) -> dict[str,
             "models": _same_models(record, headers),
             "notes": [],
         }
+        if found["models"] == OTHER:
+            told = ", ".join(Path(str(name)).name for name in _named_models(record))
+            found["notes"].append(f"Made by {told}; compared was {', '.join(path.name for path in models)}.")
         rest = Part(progress, first=READING, share=100 - READING, steps=100)
         if options.whole:
             equal, compared = _whole(made, labels, rest)
@@ -104,10 +107,14 @@ def _scan(options: VerifyOptions, record: Mapping[str, Any]) -> Path:
 def _models(options: VerifyOptions, record: Mapping[str, Any]) -> list[Path]:
     if options.model is not None:
         return [options.model, *options.more_models]
+    return [_found(options.labels, one, name="model") for one in _named_models(record)]
+
+
+def _named_models(record: Mapping[str, Any]) -> list[Any]:
+    """The ends of their paths, or whatever the record has instead."""
     own = _mapping(record, "options")
     more = own.get("more_models")
-    told = [own.get("model"), *(more if isinstance(more, list) else [])]
-    return [_found(options.labels, one, name="model") for one in told]
+    return [own.get("model"), *(more if isinstance(more, list) else [])]
 
 
 def _found(labels: Path, told: Any, *, name: str) -> Path:

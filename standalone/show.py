@@ -81,7 +81,7 @@ def verify(found: dict[str, Any]) -> str:
         else None
     )
     facts: list[Row] = [
-        ("Verified", "no" if found["failed"] else "yes"),
+        ("Verified", "no" if found["failed"] else "the files only" if share is None else "yes"),
         ("Labels", found["labels"]),
         ("Scan", found["scan"]),
         ("Models", found["models"]),
@@ -149,6 +149,7 @@ def iou(found: dict[str, Any]) -> str:
         ("Not counted", f"{found['ignored_voxels']:,} voxels" if found.get("ignored_voxels") else None),
         ("Mapped", ", ".join(f"{old} to {new}" for old, new in found.get("map_labels") or [])),
         ("Taken from", found.get("labels_from")),
+        ("Written", "\n".join(found.get("written") or [])),
     ]
     return "\n".join([*lines, "", *rows(facts)]).rstrip("\n")
 

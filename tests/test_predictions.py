@@ -144,3 +144,10 @@ def test_the_same_command_goes_on_with_the_scans_that_are_left(made, tmp_path):
     (tmp_path / "labels" / "a.tif.record.json").write_text("{}", encoding="utf-8")
     with pytest.raises(OutputError, match=r"a\.tif: is already there"):
         predict_scans(options(made, *scans, **more))
+
+
+def test_a_column_that_is_nearly_output_is_no_matter_of_taste(tmp_path):
+    (tmp_path / "scans.csv").write_text("scan,outptu,animal\na.tif,b,1\n", encoding="utf-8")
+    told = {"scan": str(tmp_path / "scans.csv"), "model": "m.pth", "output_dir": str(tmp_path / "out")}
+    with pytest.raises(ScanError, match=r"there is no column outptu\. Did you mean output\?"):
+        list(wanted(PredictScansOptions.parse(told)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from bone_backend.prediction import predict
 from bone_backend.scores.meaning import record_path
 from bone_backend.verifying import OTHER, SAME, UNKNOWN, verify_job
 from bone_backend.volumes.volume import open_volume, save, sha256_of
+from standalone import show
 from tests.prediction_models import make_model
 from tests.test_prediction import made_scan, options
 
@@ -76,7 +78,9 @@ def test_what_was_changed_afterwards_is_found(made, tmp_path):
     save(tmp_path / "scan.tif", greys, overwrite=True)
     assert verify(labels)["scan"] == OTHER
     make_model(tmp_path / "m.pth", patch_size=64)
-    assert verify(labels)["models"] == OTHER
+    found = verify(labels)
+    assert found["models"] == OTHER
+    assert found["notes"] == ["Made by m.pth; compared was m.pth."]
 
 
 def test_labels_that_were_cleaned_are_compared_as_a_whole(made, tmp_path):
@@ -84,6 +88,7 @@ def test_labels_that_were_cleaned_are_compared_as_a_whole(made, tmp_path):
     found = verify(labels)
     assert (found["failed"], found["share"]) == (0, None)
     assert "were cleaned" in found["notes"][0]
+    assert re.search(r"^Verified +the files only$", show.verify(found), re.MULTILINE)
     whole = verify(labels, whole=True)
     assert (whole["failed"], whole["share"], whole["compared"]) == (0, 1.0, 6 * 64 * 84)
 

@@ -74,5 +74,5 @@ def fastest(step_s: Callable[[], float], *, most: int) -> int:
 
 
 def _step_s(training: Training, check: Callable[[], None]) -> float:
-    some = training.plan(0).part(0, training.options.batch_size)
+    some = training.validation_plan.part(0, training.options.batch_size)  # which is drawn already
     return training.rehearse(some, learn=True, check=check)[1]

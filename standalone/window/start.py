@@ -91,7 +91,7 @@ def open_window(application: QApplication, tab: str) -> None:
     before = sys.excepthook, {number: signal.getsignal(number) for number in STOPS}
     sys.excepthook = fault_teller(window)
     for number in STOPS:  # whoever logs out or shuts down is not asked anything
-        signal.signal(number, lambda number, _: application.exit(128 + number))
+        signal.signal(number, lambda *_: application.exit())
     signal.signal(signal.SIGINT, lambda *_: window.close())
     turn = QTimer()  # so that Python looks at signals while Qt waits
     turn.timeout.connect(lambda: None)

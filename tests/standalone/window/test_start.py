@@ -48,7 +48,9 @@ def test_a_wrong_tab_is_told_with_those_that_there_are():
     assert done.stderr == "bone window: TAB is 'fits': choose fit, predict or iou; did you mean fit?\n"
 
 
-def test_ctrl_c_closes_the_window(application, tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_close_the_window(application, tmp_path, number):
     offscreen = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "BONE_CACHE": str(tmp_path)}
     process = subprocess.Popen(
         [*BONE, "window", "predict"], env=offscreen, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -59,7 +61,7 @@ def test_ctrl_c_closes_the_window(application, tmp_path):
         time.sleep(0.05)
     time.sleep(1.0)
     try:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         told, _ = process.communicate(timeout=30)
     finally:
         process.kill()
