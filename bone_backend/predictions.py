@@ -157,10 +157,9 @@ def _of_table(path: Path) -> Iterator[Wanted]:
             f"{path}: has no column scan (it has: {seen}). The first line names the columns: scan, output."
         )
     others = [name for name in names if name and name not in COLUMNS]
+    missing = [one for one in COLUMNS if one not in names]
     for name in others:
-        if meant := difflib.get_close_matches(
-            name, [one for one in COLUMNS if one not in names], cutoff=0.75
-        ):
+        if meant := difflib.get_close_matches(name, missing, cutoff=0.75):
             raise ScanError(f"{path}: there is no column {name}. Did you mean {meant[0]}?")
     if others:
         log.info("%s: not used are the columns %s.", path.name, ", ".join(others))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -98,6 +99,11 @@ class PickleReader:
 
     def read(self, text: bytes) -> Any:
         """The value that the pickle describes."""
+        with warnings.catch_warnings():  # of unknown escapes in a name, which pickletools decodes
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return self._read(text)
+
+    def _read(self, text: bytes) -> Any:
         for number, (opcode, argument) in enumerate(_steps(text)):
             if number > self._most_steps:
                 raise Damage("a header of too many steps")

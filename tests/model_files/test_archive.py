@@ -116,6 +116,15 @@ def test_no_change_of_the_pickle_gives_anything_but_a_model_file_error(tmp_path_
     assert_tensors_or_refused(rewrite(source, folder / "n.pth", {"data.pkl": bytes(text)}))
 
 
+def test_a_name_with_an_unknown_escape_is_refused_without_a_warning(tmp_path, recwarn):
+    source = published(tmp_path / "m.pth", **NETWORK)
+    text = header_of(source).replace(b"collections\nOrderedDict\n", b"c\\ollection\nOrderedDict\n", 1)
+    assert text != header_of(source)
+    with pytest.raises(ModelFileError):
+        load_state(rewrite(source, tmp_path / "n.pth", {"data.pkl": text}))
+    assert not recwarn.list
+
+
 def test_a_changed_weight_is_found_by_the_checksum(tmp_path):
     save_model(tmp_path / "m.pth", state=small_state(), metadata=NETWORK, bone={})
     with zipfile.ZipFile(tmp_path / "m.pth") as file:
