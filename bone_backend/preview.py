@@ -77,8 +77,8 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
     )
     patch = PatchShape(*settled.patch)
     counting = Part(progress, first=50, share=50, steps=100)
-    found = ask([pair.pair.scan for pair in pairs], options.counted_voxels, progress=counting)
-    norms = [normalisation(options.normalization, each, voxels=options.counted_voxels) for each in found]
+    found = ask([pair.pair.scan for pair in pairs], settled.counted_voxels, progress=counting)
+    norms = [normalisation(options.normalization, each, voxels=settled.counted_voxels) for each in found]
     maker = _Maker(
         settled,
         pairs,

@@ -65,7 +65,8 @@ def settled(
         if name in chosen
     ]
     notes = own + notes + ([f"Chosen for this network: {', '.join(told)}."] if told else [])
-    return SettledFit.model_construct(**{**dict(options), **chosen, **_time(options)}), notes
+    chosen |= _time(options) | _voxels(options)
+    return SettledFit.model_construct(**{**dict(options), **chosen}), notes
 
 
 def _learning(options: FitOptions, *, is_gpu: bool) -> dict[str, Any]:
@@ -80,6 +81,12 @@ def _learning(options: FitOptions, *, is_gpu: bool) -> dict[str, Any]:
     if is_plain:
         values |= {"plain_channels": PLAIN_CHANNELS, "plain_depth": PLAIN_DEPTH}
     return values
+
+
+def _voxels(options: FitOptions) -> dict[str, Any]:
+    """Where a new fit looks for the tissues. A run that goes on keeps what "auto" was when it began."""
+    is_open = options.statistics_voxels == "auto" and options.normalization == "tissue"
+    return {"statistics_voxels": "edges"} if is_open and options.resume is None else {}
 
 
 def _minutes(options: FitOptions) -> float | None:

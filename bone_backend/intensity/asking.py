@@ -19,11 +19,12 @@ from .summary import Statistics
 
 
 def ask(scans: Sequence[Path], voxels: str, *, progress: Progress = silent) -> list[Statistics]:
-    """Statistics of every scan, in order. voxels: "nonzero", "all" or "auto", which is the former.
+    """Statistics of every scan, in order. voxels: "nonzero", "all", or "auto" and "edges", which
+    count the former and take their scale from the tissues.
 
     Raises what the worker raises.
     """
-    voxels = "nonzero" if voxels == "auto" else voxels
+    voxels = "nonzero" if voxels in ("auto", "edges") else voxels
     return [Statistics.from_dict(found) for found in ask_plain(scans, voxels, progress=progress)]
 
 

@@ -68,13 +68,21 @@ def _tissue(statistics: Statistics) -> Normalisation:
     """
     if statistics.tissues is None:
         raise _UniformError(statistics.mean)
-    found = statistics.tissues
-    return _between("tissue", found.low, found.high, to=(TISSUE_LOW, TISSUE_HIGH), limits=(-5.0, 5.0))
+    return _to_tissues(statistics.tissues.low, statistics.tissues.high)
+
+
+def _edges(statistics: Statistics) -> Normalisation:
+    """The same by the two tissues beside strong edges; over all voxels where there is no edge."""
+    return _tissue(statistics) if statistics.edges is None else _to_tissues(*statistics.edges)
 
 
 def _otsu(statistics: Statistics) -> Normalisation:
     """The same by the means of Otsu's classes over the voxels that were counted: the first definition."""
     low, high = statistics.otsu_means or (statistics.min, statistics.max)
+    return _to_tissues(low, high)
+
+
+def _to_tissues(low: float, high: float) -> Normalisation:
     return _between("tissue", low, high, to=(TISSUE_LOW, TISSUE_HIGH), limits=(-5.0, 5.0))
 
 
@@ -100,8 +108,9 @@ NORMALISATIONS: dict[str, Callable[[Statistics], Normalisation]] = {
     "ZScore": _z_score,
     "minMax": _min_max,
     "percentiles": _percentiles,
-    "tissue": _tissue,
+    "tissue": _edges,
 }
+TISSUES = {"edges": _edges, "auto": _tissue}  # the voxels that they go by
 
 
 def normalisation(
@@ -109,15 +118,15 @@ def normalisation(
 ) -> Normalisation:
     """The normalisation of a scan with these statistics.
 
-    mode: a key of NORMALISATIONS. name: of the scan, for messages. voxels: as the fit was told; but for
-    "auto", "tissue" has its first definition, by which older models were fitted. Raises ScanError where all
-    grey values are the same.
+    mode: a key of NORMALISATIONS. name: of the scan, for messages. voxels: as the fit was told; with "auto"
+    "tissue" has its second definition, with "nonzero" and "all" its first, by which older models were fitted.
+    Raises ScanError where all grey values are the same.
     """
     if mode not in NORMALISATIONS:
         raise OptionError(f"There is no normalisation {mode!r}; there are {', '.join(NORMALISATIONS)}.")
-    is_sought = mode == "tissue" and voxels == "auto"
+    make = NORMALISATIONS[mode] if mode != "tissue" else TISSUES.get(voxels, _otsu)
     try:
-        made = _otsu(statistics) if mode == "tissue" and not is_sought else NORMALISATIONS[mode](statistics)
+        made = make(statistics)
     except _UniformError as uniform:
         raise ScanError(
             f"{name}: all grey values are {uniform.grey:g} or nearly so; {mode} cannot bring them onto a "
@@ -134,9 +143,12 @@ def scale_notes(
     The same arguments as `normalisation`. Both lists are empty unless the two tissues are sought.
     """
     tissues = statistics.tissues
-    if mode != "tissue" or voxels != "auto" or tissues is None:
+    if mode != "tissue" or voxels not in TISSUES or tissues is None:
         return [], []
     note = f"{name}: the two tissues have the grey values {tissues}."
+    if voxels == "edges" and statistics.edges is not None:
+        low, high = statistics.edges
+        note = f"{name}: beside its edges the two tissues have the grey values {low:.5g} and {high:.5g}."
     if tissues.are_separate:
         return [note], []
     doubt = (

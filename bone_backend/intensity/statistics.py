@@ -8,8 +8,8 @@ numpy only, so that the worker needs nothing more.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from ..volumes.array import ArrayVolume
 from ..volumes.header import Header
 from ..volumes.volume import open_volume
 from . import remembered as sidecar
+from .edges import near_edges, near_edges_of
 from .float_tally import FloatTally
 from .pool import run_in_processes, usable_cores
 from .summary import PERCENTILES, VOXELS, Statistics, check_choices
@@ -71,7 +72,7 @@ def measure(
         for z1 in _count(volume, 0, depth, tally=tally):
             progress(z1, depth, f"Measuring {name}")
         tally = tally.finish()
-    return tally
+    return replace(tally, edges=near_edges(volume, tally.tissues))
 
 
 def _first_tally(header: Header, *, voxels: str, percentiles: Sequence[float]) -> Tally:
@@ -201,9 +202,9 @@ def _processes(options: Mapping[str, Any], scans: Sequence[_Scan]) -> int:
 def _count_scans(
     scans: Mapping[int, _Scan], tallies: dict[int, Any], *, processes: int, progress: Progress
 ) -> None:
-    """Turn each tally into the statistics of its scan, pass by pass, all scans at once."""
+    """Turn each tally into the statistics of its scan, pass by pass, all scans at once; then edges."""
     passes = {n: 2 if isinstance(tally, FloatTally) else 1 for n, tally in tallies.items()}
-    steps = sum(passes[n] * len(list(scan.parts())) for n, scan in scans.items())
+    steps = sum(passes[n] * len(list(scan.parts())) + 1 for n, scan in scans.items())
     done = 0
     message = ""
 
@@ -214,17 +215,31 @@ def _count_scans(
         places = [(n, z0, z1) for n in left for z0, z1 in scans[n].parts()]
         tasks = [(str(scans[n].path), z0, z1, tallies[n].empty()) for n, z0, z1 in places]
         message = "Measuring " + (scans[left[0]].header.name if len(left) == 1 else f"{len(left)} scans")
-        results: Iterator[tuple[int, Any]]
-        if processes == 1:
-            results = ((number, count_part(*task)) for number, task in enumerate(tasks))
-        else:
-            results = run_in_processes(count_part, tasks, processes=processes, look=look)
-        for number, tally in results:
+        for number, tally in _each(count_part, tasks, processes=processes, look=look):
             tallies[places[number][0]].merge(tally)
             done += 1
             look()
         for n in left:
             tallies[n] = tallies[n].finish()
+    order = list(scans)
+    asked = [(str(scans[n].path), tallies[n].tissues) for n in order]
+    for number, found in _each(near_edges_of, asked, processes=min(processes, len(asked)), look=look):
+        tallies[order[number]] = replace(tallies[order[number]], edges=found)
+        done += 1
+        look()
+
+
+def _each(
+    function: Callable[..., Any],
+    tasks: Sequence[tuple[Any, ...]],
+    *,
+    processes: int,
+    look: Callable[[], None],
+) -> Iterator[tuple[int, Any]]:
+    """What a function gives for each of these arguments, with their number, in any order."""
+    if processes <= 1:
+        return ((number, function(*task)) for number, task in enumerate(tasks))
+    return run_in_processes(function, tasks, processes=processes, look=look)
 
 
 _opened: dict[str, Volume] = {}  # of this process: the scan that it counted last

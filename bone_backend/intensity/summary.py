@@ -33,6 +33,8 @@ class Statistics:
     otsu_means:  mean of the voxels up to Otsu's threshold and of those above; None where all are equal.
     voxels:      "nonzero" (voxels of value 0 are left out) or "all".
     tissues:     the two tissues, sought among all voxels in any case; None where all are equal.
+    edges:       mean grey values of the two tissues beside strong edges (edges.py); None where there are
+                 none, and in what an older version has counted.
     """
 
     count: int
@@ -44,16 +46,16 @@ class Statistics:
     otsu_means: tuple[float, float] | None
     voxels: str = "nonzero"
     tissues: Tissues | None = None
+    edges: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values, alike before and after a way through JSON."""
-        means = self.otsu_means
-        return asdict(self) | {"otsu_means": None if means is None else list(means)}
+        pairs = {"otsu_means": self.otsu_means, "edges": self.edges}
+        return asdict(self) | {name: None if pair is None else list(pair) for name, pair in pairs.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Statistics:
         """From `to_dict`, also after a way through JSON; other keys are left out."""
-        means = values["otsu_means"]
         return cls(
             count=int(values["count"]),
             mean=float(values["mean"]),
@@ -61,16 +63,22 @@ class Statistics:
             min=float(values["min"]),
             max=float(values["max"]),
             percentiles=dict(values["percentiles"]),
-            otsu_means=None if means is None else (float(means[0]), float(means[1])),
+            otsu_means=_pair(values["otsu_means"]),
             voxels=values["voxels"],
             tissues=Tissues.from_dict(values["tissues"]) if values.get("tissues") else None,
+            edges=_pair(values.get("edges")),
         )
+
+
+def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (float(values[0]), float(values[1]))
 
 
 def check_written(values: Any) -> None:
     """Raise ValueError where values that were read from a file are not those of `Statistics.to_dict`."""
     numbers = ("mean", "std", "min", "max")
-    if not isinstance(values, dict) or values.keys() != {field.name for field in fields(Statistics)}:
+    known = {field.name for field in fields(Statistics)}
+    if not isinstance(values, dict) or values.keys() | {"edges"} != known:
         raise ValueError("it holds no statistics")
     count, means, percentiles = values["count"], values["otsu_means"], values["percentiles"]
     if type(count) is not int or not 0 < count < 2**63:
@@ -85,10 +93,11 @@ def check_written(values: Any) -> None:
         raise ValueError("percentiles are no numbers")
     if not all(re.fullmatch(r"\d{1,3}(\.\d{1,12})?", name) for name in percentiles):
         raise ValueError("percentiles have other names")
-    if means is not None and not (
-        isinstance(means, list) and len(means) == 2 and all(map(_is_number, means))
-    ):
-        raise ValueError(f"otsu_means is {short(means)}")
+    for name, pair in (("otsu_means", means), ("edges", values.get("edges"))):
+        if pair is not None and not (
+            isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair))
+        ):
+            raise ValueError(f"{name} is {short(pair)}")
     if values["tissues"] is not None:
         tissues.check_written(values["tissues"])
 

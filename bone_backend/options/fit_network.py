@@ -115,13 +115,13 @@ class FitInput(Options):
         "0..1. tissue: the mean grey values of the scan's two tissues (bone, and what is not) get fixed "
         "values, which carries over between scanners best.",
     )
-    statistics_voxels: Literal["auto", "nonzero", "all"] = option(
+    statistics_voxels: Literal["auto", "edges", "nonzero", "all"] = option(
         "auto",
         group="Network input",
         label="Statistics over",
-        help="Voxels that the normalisation statistics count. auto: those that are not 0; for tissue all, "
-        "less a border written as one value and metal. Otherwise tissue takes Otsu's class means over the "
-        "voxels named.",
+        help="Voxels that the normalisation statistics count. auto: those that are not 0; for tissue edges: "
+        "those within two voxels of where the tissues meet. With the others tissue takes Otsu's class means "
+        "over the voxels named.",
     )
     empty_tiles: Literal["keep", "skip in training", "skip everywhere"] = option(
         "keep",
@@ -179,7 +179,7 @@ class FitInput(Options):
 
     @property
     def counted_voxels(self) -> str:
-        """Which voxels the grey scale goes by, for the model file; "auto" with the tissue scale only."""
+        """Which voxels the grey scale goes by, for the model file; "auto" with tissue in older runs only."""
         is_plain = self.statistics_voxels == "auto" and self.normalization != "tissue"
         return "nonzero" if is_plain else self.statistics_voxels
 

@@ -18,7 +18,6 @@ import numpy as np
 from ..intensity.histogram import Histogram
 from ..intensity.normalisation import Normalisation, normalisation
 from ..intensity.summary import Statistics, check_written
-from ..intensity.tissues import Tissues
 from ..options.programs import FitOptions
 from ..volumes.classes import TRAINING, VALIDATION
 from .charts import INK, PALE
@@ -37,14 +36,14 @@ BOTH = "#7a5195"
 class _Row:
     name: str
     use: str
-    tissues: Tissues
+    means: tuple[float, float]  # of the two tissues, where the scale has them
     histogram: Histogram
     scale: Normalisation
 
     @property
     def marks(self) -> list[float]:
         """Where the means of the two tissues lie on the network's scale."""
-        return [float(self._place(grey)) for grey in (self.tissues.low, self.tissues.high)]
+        return [float(self._place(grey)) for grey in self.means]
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -93,7 +92,9 @@ def _row(record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions
         if name in scans
     ]
     scale = normalisation(options.normalization, found, name=name, voxels=options.counted_voxels)
-    return _Row(name, " and ".join(uses), tissues, tissues.histogram, scale)
+    beside = found.edges if options.counted_voxels == "edges" else None
+    means = beside or (tissues.low, tissues.high)
+    return _Row(name, " and ".join(uses), means, tissues.histogram, scale)
 
 
 def _picture(rows: Sequence[_Row], low: float, high: float) -> Markup:
@@ -116,7 +117,7 @@ def _picture(rows: Sequence[_Row], low: float, high: float) -> Markup:
             ),
             "marks": [
                 {"x": f"{x(place):.1f}", "text": f"{grey:.4g}"}
-                for place, grey in zip(row.marks, (row.tissues.low, row.tissues.high), strict=True)
+                for place, grey in zip(row.marks, row.means, strict=True)
             ],
         }
         for number, (row, share) in enumerate(zip(rows, shares, strict=True))

@@ -151,6 +151,13 @@ def test_the_phantom_is_fitted_and_scored(capsys):
     assert [row[0] for row in rows(run("phantom", capsys))[1:]] == ["validation", "test, seed 10"]
 
 
+def test_grey_scales_are_compared_scan_by_scan(capsys, data):
+    header, *found = rows(run("edges", capsys, "--data", str(data)))
+    assert header[1:] == ["beside edges", "tissues of all voxels", "Z-score"]
+    assert [row[0] for row in found] == ["c57bl6", "balb", "spread, of the distance"]
+    assert all(re.fullmatch(r"-?\d\.\d\d / -?\d\.\d\d", row[1]) for row in found[:2])
+
+
 @pytest.mark.slow
 def test_accuracy_is_told_for_every_contestant_and_judged_scan(capsys, data, tmp_path):
     contestants = ["BONe Easy", "BONe, the paper's recipe", "MONAI BasicUNet", "Otsu"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bone_backend.intensity.normalisation import normalisation, scale_notes
 from bone_backend.intensity.statistics import Statistics, measure
+from bone_backend.intensity.summary import check_written
 from bone_backend.intensity.tissues import find_tissues
 from bone_backend.volumes.array import ArrayVolume
 from mocks.scans import Phantom
@@ -175,6 +177,9 @@ def test_they_come_back_from_json():
     assert Statistics.from_dict(found.to_dict()) == found
     old = {name: value for name, value in found.to_dict().items() if name != "tissues"}
     assert Statistics.from_dict(old).tissues is None
+    older = {name: value for name, value in found.to_dict().items() if name != "edges"}
+    check_written(older)
+    assert Statistics.from_dict(older) == replace(found, edges=None)
 
 
 def test_one_value_has_no_tissues_and_two_values_have():
