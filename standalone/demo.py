@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bone_backend.dataset.pairs import unique_names
 from bone_backend.errors import OptionError, OutputError, ScanError, called
 from bone_backend.files.json_files import read_json
 from bone_backend.files.outputs import check_apart
@@ -23,6 +22,7 @@ from bone_backend.files.whole import write_text
 from bone_backend.jobs import run as jobs
 from bone_backend.machine.versions import versions
 from bone_backend.options.programs import DemoOptions, FitOptions, IoUOptions, PredictOptions, dump
+from bone_backend.pairing.names import unique_names
 from bone_backend.progress import Part, Progress
 from bone_backend.runs.files import RECORD
 from bone_backend.volumes.output import made_folder

@@ -16,12 +16,12 @@ SHELVES = {
     **dict.fromkeys(
         (
             *("durations", "errors", "files", "jobs", "options", "progress", "runs.files", "volumes.formats"),
-            *("studies.options", "studies.states"),
+            *("checking.options", "studies.options", "studies.states"),
         ),
         "floor",
     ),
     "avizo": "avizo",
-    **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records"), "numpy"),
+    **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records", "training.sides"), "numpy"),
     **dict.fromkeys(
         (
             *("fitting", "prediction", "predictions", "preview", "report", "studies", "study", "verifying"),

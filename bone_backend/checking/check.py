@@ -1,125 +1,160 @@
 """Check pairs of scan and mask before any work: formats, geometry, labels, duplicates, masks that lie beside.
 
-In:  CheckOptions: the pairs, and how labels are to be read.
-Out: plain values: a row for each pair, and findings, each a fault (with which no fit begins) or a doubt.
-Every voxel is read once, slab by slab; the faults are those of a fit, from the same functions.
+In:  CheckOptions: the pairs, how labels are to be read, who validates.
+Out: plain values: a row for each pair, findings, each a fault (with which no fit begins) or a doubt, the
+split and the needs of a fit; a page where one is asked for.
+Every voxel is read once, slab by slab (scans of 32-bit decimal numbers twice); the faults are those of a fit,
+from the same functions.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..dataset import checks
+from ..dataset.plan import Extent
 from ..errors import BoneError, ScanError
-from ..options.fit_data import CheckOptions
+from ..files.whole import write_text
 from ..options.types import Pair
+from ..pairing.names import unique_names
 from ..progress import Part, Progress
 from ..volumes.header import Header
 from ..volumes.medical.matching import MatchedVolume, on_grid_of
-from ..volumes.volume import Volume, open_volume, volume_name
-from . import contents
-from .shift import REACH, Agreement
+from ..volumes.output import prepare
+from ..volumes.patch_source import unpacked_bytes
+from ..volumes.volume import Volume, open_volume
+from . import contents, plan, together, words
+from .belonging import FOREIGN
+from .options import CheckOptions
+from .plan import Candidate
+from .planes import Look
+from .reading import Seen, read_pair
+from .subjects import guessed
+from .together import DOUBT, FAULT, Finding
 
-BLOCKS = 4  # of slices, for the edges
-BLOCK_SLICES = 2 * REACH + 10
 MOST_SHOWN = 64  # label values of a mask
+MOST_LOOKED_AT = 100  # pairs of which slices stand on the page
 GIB = 2**30
 
 
 def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
     """The command "check"."""
-    findings: list[dict[str, Any]] = []
-    rows, marks, counts = [], [], {}
-    for number, pair in enumerate(options.pairs, start=1):
+    options.check_paths()
+    if options.page is not None:
+        prepare(options.page, overwrite=options.overwrite, needed_bytes=0)
+    began = time.monotonic()
+    findings: list[Finding] = []
+    rows, seen, sound, looks = [], dict[int, Seen](), list[Candidate](), dict[int, list[Look]]()
+    names = unique_names([pair.scan for pair in options.pairs])
+    for number, (name, pair) in enumerate(zip(names, options.pairs, strict=True), start=1):
         part = Part(progress, first=100 * (number - 1), share=100, steps=100 * len(options.pairs))
-        row, own, labels, told = _pair(pair, number, part)
+        row, own, candidate, told = _pair(pair, number, name, part)
         rows.append(row)
-        marks.append(own)
-        if labels:
-            counts[number] = labels
+        if own:
+            seen[number] = own
+            if len(looks) < MOST_LOOKED_AT and options.page is not None:
+                looks[number] = own.looks
+            own.looks = []
+        if candidate:
+            sound.append(candidate)
         findings += told
-    findings += [_doubt(number, text) for number, text in contents.shared(marks)]
-    findings += _labels_together(options, counts) + _odd_ones(rows)
-    order = {"fault": 0, "doubt": 1}
-    findings.sort(key=lambda found: (order[found["kind"]], found["pair"] or 0))
-    return {
+    _name_subjects(rows)
+    marks = [seen[row["number"]].marks if row["number"] in seen else [] for row in rows]
+    findings += [Finding(DOUBT, number, text) for number, text in contents.shared(marks)]
+    findings += together.odd_ones(rows) + together.same_subjects(rows)
+    statistics = {number: own.statistics for number, own in seen.items() if own.statistics}
+    findings += together.odd_greys(statistics)
+    more, fit = _as_a_fit(options, sound, rows)
+    findings += more
+    findings.sort(key=lambda one: (one.kind != FAULT, one.pair or 0))
+    found = {
         "pairs": rows,
-        "findings": findings,
-        "faults": sum(found["kind"] == "fault" for found in findings),
-        "doubts": sum(found["kind"] == "doubt" for found in findings),
+        "findings": [one._asdict() for one in dict.fromkeys(findings)],
+        "faults": sum(one.kind == FAULT for one in dict.fromkeys(findings)),
+        "doubts": sum(one.kind == DOUBT for one in dict.fromkeys(findings)),
         "gib": sum(row.get("gib", 0.0) for row in rows),
+        "seconds": time.monotonic() - began,
+        "fit": fit,
+        "page": str(options.page) if options.page else None,
     }
+    if options.page is not None:
+        from ..report.check_page import page  # loads Jinja2, and stands on a higher shelf
 
-
-def _fault(number: int | None, text: str) -> dict[str, Any]:
-    return {"kind": "fault", "pair": number, "text": text}
-
-
-def _doubt(number: int | None, text: str) -> dict[str, Any]:
-    return {"kind": "doubt", "pair": number, "text": text}
+        write_text(options.page, page(found, looks, options))
+    return found
 
 
 def _pair(
-    pair: Pair, number: int, progress: Progress
-) -> tuple[dict[str, Any], list[bytes], dict[int, int], list[dict[str, Any]]]:
-    """Row, marks of the scan's slices, label counts and findings of a pair."""
+    pair: Pair, number: int, name: str, progress: Progress
+) -> tuple[dict[str, Any], Seen | None, Candidate | None, list[Finding]]:
+    """Row, what the voxels tell, the pair for a fit where it is sound, and findings."""
     row: dict[str, Any] = {
         "number": number,
-        "name": volume_name(Path(pair.scan)),
+        "name": name,
         "subject": pair.subject,
+        "guessed_subject": None,
         "scan": {"path": str(pair.scan)},
         "mask": {"path": str(pair.mask)},
     }
-    findings: list[dict[str, Any]] = []
+    opened, findings = _open(pair, number, row)
+    if opened is None:
+        return row, None, None, findings
+    scan, mask = opened
+    with scan, mask:
+        row["gib"] = (scan.header.nbytes + mask.header.nbytes) / GIB
+        findings += [
+            Finding(FAULT, number, fault.partition(": ")[2])
+            for fault in checks.pair_faults(scan, mask, number=number)
+        ]
+        if scan.header.voxel_size is None:
+            findings.append(Finding(DOUBT, number, "the voxel size of its scan is unknown"))
+        try:
+            seen = read_pair(scan, mask, Path(pair.scan), progress=progress)
+        except ScanError as error:
+            return row, None, None, [*findings, *_faults(number, error)]
+        folder = plan.folder_of_cache()
+        unpacked = sum(unpacked_bytes(volume, folder) for volume in (scan, mask))
+    _tell(row, seen)
+    findings += [Finding(FAULT, number, text) for text in seen.faults] + _beside(seen, number)
+    if any(one.kind == FAULT for one in findings) or seen.maker is None:
+        return row, seen, None, findings
+    extent = Extent(*scan.header.shape)
+    candidate = Candidate(
+        number, row["name"], pair, extent, seen.labels, seen.maker, seen.statistics, unpacked
+    )
+    return row, seen, candidate, findings
+
+
+def _open(pair: Pair, number: int, row: dict[str, Any]) -> tuple[tuple[Volume, Volume] | None, list[Finding]]:
+    """Both sides of a pair, the mask on the grid of its scan; what they are goes into the row."""
+    findings: list[Finding] = []
     volumes: list[Volume] = []
     for side, path in (("scan", pair.scan), ("mask", pair.mask)):
         try:
             volume = open_volume(path)
         except BoneError as error:
-            findings += [_fault(number, str(fault)) for fault in error.faults]
+            findings += _faults(number, error)
             continue
         row[side] |= _facts(volume.header)
         volumes.append(volume)
-    if len(volumes) < 2:
-        for volume in volumes:
-            volume.close()
-        return row, [], {}, findings
-    scan = volumes[0]
-    try:
-        mask = on_grid_of(volumes[1], scan.header)
-    except ScanError as error:
-        for volume in volumes:
-            volume.close()
-        return row, [], {}, [*findings, *(_fault(number, str(fault)) for fault in error.faults)]
-    if isinstance(mask, MatchedVolume):
-        row["mask"]["matched"] = mask.in_words()
-    with scan, mask:
-        row["gib"] = (scan.header.nbytes + mask.header.nbytes) / GIB
-        findings += [
-            _fault(number, fault.partition(": ")[2])
-            for fault in checks.pair_faults(scan, mask, number=number)
-        ]
-        if scan.header.voxel_size is None:
-            findings.append(_doubt(number, "the voxel size of its scan is unknown"))
+    if len(volumes) == 2:
         try:
-            marks = _marks(scan, Part(progress, first=0, share=50, steps=100))
-            labels = {}
-            if mask.header.dtype.kind in "iu":
-                counting = Part(progress, first=50, share=45, steps=100)
-                labels = checks.count_labels(mask, progress=counting, message="Counting labels")
-            if scan.header.shape == mask.header.shape and set(labels) - {0}:
-                findings += _beside(scan, mask, number)
+            mask = on_grid_of(volumes[1], volumes[0].header)
+            if isinstance(mask, MatchedVolume):
+                row["mask"]["matched"] = mask.in_words()
+            return (volumes[0], mask), findings
         except ScanError as error:
-            return row, [], {}, [*findings, *(_fault(number, str(fault)) for fault in error.faults)]
-    row["labels"] = dict([*labels.items()][:MOST_SHOWN])
-    if labels and not set(labels) - {0}:
-        findings.append(_doubt(number, "its mask is empty: nothing but label 0"))
-    return row, marks, labels, findings
+            findings += _faults(number, error)
+    for volume in volumes:
+        volume.close()
+    return None, findings
+
+
+def _faults(number: int, error: BoneError) -> list[Finding]:
+    return [Finding(FAULT, number, str(fault)) for fault in error.faults]
 
 
 def _facts(header: Header) -> dict[str, Any]:
@@ -134,67 +169,73 @@ def _facts(header: Header) -> dict[str, Any]:
     }
 
 
-def _marks(scan: Volume, progress: Progress) -> list[bytes]:
-    marks = []
-    for z0, z1 in scan.slabs(16 << 20):
-        progress(z0, scan.header.shape[0], f"Reading {scan.header.name}")
-        marks += [contents.mark(plane) for plane in scan.read(z0, z1)]
-    return marks
+def _tell(row: dict[str, Any], seen: Seen) -> None:
+    """Put what was seen into the row."""
+    row["labels"] = dict([*seen.labels.items()][:MOST_SHOWN])
+    row["statistics"] = seen.statistics.to_dict() if seen.statistics else None
+    if seen.belongs is not None:
+        row["explained"] = seen.belongs[0]
 
 
-def _beside(scan: Volume, mask: Volume, number: int) -> list[dict[str, Any]]:
-    """A doubt where the mask fits better after a shift."""
-    depth = scan.header.shape[0]
-    agreement = Agreement()
-    size = min(BLOCK_SLICES, depth)
-    for z0 in np.unique(np.linspace(0, depth - size, BLOCKS + 2).astype(int)[1:-1]).tolist():
-        agreement.add(scan.read(z0, z0 + size), mask.read(z0, z0 + size))
-    found = agreement.shift()
-    if found is None:
-        return []
-    return [
-        _doubt(
-            number,
-            f"its mask seems to lie {abs(found.voxels)} voxels beside the scan along {found.axis}: moved by "
-            f"{found.voxels:+d}, the grey values change {found.factor:.2f} times as steeply at its edges",
+def _beside(seen: Seen, number: int) -> list[Finding]:
+    """Doubts about one pair that its voxels raise."""
+    texts = contents.odd_slices(seen.marks)
+    if seen.labels and not set(seen.labels) - {0}:
+        texts.append("its mask is empty: nothing but label 0")
+    own, turn, turned = seen.belongs or (1.0, None, 1.0)
+    if turn is not None:
+        texts.append(
+            f"its mask seems to lie the wrong way: {turn}, its labels explain {turned:.0%} of the grey "
+            f"values' variance, and {own:.0%} as it lies. Export scan and mask once more from one program"
         )
-    ]
+    elif own < FOREIGN:
+        texts.append(
+            f"its mask seems to belong to another scan: its labels explain {own:.1%} of the grey values' "
+            "variance (a mask's own scan: 30 % and more). Is it that of another animal, or turned?"
+        )
+    if seen.shift is not None and turn is None and own >= FOREIGN:
+        many = f"{abs(seen.shift.voxels)} voxel{'s' * (abs(seen.shift.voxels) > 1)}"
+        texts.append(
+            f"its mask seems to lie {many} beside the scan along {seen.shift.axis}: moved by "
+            f"{seen.shift.voxels:+d}, the grey values change {seen.shift.factor:.2f} times as steeply at its "
+            "edges"
+        )
+    return [Finding(DOUBT, number, text) for text in texts]
 
 
-def _labels_together(options: CheckOptions, counts: Mapping[int, dict[int, int]]) -> list[dict[str, Any]]:
-    """Faults of all masks together, as a fit finds them; values that one mask alone holds."""
-    findings = []
-    names = [str(options.pairs[number - 1].mask) for number in counts]
-    if counts:
-        try:
-            checks.read_labels(
-                [*counts.values()], names, map_labels=options.map_labels, ignore_label=options.ignore_label
-            )
-        except ScanError as error:
-            findings += [_fault(None, str(fault)) for fault in error.faults]
-    holders = Counter(value for labels in counts.values() for value in labels)
-    for number, labels in counts.items():
-        alone = [value for value in labels if holders[value] == 1 and value]
-        if len(counts) > 2 and 0 < len(alone) <= 8:
-            told = ", ".join(f"{value} ({labels[value]:,} voxels)" for value in alone)
-            findings.append(_doubt(number, f"its mask alone holds label {told}"))
-    return findings
+def _name_subjects(rows: list[dict[str, Any]]) -> None:
+    found = guessed([row["name"] for row in rows], [row["subject"] for row in rows])
+    for row, guess in zip(rows, found, strict=True):
+        row["guessed_subject"] = guess
 
 
-def _odd_ones(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Scans whose numbers or voxel size differ from those of most."""
-    findings = []
-    for key, words in (("dtype", "numbers are"), ("voxel_size_um", "voxels are, in um (z, y, x),")):
-        told = {
-            row["number"]: str(row["scan"][key]) for row in rows if row["scan"].get(key) not in (None, [])
-        }
-        counts = Counter(told.values())
-        if len(counts) < 2 or counts.most_common(1)[0][1] * 2 <= len(told):
-            continue
-        usual = counts.most_common(1)[0][0]
-        findings += [
-            _doubt(number, f"its scan's {words} {value}; those of most are {usual}")
-            for number, value in told.items()
-            if value != usual
-        ]
-    return findings
+def _as_a_fit(
+    options: CheckOptions, sound: list[Candidate], rows: list[dict[str, Any]]
+) -> tuple[list[Finding], Mapping[str, Any] | None]:
+    """What a fit finds in the pairs that are sound by themselves, in its words; its split and needs."""
+    shapes = {
+        row["number"]: (row["name"], tuple(row["scan"]["shape"])) for row in rows if "shape" in row["scan"]
+    }
+    if not shapes:
+        return [], None
+    chosen, findings = plan.settle(options.of_fit(), shapes)
+    findings += plan.greys(chosen, sound)
+    counts = {one.number: one.counts for one in sound}
+    try:
+        labels = checks.read_labels(
+            [*counts.values()],
+            [str(one.pair.mask) for one in sound],
+            map_labels=options.map_labels,
+            ignore_label=options.ignore_label,
+        )
+    except ScanError as error:
+        told = [Finding(FAULT, None, str(fault)) for fault in error.faults] if sound else []
+        return findings + told + together.lone_labels(counts), None
+    findings += together.lone_labels(counts)
+    if len(sound) < len(rows):
+        return findings, None  # which a fit does not begin with
+    sides, concerns = plan.split(chosen, sound, labels)
+    needs = plan.needs(chosen, sound)
+    lines = [*([words.split_in_words(sides)] if sides else []), words.needs_in_words(needs)]
+    fit = {"split": sides, "needs": needs, "patch_size": chosen.patch_size, "told": lines}
+    return findings + concerns + plan.room(needs), fit

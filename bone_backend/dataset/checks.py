@@ -22,6 +22,7 @@ from .label_advice import advice, grey_edges, listing
 SCAN_DTYPES = ("uint8", "uint16", "int16", "float32")
 # A mask with more values than this is taken for a scan that stands in the mask's place.
 MOST_CLASSES = 64
+MOST_VALUES = 65_536  # of which a mask is counted
 # Networks whose smallest patch is smaller than that of most.
 SMALL = [item for item in (ARCHITECTURES | OWN_ARCHITECTURES).values() if item.output_stride < 32]
 
@@ -110,19 +111,40 @@ def count_labels(
 
     contents: is told what every slice holds. Stops early with more than 65,536 values.
     """
-    found: dict[int, int] = {}
+    counted = LabelCount(contents)
     depth = mask.header.shape[0]
     for z0, z1 in mask.slabs(8 << 20):
         progress(z0, depth, message)
-        for z, plane in enumerate(mask.read(z0, z1), start=z0):
+        counted.add(z0, mask.read(z0, z1))
+        if counted.are_too_many:
+            break
+    return counted.found()
+
+
+class LabelCount:
+    """Voxels of every label value, from slabs in order. contents: is told what every slice holds."""
+
+    def __init__(self, contents: ContentsMaker | None = None):
+        self._counts: dict[int, int] = {}
+        self._contents = contents
+
+    def add(self, z0: int, slab: np.ndarray) -> None:
+        """Slices z0 and on of a mask of whole numbers."""
+        for z, plane in enumerate(slab, start=z0):
             values, amounts = _count_plane(plane)
             for value, amount in zip(values.tolist(), amounts.tolist(), strict=True):
-                found[int(value)] = found.get(int(value), 0) + int(amount)
-            if contents is not None:
-                contents.add(z, plane, values, amounts)
-        if len(found) > 65_536:
-            break
-    return dict(sorted(found.items()))
+                self._counts[int(value)] = self._counts.get(int(value), 0) + int(amount)
+            if self._contents is not None:
+                self._contents.add(z, plane, values, amounts)
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether these are no labels, so that counting on tells nothing new."""
+        return len(self._counts) > MOST_VALUES
+
+    def found(self) -> dict[int, int]:
+        """Label value -> voxels, rising."""
+        return dict(sorted(self._counts.items()))
 
 
 def _count_plane(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

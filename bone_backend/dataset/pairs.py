@@ -11,19 +11,18 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import OptionError, ScanError, called
-from ..files.names import in_full, readable
 from ..options.fit import FitOptions, SettledFit
 from ..options.programs import Pair
+from ..pairing.names import unique_names
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
 from ..volumes.header import Header
 from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.patch_source import PatchSource, open_source
-from ..volumes.volume import Volume, open_volume, volume_name
+from ..volumes.volume import Volume, open_volume
 from . import checks, settled
 from .contents import ContentsMaker
 from .loader import PairSource
@@ -189,19 +188,3 @@ def _read_masks(
         told = f"Checking the mask of {name}"
         found.append(checks.count_labels(mask, progress=counting, message=told, contents=maker))
     return sources, found
-
-
-def unique_names(scans: Sequence[Path]) -> list[str]:
-    """A short name for each scan, no two the same.
-
-    The name of its file or folder, with as many folders before it as it takes to tell all apart; with the
-    ending of its format where only that differs.
-    """
-    places = [in_full(scan) for scan in scans]
-    plain = [place.parent / volume_name(scan) for place, scan in zip(places, scans, strict=True)]
-    for paths in (plain, places):
-        for depth in range(1, max((len(path.parts) for path in paths), default=0) + 1):
-            names = [readable("/".join(path.parts[-depth:])) for path in paths]
-            if len(set(names)) == len(names):
-                return names
-    return [f"{readable(place.name)} ({number})" for number, place in enumerate(places, start=1)]

@@ -66,7 +66,7 @@ def measure(
     Raises ScanError for another dtype, for NaN or infinity (naming the slice), and where no voxel is left.
     """
     check_choices(voxels, percentiles)
-    tally: Any = _first_tally(volume.header, voxels=voxels, percentiles=percentiles)
+    tally: Any = first_tally(volume.header, voxels=voxels, percentiles=percentiles)
     name, depth = volume.header.name, volume.header.shape[0]
     while not isinstance(tally, Statistics):
         for z1 in _count(volume, 0, depth, tally=tally):
@@ -75,7 +75,10 @@ def measure(
     return replace(tally, edges=near_edges(volume, tally.tissues))
 
 
-def _first_tally(header: Header, *, voxels: str, percentiles: Sequence[float]) -> Tally:
+def first_tally(
+    header: Header, *, voxels: str = "nonzero", percentiles: Sequence[float] = PERCENTILES
+) -> Tally:
+    """What the first pass over a scan of that type counts with. Raises ScanError for other types."""
     name = str(header.path or header.name)  # many scans lie in folders of one name
     if header.dtype.kind in "ui" and header.dtype.itemsize <= 2:
         return IntegerTally(name, header.dtype, voxels=voxels, percentiles=percentiles)
@@ -140,7 +143,7 @@ def measure_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any
     found = {n: sidecar.read(scan.mark) if scan.mark else None for n, scan in enumerate(scans)}
     missing = {n: scan for n, scan in enumerate(scans) if found[n] is None}
     tallies: dict[int, Any] = {
-        n: _first_tally(scan.header, voxels=voxels, percentiles=percentiles) for n, scan in missing.items()
+        n: first_tally(scan.header, voxels=voxels, percentiles=percentiles) for n, scan in missing.items()
     }
     try:
         _count_scans(

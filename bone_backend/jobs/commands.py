@@ -157,10 +157,13 @@ COMMANDS: dict[str, Command] = {
     ),
     "check": Command(
         "bone_backend.checking.check:check_job",
-        "bone_backend.options.fit_data:CheckOptions",
+        "bone_backend.checking.options:CheckOptions",
         "look for faults in pairs of scan and mask before any work",
         "--pairs-from FOLDER [options]",
-        ("bone check --pair scans/femur_1 masks/femur_1",),
+        (
+            "bone check --pair scans/femur_1 masks/femur_1",
+            "bone check --pairs-from scans.csv --page check.html",
+        ),
         shown="standalone.findings:page",
     ),
     "demo": Command(

@@ -7,17 +7,16 @@ Out: two groups of FitOptions, each with the faults that lie inside it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..errors import Fault, OptionError, called
+from ..errors import Fault, called
 from ..files.names import real
 from ..files.outputs import Named, ending_fault
 from ..volumes.formats import in_words
-from .fields import OptionField, Options, option
+from .fields import Options, option
 from .types import Label, LabelMap, NamedClass, NamedPair, UserPath, map_faults
 
 
@@ -136,30 +135,6 @@ class FitData(Options):
             told = f"{name} has scans of {', '.join(both)} on both sides; scans of one subject go to training"
             return [Fault(f"{told} or to validation together.", "pairs")]
         return []
-
-
-_CHECKED = ("pairs", "map_labels", "ignore_label")
-
-
-class CheckOptions(FitData):
-    """Pairs that are looked at before a fit; what only the fit itself needs is unknown here."""
-
-    title: ClassVar[str] = "bone check"
-
-    @classmethod
-    def option_fields(cls) -> list[OptionField]:
-        """Those that mean something here."""
-        return [field for field in super().option_fields() if field.name in _CHECKED]
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Self:
-        """Check plain values. Raises OptionError, also for options of a fit that nothing is checked by."""
-        foreign = [name for name in values if name in cls.model_fields and name not in _CHECKED]
-        if foreign:
-            raise OptionError(
-                [f"{called(name)} changes nothing of what is checked; leave it out." for name in foreign]
-            )
-        return super().parse(values)
 
 
 class FitOutput(Options):

@@ -14,7 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import OptionError
+from ..files.names import in_full, readable
 from ..volumes.formats import READ, SLICE_ENDINGS, format_of
+from ..volumes.header import volume_name
 
 MASK_WORDS = {
     "mask",
@@ -28,7 +30,7 @@ MASK_WORDS = {
     "truth",
     "gt",
 }
-SCAN_WORDS = {"image", "images", "img", "scan", "scans", "raw", "ct", "grey", "gray", "volume"}
+SCAN_WORDS = {"image", "images", "img", "im", "scan", "scans", "raw", "ct", "grey", "gray", "volume"}
 MOST_LOOKED_INTO = 2  # levels of a dropped folder
 SLICES = {*SLICE_ENDINGS}
 MOST_TOLD = 8
@@ -153,3 +155,19 @@ def pairs_in(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 def pairs_of(scans: Sequence[Path], masks: Sequence[Path]) -> list[tuple[Path, Path]]:
     """The pairs of a folder of scans and a folder of masks."""
     return paired(*([volume for path in paths for volume in volumes_in(path)] for paths in (scans, masks)))
+
+
+def unique_names(scans: Sequence[Path]) -> list[str]:
+    """A short name for each scan, no two the same.
+
+    The name of its file or folder, with as many folders before it as it takes to tell all apart; with the
+    ending of its format where only that differs.
+    """
+    places = [in_full(scan) for scan in scans]
+    plain = [place.parent / volume_name(scan) for place, scan in zip(places, scans, strict=True)]
+    for paths in (plain, places):
+        for depth in range(1, max((len(path.parts) for path in paths), default=0) + 1):
+            names = [readable("/".join(path.parts[-depth:])) for path in paths]
+            if len(set(names)) == len(names):
+                return names
+    return [f"{readable(place.name)} ({number})" for number, place in enumerate(places, start=1)]

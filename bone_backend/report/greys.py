@@ -30,10 +30,13 @@ LEAST = 1e-5  # share of the voxels in a cell that has no height any more
 MOST_ROWS = 30
 LONGEST_NAME = 30  # letters that the room on the left takes
 BOTH = "#7a5195"
+COLOURS = {"training": TRAINING, "validation": VALIDATION}
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """A scan. use: what its colour means, in a word; scale: on which it is drawn."""
+
     name: str
     use: str
     means: tuple[float, float]  # of the two tissues, where the scale has them
@@ -66,17 +69,15 @@ def greys_section(record: Mapping[str, Any]) -> dict[str, Any] | None:
     if not rows:
         return None
     shown = rows[:MOST_ROWS]
-    ends = [row.ends for row in shown]
-    low, high = min(first for first, _ in ends), max(last for _, last in ends)
     left_out = len(record["inputs"]) - len(shown)
     return {
-        "picture": _picture(shown, low, high),
+        "picture": drawn(shown),
         "normalization": options.normalization,
         "left_out": left_out,
     }
 
 
-def _row(record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions) -> _Row | None:
+def _row(record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions) -> Row | None:
     try:
         check_written(item["statistics"])
     except ValueError:
@@ -94,10 +95,18 @@ def _row(record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions
     scale = normalisation(options.normalization, found, name=name, voxels=options.counted_voxels)
     beside = found.edges if options.counted_voxels == "edges" else None
     means = beside or (tissues.low, tissues.high)
-    return _Row(name, " and ".join(uses), means, tissues.histogram, scale)
+    return Row(name, " and ".join(uses), means, tissues.histogram, scale)
 
 
-def _picture(rows: Sequence[_Row], low: float, high: float) -> Markup:
+def drawn(
+    rows: Sequence[Row],
+    *,
+    scale: str = "grey value as the network sees it",
+    colours: Mapping[str, str] = COLOURS,
+) -> Markup:
+    """The rows below each other. scale: what the numbers are. colours: by the use of a scan."""
+    ends = [row.ends for row in rows]
+    low, high = min(first for first, _ in ends), max(last for _, last in ends)
     edges = np.linspace(low, high, CELLS + 1)
 
     def x(place: float) -> float:
@@ -106,11 +115,11 @@ def _picture(rows: Sequence[_Row], low: float, high: float) -> Markup:
     shares = [row.shares(edges) for row in rows]
     most = max(float(share.max()) for share in shares)
     floor = TOP + len(rows) * (ROW + GAP)
-    drawn = [
+    pictures = [
         {
             "name": row.name if len(row.name) <= LONGEST_NAME else f"…{row.name[1 - LONGEST_NAME :]}",
             "use": row.use,
-            "colour": {"training": TRAINING, "validation": VALIDATION}.get(row.use, BOTH),
+            "colour": colours.get(row.use, BOTH),
             "base": TOP + number * (ROW + GAP) + ROW,
             "path": _outline(
                 [x(edge) for edge in edges], share, base=TOP + number * (ROW + GAP) + ROW, most=most
@@ -130,7 +139,8 @@ def _picture(rows: Sequence[_Row], low: float, high: float) -> Markup:
         right=WIDTH - RIGHT,
         floor=floor,
         row=ROW,
-        rows=drawn,
+        rows=pictures,
+        scale=scale,
         ticks=[{"x": f"{x(tick):.1f}", "text": f"{tick:g}"} for tick in _ticks(low, high)],
         ink=INK,
         pale=PALE,

@@ -1,6 +1,6 @@
 """Part what there is into what trains and what validates: whole scans, or a slab of every scan.
 
-In:  the options of a fit, its open pairs, and what the masks hold.
+In:  the options of a fit, its pairs, and what the masks hold.
 Out: Sides: views of the pairs along z, the voxels of each class on either side, and the choice in words.
 """
 
@@ -8,18 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from ..dataset import slabs, views
 from ..dataset.checks import Labels
-from ..dataset.pairs import OpenPair
-from ..dataset.plan import count_tiles
+from ..dataset.plan import Extent, count_tiles
 from ..dataset.split import split_scans
 from ..dataset.views import View
 from ..options.fit import SettledFit
+from ..options.types import Pair
 
 Scans = tuple[int, ...]  # numbers of pairs, from 0
+
+
+class Parted(Protocol):
+    """What has to be known of a pair: of one that is open, or was only looked at."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def pair(self) -> Pair: ...
+
+    @property
+    def extent(self) -> Extent: ...
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Sides:
     notes: tuple[str, ...] = ()
 
 
-def part(options: SettledFit, pairs: Sequence[OpenPair], labels: Labels) -> Sides:
+def part(options: SettledFit, pairs: Sequence[Parted], labels: Labels) -> Sides:
     """Who trains and who validates. Raises OptionError where nothing would be left on a side."""
     subjects = [pair.pair.subject for pair in pairs]
     if slabs.wanted(options, subjects) and labels.contents:
@@ -66,7 +80,7 @@ def _cut(options: SettledFit, labels: Labels) -> list[slabs.Slab | None]:
     return [slabs.cut(held.counts, share=1 - options.train_split, least=least) for held in labels.contents]
 
 
-def _in_slabs(pairs: Sequence[OpenPair], labels: Labels, cut: list[slabs.Slab | None]) -> Sides:
+def _in_slabs(pairs: Sequence[Parted], labels: Labels, cut: list[slabs.Slab | None]) -> Sides:
     assert labels.contents is not None
     everyone = tuple(range(len(pairs)))
     judged, learnt = np.zeros_like(labels.counts), labels.counts.copy()

@@ -155,11 +155,22 @@ def fingerprint(files: Sequence[Path], *notes: object) -> str:
     return digest.hexdigest()[:32]
 
 
-def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
-    """The volume as an uncompressed .npy in folder: the one that is there, or a new one."""
+def unpacked_bytes(volume: Volume, folder: Path) -> int:
+    """What `open_source` still has to write into the folder, bytes; 0 for what is read in place."""
+    if volume.slices is not None or not volume.files:
+        return 0
+    return 0 if _place(volume, folder).exists() else volume.header.nbytes
+
+
+def _place(volume: Volume, folder: Path) -> Path:
     header = volume.header
     key = fingerprint(volume.files, header.shape, header.dtype.str, *filter(None, [volume.variant]))
-    path = folder / f"{key}.npy"
+    return folder / f"{key}.npy"
+
+
+def _converted(volume: Volume, folder: Path, progress: Progress) -> Volume:
+    """The volume as an uncompressed .npy in folder: the one that is there, or a new one."""
+    header, path = volume.header, _place(volume, folder)
     with _locks_lock:
         lock = _locks.setdefault(path.absolute(), threading.Lock())
     with lock:

@@ -1,5 +1,6 @@
 """Planted mistakes in pairs, each found by name; pairs without any are left in peace."""
 
+import html
 import json
 import re
 import subprocess
@@ -10,8 +11,9 @@ import pytest
 from scipy import ndimage
 
 from bone_backend.checking.check import check_job
-from bone_backend.errors import OptionError
-from bone_backend.options.fit_data import CheckOptions
+from bone_backend.checking.options import CheckOptions
+from bone_backend.errors import OptionError, OutputError
+from bone_backend.intensity.asking import ask_plain
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import save
 
@@ -116,9 +118,8 @@ def test_a_file_that_cannot_be_read_is_a_fault_and_the_others_are_looked_at(tmp_
 
 
 def test_an_option_that_would_change_nothing_is_refused():
-    with pytest.raises(OptionError, match=r"train.split changes nothing"):
-        CheckOptions.parse({"pairs": [{"scan": "a.tif", "mask": "b.tif"}], "train_split": 0.5})
-    assert [field.name for field in CheckOptions.option_fields()] == ["pairs", "map_labels", "ignore_label"]
+    with pytest.raises(OptionError, match=r"mode"):
+        CheckOptions.parse({"pairs": [{"scan": "a.tif", "mask": "b.tif"}], "mode": "3D"})
 
 
 def test_the_command_shows_a_table_and_gives_json(tmp_path, good):
@@ -131,3 +132,68 @@ def test_the_command_shows_a_table_and_gives_json(tmp_path, good):
     assert lines[-1].endswith("no fault, 1 doubt.")
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["doubts"] == 1
+
+
+def test_the_page_shows_every_pair_its_slices_and_what_was_found(tmp_path, good):
+    named = change(good, 2, mask=np.ascontiguousarray(good[1][1][:, :, ::-1]))
+    page = tmp_path / "check.html"
+    found = checked(tmp_path, named, page=str(page))
+    (doubt,) = found["findings"]
+    assert doubt["text"].startswith("its mask seems to lie the wrong way: turned over along x, ")
+    text = page.read_text(encoding="utf-8")
+    assert text.count("with its mask<svg") == text.count('href="data:image/png;base64,') / 2 == 9
+    for told in (html.escape(doubt["text"], quote=False).replace("'", "&#39;"), "24 × 40 × 44", "10 µm"):
+        assert told in text
+    assert "training and validation" in text
+    assert "<script" not in text
+    assert "http" not in text
+    assert text.count("<path d=") == 3  # the grey values of each scan
+    with pytest.raises(OutputError, match=r"check\.html: is already there"):
+        check_job(CheckOptions.parse({"pairs": [["a.tif", "b.tif"]], "page": str(page)}), silent)
+
+
+def test_names_of_files_cannot_become_tags(tmp_path, good):
+    folder = tmp_path / "a<b>&c"
+    folder.mkdir()
+    checked(folder, good[:1], page=str(tmp_path / "check.html"))
+    text = (tmp_path / "check.html").read_text(encoding="utf-8")
+    assert "a<b>" not in text
+    assert "a&lt;b&gt;&amp;c" in text
+
+
+def test_the_split_and_the_subjects_are_told(tmp_path, good):
+    named = []
+    for name, (scan, mask) in zip(("m12_left", "m12_right", "m13"), good, strict=True):
+        for what, array in (("scan", scan), ("mask", mask)):
+            save(tmp_path / f"{name}_{what}.tif", array, voxel_size=(10.0, 10.0, 10.0))
+        named.append([str(tmp_path / f"{name}_{what}.tif") for what in ("scan", "mask")])
+    found = check_job(CheckOptions.parse({"pairs": named, "validation": "scans"}), silent)
+    assert [row["guessed_subject"] for row in found["pairs"]] == ["m12", "m12", None]
+    assert "pairs 1 and 2 may be of one animal or person (m12)" in told(found)[0]
+    split = found["fit"]["split"]
+    assert sorted(split["training"] + split["validation"]) == [1, 2, 3]
+    given = [[*pair, subject] for pair, subject in zip(named, ("a", "a", "b"), strict=True)]
+    found = check_job(CheckOptions.parse({"pairs": given, "validation": "scans"}), silent)
+    assert told(found) == []
+    assert found["fit"]["told"][0] == "A fit would train with pairs 1, 2 and validate with 3."
+
+
+def test_a_class_that_no_training_scan_holds_is_told_in_the_words_of_a_fit(tmp_path, good):
+    named = change(good, 3, mask=np.where(good[2][1] == 2, 2, good[2][1]))
+    named = [(scan, np.minimum(mask, 1)) for scan, mask in named[:2]] + [named[2]]
+    found = checked(tmp_path, named, validation="scans", validation_pairs=[3])
+    assert any("Only the validation scans" in text and "class 2" in text for text in told(found))
+
+
+def test_what_the_check_has_counted_a_fit_need_not_count_again(tmp_path, good, monkeypatch):
+    monkeypatch.setenv("BONE_CACHE", str(tmp_path / "cache"))
+    checked(tmp_path, good[:1])
+    (found,) = ask_plain([tmp_path / "scan_1.tif"], "nonzero")
+    assert found["cached"]
+    assert found["mean"] == pytest.approx(good[0][0][good[0][0] != 0].mean())
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mask_beside_its_scan_by_one_voxel_is_told(tmp_path, good, axis):
+    found = checked(tmp_path, change(good, 3, mask=np.roll(good[2][1], 1, axis)))
+    assert any("its mask seems to lie 1 voxel beside the scan along" in text for text in told(found))

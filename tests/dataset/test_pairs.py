@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bone_backend.dataset.pairs import unique_names
+from bone_backend.pairing.names import unique_names
 from bone_backend.volumes.volume import volume_name
 
 
