@@ -67,6 +67,7 @@ def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
     findings += together.odd_ones(rows) + together.same_subjects(rows)
     statistics = {number: own.statistics for number, own in seen.items() if own.statistics}
     findings += together.odd_greys(statistics)
+    findings += together.empty_masks({number: own.labels for number, own in seen.items()})
     more, fit = _as_a_fit(options, sound, rows)
     findings += more
     findings.sort(key=lambda one: (one.kind != FAULT, one.pair or 0))
@@ -180,8 +181,6 @@ def _tell(row: dict[str, Any], seen: Seen) -> None:
 def _beside(seen: Seen, number: int) -> list[Finding]:
     """Doubts about one pair that its voxels raise."""
     texts = contents.odd_slices(seen.marks)
-    if seen.labels and not set(seen.labels) - {0}:
-        texts.append("its mask is empty: nothing but label 0")
     own, turn, turned = seen.belongs or (1.0, None, 1.0)
     if turn is not None:
         texts.append(

@@ -51,7 +51,7 @@ def odd_ones(rows: Sequence[Row]) -> list[Finding]:
         sizes = row["scan"].get("voxel_size_um") or []
         if any(not LEAST_UM <= size <= MOST_UM for size in sizes):
             shown = " x ".join(f"{size:.4g}" for size in sizes)
-            text = f"its scan's voxels are {shown} um (z, y, x), which no scanner has: is the unit wrong?"
+            text = f"its scan's voxels are {shown} um (z, y, x), as no scanner has: is the unit wrong?"
             found.append(Finding(DOUBT, row["number"], text))
     return found
 
@@ -69,7 +69,8 @@ def odd_greys(statistics: Mapping[int, Statistics]) -> list[Finding]:
             DOUBT,
             number,
             f"the grey values of its scan are unlike those of most: its two tissues lie at {one.low:.4g} and "
-            f"{one.high:.4g}, of most at {low:.4g} and {high:.4g}. Another scanner, or other settings?",
+            f"{one.high:.4g}, of most at {low:.4g} and {high:.4g}. Another scanner, other settings, or "
+            "inverted?",
         )
         for number, one in tissues.items()
         if abs(one.low - low) > reach or abs(one.high - high) > reach
@@ -91,6 +92,14 @@ def lone_labels(counts: Mapping[int, Mapping[int, int]]) -> list[Finding]:
             text = f"its mask holds label {told} in one voxel only: a slip of the pen? Paint it over"
             found.append(Finding(DOUBT, number, text))
     return found
+
+
+def empty_masks(counts: Mapping[int, Mapping[int, int]]) -> list[Finding]:
+    """Masks without any label; where all are so, that is a fault of all and told as such."""
+    empty = [number for number, labels in counts.items() if labels and not set(labels) - {0}]
+    if len(empty) == len(counts):
+        return []
+    return [Finding(DOUBT, number, "its mask is empty: nothing but label 0") for number in empty]
 
 
 def same_subjects(rows: Sequence[Row]) -> list[Finding]:

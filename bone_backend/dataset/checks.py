@@ -66,10 +66,37 @@ def pair_faults(scan: Volume, mask: Volume, *, number: int) -> list[str]:
     if scan.header.shape != mask.header.shape:
         faults.append(
             f"pair {number}: mask {mask_name} is {mask.header.shape} but its scan {scan_name} is "
-            f"{scan.header.shape} (z, y, x). Export both from the same lattice."
+            f"{scan.header.shape} (z, y, x). {shape_advice(scan.header.shape, mask.header.shape)}"
         )
     faults += _voxel_size_faults(scan, mask, number)
     return faults
+
+
+def shape_advice(scan: tuple[int, ...], mask: tuple[int, ...]) -> str:
+    """Why a mask may have another shape than its scan, and what to do.
+
+    >>> shape_advice((24, 40, 44), (24, 44, 40))
+    'Their axes seem to be exchanged. Export both from the same lattice.'
+    >>> shape_advice((24, 40, 44), (12, 20, 22))
+    'The mask is 2 times coarser: resample it to the scan with nearest neighbour.'
+    """
+    both = "Export both from the same lattice."
+    if sorted(scan) == sorted(mask):
+        return f"Their axes seem to be exchanged. {both}"
+    if scan[1:] == mask[1:]:
+        apart = abs(scan[0] - mask[0])
+        what = "The mask lacks" if mask[0] < scan[0] else "The scan lacks"
+        return f"{what} {apart} slice{'s' * (apart > 1)}: was it cut off, or is a slice lost? {both}"
+    for one, other, word in ((scan, mask, "coarser"), (mask, scan, "finer")):
+        times = {round(a / b) for a, b in zip(one, other, strict=True)}
+        factor = times.pop()
+        if (
+            not times
+            and factor > 1
+            and all(abs(a - factor * b) < factor for a, b in zip(one, other, strict=True))
+        ):
+            return f"The mask is {factor} times {word}: resample it to the scan with nearest neighbour."
+    return both
 
 
 def scan_type_fault(dtype: np.dtype, *, name: str) -> str | None:
@@ -90,9 +117,21 @@ def scan_type_fault(dtype: np.dtype, *, name: str) -> str | None:
 def _voxel_size_faults(scan: Volume, mask: Volume, number: int) -> list[str]:
     if not scan.header.has_other_voxels(mask.header):
         return []
+    ours, theirs = scan.header.voxel_size_um, mask.header.voxel_size_um
+    assert ours is not None
+    assert theirs is not None
+    factors = [max(a, b) / min(a, b) for a, b in zip(ours, theirs, strict=True)]
+    unit = next(
+        (
+            f" They are {n} times apart: is the unit of one wrong?"
+            for n in (1000, 10_000)
+            if all(abs(f / n - 1) < 0.01 for f in factors)
+        ),
+        "",
+    )
     return [
-        f"pair {number}: the mask's voxels are {mask.header.voxel_size_um} um but the scan's are "
-        f"{scan.header.voxel_size_um} um (z, y, x). Export both from the same lattice."
+        f"pair {number}: the mask's voxels are {theirs} um but the scan's are {ours} um (z, y, x).{unit} "
+        "Export both from the same lattice."
     ]
 
 

@@ -17,6 +17,7 @@ from ..errors import called
 from .field import OptionField
 
 MOST_SHOWN = 60  # characters of a wrong value
+MOST_WORDS = 6  # of a list that is shown as it was typed
 
 # Kinds of pydantic's errors -> what was expected; {} is the range.
 _EXPECTED = {
@@ -118,6 +119,8 @@ def shown(value: Any, *, quoted: bool = True) -> str:
         value = value[: MOST_SHOWN + 1]
     elif isinstance(value, int) and value.bit_length() > 200:  # its digits would take minutes, or are refused
         return f"a number of about {int(value.bit_length() * 0.30103)} digits"
+    elif isinstance(value, list) and 0 < len(value) <= MOST_WORDS and all(isinstance(v, str) for v in value):
+        value = " ".join(value)  # as it was typed
     elif isinstance(value, (dict, list, tuple, set)):
         return {dict: "a table", set: "a set"}.get(type(value), "a list") + f" of {len(value)}"
     text = repr(value) if quoted else str(value)

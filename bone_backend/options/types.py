@@ -67,7 +67,9 @@ def _parse_pair(value: object) -> object:
     """[scan, mask] or [scan, mask, subject] -> a dictionary."""
     if isinstance(value, (list, tuple)):
         if len(value) not in (2, 3):
-            raise ValueError(f"a pair is SCAN MASK, or SCAN MASK SUBJECT; got {len(value)} values")
+            raise ValueError(
+                f"a pair is SCAN MASK, or SCAN MASK SUBJECT, so 2 or 3 words, and not {len(value)}"
+            )
         return dict(zip(("scan", "mask", "subject"), value, strict=False))
     return value
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import glob
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..errors import OptionError
+from ..errors import OptionError, ScanError
 from ..files.names import in_full, readable
-from ..volumes.formats import READ, SLICE_ENDINGS, format_of
+from ..volumes.formats import READ, SLICE_ENDINGS, format_of, in_words
 from ..volumes.header import volume_name
 
 MASK_WORDS = {
@@ -63,7 +63,7 @@ def volumes_in(path: Path, levels: int = MOST_LOOKED_INTO) -> list[Path]:
         return []
     inside = sorted(item for item in path.iterdir() if not item.name.startswith("."))
     files = [item for item in inside if item.is_file()]
-    if files and _are_slices(files) and format_of(path) is not None:
+    if _are_slices(files) and format_of(path) is not None:
         return [path]
     found = [volume for item in files for volume in volumes_in(item)]
     if levels:
@@ -72,10 +72,29 @@ def volumes_in(path: Path, levels: int = MOST_LOOKED_INTO) -> list[Path]:
 
 
 def _are_slices(files: Sequence[Path]) -> bool:
-    """Whether files are the slices of one volume: more than two images whose names differ in one number."""
-    images = [item for item in files if item.suffix.lower() in SLICES]
-    shapes = {re.sub(r"\d+(?=\D*$)", "#", item.stem) for item in images if "_spr" not in item.stem}
-    return len(images) > 2 and len(shapes) == 1
+    """Whether files are the slices of one volume: images whose names differ in one number; or DICOM.
+
+    Stacks (femur_1.tif, femur_2.tif ...) are volumes of their own. Two series in one folder are one volume
+    with a fault, which is told when it is opened.
+    """
+    images = [item for item in files if item.suffix.lower() in SLICES and "_spr" not in item.stem]
+    others = [item for item in files if item not in images]
+    if not files or any(row.is_named(item.name) for item in others for row in READ):
+        return False
+    if not images:
+        return True
+    series = Counter(re.sub(r"\d+(?=\D*$)", "#", item.stem) for item in images)
+    some = {0, len(images) // 2, len(images) - 1}
+    return min(series.values()) > 2 and not any(_is_stack(images[number]) for number in some)
+
+
+def _is_stack(image: Path) -> bool:
+    """Whether it holds several slices by itself; a damaged one is none."""
+    row = format_of(image)
+    try:
+        return row is not None and bool(row.open) and row.call("peek", image).shape[0] > 1
+    except (ScanError, OSError):
+        return False
 
 
 def words_of(path: Path) -> list[str]:
@@ -137,8 +156,6 @@ def paired(scans: Sequence[Path], masks: Sequence[Path]) -> list[tuple[Path, Pat
         else:
             told = ", ".join(str(path) for path in (*grey, *labels))
             faults.append(f"these are called alike ({name or 'no name of their own'}): {told}")
-    if not scans and not masks:
-        faults = ["no scans or masks were found there"]
     if faults:
         more = [f"... and {len(faults) - MOST_TOLD} more"] if len(faults) > MOST_TOLD else []
         advice = "Rename them so that each scan and its mask share a name, or name them with --pair."
@@ -146,15 +163,24 @@ def paired(scans: Sequence[Path], masks: Sequence[Path]) -> list[tuple[Path, Pat
     return made
 
 
+def _all_in(paths: Sequence[Path], what: str) -> list[Path]:
+    """All volumes in some places. Raises OptionError where there is none."""
+    found = [volume for path in paths for volume in volumes_in(path)]
+    if not found:
+        places = ", ".join(map(str, paths[:MOST_TOLD]))
+        raise OptionError(f"no {what} found in {places}. BONe reads {in_words()}.")
+    return found
+
+
 def pairs_in(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """The pairs in a folder that holds scans and masks, told apart by the words in their names."""
-    found = [volume for path in paths for volume in volumes_in(path)]
+    found = _all_in(paths, "scans or masks were")
     return paired([path for path in found if not is_mask(path)], [path for path in found if is_mask(path)])
 
 
 def pairs_of(scans: Sequence[Path], masks: Sequence[Path]) -> list[tuple[Path, Path]]:
     """The pairs of a folder of scans and a folder of masks."""
-    return paired(*([volume for path in paths for volume in volumes_in(path)] for paths in (scans, masks)))
+    return paired(_all_in(scans, "scan was"), _all_in(masks, "mask was"))
 
 
 def unique_names(scans: Sequence[Path]) -> list[str]:

@@ -29,11 +29,23 @@ def read_pairs(path: Path) -> list[tuple[str, str, str]]:
         text = path.read_text(encoding="utf-8-sig")
         lines = text.splitlines()
         separator = max(SEPARATORS, key=(lines or [""])[0].count)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        rows = [[cell.strip() for cell in row] for row in reader]
+    except csv.Error as fault:
+        told = f"{path.name}, line {reader.line_num}: its quotation marks do not match ({fault})"
+        raise ScanError(f"{told}. Take them away, or put one on either side of a cell.") from fault
+    except (OSError, UnicodeDecodeError) as fault:
         told = getattr(fault, "strerror", None) or fault
         raise ScanError(f"{path.name} cannot be read ({told}). Save it as CSV in UTF-8.") from fault
     numbered = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
+    if not numbered:
+        raise ScanError(
+            f"{path.name} is empty. Its first line is scan,mask,subject; each other line is a pair."
+        )
+    if all(len(row) == 1 for _, row in numbered):
+        raise ScanError(
+            f"{path.name}: no commas, semicolons or tabs stand between its columns. Save it as CSV."
+        )
     columns, numbered = _columns(path, numbered)
     pairs, faults, seen = [], list[str](), dict[Path, int]()
     for number, row in numbered:

@@ -19,6 +19,7 @@ from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume
 from .formats import COMPRESSION, FOLDER, Format, format_of, format_written, in_words, labels_fault
 from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
+from .tiff.foreign import lost, unknown
 
 COMPRESSIONS = (None, "zlib")
 
@@ -63,13 +64,11 @@ def _format(path: Path) -> Format:
     except OSError as fault:  # e.g. a name that is too long, a folder that may not be entered
         raise ScanError(f"{str(path)[:300]}: cannot be opened ({fault.strerror or fault}).") from fault
     if not is_there:
-        near = path.parent if path.parent.is_dir() else None
-        hint = "" if near else f" Its folder {path.parent} does not exist either."
-        raise ScanError(f"{path}: does not exist.{hint}")
-    known = format_of(path) or (FOLDER if path.is_dir() else None)  # which tells what the folder holds
-    if known is None:
-        raise ScanError(f"{path}: is no volume that BONe reads; it reads {in_words()}.")
-    return known
+        raise ScanError(lost(path) or f"{path}: does not exist.")
+    known = format_of(path)
+    if known is None and (fault := unknown(path, in_words())):
+        raise ScanError(fault)
+    return known or FOLDER  # which tells what the folder holds
 
 
 def create(

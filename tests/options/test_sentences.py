@@ -45,7 +45,7 @@ def fault(options=FitOptions, **values):
         ({"name": ""}, "name is '': it must not be empty."),
         ({"output": 7}, "output is 7: give a path."),
         ({"pairs": "a"}, "pairs is 'a': give a list."),
-        ({"pairs": [["a", "am"], ["b"]]}, "pair 2 is a list of 1: a pair is SCAN MASK, or SCAN MASK SUBJECT"),
+        ({"pairs": [["a", "am"], ["b"]]}, "pair 2 is 'b': a pair is SCAN MASK, or SCAN MASK SUBJECT"),
         ({"pairs": [["a", 3], ["b", "bm"]]}, "the mask of pair 1 is 3: a pair is a scan, its mask"),
         (
             {"pairs": [{"scan": "a"}, ["b", "bm"]]},

@@ -54,7 +54,7 @@ def test_all_faults_are_told_each_with_its_line(scans):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "no line with a scan"),
+        (b"", "is empty"),
         (b"scan,subject\na,b\n", "line 1: there is no column mask"),
         (b"\xff\xfe\x00", "Save it as CSV in UTF-8"),
     ],

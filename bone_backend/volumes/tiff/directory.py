@@ -15,6 +15,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ...errors import ScanError
+from .foreign import HEAD, no_tiff
 
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 11: "f4", 12: "f8"}
 _TYPES.update({13: "u4", 16: "u8", 17: "i8", 18: "u8"})
@@ -137,7 +138,7 @@ class Chain:
         self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
         version = struct.unpack(self.order + "H", head[2:4])[0] if self.order and len(head) >= 4 else 0
         if version not in (42, 43):
-            raise ScanError(f"{path}: is not a TIFF file, whatever its name says, or it is damaged.")
+            raise ScanError(no_tiff(path, self.read(0, min(HEAD, self.size))))
         if len(head) < (8 if version == 42 else 16):
             raise ScanError(f"{path}: is truncated: it has {self.size} bytes. Copy it again.")
         self.is_big = version == 43

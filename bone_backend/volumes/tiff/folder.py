@@ -24,7 +24,7 @@ _SIGNED = re.compile(r"((?:(?<=[_ =(])|^)-\d+(?:\.\d+)?|\d+)")
 # Tried where whole numbers make no series: steps such as 0.25, a sign after a letter.
 _OTHER_NUMBERS = (re.compile(r"(-?\d+)"), re.compile(r"(-?\d+\.\d+)"), re.compile(r"(-?\d+(?:\.\d+)?)"))
 # Endings of images that are often slices too, but none that BONe reads.
-_IMAGES = (".dcm", ".ima", ".gif", ".webp", ".tga")
+_IMAGES = (".gif", ".webp", ".tga")
 # SkyScan's preview of a scan, which lies among its slices.
 _PREVIEW = re.compile(r"_spr\.\w+$", re.IGNORECASE)
 
@@ -180,6 +180,11 @@ def _nothing_found(folder: Path, found: list[tuple[str, bool]]) -> str:
         return (
             f"{folder}: has no TIFF slices (.tif, .tiff), but {count} files that end in {ending}. Save them "
             "as TIFF first (Fiji: File > Import > Image Sequence, then File > Save As > Tiff)."
+        )
+    if endings.keys() & {".dcm", ".ima"}:
+        return (
+            f"{folder}: its files end as DICOM does, but none is a DICOM slice with an image. Export the "
+            "series again, or as TIFF."
         )
     return f"{folder}: has no TIFF slices (.tif, .tiff). Give {in_words()}."
 
