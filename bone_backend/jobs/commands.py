@@ -166,6 +166,16 @@ COMMANDS: dict[str, Command] = {
         ),
         shown="standalone.findings:page",
     ),
+    "cache": Command(
+        "bone_backend.volumes.store.job:cache_job",
+        "bone_backend.options.programs:CacheOptions",
+        "what is kept between runs: where, how much; and clear it",
+        "[--clear]",
+        ("bone cache", "bone cache --clear"),
+        shown="standalone.cached:page",
+        in_worker=False,
+        has_config=False,
+    ),
     "demo": Command(
         "standalone.demo:run",
         "bone_backend.options.programs:DemoOptions",

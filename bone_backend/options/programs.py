@@ -30,6 +30,7 @@ from .types import (
 )
 
 __all__ = [
+    "CacheOptions",
     "DemoOptions",
     "ExportOptions",
     "FitHostOptions",
@@ -168,6 +169,20 @@ class InfoOptions(Options):
         label="Path",
         positional=True,
         help="A scan, a mask, a model file, a run folder or a study.",
+    )
+
+
+class CacheOptions(Options):
+    """What BONe keeps between runs: unpacked volumes and statistics."""
+
+    title: ClassVar[str] = "bone cache"
+
+    clear: bool = option(
+        False,
+        group="Data",
+        label="Clear",
+        often=True,
+        help="Remove all that no other run of BONe uses just now. It is made again when it is needed.",
     )
 
 

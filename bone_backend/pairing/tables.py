@@ -32,11 +32,14 @@ def read_pairs(path: Path) -> list[tuple[str, str, str]]:
         reader = csv.reader(lines, delimiter=separator, strict=True)
         rows = [[cell.strip() for cell in row] for row in reader]
     except csv.Error as fault:
-        told = f"{path.name}, line {reader.line_num}: its quotation marks do not match ({fault})"
-        raise ScanError(f"{told}. Take them away, or put one on either side of a cell.") from fault
+        where = f"{path.name}, line {reader.line_num}"
+        raise ScanError(
+            f"{where}: its quotation marks do not match ({fault}). Take them away, or put one on either side "
+            "of a cell."
+        ) from fault
     except (OSError, UnicodeDecodeError) as fault:
-        told = getattr(fault, "strerror", None) or fault
-        raise ScanError(f"{path.name} cannot be read ({told}). Save it as CSV in UTF-8.") from fault
+        why = getattr(fault, "strerror", None) or fault
+        raise ScanError(f"{path.name} cannot be read ({why}). Save it as CSV in UTF-8.") from fault
     numbered = [(number, row) for number, row in enumerate(rows, start=1) if any(row)]
     if not numbered:
         raise ScanError(

@@ -14,22 +14,22 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import OutputError, ScanError
-from ..files.whole import remove_left_over
 from ..progress import Progress, silent
 from .abstract import Volume
 from .array import ArrayVolume, NpyWriter, check_seal, open_npy
 from .cache import ADVICE
 from .header import Header
 from .positional import SliceFiles
+from .store import use
+from .store.room import limit_bytes, make_room
 
-_LEFT_OVER_S = 24 * 3600.0  # a half-written conversion of this age belongs to a run that was killed
-_UNUSED_S = 30 * 24 * 3600.0  # a conversion that nobody opened for so long is made anew when it is wanted
 LOOK_BYTES = 256 << 20  # between two looks for a stop while a conversion is checked
 
 LOG = logging.getLogger("bone.store")
@@ -97,8 +97,10 @@ class ArraySource(PatchSource):
 class FileSource(PatchSource):
     """Patches of a volume that lies uncompressed in files: one read per patch, first row to last."""
 
-    def __init__(self, volume: Volume):
+    def __init__(self, volume: Volume, mark: Path | None = None):
+        """mark: of a file in the cache that is used as long as this is open."""
         assert volume.slices is not None
+        self._let_go = weakref.finalize(self, use.end, mark)
         self.header = volume.header
         self._volume = volume  # keeps a converted volume from being closed by the collector
         self._dtypes = [s.dtype for s in volume.slices]
@@ -124,6 +126,7 @@ class FileSource(PatchSource):
 
     def close(self) -> None:
         self._files.close()
+        self._let_go()
 
 
 def open_source(volume: Volume, *, folder: Path, progress: Progress = silent) -> PatchSource:
@@ -137,7 +140,12 @@ def open_source(volume: Volume, *, folder: Path, progress: Progress = silent) ->
         return FileSource(volume)
     if isinstance(volume, ArrayVolume) and volume.header.format == "array":
         return ArraySource(volume)
-    return FileSource(_converted(volume, Path(folder), progress))
+    mark = use.begin(_place(volume, Path(folder)))
+    try:
+        return FileSource(_converted(volume, Path(folder), progress), mark)
+    except BaseException:
+        use.end(mark)
+        raise
 
 
 def fingerprint(files: Sequence[Path], *notes: object) -> str:
@@ -207,9 +215,16 @@ def _kept(path: Path, header: Header, progress: Progress) -> Volume | None:
 
 
 def _convert(volume: Volume, path: Path, progress: Progress) -> None:
-    """Write the volume as .npy, slab by slab."""
-    _tidy(path.parent)
-    depth = volume.header.shape[0]
+    """Write the volume as .npy, slab by slab, after older ones that are too many."""
+    header, depth = volume.header, volume.header.shape[0]
+    gone = make_room(path.parent, header.nbytes)
+    if gone:
+        told = sum(entry.size for entry in gone) / 1e9
+        LOG.info(
+            "%d unpacked volumes (%.1f GB) that were not used for longest left the cache.", len(gone), told
+        )
+    if header.nbytes > limit_bytes(path.parent):
+        LOG.info("%s alone takes more than the limit of the cache (BONE_CACHE_LIMIT).", header.name)
     with NpyWriter(path, volume.header, overwrite=True, is_sealed=True) as writer:
         for z0, z1 in volume.slabs(16 * 2**20):
             progress(z0, depth, f"Unpacking {volume.header.name} once")
@@ -221,17 +236,3 @@ def _note_use(path: Path) -> None:
     """Set the file's time of access, which many file systems leave as it is when a file is read."""
     with contextlib.suppress(OSError):  # e.g. a cache that is shared read-only
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
-
-
-def _tidy(folder: Path) -> None:
-    """Delete conversions that a killed run left half-written, and those that have long been unused."""
-    remove_left_over(folder, older_than_s=_LEFT_OVER_S)
-    digits = "[0-9a-f]" * 32  # the names that `fingerprint` gives, and no file of anybody else
-    for pattern, age in ((".*.npy.*.part", _LEFT_OVER_S), (f"{digits}.npy", _UNUSED_S)):
-        for path in folder.glob(pattern):
-            try:
-                state = path.stat()
-                if time.time() - max(state.st_atime, state.st_mtime) > age:
-                    path.unlink()
-            except OSError:
-                continue

@@ -66,8 +66,8 @@ def _format(path: Path) -> Format:
     if not is_there:
         raise ScanError(lost(path) or f"{path}: does not exist.")
     known = format_of(path)
-    if known is None and (fault := unknown(path, in_words())):
-        raise ScanError(fault)
+    if known is None and (told := unknown(path, in_words())):
+        raise ScanError(told)
     return known or FOLDER  # which tells what the folder holds
 
 
