@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from bone_backend.durations import estimated
+from bone_backend.volumes.cache import ADVICE
 
 from .columns import Row, rows, size
 
@@ -21,7 +22,8 @@ def page(found: dict[str, Any]) -> str:
     many, in_use = len(found["volumes"]), sum(one["in_use"] for one in found["volumes"])
     told = f"{size(found['limit_bytes'])} ({found['limit']}; BONE_CACHE_LIMIT changes it)"
     facts: list[Row] = [
-        ("Cache", f"{found['place']} ({found['from']}; BONE_CACHE moves it)"),
+        ("Cache", f"{found['place']} ({'as BONE_CACHE says' if found['from'] else 'BONE_CACHE moves it'})"),
+        ("", None if found["is_writable"] else f"cannot be written. {ADVICE}"),
         ("Limit", told),
         ("Free", f"{size(found['free_bytes'])} on that disk"),
         ("Unpacked", _volumes(many, found["bytes"]) + (f", {in_use} of them in use" if in_use else "")),

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..options.programs import FitOptions
+from .states import QUICK
 
 FOLDS, SEEDS = 2, 1
-MARK = " (quick)"
+MARK = QUICK
 TOLD = (
     "Quick: one seed, two folds, one epoch of one step with two small patches, random first weights. "
     "The scores mean nothing."

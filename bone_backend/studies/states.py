@@ -29,6 +29,7 @@ from ..files.whole import (
 )
 
 RUN, STUDY, LOCK = "run.json", "study.json", ".bone-lock"
+QUICK = " (quick)"  # behind the name of a study in miniature
 FIT, LABELS, SCORES = "fit", "labels", "scores"  # folders inside that of a run
 WAITING, STARTED, DONE, FAILED = "waiting", "started", "done", "failed"
 LONGEST_CAUSE = 2000
@@ -130,6 +131,16 @@ def check_same_study(folder: Path, name: str) -> None:
             f"{folder / STUDY} is damaged ({error}). Put back a copy, or remove it if the "
             "folder is this study's."
         ) from error
+    if other == f"{name}{QUICK}":
+        raise OutputError(
+            f"output folder {folder} holds the quick trial of this study (--quick). Name a new folder for "
+            "the study itself, or remove that one."
+        )
+    if name == f"{other}{QUICK}":
+        raise OutputError(
+            f"output folder {folder} holds this study itself; --quick needs a folder of its own. Name a new "
+            f"one, e.g. {folder.name}_quick."
+        )
     if other != name:
         raise OutputError(
             f"output folder {folder} holds another study, {other!r}; this one is {name!r}. Name a new folder."

@@ -139,7 +139,7 @@ def divided(options: Mapping[str, Any], *, where: str) -> tuple[dict[str, Any], 
         elif name in OWN:
             faults.append(f"{where}: {name} is given by the study itself; leave it out.")
         elif name not in fit_names:
-            faults.append(f"{where}: {no_option(name, FitOptions.title, fit_names)}")
+            faults.append(f"{where}: {no_option(name, 'a fit', fit_names)}")
         else:
             of_fit[name] = value
     if faults:

@@ -72,7 +72,7 @@ def plan(
     if steps * epochs < FEWEST_IN_ALL:
         least = gone_s + AFTER_S + MEASURE_S + 2 * FEWEST_IN_ALL * found.step_s
         raise OptionError(
-            f"{called('minutes')} {options.minutes:g} leave time for {max(steps, 0) * epochs} steps, of "
+            f"{called('minutes')} is {options.minutes:g}, time for {max(steps, 0) * epochs} steps of "
             f"{found.step_s:.2g} s each on this machine; a fit needs {FEWEST_IN_ALL} to learn anything. Give "
             f"{math.ceil(least / 6) / 10:.1f} or more, a smaller {called('patch_size')}, or "
             f"{called('batch_size')}."

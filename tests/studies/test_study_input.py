@@ -35,7 +35,7 @@ def told(path, output):
         ("folds = 11", BASE, "", "folds is 11, but there are 10 scans, so that a fold would have no scans"),
         ("", BASE, "", "folds is missing: say how many"),
         ("folds = 2\nseeds = []", BASE, "", "seeds is []"),
-        (GOOD, BASE + "epoch = 3", "", "base: epoch is no option of BONe DLFit. Did you mean epochs?"),
+        (GOOD, BASE + "epoch = 3", "", "base: epoch is no option of a fit. Did you mean epochs?"),
         (GOOD, BASE + 'output = "x"', "", "base: output is given by the study itself; leave it out."),
         (GOOD, "patch_size = 33", "", "patch_size is 33"),
         (GOOD, BASE, "[vary]\nlearning_rate = [0.1, -1]", "learning rate -1: learning_rate is -1"),
@@ -87,8 +87,8 @@ def test_faults_of_folds_options_and_rows_are_told_together(tmp_path, ten):
     path = write_study(tmp_path / "s.toml", table(ten), top="folds = 11", base="minuts = 3", more=more)
     found = told(path, tmp_path / "out")
     assert "folds is 11" in found
-    assert "base: minuts is no option of BONe DLFit. Did you mean minutes?" in found
-    assert "a: backbon is no option of BONe DLFit. Did you mean backbone?" in found
+    assert "base: minuts is no option of a fit. Did you mean minutes?" in found
+    assert "a: backbon is no option of a fit. Did you mean backbone?" in found
 
 
 def test_a_mask_of_another_shape_and_a_class_that_no_training_scan_has_are_told(tmp_path, ten):
@@ -112,8 +112,13 @@ def test_a_folder_of_another_study_or_of_anything_else_is_refused(tmp_path, ten)
     shutil.copy(path, tmp_path / "other.toml")
     with pytest.raises(BoneError, match="holds another study, 'study'; this one is 'other'"):
         study(options(tmp_path / "other.toml", tmp_path / "out"), work=WORK)
-    with pytest.raises(BoneError, match=r"this one is 'study \(quick\)'"):
+    with pytest.raises(BoneError, match="holds this study itself; --quick needs a folder of its own"):
         study(options(path, tmp_path / "out", quick=True), work=WORK)
+    study(options(path, tmp_path / "quick", quick=True), work=WORK)
+    with pytest.raises(
+        BoneError, match=r"holds the quick trial of this study \(--quick\). Name a new folder"
+    ):
+        study(options(path, tmp_path / "quick"), work=WORK)
     with pytest.raises(BoneError, match="lies inside the scan scan_0"):
         study(options(path, Path(ten[0][0]) / "out"), work=WORK)
     (tmp_path / "letters").mkdir()

@@ -151,7 +151,7 @@ def test_a_time_that_is_too_short_is_refused_with_one_that_holds(
     """share: of a training step that the validation of as many patches takes."""
     speed = {"step_s": step_s, "patch_s": share * step_s / batch_size, "gone_s": gone_s}
     values = {"batch_size": batch_size, "reproducible": reproducible}
-    with pytest.raises(OptionError, match=r"minutes .* leave time for \d+ steps, of .* s each") as told:
+    with pytest.raises(OptionError, match=r"minutes .* time for \d+ steps of .* s each") as told:
         planned(options(minutes=0.001, **values), **speed)
     (enough,) = re.findall(r"Give ([\d.]+) or more", str(told.value))
     found, pace, gone = planned(options(minutes=float(enough), **values), **speed)

@@ -12,10 +12,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ...files.whole import remove_left_over
+from ...files.whole import remove_left_over, temporary_path
 from ...options.programs import CacheOptions
 from ...progress import Progress
 from ..cache import cache_folder
+from ..output import made_folder
 from . import room
 
 STORE, STATISTICS = "store", "statistics"
@@ -37,9 +38,10 @@ def cache_job(options: CacheOptions, progress: Progress) -> dict[str, Any]:
     statistics = [*(place / STATISTICS).glob("*.json")]
     return {
         "place": str(place),
-        "from": "BONE_CACHE" if os.environ.get("BONE_CACHE") else "the usual place",
+        "from": "BONE_CACHE" if os.environ.get("BONE_CACHE") else "",
         "limit_bytes": limit,
         "limit": os.environ.get(room.VARIABLE, "").strip() or room.DEFAULT,
+        "is_writable": _is_writable(place),
         "free_bytes": shutil.disk_usage(_there(place)).free,
         "volumes": [
             {"path": str(entry.path), "bytes": entry.size, "used": entry.used, "in_use": entry.path in used}
@@ -62,6 +64,18 @@ def _forget(folder: Path) -> int:
             path.unlink()
             count += 1
     return count
+
+
+def _is_writable(place: Path) -> bool:
+    """Whether files can be made there; a folder that had to be made for that is removed again."""
+    try:
+        with made_folder(place):
+            probe = temporary_path(place / "probe")
+            probe.touch()
+            probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _there(place: Path) -> Path:

@@ -189,3 +189,13 @@ def test_a_cache_that_is_not_there_yet_is_shown(tmp_path, monkeypatch, capsys):
     assert command.main(["cache", "--quiet"]) == 0
     assert "0 volumes, 0 bytes" in capsys.readouterr().out
     assert not Path(tmp_path / "not").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files")
+def test_a_cache_that_cannot_be_written_is_told_with_the_variable_that_moves_it(monkeypatch, capsys):
+    monkeypatch.setenv("BONE_CACHE", "/proc/nothing")
+    assert command.main(["cache", "--quiet"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "/proc/nothing (as BONE_CACHE says) cannot be written. Set the environment variable BONE_CACHE" in out
+    )
