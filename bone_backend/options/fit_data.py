@@ -100,7 +100,12 @@ class FitData(Options):
     def _pair_faults(self) -> list[Fault]:
         faults: list[Fault] = []
         if not self.pairs:
-            faults.append(Fault("no pair is given. Name each with --pair SCAN MASK.", "pairs"))
+            faults.append(
+                Fault(
+                    "no pair is given. Name each with --pair SCAN MASK, or a folder with --pairs-from.",
+                    "pairs",
+                )
+            )
         if len(self.pairs) == 1 and self.validation == "scans":
             told = "only one pair is given; validation on whole scans needs at least two"
             faults.append(Fault(f"{told}. Give more, or {called('validation')} slabs.", "pairs"))

@@ -175,6 +175,14 @@ def _all_in(paths: Sequence[Path], what: str) -> list[Path]:
 def pairs_in(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     """The pairs in a folder that holds scans and masks, told apart by the words in their names."""
     found = _all_in(paths, "scans or masks were")
+    masks = sum(map(is_mask, found))
+    if masks in (0, len(found)):
+        what, lost = ("scans", "mask") if masks == 0 else ("masks", "scan")
+        raise OptionError(
+            f"{len(found)} {what[:-1] if len(found) == 1 else what} and no {lost} were found in "
+            f"{', '.join(map(str, paths[:MOST_TOLD]))}. A mask is known by a word in its name, or its "
+            "folder's (mask, label, seg ...); or name two folders with --scans and --masks."
+        )
     return paired([path for path in found if not is_mask(path)], [path for path in found if is_mask(path)])
 
 

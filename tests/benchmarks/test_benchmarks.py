@@ -225,3 +225,12 @@ def test_the_window_is_measured_where_qt_is_there(capsys):
     assert float(found["start to painted, CPU"].split()[0]) < 20
     along = [name for name in found if "slice along" in name]
     assert along == [f"its slice along {axis}" for axis in "zyx"]
+
+
+def test_the_check_of_a_large_pair(capsys, monkeypatch):
+    monkeypatch.setenv("BONE_CACHE", os.environ["BONE_CACHE"])  # which the benchmark changes
+    found = {row[0]: row for row in rows(run("checking", capsys))[1:]}
+    assert set(found) == {
+        f"{what} {layout}" for what in ("check", "preparation") for layout in ("plain", "packed")
+    }
+    assert all(float(row[3].split()[0]) > 0 for row in found.values())

@@ -442,6 +442,18 @@ MISTAKES = [
         IN_ONE,
     ),
     Mistake(
+        "a folder of scans alone",
+        lambda: None,
+        ("3 scans and no mask", "in scans", "--masks"),
+        ("check", "--pairs-from", "scans"),
+    ),
+    Mistake(
+        "a folder of masks alone",
+        lambda: None,
+        ("3 masks and no scan", "in masks", "--scans"),
+        ("check", "--pairs-from", "masks"),
+    ),
+    Mistake(
         "empty folder",
         lambda: Path("none").mkdir(),
         ("none", "no scans or masks"),
