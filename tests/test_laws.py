@@ -21,7 +21,9 @@ SHELVES = {
         "floor",
     ),
     "avizo": "avizo",
-    **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records", "training.sides"), "numpy"),
+    **dict.fromkeys(
+        ("machine.monitor", "networks.spec", "runs.records", "training.belonging", "training.sides"), "numpy"
+    ),
     **dict.fromkeys(
         (
             *("fitting", "prediction", "predictions", "preview", "report", "studies", "study", "verifying"),

@@ -27,7 +27,6 @@ from ..volumes.output import prepare
 from ..volumes.patch_source import unpacked_bytes
 from ..volumes.volume import Volume, open_volume
 from . import contents, plan, together, words
-from .belonging import FOREIGN
 from .options import CheckOptions
 from .plan import Candidate
 from .planes import Look
@@ -51,7 +50,7 @@ def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
     names = unique_names([pair.scan for pair in options.pairs])
     for number, (name, pair) in enumerate(zip(names, options.pairs, strict=True), start=1):
         part = Part(progress, first=100 * (number - 1), share=100, steps=100 * len(options.pairs))
-        row, own, candidate, told = _pair(pair, number, name, part)
+        row, own, candidate, told = _pair(pair, number, name, options.ignore_label, part)
         rows.append(row)
         if own:
             seen[number] = own
@@ -89,7 +88,7 @@ def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
 
 
 def _pair(
-    pair: Pair, number: int, name: str, progress: Progress
+    pair: Pair, number: int, name: str, ignore_label: int | None, progress: Progress
 ) -> tuple[dict[str, Any], Seen | None, Candidate | None, list[Finding]]:
     """Row, what the voxels tell, the pair for a fit where it is sound, and findings."""
     row: dict[str, Any] = {
@@ -113,7 +112,7 @@ def _pair(
         if scan.header.voxel_size is None:
             findings.append(Finding(DOUBT, number, "the voxel size of its scan is unknown"))
         try:
-            seen = read_pair(scan, mask, Path(pair.scan), progress=progress)
+            seen = read_pair(scan, mask, Path(pair.scan), ignore_label=ignore_label, progress=progress)
         except ScanError as error:
             return row, None, None, [*findings, *_faults(number, error)]
         folder = plan.folder_of_cache()
@@ -174,25 +173,16 @@ def _tell(row: dict[str, Any], seen: Seen) -> None:
     """Put what was seen into the row."""
     row["labels"] = dict([*seen.labels.items()][:MOST_SHOWN])
     row["statistics"] = seen.statistics.to_dict() if seen.statistics else None
-    if seen.belongs is not None:
-        row["explained"] = seen.belongs[0]
+    if seen.verdict is not None:
+        row["explained"] = seen.verdict.own
 
 
 def _beside(seen: Seen, number: int) -> list[Finding]:
     """Doubts about one pair that its voxels raise."""
     texts = contents.odd_slices(seen.marks)
-    own, turn, turned = seen.belongs or (1.0, None, 1.0)
-    if turn is not None:
-        texts.append(
-            f"its mask seems to lie the wrong way: {turn}, its labels explain {turned:.0%} of the grey "
-            f"values' variance, and {own:.0%} as it lies. Export scan and mask once more from one program"
-        )
-    elif own < FOREIGN:
-        texts.append(
-            f"its mask seems to belong to another scan: its labels explain {own:.1%} of the grey values' "
-            "variance (a mask's own scan: 30 % and more). Is it that of another animal, or turned?"
-        )
-    if seen.shift is not None and turn is None and own >= FOREIGN:
+    lies = seen.verdict.in_words() if seen.verdict else None
+    texts += [lies] if lies else []
+    if seen.shift is not None and not lies:
         many = f"{abs(seen.shift.voxels)} voxel{'s' * (abs(seen.shift.voxels) > 1)}"
         texts.append(
             f"its mask seems to lie {many} beside the scan along {seen.shift.axis}: moved by "

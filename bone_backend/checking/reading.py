@@ -22,9 +22,9 @@ from ..intensity import remembered
 from ..intensity.statistics import PERCENTILES, first_tally
 from ..intensity.summary import Statistics
 from ..progress import Part, Progress
+from ..training.belonging import Sample, Verdict
 from ..volumes.volume import Volume
 from . import contents
-from .belonging import Sample, Turn
 from .planes import Look, Planes
 from .shift import REACH, Agreement, Shift
 
@@ -45,11 +45,13 @@ class Seen:
     marks: list[bytes] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     shift: Shift | None = None
-    belongs: tuple[float, Turn | None, float] | None = None
+    verdict: Verdict | None = None
     faults: list[str] = field(default_factory=list)
 
 
-def read_pair(scan: Volume, mask: Volume, path: Path, *, progress: Progress) -> Seen:
+def read_pair(
+    scan: Volume, mask: Volume, path: Path, *, ignore_label: int | None = None, progress: Progress
+) -> Seen:
     """Read both. path: of the scan. A fault of the grey values leaves the labels to be counted."""
     seen = Seen(maker=ContentsMaker())
     grey = _Greys(scan, path, seen)
@@ -79,7 +81,7 @@ def read_pair(scan: Volume, mask: Volume, path: Path, *, progress: Progress) -> 
     seen.labels = labels.found()
     grey.finish(Part(progress, first=grey.share, share=100 - grey.share, steps=100))
     if is_labels and sample is not None and not seen.faults:
-        seen.belongs, seen.shift = sample.verdict(), edges.agreement.shift()
+        seen.verdict, seen.shift = sample.verdict(ignore_label=ignore_label), edges.agreement.shift()
     if are_alike:
         low, high = grey.ends
         seen.looks = planes.chosen(low, high)

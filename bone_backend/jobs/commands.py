@@ -162,7 +162,7 @@ COMMANDS: dict[str, Command] = {
         "--pairs-from FOLDER [options]",
         (
             "bone check --pair scans/femur_1 masks/femur_1",
-            "bone check --pairs-from scans.csv --page check.html",
+            "bone check --pair scans/femur_1 masks/femur_1 --page check.html",
         ),
         shown="standalone.findings:page",
     ),
@@ -170,7 +170,7 @@ COMMANDS: dict[str, Command] = {
         "bone_backend.volumes.store.job:cache_job",
         "bone_backend.options.programs:CacheOptions",
         "what is kept between runs: where, how much; and clear it",
-        "[--clear]",
+        "[--clear] [options]",
         ("bone cache", "bone cache --clear"),
         shown="standalone.cached:page",
         in_worker=False,

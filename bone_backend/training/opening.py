@@ -23,6 +23,7 @@ from ..options import transforms
 from ..options.fit import SettledFit
 from ..options.programs import FitOptions
 from ..progress import Part, Progress
+from . import belonging
 from .brightness import bright_voxels
 from .distributed import World
 from .sides import Scans, Sides, part
@@ -98,6 +99,7 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
             settled.normalization, measured, name=f"Scan {name}", voxels=settled.counted_voxels
         )
         told, concerns = [*told, *taken], [*concerns, *doubts]
+    concerns = [*concerns, *world.first(lambda: _lying_wrong(pairs, settled.ignore_label))]
     if settled.class_weights and len(settled.class_weights) != labels.num_classes:
         raise OptionError(
             f"{called('class_weights')} has {len(settled.class_weights)} numbers, but the masks have "
@@ -121,6 +123,16 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         ),
         thick=thick,
     )
+
+
+def _lying_wrong(pairs: list[OpenPair], ignore_label: int | None) -> list[str]:
+    """Masks that seem to be turned over, or to belong to another scan, as `bone check` tells them."""
+    found = []
+    for pair in pairs:
+        verdict = belonging.look(pair.scan, pair.mask, ignore_label=ignore_label)
+        if verdict is not None and (told := verdict.in_words()):
+            found.append(f"Scan {pair.name}: {told}{'' if told.endswith('?') else '.'}")
+    return found
 
 
 def _thick(options: SettledFit, pairs: list[OpenPair], labels: Labels) -> tuple[float | None, ...]:

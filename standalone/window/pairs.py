@@ -199,10 +199,11 @@ def scan_name(path: Path) -> str:
 def look_at(scan: str, mask: str, number: int) -> Look:
     """Open both, read slices of the mask. Never raises; what is wrong stands in the faults."""
     from bone_backend.dataset.checks import pair_faults
+    from bone_backend.volumes.medical.matching import on_grid_of
     from bone_backend.volumes.volume import open_volume
 
     try:
-        with open_volume(scan) as grey, open_volume(mask) as labels:
+        with open_volume(scan) as grey, on_grid_of(open_volume(mask), grey.header) as labels:
             header = grey.header
             faults = [fault.partition(": ")[2] or fault for fault in pair_faults(grey, labels, number=number)]
             told = tuple(_short(fault, scan, mask) for fault in faults)
