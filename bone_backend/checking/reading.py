@@ -2,14 +2,15 @@
 
 In:  a scan and a mask of one shape, open.
 Out: Seen: statistics of the grey values, labels, what the slices are known by, slices to look at, and how
-well the two lie on each other. Scans of 32-bit decimal numbers are read a second time for their percentiles.
+well the two lie on each other. Scans of 32-bit decimal numbers are read a second time for their percentiles,
+and some slices for the grey values beside edges.
 Memory is bounded by a slab and some small samples, whatever the size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..dataset.checks import LabelCount
 from ..dataset.contents import ContentsMaker
 from ..errors import ScanError
 from ..intensity import remembered
+from ..intensity.edges import near_edges
 from ..intensity.statistics import PERCENTILES, first_tally
 from ..intensity.summary import Statistics
 from ..progress import Part, Progress
@@ -147,6 +149,7 @@ class _Greys:
             self._give_up(fault)
             return
         if tally is not None:
+            tally = replace(tally, edges=near_edges(self._scan, tally.tissues))
             self._seen.statistics = tally
             if self._mark:
                 remembered.write(self._mark, tally.to_dict())

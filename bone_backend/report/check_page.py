@@ -144,7 +144,15 @@ def _greys(found: Found) -> dict[str, Any] | None:
         tissues = Statistics.from_dict(row["statistics"]).tissues if row.get("statistics") else None
         if tissues is not None and tissues.histogram is not None:
             use = ODD if row["number"] in odd else ""
-            rows.append(Row(f"{row['number']} {row['name']}", use, tissues, tissues.histogram, plain))
+            rows.append(
+                Row(
+                    f"{row['number']} {row['name']}",
+                    use,
+                    (tissues.low, tissues.high),
+                    tissues.histogram,
+                    plain,
+                )
+            )
     if not rows:
         return None
     first = sorted(rows, key=lambda row: row.use != ODD)[:MOST_ROWS]  # those that are marked at any rate

@@ -99,7 +99,7 @@ def test_a_scan_that_can_be_counted_by_hand():
 
 def test_sums_stay_exact_where_32_and_64_bits_would_overflow():
     """2^34 voxels of 65535 have squares that sum to 2^66; counted here without being there."""
-    tally = statistics._first_tally(
+    tally = statistics.first_tally(
         ArrayVolume(np.zeros((1, 1, 1), np.uint16)).header, voxels="nonzero", percentiles=(50.0,)
     )
     tally.counts[[65535, 65533]] = 2**33
@@ -119,8 +119,8 @@ def test_voxels_are_counted_alike_for_any_byte_count_and_block():
 @given(st.sampled_from(DTYPES).flatmap(scans), st.data())
 def test_the_division_into_parts_does_not_change_a_bit(scan, data):
     header = ArrayVolume(scan).header
-    whole = statistics._first_tally(header, voxels="all", percentiles=PERCENTILES)
-    parts = statistics._first_tally(header, voxels="all", percentiles=PERCENTILES)
+    whole = statistics.first_tally(header, voxels="all", percentiles=PERCENTILES)
+    parts = statistics.first_tally(header, voxels="all", percentiles=PERCENTILES)
     cut = data.draw(st.integers(0, len(scan)))
     while not isinstance(whole, Statistics):
         for z0, z1 in ((cut, len(scan)), (0, cut)):  # out of order, as processes give them back
