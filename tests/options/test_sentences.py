@@ -62,7 +62,7 @@ def fault(options=FitOptions, **values):
             {"output": "~no-such-user/run"},
             "the home folder ~no-such-user is not known; write the path in full.",
         ),
-        ({"pairs": []}, "Name each with --pair SCAN MASK."),
+        ({"pairs": []}, "Name each with --pair SCAN MASK, or a folder with --pairs-from."),
     ],
 )
 def test_a_fault_says_what_was_given_and_what_is_allowed(values, told):
