@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import OptionError
-from ..volumes.formats import READ, SLICE_ENDINGS, format_of
+from ..files.inside import file_of
+from ..volumes.formats import FOLDER_ENDINGS, SLICE_ENDINGS, format_of, is_volume_named
 
 MASK_WORDS = {
     "mask",
@@ -56,9 +57,11 @@ def match(paths: Iterable[Path]) -> list[tuple[Path | None, Path | None]]:
 def volumes_in(path: Path, levels: int = MOST_LOOKED_INTO) -> list[Path]:
     """The volume that a path is, or those in a folder of volumes; a folder of slices is one volume."""
     if path.is_file():
-        return [path] if any(row.is_named(path.name) for row in READ if row.endings) else []
+        return [path] if is_volume_named(path) else []
     if not path.is_dir():
         return []
+    if path.name.lower().endswith(FOLDER_ENDINGS) and format_of(path) is not None:
+        return [path]
     inside = sorted(item for item in path.iterdir() if not item.name.startswith("."))
     files = [item for item in inside if item.is_file()]
     if files and _are_slices(files) and format_of(path) is not None:
@@ -108,7 +111,7 @@ def expanded(word: str) -> list[Path]:
     Raises OptionError where nothing is there.
     """
     path = Path(word).expanduser()
-    if path.exists():
+    if file_of(path).exists():
         return [path]
     found = sorted(Path(place) for place in glob.glob(str(path)))  # noqa: PTH207 (cmd.exe expands none)
     if not found:
