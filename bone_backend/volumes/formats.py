@@ -25,6 +25,7 @@ class Format:
     """One way in which a volume lies on disk.
 
     name:      as `Header.format` tells it. words: what people call it, without article.
+    short:     the same in one word, for lists that would be too long; "" for what most people have.
     endings:   of the names by which it is known, the longest first. written: those by which it is chosen for
                labels; a folder is chosen by a name without ending.
     lacks:     what it has no place for. numbers: the types that it holds; none named: every type.
@@ -43,6 +44,7 @@ class Format:
 
     name: str
     words: str
+    short: str = ""
     endings: tuple[str, ...] = ()
     written: tuple[str, ...] = ()
     is_folder: bool = False
@@ -173,6 +175,7 @@ FORMATS = (
     Format(
         name="meta-image",
         words="MetaImage file",
+        short="MetaImage",
         endings=(".mha", ".mhd"),
         written=(".mha",),
         lacks=(COMPRESSION, CLASSES),
@@ -185,6 +188,7 @@ FORMATS = (
     Format(
         name="amira",
         words="AmiraMesh file",
+        short="AmiraMesh",
         endings=(".am", ".amiramesh"),
         written=(".am",),
         lacks=(COMPRESSION, DIRECTION),
@@ -199,6 +203,7 @@ FORMATS = (
     Format(
         name="vgi",
         words="VGI header with its voxels",
+        short="VGI",
         endings=(".vgi",),
         recognise="raw.vgi:is_vgi",
         open="raw.vgi:open_vgi",
@@ -208,6 +213,7 @@ FORMATS = (
     Format(
         name="pcr",
         words="PCR header with its voxels",
+        short="PCR",
         endings=(".pcr",),
         recognise="raw.pcr:is_pcr",
         open="raw.pcr:open_pcr",
@@ -217,6 +223,7 @@ FORMATS = (
     Format(
         name="dragonfly",
         words="DAT header of Dragonfly with its voxels",
+        short="DAT",
         endings=(".dat",),
         is_doubtful=True,  # anything may be called so
         recognise="raw.dragonfly:is_dragonfly",
@@ -227,6 +234,7 @@ FORMATS = (
     Format(
         name="raw",
         words="file of voxels without a header",
+        short="RAW",
         endings=(".raw", ".vol"),
         inside="what it holds, as in scan.raw#512x512x300,uint16",
         headers=(".vgi", ".pcr", ".dat", ".mhd", ".nhdr"),
@@ -238,6 +246,7 @@ FORMATS = (
     Format(
         name="isq",
         words="ISQ file of Scanco",
+        short="ISQ",
         endings=(".isq",),
         inside="mu (1/cm) or density (mg HA/ccm) instead of the stored numbers",
         recognise="raw.isq:is_isq",
@@ -248,6 +257,7 @@ FORMATS = (
     Format(
         name="aim",
         words="AIM file of Scanco",
+        short="AIM",
         endings=(".aim",),
         inside="mu (1/cm) or density (mg HA/ccm) instead of the stored numbers",
         recognise="raw.aim:is_aim",
@@ -258,6 +268,7 @@ FORMATS = (
     Format(
         name="mrc",
         words="MRC file",
+        short="MRC",
         endings=(".mrc",),
         recognise="raw.mrc:is_mrc",
         open="raw.mrc:open_mrc",
@@ -267,6 +278,7 @@ FORMATS = (
     Format(
         name="hdf5",
         words="HDF5 file",
+        short="HDF5",
         endings=(".h5", ".hdf5"),
         inside="a data set, as in scan.h5#/entry/data",
         recognise="containers.hdf5:is_hdf5",
@@ -277,6 +289,7 @@ FORMATS = (
     Format(
         name="txm",
         words="TXM file of Zeiss Xradia",
+        short="TXM",
         endings=(".txm", ".txrm", ".xrm"),
         recognise="containers.txm:is_txm",
         open="containers.txm:open_txm",
@@ -286,6 +299,7 @@ FORMATS = (
     Format(
         name="ome-zarr",
         words="OME-Zarr folder",
+        short="OME-Zarr",
         endings=(".ome.zarr", ".zarr"),
         written=(".ome.zarr", ".zarr"),
         is_folder=True,
@@ -341,11 +355,14 @@ def labels_fault(path: Path | None, *, what: str = "labels are") -> str:
 
 
 def in_words(rows: tuple[Format, ...] = READ) -> str:
-    """The formats in a sentence; packed ones are not told apart.
+    """The formats in a sentence; packed ones are not told apart, those with a short name come last.
 
     >>> in_words(FORMATS[4:8])
     'a .npy file, a NIfTI file or an NRRD file'
+    >>> in_words((FORMATS[4], FORMATS[10], FORMATS[11]))
+    'a .npy file, VGI or PCR'
     """
-    named = [row.words for row in rows if not row.words.startswith("packed")]
-    *others, last = (f"{'an' if words.startswith(('Am', 'NR')) else 'a'} {words}" for words in named)
+    named = [row.words for row in rows if not (row.words.startswith("packed") or row.short)]
+    told = [f"{'an' if words.startswith(('Am', 'NR')) else 'a'} {words}" for words in named]
+    *others, last = told + [row.short for row in rows if row.short]
     return f"{', '.join(others)} or {last}" if others else last

@@ -5,8 +5,8 @@ Out: a Volume; plain numbers are read in place, packed ones as a stream (aim_pac
 The layout is that of two public readers, AimIO of Numerics88 and ITKIOScanco of Kitware. A list of block
 sizes (of 32 bit; after "AIMDATA_V030" of 64 bit), then the blocks: header, log, voxels. Version 020 (a header
 of 140 bytes): at 20 the type, at 24 position, 36 size, 48 border (x, y, z each), 108 voxel size in mm
-(F_floating of VMS). Version 030 (224 bytes): at 12, 16, 40, 64 (of 64 bit), 184 (nm). The log is text with Mu_Scaling and
-"Density: slope" and "intercept".
+(F_floating of VMS). Version 030 (224 bytes): at 12, 16, 40, 64 (of 64 bit), 184 (nm). The log is text with
+Mu_Scaling and "Density: slope" and "intercept".
 """
 
 from __future__ import annotations

@@ -59,11 +59,19 @@ def _layout(path: Path) -> Block:
         format="pcr",
         shape=shape,
         stored=np.dtype(FORMATS[keys["format"]]),
-        data=file_named(path, told if told and (path.parent / told).is_file() else named),
+        data=file_named(path, told if told in _beside(path) else named),
         voxel_size=size,
         unit=unit,
         told="PCR's VoxelSizeRec",
     )
+
+
+def _beside(path: Path) -> set[str]:
+    """The names of the files in a header's folder."""
+    try:
+        return {item.name for item in path.parent.iterdir()}
+    except OSError:
+        return set()
 
 
 def open_pcr(path: Path) -> Volume:
