@@ -191,9 +191,7 @@ def test_one_data_set_of_several_is_chosen(tmp_path):
         file.create_dataset("two/mask", data=files.mask()[None, ..., None] > 0, chunks=True)
         file["two/link"] = h5py.SoftLink("mask")
         file["one/far"] = h5py.SoftLink("/two/link")
-    with pytest.raises(
-        ScanError, match=r"holds 1 volumes|holds 2 volumes: /one/scan .*/two/mask .*a.h5#/one/scan"
-    ):
+    with pytest.raises(ScanError, match=r"holds 2 volumes: /one/scan .*/two/mask .*a.h5#/one/scan"):
         open_volume(tmp_path / "a.h5")
     for inside in ("/one/scan", "one/scan", "one"):
         with open_volume(f"{tmp_path / 'a.h5'}#{inside}") as volume:
@@ -284,7 +282,7 @@ MISTAKES = {
     "a VGI of 2 MiB": (_bytes("a.vgi", b"a = b\n" * 400_000), "no short text"),
     "a PCR of unknown numbers": (_text("a.pcr", "Format=5", "Format=7", files.pcr), "Format is '7'"),
     "a PCR without volume": (_text("a.pcr", "[VolumeData]", "[CalibImages]", files.pcr), "VolumeData"),
-    "a PCR without its VOL": (lambda folder: (folder / "a.pcr").write_text(files.pcr("b.vol", GREY)) and "a.pcr",
+    "a PCR without its VOL": (_bytes("a.pcr", files.pcr("b.vol", GREY).encode()),
                               "a.vol, which is not there"),
     "a DAT of several times": (_text("a.dat", "TimeSteps: 1", "TimeSteps: 3", files.dat, "a.raw"), "3 times"),
     "a DAT of vectors": (_text("a.dat", "USHORT", "VECTOR", files.dat, "a.raw"), "VECTOR"),

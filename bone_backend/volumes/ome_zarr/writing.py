@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,16 @@ UNITS = {"nm": "nanometer", "um": "micrometer", "mm": "millimeter", "cm": "centi
 CREATOR = "BONe"
 
 
+def layer_depth(height: int, width: int, itemsize: int) -> int:
+    """The slices of a layer of chunks: a power of two, at most 64.
+
+    >>> layer_depth(100, 100, 1), layer_depth(4000, 4000, 2)
+    (64, 2)
+    """
+    fitting = max(1, LAYER_BYTES // (height * width * itemsize))
+    return 1 << min(6, fitting.bit_length() - 1)
+
+
 class _Scale:
     """One array: takes slices in order, and gives each layer of chunks to the next scale at half its size.
 
@@ -44,9 +53,7 @@ class _Scale:
         self.folder, self.step, self._is_labels = folder, step, is_labels
         depth, height, width = (max(1, -(-n // step)) for n in header.shape)
         self.shape, self._dtype = (depth, height, width), header.dtype.newbyteorder("<")
-        deep = 1 << max(
-            0, min(6, int(math.log2(max(1, LAYER_BYTES // (height * width * header.dtype.itemsize)))))
-        )
+        deep = layer_depth(height, width, header.dtype.itemsize)
         wide = 128 if deep >= 32 else 256
         self.chunk = (deep, wide, wide)
         self._buffer = np.zeros((min(deep, depth), height, width), header.dtype)
