@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import OptionError
-from ..files.inside import file_of
+from ..files.inside import file_of, parts_of
 from ..volumes.formats import FOLDER_ENDINGS, SLICE_ENDINGS, format_of, is_volume_named
 
 MASK_WORDS = {
@@ -89,7 +89,8 @@ def is_mask(path: Path) -> bool:
     >>> is_mask(Path("femur_1_mask.tif")), is_mask(Path("masks/femur_1.tif")), is_mask(Path("femur_1.tif"))
     (True, True, False)
     """
-    own, folder = set(words_of(path)), set(words_of(path.parent))
+    file, inside = parts_of(path)
+    own, folder = set(words_of(file)) | set(words_of(Path(inside))), set(words_of(file.parent))
     if MASK_WORDS & own:
         return True
     return not SCAN_WORDS & (own | folder) and bool(MASK_WORDS & folder)

@@ -217,4 +217,4 @@ def labels_beside(scan: Path) -> Path:
     'scans/femur_1_labels.tif'
     """
     name = f"{volume_name(scan)}_labels"
-    return scan.parent / (name if scan.is_dir() else f"{name}.tif")
+    return file_of(scan).parent / (name if scan.is_dir() else f"{name}.tif")
