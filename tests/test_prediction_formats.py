@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bone_backend.errors import OutputError
 from bone_backend.files.inside import file_of
 from bone_backend.options.programs import PredictOptions
 from bone_backend.pairing.names import is_mask
@@ -53,8 +52,6 @@ def test_labels_of_a_data_set_are_those_of_the_same_voxels_in_a_tiff(tmp_path, m
         assert [(item.value, item.name) for item in volume.header.classes][1:] == [(1, "bone"), (2, "marrow")]
     assert len(np.unique(right)) > 1
     assert peek(tmp_path / "out.ome.zarr#labels/segmentation").classes[1].colour == "#e69f00"
-    with pytest.raises(OutputError, match="is the scan itself"):
-        labels(tmp_path / "a.h5#scan", model, tmp_path / "a.h5")
 
 
 def test_info_tells_of_what_is_chosen_inside_a_file(tmp_path, capsys):
