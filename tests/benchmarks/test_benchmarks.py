@@ -45,6 +45,7 @@ def own_worker(monkeypatch):
     monkeypatch.setenv("BONE_WORKER_PYTHON", sys.executable)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the dtype:DeprecationWarning")  # by mrcfile
 def test_every_format_is_read_beside_the_call_of_a_library(capsys):
     told = rows(run("formats", capsys))
     assert [row[0] for row in told[1:]] == [*formats.ROWS]
