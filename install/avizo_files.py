@@ -38,7 +38,7 @@ IN_AVIZO = (
         "pydantic",
         "tifffile",
     ),
-    *("nibabel", "pynrrd", "scipy"),
+    *("nibabel", "pynrrd", "pydicom", "h5py", "olefile", "scipy"),
     *("imagecodecs", "rich", "pyyaml", "matplotlib", "jinja2", "markupsafe", "platformdirs"),
 )
 

@@ -80,8 +80,9 @@ def formats() -> str:
         known = ", ".join(f"`{ending}`" for ending in row.endings if not ending.startswith(".ome"))
         written = ", ".join(f"`{ending}`" for ending in row.written)
         lacks = [*row.lacks, *([f"other numbers than {' and '.join(row.numbers)}"] if row.numbers else [])]
+        inside = f"; behind `#`: {row.inside}" if row.inside else ""
         cells = [
-            known or "a folder" if row.open else "no",
+            (known or "a folder") + inside if row.open else "no",
             written or _folder_written(row),
             ", ".join(lacks),
         ]

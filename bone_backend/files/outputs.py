@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import OutputError, called
 from . import locks
+from .inside import file_of
 from .names import in_full
 
 Named = tuple[str, Path]  # what it is, in words: ("the scan", ...)
@@ -73,7 +74,7 @@ def check_apart(path: Path, inputs: Sequence[Named], *, name: str = "output") ->
     """Raise OutputError where an output is one of the inputs, or inside it, or holds it."""
     real = Path(os.path.realpath(path))
     for word, other in inputs:
-        place = Path(os.path.realpath(other))
+        place = Path(os.path.realpath(file_of(other)))
         if _is_same(real, place):
             raise OutputError(f"{called(name)} {path}: is {word} itself. Choose another name.")
         if any(_is_same(folder, place) for folder in real.parents):

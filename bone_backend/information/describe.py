@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ScanError
+from ..files.inside import file_of
 from ..files.names import from_home
 from ..options.programs import InfoOptions
 from ..progress import Progress
@@ -52,7 +53,7 @@ def describe(path: Path) -> dict[str, Any]:
     """
     path = _named(from_home(path))
     try:
-        if not path.exists():
+        if not file_of(path).exists():
             raise ScanError(f"{path} does not exist.")
     except OSError as fault:
         raise ScanError(f"{str(path)[:300]} cannot be opened ({fault.strerror or fault}).") from fault

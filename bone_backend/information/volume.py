@@ -16,8 +16,7 @@ import numpy as np
 from ..errors import ScanError
 from ..intensity.tally import count_values, otsu_means
 from ..scores import meaning as label_meaning
-from ..volumes.formats import format_of
-from ..volumes.volume import Header, Volume, open_volume, peek
+from ..volumes.volume import Header, Volume, open_volume, peek, storage_of
 
 LOOK_BYTES = 64 * 2**20  # of a volume; more is looked at in slices evenly spaced
 FEWEST_SLICES = 3
@@ -44,9 +43,7 @@ def facts(path: Path) -> dict[str, Any]:
 
 
 def _of_header(path: Path, header: Header) -> dict[str, Any]:
-    row = format_of(path)
-    assert row is not None
-    files, compression = row.call("storage", path)
+    files, compression = storage_of(path)
     return {
         "kind": "scan or mask",
         "path": str(path),

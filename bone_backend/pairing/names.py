@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..errors import OptionError, ScanError
+from ..files.inside import file_of, parts_of
 from ..files.names import in_full, readable
-from ..volumes.formats import READ, SLICE_ENDINGS, format_of, in_words
+from ..volumes.formats import FOLDER_ENDINGS, SLICE_ENDINGS, format_of, in_words, is_volume_named
 from ..volumes.header import volume_name
 
 MASK_WORDS = {
@@ -58,9 +59,11 @@ def match(paths: Iterable[Path]) -> list[tuple[Path | None, Path | None]]:
 def volumes_in(path: Path, levels: int = MOST_LOOKED_INTO) -> list[Path]:
     """The volume that a path is, or those in a folder of volumes; a folder of slices is one volume."""
     if path.is_file():
-        return [path] if any(row.is_named(path.name) for row in READ if row.endings) else []
+        return [path] if is_volume_named(path) else []
     if not path.is_dir():
         return []
+    if path.name.lower().endswith(FOLDER_ENDINGS) and format_of(path) is not None:
+        return [path]
     inside = sorted(item for item in path.iterdir() if not item.name.startswith("."))
     files = [item for item in inside if item.is_file()]
     if _are_slices(files) and format_of(path) is not None:
@@ -79,7 +82,7 @@ def _are_slices(files: Sequence[Path]) -> bool:
     """
     images = [item for item in files if item.suffix.lower() in SLICES and "_spr" not in item.stem]
     others = [item for item in files if item not in images]
-    if not files or any(row.is_named(item.name) for item in others for row in READ):
+    if not files or any(is_volume_named(item) for item in others):
         return False
     if not images:
         return True
@@ -107,7 +110,8 @@ def is_mask(path: Path) -> bool:
     >>> is_mask(Path("femur_1_mask.tif")), is_mask(Path("masks/femur_1.tif")), is_mask(Path("femur_1.tif"))
     (True, True, False)
     """
-    own, folder = set(words_of(path)), set(words_of(path.parent))
+    file, inside = parts_of(path)
+    own, folder = set(words_of(file)) | set(words_of(Path(inside))), set(words_of(file.parent))
     if MASK_WORDS & own:
         return True
     return not SCAN_WORDS & (own | folder) and bool(MASK_WORDS & folder)
@@ -129,7 +133,7 @@ def expanded(word: str) -> list[Path]:
     Raises OptionError where nothing is there.
     """
     path = Path(word).expanduser()
-    if path.exists():
+    if file_of(path).exists():
         return [path]
     found = sorted(Path(place) for place in glob.glob(str(path)))  # noqa: PTH207 (cmd.exe expands none)
     if not found:

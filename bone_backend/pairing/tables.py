@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ScanError
+from ..files.inside import file_of
 from ..files.names import from_home, in_full
 
 ENDINGS = (".csv", ".tsv")
@@ -93,7 +94,7 @@ def _pair(
         place = in_full(folder / from_home(text)) if text else folder
         if not text:
             faults.append(f"there is no {name}")
-        elif not place.exists():
+        elif not file_of(place).exists():
             faults.append(f"{name} {text} does not exist (looked for at {place})")
         paths.append(str(place))
     if not faults and paths[0] == paths[1]:

@@ -74,7 +74,7 @@ def _read_layout(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         size = path.stat().st_size
     except OSError as fault:
         raise ScanError(f"{path}: cannot be read ({fault.strerror or fault}).") from fault
-    except ValueError as fault:
+    except Exception as fault:  # the header is a Python text, and a damaged one raises many kinds
         raise ScanError(f"{path}: is not a .npy array, or it is damaged ({fault}).") from fault
     if dtype.hasobject or dtype.kind not in "uifb":
         raise ScanError(f"{path}: holds {dtype}; a volume holds whole or floating-point numbers.")

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ScanError
+from ..files.inside import name_inside, parts_of
 from ..files.names import in_full, readable
-from .formats import ENDINGS
+from .formats import ENDINGS, FOLDER_ENDINGS
 
 Triple = tuple[float, float, float]
 
@@ -54,9 +55,12 @@ def volume_name(path: Path) -> str:
     >>> volume_name(Path("scans/femur_1.5um.ome.tif")), volume_name(Path("scans/femur.2"))
     ('femur_1.5um', 'femur.2')
     """
+    path, inside = parts_of(path)
     name = in_full(path).name  # "." and ".." are called as the folders they mean
-    ending = next((end for end in ENDINGS if name.lower().endswith(end) and len(name) > len(end)), "")
-    return readable(name[: -len(ending)] if ending and not path.is_dir() else name)
+    endings = FOLDER_ENDINGS if path.is_dir() else (*FOLDER_ENDINGS, *ENDINGS)
+    ending = next((end for end in endings if name.lower().endswith(end) and len(name) > len(end)), "")
+    bare = name[: -len(ending)] if ending else name
+    return readable("_".join(filter(None, [bare, name_inside(inside)])))
 
 
 class LabelClass(NamedTuple):

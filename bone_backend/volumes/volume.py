@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import OptionError, OutputError, ScanError
+from ..files.inside import parts_of
 from ..files.whole import output_fault
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume
 from .formats import COMPRESSION, FOLDER, Format, format_of, format_written, in_words, labels_fault
-from .header import UM_PER_UNIT, Header, SliceLocation, Triple, volume_name
+from .header import UM_PER_UNIT, Header, SliceLocation, Storage, Triple, volume_name
 from .tiff.foreign import lost, unknown
 
 COMPRESSIONS = (None, "zlib")
@@ -37,6 +39,7 @@ __all__ = [
     "peek",
     "save",
     "sha256_of",
+    "storage_of",
     "volume_name",
 ]
 
@@ -48,17 +51,47 @@ def open_volume(path: Path | str) -> Volume:
     Raises ScanError, naming the file and what is wrong with it.
     """
     path = Path(path)
-    return _format(path).call("open", path)
+    row, file, chosen = _format(path)
+    volume = row.call("open", file, **chosen)
+    if file != path:
+        volume.header = _named(volume.header, path)
+        volume.variant = f"{chosen['inside']} {volume.variant}".strip()
+    return volume
 
 
 def peek(path: Path | str) -> Header:
     """Shape, dtype and voxel size without the data; of a folder from its names and the first slice."""
     path = Path(path)
-    return _format(path).call("peek", path)
+    row, file, chosen = _format(path)
+    header = row.call("peek", file, **chosen)
+    return header if file == path else _named(header, path)
 
 
-def _format(path: Path) -> Format:
-    """The format of a folder or a file that can be a volume; ScanError otherwise."""
+def storage_of(path: Path) -> Storage:
+    """How a volume lies on disk."""
+    row, file, chosen = _format(path)
+    return row.call("storage", file, **chosen)
+
+
+def _named(header: Header, path: Path) -> Header:
+    """The header of what was chosen inside a file."""
+    return replace(header, path=path, name=volume_name(path))
+
+
+def _format(whole: Path) -> tuple[Format, Path, dict[str, str]]:
+    """The format of a folder or a file that can be a volume, its path, and what is chosen inside it.
+
+    Raises ScanError.
+    """
+    path, inside = parts_of(whole)
+    row = _row(path)
+    if inside and not row.inside:
+        raise ScanError(f"{whole}: nothing can be chosen inside a {row.words}. Give {path} alone.")
+    return row, path, {"inside": inside} if row.inside else {}
+
+
+def _row(path: Path) -> Format:
+    """The row of a folder or file that is there."""
     try:
         is_there = path.exists()
     except OSError as fault:  # e.g. a name that is too long, a folder that may not be entered

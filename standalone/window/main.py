@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
 
 from bone_backend import __version__
 from bone_backend.errors import BoneError
+from bone_backend.files.inside import file_of
 from bone_backend.jobs import run as jobs
 from bone_backend.jobs.folder import remove
 from bone_backend.jobs.leaving import left_jobs
@@ -283,7 +284,7 @@ class Window(QMainWindow):
         """Show the labels of a prediction over their scan."""
         labels, scan = Path(entry["place"]), Path(str(entry.get("scan", "")))
         self.tabs.setCurrentWidget(self.predict)
-        lost = [path for path in (labels, scan) if not path.exists()]
+        lost = [path for path in (labels, scan) if not file_of(path).exists()]
         if lost:
             error = BoneError(f"{lost[0]} is not there any more; it was moved, renamed or deleted.")
             self.tell_fault("The labels are not shown.", error)

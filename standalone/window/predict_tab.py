@@ -13,6 +13,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from bone_backend.errors import BoneError
+from bone_backend.files.inside import file_of
 from bone_backend.files.names import from_home
 from bone_backend.volumes.volume import volume_name
 
@@ -163,7 +164,7 @@ class PredictTab(RunTab):
     def _suggest_output(self) -> None:
         """Labels beside the scan, under its name; it stands in its field to be changed."""
         scan = self.form.value("scan")
-        if not scan or not Path(from_home(scan)).exists():
+        if not scan or not file_of(from_home(scan)).exists():
             return
         suggested = str(self.form.value("output") or "")
         if suggested and suggested != getattr(self, "_suggested", None):
@@ -216,4 +217,4 @@ def labels_beside(scan: Path) -> Path:
     'scans/femur_1_labels.tif'
     """
     name = f"{volume_name(scan)}_labels"
-    return scan.parent / (name if scan.is_dir() else f"{name}.tif")
+    return file_of(scan).parent / (name if scan.is_dir() else f"{name}.tif")

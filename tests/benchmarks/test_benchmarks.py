@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, sidebyside, waiting
+from benchmarks import accuracy, formats, sidebyside, waiting
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 
@@ -43,6 +43,14 @@ def test_every_benchmark_stands_here():
 def own_worker(monkeypatch):
     """The worker's Python is this one, which has all that the tests need."""
     monkeypatch.setenv("BONE_WORKER_PYTHON", sys.executable)
+
+
+@pytest.mark.filterwarnings("ignore:Setting the dtype:DeprecationWarning")  # by mrcfile
+def test_every_format_is_read_beside_the_call_of_a_library(capsys):
+    told = rows(run("formats", capsys))
+    assert [row[0] for row in told[1:]] == [*formats.ROWS]
+    for row in told[1:]:
+        assert row[2] == "not installed" or float(row[2].split()[0].replace(",", "")) > 0
 
 
 @pytest.fixture(scope="module")

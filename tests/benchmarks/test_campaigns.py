@@ -166,6 +166,7 @@ SHORT = {
     "kills_predict": ["--count", "1"],
     "kills_study": ["--count", "1", "--kills", "1", "--folds", "2"],
     "disk_full": ["--count", "2"],
+    "fuzz_formats": ["--count", "96"],
     "fuzz_tiff": ["--count", "20"],
     "fuzz_models": ["--count", "10"],
     "fuzz_records": ["--count", "6"],

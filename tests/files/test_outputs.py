@@ -105,7 +105,7 @@ def test_the_folder_that_one_is_in_is_no_output(tmp_path, monkeypatch, output, o
     ["x.nii.bz2", "x.isq", "x.png", "x.raw", "x.csv", "x.PTH", "x.h5", "x.zip"],
 )
 def test_labels_and_runs_with_endings_that_are_not_written_are_refused(name):
-    with pytest.raises(OptionError, match=r"ending in \.tif, .* or \.am, or as a folder"):
+    with pytest.raises(OptionError, match=r"ending in \.tif, .* or \.zarr, or as a folder"):
         PredictOptions.parse({"scan": "s", "model": "m.pth", "output": name})
     with pytest.raises(OptionError, match="a run is written as a folder"):
         FitOptions.parse({"pairs": [["a", "b"], ["c", "d"]], "output": name})

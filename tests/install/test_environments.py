@@ -250,6 +250,9 @@ def test_all_that_the_project_asks_for_is_pinned_on_the_side_where_it_is_needed(
     assert needed - {"numpy"} <= {*avizo_files.IN_AVIZO}
     assert extra("window") <= {*environments.pins(INSTALL / "requirements-window.txt")}
     assert extra("studies") <= {*app}
+    assert extra("formats") <= {*app}
+    assert extra("formats") <= {*avizo} & {*avizo_files.IN_AVIZO}
+    assert extra("formats") <= {*environments.pins(INSTALL / "requirements-worker.txt")}
     assert extra("cluster") <= {*app, *environments.pins(INSTALL / "requirements-cluster.txt")}
 
 

@@ -8,6 +8,7 @@ The text is pynrrd's to read. Raw voxels are read in place, packed ones (gzip, b
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -162,7 +163,7 @@ def file_beside(path: Path, name: str) -> Path:
             "the file in the header without a folder."
         )
     found = path.parent / place
-    if not found.is_file():
+    if not os.path.isfile(found):  # noqa: PTH113 (a name that the system cannot have is none)
         raise ScanError(f"{path}: its voxels should lie in {found}, which is not there. Copy both files.")
     return found
 

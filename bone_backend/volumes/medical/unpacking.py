@@ -30,7 +30,7 @@ def unpacked(file: IO[bytes], packed: str, stored: np.dtype) -> Any:
     return io.BufferedReader(kinds[packed](file, stored), PIECE)
 
 
-class _Pieces(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """Gives out pieces of any length in the lengths that are asked for."""
 
     def __init__(self, file: IO[bytes], stored: np.dtype):
@@ -56,7 +56,7 @@ class _Pieces(io.RawIOBase):
         raise NotImplementedError
 
 
-class _Zlib(_Pieces):
+class _Zlib(Pieces):
     """A zlib stream."""
 
     def __init__(self, file: IO[bytes], stored: np.dtype):
@@ -72,7 +72,7 @@ class _Zlib(_Pieces):
         return self._unpacker.decompress(source, 16 * PIECE)
 
 
-class _RunLengths(_Pieces):
+class _RunLengths(Pieces):
     """Amira's HxByteRLE: n < 128 and the byte that comes n times; or 128 + n, and n bytes as they are."""
 
     _held = b""
@@ -105,7 +105,7 @@ class _RunLengths(_Pieces):
         return np.concatenate(parts).tobytes() if parts else b""
 
 
-class _Text(_Pieces):
+class _Text(Pieces):
     """Numbers as text with blanks between them."""
 
     _held = b""

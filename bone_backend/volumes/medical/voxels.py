@@ -112,7 +112,7 @@ class StreamVolume(Volume):
                 self._file.seek(self._offset)
             except OSError as fault:
                 raise ScanError(f"{self._path}: cannot be read ({fault.strerror or fault}).") from fault
-            self._stream = unpacked(self._file, self._packed, self._stored) if self._packed else self._file
+            self._stream = self._unpacked(self._file) if self._packed else self._file
             self._take(memoryview(bytearray(self._skip)), 0)
         if not self._packed and z > self._next:
             assert self._file is not None
@@ -120,6 +120,10 @@ class StreamVolume(Volume):
             self._next = z
         while self._next < z:
             self._read(plane, self._next)
+
+    def _unpacked(self, file: IO[bytes]) -> Any:
+        """The plain bytes from where the file stands."""
+        return unpacked(file, self._packed, self._stored)
 
     def _read(self, plane: np.ndarray, z: int) -> None:
         self._take(memoryview(plane).cast("B"), z)
