@@ -18,7 +18,7 @@ from ..files.names import real
 from ..files.outputs import Named, ending_fault
 from ..volumes.formats import in_words
 from .fields import OptionField, Options, option
-from .types import Label, LabelMap, NamedClass, NamedPair, UserPath, map_faults
+from .types import ClassNames, Label, LabelMap, NamedPair, UserPath, map_faults
 
 
 class FitData(Options):
@@ -42,14 +42,15 @@ class FitData(Options):
         often=True,
         help="Change label values of the masks while reading, e.g. 255:1. Values that are not named stay.",
     )
-    class_names: tuple[NamedClass, ...] = option(
+    class_names: ClassNames = option(
         (),
         metavar="VALUE:NAME[:#rrggbb]",
         group="Data",
         label="Class names",
         often=True,
         easy=True,
-        help="Names and colours of the label values, e.g. 1:bone 2:pores.",
+        help="Names and colours of the label values, e.g. 1:bone 2:pores, or a .csv of them; "
+        "those of the masks count where you give none.",
     )
     ignore_label: Label | None = option(
         None,
