@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
 from .scores.slices import SliceCounts, SliceScores
 from .volumes.array import ArrayVolume
+from .volumes.classes import one_table
 from .volumes.flat import read_together
+from .volumes.header import Header
 from .volumes.medical.matching import on_grid_of
 from .volumes.output import prepare
 from .volumes.volume import Volume, open_volume
@@ -140,11 +142,13 @@ def compare(
             model=model,
         )
         counts, by_z = _count(left, right, progress, by_slice=by_slice)
+        called, doubts = _called(left.header, right.header, meaning)
         names = tuple(str(side.header.path or side.header.name) for side in (left, right))
         short = left.header.name, right.header.name
     table, values, ways = _mapped(counts.matrix, counts.values, meaning, short)
     warnings = _unknown(meaning, counts.values) if map_labels else []
-    warnings += _advice(table, values, short, meaning)
+    warnings += _advice(table, values, short, meaning) + doubts
+    meaning = replace(meaning, names=called)
     _say(warnings)
     classes = _scores(table, values, labels)
     result = Comparison(
@@ -166,6 +170,14 @@ def compare(
         "Mean IoU %.4f, mean Dice %.4f over %d classes.", result.mean_iou, result.mean_dice, len(classes)
     )
     return result
+
+
+def _called(reference: Header, prediction: Header, meaning: LabelMeaning) -> tuple[dict[int, str], list[str]]:
+    """The name of each class: of the model or record, else of the files; and where these disagree."""
+    mask = one_table([("", reference.classes)], map_labels=meaning.map_labels).classes
+    files = [(str(reference.path), mask), (str(prediction.path), prediction.classes)]
+    found, doubts = one_table(files, advice="; compare the values of the two files")
+    return {item.value: item.name for item in found} | dict(meaning.names), doubts
 
 
 def _advice(

@@ -136,12 +136,15 @@ def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[Fault]:
     return []
 
 
+LONGEST_NAME = 60  # of a class
+
+
 class ClassName(BaseModel):
     """The name and colour of one label value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     value: Label
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
 
 
