@@ -21,6 +21,7 @@ from .inference import agreement, opening, voxel_size, writing
 from .inference.labels import ClassMap
 from .inference.maps import path_of
 from .inference.record import of_scan, record
+from .inference.rescaling import model_grid
 from .machine.device import describe
 from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
@@ -91,12 +92,17 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     started = time.perf_counter()
     sweep(options.output)
     options.check_paths()
+    if options.resample:
+        brought: PredictionResult = model_grid.label_on_model_grid(options, predict, progress=progress)
+        return brought
     device, precision = opening.machine(options)
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
 
     claimed = claim(options.output, doing="a prediction", look=lambda: progress(0, 100, "Waiting"))
     with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
+        if options.voxel_size is not None:
+            scan.header = scan.header.with_voxel_size_um(options.voxel_size)
         opening.check(options, scan, models)
         axes, why = opening.along(options, scan.header, models)
         header = class_map.header(scan.header, volume_name(options.output))

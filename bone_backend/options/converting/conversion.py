@@ -12,9 +12,7 @@ from ...errors import Fault, called
 from ...volumes.formats import in_words, labels_fault
 from ..fields import Options, option
 from ..types import ClassNames, InputPath, UserPath
-from .places import Crop, GreyRange, VoxelSize
-
-SIZES = "SIZE[,SIZE,SIZE][um|mm]"
+from .places import SIZES, Crop, GreyRange, VoxelSize
 
 
 class ConvertOptions(Options):
@@ -66,6 +64,7 @@ class ConvertOptions(Options):
         None,
         group="Geometry",
         label="Voxel size",
+        kind="text",
         metavar=SIZES,
         often=True,
         help="The voxel size of the source, instead of what it says: one number, or z,y,x; um where no unit "
@@ -75,6 +74,7 @@ class ConvertOptions(Options):
         None,
         group="Geometry",
         label="Resample",
+        kind="text",
         metavar=SIZES,
         often=True,
         help="Bring it to this voxel size, after cropping: greys by the mean over the new voxel (linear "

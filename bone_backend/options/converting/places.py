@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+SIZES = "SIZE[,SIZE,SIZE][um|mm]"  # how they are written
 PART = re.compile(r"(\d{0,9}):(\d{0,9})")
 Ends = tuple[tuple[int, int | None], ...]
 
@@ -55,7 +56,7 @@ def _sizes(value: object) -> object:
         value = ",".join(map(str, value))
     if not isinstance(value, str):
         return value
-    text = value.strip().lower()
+    text = value.strip("()[] ").lower()
     unit = next((unit for unit in sorted(UM, key=len, reverse=True) if text.endswith(unit)), "")
     try:
         sizes = [float(part) * UM.get(unit, 1.0) for part in text.removesuffix(unit).split(",")]

@@ -20,6 +20,7 @@ from ..abstract import Volume
 from ..header import Header, Triple
 from .cut import moved
 
+Shape = tuple[int, int, int]
 MOST_LABELS = 64  # in what one new slice is made from
 KEPT = 2  # slices of the source
 
@@ -94,12 +95,14 @@ class _Planes:
 
 
 class ResampledVolume(Volume):
-    """size: (z, y, x) in the unit of the source. labels_by: "" for greys, "majority" or "nearest".
+    """size: (z, y, x) in the unit of the source. labels_by: "" for greys, "majority", "nearest" or "smooth":
+    the label that is largest when all are interpolated, which leaves no steps where labels become finer.
+    shape: of the new grid, where it is known; else as many voxels as fill the old box best.
 
     Raises ScanError where the voxel size of the source is unknown.
     """
 
-    def __init__(self, source: Volume, size: Triple, *, labels_by: str = ""):
+    def __init__(self, source: Volume, size: Triple, *, labels_by: str = "", shape: Shape | None = None):
         header = source.header
         old = header.voxel_size
         if old is None:
@@ -107,22 +110,19 @@ class ResampledVolume(Volume):
                 f"{header.path or header.name}: its voxel size is unknown, so it cannot be brought to "
                 f"another. Give it with {called('voxel_size')}."
             )
-        self.header = resampled_header(header, size)
+        self.header = resampled_header(header, size, shape)
         self.files, self._source = source.files, source
         steps = [b / a for a, b in zip(old, size, strict=True)]
         axes = list(zip(header.shape, self.header.shape, steps, strict=True))
         self._near = [nearest(*axis) for axis in axes]
-        coarse = [
-            is_labels or step > 1 for is_labels, (_, _, step) in zip([bool(labels_by)] * 3, axes, strict=True)
-        ]
+        is_by_area = [labels_by == "majority" or step > 1 for step in steps]
         self._taps = [
-            (area_taps if mean else linear_taps)(*axis) for mean, axis in zip(coarse, axes, strict=True)
+            (area_taps if by_area else linear_taps)(*axis)
+            for by_area, axis in zip(is_by_area, axes, strict=True)
         ]
         kind = header.dtype
         self._kind = np.dtype(np.float64 if kind.itemsize > 2 and kind != np.float32 else np.float32)
-        self._slice = {"": self._greys, "nearest": self._labels_near, "majority": self._labels_most}[
-            labels_by
-        ]
+        self._slice = {"": self._greys, "nearest": self._labels_near}.get(labels_by, self._labels_most)
         self._planes = _Planes(source, self._spread if labels_by == "" else lambda plane: plane)
 
     def _fill(self, z0: int, z1: int, out: np.ndarray) -> None:
@@ -188,13 +188,13 @@ class ResampledVolume(Volume):
         self._source.close()
 
 
-def resampled_header(header: Header, size: Triple) -> Header:
+def resampled_header(header: Header, size: Triple, shape: Shape | None = None) -> Header:
     """What is known of a volume on the grid of another voxel size, in its own unit."""
     assert header.voxel_size is not None
     half = [(b / a - 1) / 2 for a, b in zip(header.voxel_size, size, strict=True)]
     return replace(
         header,
-        shape=new_shape(header.shape, header.voxel_size, size),
+        shape=shape or new_shape(header.shape, header.voxel_size, size),
         voxel_size=size,
         origin=moved(header, half),
         is_z_told=True,
