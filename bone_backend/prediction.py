@@ -89,12 +89,19 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     the work starts where that is possible; Cancelled when a stop was asked for: what is finished is kept
     beside the output, and the same prediction goes on there.
     """
+    if options.resample:
+        sweep(options.output)
+        options.check_paths()
+        found: PredictionResult = model_grid.label_on_model_grid(options, _label, progress=progress)
+        return found
+    return _label(options, progress=progress)
+
+
+def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
+    """The story, on the voxels of the scan as it lies on the disk."""
     started = time.perf_counter()
     sweep(options.output)
     options.check_paths()
-    if options.resample:
-        brought: PredictionResult = model_grid.label_on_model_grid(options, predict, progress=progress)
-        return brought
     device, precision = opening.machine(options)
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bone_backend.errors import ScanError
 from bone_backend.fitting import fit, rehearse
 from bone_backend.jobs.run import run_here
 from bone_backend.model_files.header import read_header
@@ -82,3 +83,19 @@ def test_iou_tells_where_two_files_call_a_label_by_other_names(named, caplog):
     run_here("convert", {"source": named[2][1], "output": other, "class_names": ["1:marrow"]})
     found = run_here("iou", {"reference": named[2][1], "prediction": other})
     assert any('"compacta" in' in warning and 'but "marrow" in' in warning for warning in found["warnings"])
+
+
+def test_the_voxel_size_that_is_given_is_that_of_scans_and_masks(pairs, tmp_path):
+    """A mask with another voxel size is refused, unless the user says which one is right."""
+    masks = []
+    for _, mask in pairs[:2]:
+        masks.append(str(tmp_path / Path(mask).name))
+        run_here("convert", {"source": mask, "output": masks[-1], "voxel_size": "25um"})
+    wrong = [[pairs[0][0], masks[0]], [pairs[1][0], masks[1]]]
+    options = fit_values(wrong, tmp_path / "run", epochs=1)
+    with pytest.raises(ScanError, match="the mask's voxels are"):
+        rehearse(FitOptions.parse(options))
+    fit(FitOptions.parse({**options, "voxel_size": "0.022mm"}))
+    [model] = (tmp_path / "run").glob("*_best_epoch_*.pth")
+    sizes = read_header(model).bone["voxel_size_um"]
+    assert sizes == [pytest.approx((22.0, 22.0, 22.0))] * 2

@@ -96,25 +96,28 @@ def convert(options: ConvertOptions, *, progress: Progress = silent) -> Conversi
         classes = classes_of(options, row, shaped.header, content, seen)
         given = replace(whole.header, name=volume_name(options.output), classes=classes)
         _write(options, row, whole, given, Part(progress, first=LOOKED, share=100 - LOOKED, steps=100))
-        held = peek(options.output)
-        result = Conversion(
-            source=str(options.source),
-            output=str(options.output),
-            format=row.words,
-            shape=held.shape,
-            dtype=str(held.dtype),
-            voxel_size_um=held.voxel_size_um,
-            content=content,
-            classes=tuple(item._asdict() for item in classes),
-            done=tuple(done),
-            lost=tuple(lost(given, held)),
-            made_up=tuple(made_up(given, held)),
-            cut_off=_cut_off(whole),
-            seconds=round(time.monotonic() - began, 3),
-            peak_ram_gib=monitor.figures()["peak_ram_gib"],
-        )
+        found = _held(options, row, given, whole)
+        seconds, peak = round(time.monotonic() - began, 3), monitor.figures()["peak_ram_gib"]
+        result = Conversion(**found, content=content, done=tuple(done), seconds=seconds, peak_ram_gib=peak)
     _tell(result)
     return result
+
+
+def _held(options: ConvertOptions, row: Format, given: Header, written: Volume) -> dict[str, Any]:
+    """What the output is now, and what it does not hold of what it was given."""
+    held = peek(options.output)
+    return {
+        "source": str(options.source),
+        "output": str(options.output),
+        "format": row.words,
+        "shape": held.shape,
+        "dtype": str(held.dtype),
+        "voxel_size_um": held.voxel_size_um,
+        "classes": tuple(item._asdict() for item in given.classes),
+        "lost": tuple(lost(given, held)),
+        "made_up": tuple(made_up(given, held)),
+        "cut_off": _cut_off(written),
+    }
 
 
 def convert_job(options: ConvertOptions, progress: Progress = silent) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ..options.types import LONGEST_NAME, ClassName
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
 from ..volumes.classes import one_table
-from ..volumes.header import Header
+from ..volumes.header import Header, Triple
 from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.patch_source import PatchSource, open_source
 from ..volumes.volume import Volume, open_volume, volume_name
@@ -85,7 +85,7 @@ def open_pairs(
     with contextlib.ExitStack() as opening:  # what is read later opens its files anew
         volumes: list[tuple[Volume, Volume] | None] = []
         for number, pair in enumerate(options.pairs, start=1):
-            opened = _open_both(pair, number, faults)
+            opened = _open_both(pair, number, options.voxel_size, faults)
             volumes.append(opened)
             for volume in opened or ():
                 opening.callback(volume.close)
@@ -169,11 +169,15 @@ def _with_names(
     return options.model_copy(update={"class_names": names}), doubts
 
 
-def _open_both(pair: Pair, number: int, faults: list[str]) -> tuple[Volume, Volume] | None:
+def _open_both(
+    pair: Pair, number: int, size: Triple | None, faults: list[str]
+) -> tuple[Volume, Volume] | None:
     opened: list[Volume] = []
     for path in (pair.scan, pair.mask):
         try:
             opened.append(open_volume(path))
+            if size is not None:
+                opened[-1].header = opened[-1].header.with_voxel_size_um(size)
         except ScanError as error:
             faults.append(f"pair {number}: {error}")
     if len(opened) == 2:

@@ -24,7 +24,7 @@ def advice(model_sizes: Any, scan_size: Triple | None, *, mode: str) -> str:
     else stands there is passed over. scan_size: um. mode: "2D", "2.5D" or "3D".
 
     >>> advice([(10, 10, 10), None], (20, 20, 20), mode="2D")
-    'the model was fitted on voxels of 10 um, this scan has 20 um; --resample brings it there, and back.'
+    'the model was fitted on voxels of 10 um, this scan has 20 um; if the labels are poor, try --resample.'
     """
     sizes = known(model_sizes)
     if not sizes or scan_size is None:
@@ -39,7 +39,7 @@ def advice(model_sizes: Any, scan_size: Triple | None, *, mode: str) -> str:
         scan = list(scan_size)
     return (
         f"the model was fitted on voxels of {_told(low, high)}, this scan has {_told(scan, scan)}; "
-        "--resample brings it there, and back."
+        "if the labels are poor, try --resample."
     )
 
 

@@ -17,6 +17,7 @@ from ..errors import Fault, OptionError, called
 from ..files.names import real
 from ..files.outputs import Named, ending_fault
 from ..volumes.formats import in_words
+from .converting.places import SIZES, VoxelSize
 from .fields import OptionField, Options, option
 from .types import ClassNames, Label, LabelMap, NamedPair, UserPath, map_faults
 
@@ -51,6 +52,16 @@ class FitData(Options):
         easy=True,
         help="Names and colours of the label values, e.g. 1:bone 2:pores, or a .csv of them; "
         "those of the masks count where you give none.",
+    )
+    voxel_size: VoxelSize | None = option(
+        None,
+        group="Data",
+        label="Voxel size",
+        kind="text",
+        metavar=SIZES,
+        advanced=True,
+        help="The voxel size of all scans and masks, instead of what they say: one number, or z,y,x; um "
+        "where no unit is written.",
     )
     ignore_label: Label | None = option(
         None,
