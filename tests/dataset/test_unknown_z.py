@@ -1,4 +1,4 @@
-"""A voxel size along z that a file does not say is unknown: it is not compared and not written as if known."""
+"""A voxel size along z that a file does not say is unknown: not compared, and not written as if known."""
 
 import numpy as np
 import pytest
