@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 UM = {"nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
-SIZES = "SIZE[,SIZE,SIZE][um|mm]"  # how they are written
+SIZES = "SIZE"  # how they are called; no "|" stands in it, which would mean alternatives
 PART = re.compile(r"(\d{0,9}):(\d{0,9})")
 Ends = tuple[tuple[int, int | None], ...]
 
