@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
 from .scores.slices import SliceCounts, SliceScores
 from .volumes.array import ArrayVolume
+from .volumes.classes import one_table
 from .volumes.flat import read_together
+from .volumes.header import Header, Triple
 from .volumes.medical.matching import on_grid_of
 from .volumes.output import prepare
 from .volumes.volume import Volume, open_volume
@@ -116,21 +118,19 @@ def compare(
     ignore_label: int | None = None,
     model: Path | None = None,
     by_slice: bool = False,
+    voxel_size: Triple | None = None,
 ) -> Comparison:
     """Score predicted labels against a reference, voxel by voxel, in exact integers.
 
     labels: the classes to score; None: every value that occurs in either. map_labels, ignore_label: as in a
     fit, of the reference; None: what the model file `model` or the record beside the prediction says.
-    by_slice: keep the scores of every slice along z too.
+    by_slice: keep the scores of every slice along z too. voxel_size: of both (um), instead of what they say.
     Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats, negative
     values, a scan), where no voxel counts, and for damaged files; Cancelled when progress says so.
     """
     began = time.monotonic()
     with contextlib.ExitStack() as opened:
-        left, right = (
-            side if isinstance(side, Volume) else opened.enter_context(open_volume(side))
-            for side in (reference, prediction)
-        )
+        left, right = (_opened(side, voxel_size, opened) for side in (reference, prediction))
         check_geometry(left, right := on_grid_of(right, left.header))
         meaning = label_meaning.find(
             right.header.path,
@@ -140,11 +140,13 @@ def compare(
             model=model,
         )
         counts, by_z = _count(left, right, progress, by_slice=by_slice)
+        called, doubts = _called(left.header, right.header, meaning)
         names = tuple(str(side.header.path or side.header.name) for side in (left, right))
         short = left.header.name, right.header.name
     table, values, ways = _mapped(counts.matrix, counts.values, meaning, short)
     warnings = _unknown(meaning, counts.values) if map_labels else []
-    warnings += _advice(table, values, short, meaning)
+    warnings += _advice(table, values, short, meaning) + doubts
+    meaning = replace(meaning, names=called)
     _say(warnings)
     classes = _scores(table, values, labels)
     result = Comparison(
@@ -166,6 +168,22 @@ def compare(
         "Mean IoU %.4f, mean Dice %.4f over %d classes.", result.mean_iou, result.mean_dice, len(classes)
     )
     return result
+
+
+def _opened(side: Volume | Path | str, size: Triple | None, opened: contextlib.ExitStack) -> Volume:
+    """A volume, with the voxel size that was given."""
+    volume = side if isinstance(side, Volume) else opened.enter_context(open_volume(side))
+    if size is not None:
+        volume.header = volume.header.with_voxel_size_um(size)
+    return volume
+
+
+def _called(reference: Header, prediction: Header, meaning: LabelMeaning) -> tuple[dict[int, str], list[str]]:
+    """The name of each class: of the model or record, else of the files; and where these disagree."""
+    mask = one_table([("", reference.classes)], map_labels=meaning.map_labels).classes
+    files = [(str(reference.path), mask), (str(prediction.path), prediction.classes)]
+    found, doubts = one_table(files, advice="; compare the values of the two files")
+    return {item.value: item.name for item in found} | dict(meaning.names), doubts
 
 
 def _advice(
@@ -246,6 +264,7 @@ def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, A
         ignore_label=options.ignore_label,
         model=options.model,
         by_slice=True,
+        voxel_size=options.voxel_size,
     )
     found = result.to_dict()
     write_files(options, found)

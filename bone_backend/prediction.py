@@ -21,6 +21,7 @@ from .inference import agreement, opening, voxel_size, writing
 from .inference.labels import ClassMap
 from .inference.maps import path_of
 from .inference.record import of_scan, record
+from .inference.rescaling import model_grid
 from .machine.device import describe
 from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
@@ -88,6 +89,16 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     the work starts where that is possible; Cancelled when a stop was asked for: what is finished is kept
     beside the output, and the same prediction goes on there.
     """
+    if options.resample:
+        sweep(options.output)
+        options.check_paths()
+        found: PredictionResult = model_grid.label_on_model_grid(options, _label, progress=progress)
+        return found
+    return _label(options, progress=progress)
+
+
+def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
+    """The story, on the voxels of the scan as it lies on the disk."""
     started = time.perf_counter()
     sweep(options.output)
     options.check_paths()
@@ -97,6 +108,8 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
 
     claimed = claim(options.output, doing="a prediction", look=lambda: progress(0, 100, "Waiting"))
     with claimed, Monitor(device) as monitor, open_volume(options.scan) as scan:
+        if options.voxel_size is not None:
+            scan.header = scan.header.with_voxel_size_um(options.voxel_size)
         opening.check(options, scan, models)
         axes, why = opening.along(options, scan.header, models)
         header = class_map.header(scan.header, volume_name(options.output))

@@ -72,7 +72,7 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
     options = options.model_copy(update={"foreground_share": 1.0, "class_balance": 0.0})
     is_3d = options.mode == "3D"
     any_size = (1, 1, 1)  # of patches: no network looks at them
-    settled, pairs, labels, _ = open_pairs(
+    settled, pairs, labels, *_ = open_pairs(
         options, multiple=any_size, progress=Part(progress, first=0, share=50, steps=100)
     )
     patch = PatchShape(*settled.patch)
@@ -87,7 +87,7 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
         Numbers.of(norms, torch.device("cpu")),
     )
     rows = list(maker.rows(examples, variants))
-    return Sheet(rows, describe_classes(labels.values, options.class_names), patch)
+    return Sheet(rows, describe_classes(labels.values, settled.class_names), patch)
 
 
 @dataclass(frozen=True)

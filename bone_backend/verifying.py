@@ -161,8 +161,9 @@ def _sample(
         made, headers, progress=Part(progress, first=0, share=MEASURING, steps=100)
     )
     teams = opening.teams_of(made, greys.header.shape, headers, measured)
-    if axes != "z" or len(teams) > 1 or made.clean:
+    if axes != "z" or len(teams) > 1 or made.clean or made.resample:
         why = "were cleaned" if made.clean else "are the mean of several passes"
+        why = "were brought back from another voxel size" if made.resample else why
         notes.append(f"The labels {why}, so no slice stands for itself; --whole labels all again.")
         return 0, 0
     (team,) = teams

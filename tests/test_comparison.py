@@ -50,6 +50,15 @@ def stored(folder, kind: str, name: str, labels: np.ndarray):
     return path
 
 
+def test_a_voxel_size_that_is_given_is_that_of_both(tmp_path):
+    save(tmp_path / "a.tif", REFERENCE, voxel_size=(10, 10, 10))
+    save(tmp_path / "b.tif", REFERENCE, voxel_size=(12, 12, 12))
+    paths = {"reference": str(tmp_path / "a.tif"), "prediction": str(tmp_path / "b.tif")}
+    with pytest.raises(ScanError, match="its voxels are 12 x 12 x 12 um"):
+        run_here("iou", paths)
+    assert run_here("iou", {**paths, "voxel_size": "10um"})["mean_iou"] == 1
+
+
 def test_scores_of_twelve_voxels_by_hand():
     result = compare(*arrays(REFERENCE, PREDICTION))
     assert result.classes[0] == comparison.ClassScore(7 / 9, 14 / 16, 8, 8, 7)

@@ -37,6 +37,7 @@ SHELVES = {
                 "inference.opening",
                 "inference.passes",
                 "inference.record",
+                "inference.rescaling",
                 "inference.streaming",
                 "inference.symmetry",
                 "inference.windows",

@@ -16,10 +16,12 @@ from typing import NamedTuple
 from ..errors import OptionError, ScanError, called
 from ..options.fit import FitOptions, SettledFit
 from ..options.programs import Pair
+from ..options.types import LONGEST_NAME, ClassName
 from ..pairing.names import unique_names
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
-from ..volumes.header import Header
+from ..volumes.classes import one_table
+from ..volumes.header import Header, Triple
 from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.patch_source import PatchSource, open_source
 from ..volumes.volume import Volume, open_volume
@@ -53,12 +55,15 @@ class OpenPair:
 
 
 class Opened(NamedTuple):
-    """Pairs that were checked. options: with all that was left open chosen; notes: that choice in words."""
+    """Pairs that were checked. options: with all that was left open chosen, and the names of classes that the
+    masks tell; notes: that choice in words. doubts: where masks disagree on a name.
+    """
 
     options: SettledFit
     pairs: list[OpenPair]
     labels: checks.Labels
     notes: list[str]
+    doubts: list[str]
 
 
 def open_pairs(
@@ -76,13 +81,13 @@ def open_pairs(
     """
     names = unique_names([pair.scan for pair in options.pairs])
     faults: list[str] = []
-    with contextlib.ExitStack() as undo:
+    with contextlib.ExitStack() as opening:  # what is read later opens its files anew
         volumes: list[tuple[Volume, Volume] | None] = []
         for number, pair in enumerate(options.pairs, start=1):
-            opened = _open_both(pair, number, faults)
+            opened = _open_both(pair, number, options.voxel_size, faults)
             volumes.append(opened)
             for volume in opened or ():
-                undo.callback(volume.close)
+                opening.callback(volume.close)
         scans = [(name, both[0].header.shape) for name, both in zip(names, volumes, strict=True) if both]
         if not scans:
             raise ScanError(list(dict.fromkeys(faults)))
@@ -108,12 +113,12 @@ def open_pairs(
         )
         labels = replace(labels, contents=contents)
         _check_names(options, labels)
-        undo.pop_all()
+        chosen, doubts = _with_names(chosen, labels, [mask for _, mask in whole])
     pairs = [
         OpenPair(name, pair, volumes_of[0].header, scan, mask)
         for name, pair, volumes_of, (scan, mask) in zip(names, options.pairs, whole, sources, strict=True)
     ]
-    return Opened(chosen, pairs, labels, notes)
+    return Opened(chosen, pairs, labels, notes, doubts)
 
 
 def _faults_of(
@@ -144,11 +149,34 @@ def _check_names(options: FitOptions, labels: checks.Labels) -> None:
         )
 
 
-def _open_both(pair: Pair, number: int, faults: list[str]) -> tuple[Volume, Volume] | None:
+def _with_names(
+    options: SettledFit, labels: checks.Labels, masks: Sequence[Volume]
+) -> tuple[SettledFit, list[str]]:
+    """The options with the names and colours that the masks tell of their values; those given win."""
+    told = [(readable(str(mask.header.path or mask.header.name)), mask.header.classes) for mask in masks]
+    advice = (
+        f"; the first counts. Say its name with {called('class_names')}, or give one of them another value"
+    )
+    classes, doubts = one_table(told, given=options.class_names, map_labels=options.map_labels, advice=advice)
+    names = tuple(
+        ClassName(value=item.value, name=readable(item.name)[:LONGEST_NAME], colour=item.colour)
+        for item in classes
+        if item.value in labels.values
+    )
+    if names != options.class_names:
+        log.info("Classes: %s.", ", ".join(f"{item.value} {item.name}" for item in names))
+    return options.model_copy(update={"class_names": names}), doubts
+
+
+def _open_both(
+    pair: Pair, number: int, size: Triple | None, faults: list[str]
+) -> tuple[Volume, Volume] | None:
     opened: list[Volume] = []
     for path in (pair.scan, pair.mask):
         try:
             opened.append(open_volume(path))
+            if size is not None:
+                opened[-1].header = opened[-1].header.with_voxel_size_um(size)
         except ScanError as error:
             faults.append(f"pair {number}: {error}")
     if len(opened) == 2:

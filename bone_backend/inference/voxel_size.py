@@ -24,12 +24,12 @@ def advice(model_sizes: Any, scan_size: Triple | None, *, mode: str) -> str:
     else stands there is passed over. scan_size: um. mode: "2D", "2.5D" or "3D".
 
     >>> advice([(10, 10, 10), None], (20, 20, 20), mode="2D")
-    'the model was fitted on voxels of 10 um, this scan has 20 um; resample it if the labels are poor.'
+    'the model was fitted on voxels of 10 um, this scan has 20 um; if the labels are poor, try --resample.'
     """
-    known = [size for size in model_sizes if _is_size(size)] if isinstance(model_sizes, (list, tuple)) else []
-    if not known or scan_size is None:
+    sizes = known(model_sizes)
+    if not sizes or scan_size is None:
         return ""
-    low, high = ([pick(size[axis] for size in known) for axis in range(3)] for pick in (min, max))
+    low, high = ([pick(size[axis] for size in sizes) for axis in range(3)] for pick in (min, max))
     seen = range(1, 3) if mode == "2D" else range(3)
     if all(low[i] / TOLERANCE <= scan_size[i] <= high[i] * TOLERANCE for i in seen):
         return ""
@@ -39,8 +39,13 @@ def advice(model_sizes: Any, scan_size: Triple | None, *, mode: str) -> str:
         scan = list(scan_size)
     return (
         f"the model was fitted on voxels of {_told(low, high)}, this scan has {_told(scan, scan)}; "
-        "resample it if the labels are poor."
+        "if the labels are poor, try --resample."
     )
+
+
+def known(sizes: Any) -> list[Triple]:
+    """The voxel sizes (z, y, x; um) that a model file tells; whatever else stands there is passed over."""
+    return [size for size in sizes if _is_size(size)] if isinstance(sizes, (list, tuple)) else []
 
 
 def apart(one: Any, other: Any, *, mode: str) -> tuple[str, str] | None:
@@ -56,10 +61,10 @@ def apart(one: Any, other: Any, *, mode: str) -> tuple[str, str] | None:
     seen = range(1, 3) if mode == "2D" else range(3)
     ranges = []
     for sizes in (one, other):
-        known = [size for size in sizes if _is_size(size)] if isinstance(sizes, (list, tuple)) else []
-        if not known:
+        found = known(sizes)
+        if not found:
             return None
-        ranges.append([[pick(size[axis] for size in known) for axis in seen] for pick in (min, max)])
+        ranges.append([[pick(size[axis] for size in found) for axis in seen] for pick in (min, max)])
     (low, high), (least, most) = ranges
     if all(low[i] <= most[i] * TOLERANCE and least[i] <= high[i] * TOLERANCE for i in range(len(low))):
         return None

@@ -176,6 +176,17 @@ COMMANDS: dict[str, Command] = {
         in_worker=False,
         has_config=False,
     ),
+    "convert": Command(
+        "bone_backend.converting.convert:convert_job",
+        "bone_backend.options.converting.conversion:ConvertOptions",
+        "write a scan or mask in another format, cut or resampled where wanted",
+        "SOURCE --output TARGET [options]",
+        (
+            "bone convert masks/femur_1 --output femur_1.seg.nrrd",
+            "bone convert femur.tif --output femur.nii.gz --resample 20um",
+        ),
+        shown="standalone.converted:page",
+    ),
     "demo": Command(
         "standalone.demo:run",
         "bone_backend.options.programs:DemoOptions",

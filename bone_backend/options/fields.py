@@ -163,7 +163,7 @@ class Options(BaseModel):
                 found.append((f"the {field.label.lower()}", value))
             elif field.kind == "list":
                 word = f"one of the {field.label.lower()}"
-                found += [(word, item) for item in value if isinstance(item, Path)]
+                found += [(word, item) for item in value or () if isinstance(item, Path)]
         return found
 
     def check_paths(self) -> None:

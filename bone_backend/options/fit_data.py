@@ -16,8 +16,9 @@ from ..errors import Fault, called
 from ..files.names import real
 from ..files.outputs import Named, ending_fault
 from ..volumes.formats import in_words
+from .converting.places import SIZES, VoxelSize
 from .fields import Options, option
-from .types import Label, LabelMap, NamedClass, NamedPair, UserPath, map_faults
+from .types import ClassNames, Label, LabelMap, NamedPair, UserPath, map_faults
 
 
 class FitData(Options):
@@ -41,14 +42,25 @@ class FitData(Options):
         often=True,
         help="Change label values of the masks while reading, e.g. 255:1. Values that are not named stay.",
     )
-    class_names: tuple[NamedClass, ...] = option(
+    class_names: ClassNames = option(
         (),
         metavar="VALUE:NAME[:#rrggbb]",
         group="Data",
         label="Class names",
         often=True,
         easy=True,
-        help="Names and colours of the label values, e.g. 1:bone 2:pores.",
+        help="Names and colours of the label values, e.g. 1:bone 2:pores, or a .csv of them; "
+        "those of the masks count where you give none.",
+    )
+    voxel_size: VoxelSize | None = option(
+        None,
+        group="Data",
+        label="Voxel size",
+        kind="text",
+        metavar=SIZES,
+        advanced=True,
+        help="The voxel size of all scans and masks, instead of what they say: one number, or z,y,x; um "
+        "where no unit is written.",
     )
     ignore_label: Label | None = option(
         None,

@@ -15,6 +15,7 @@ from pydantic import Field
 from ..errors import Fault, called
 from ..files.outputs import ending_fault
 from ..volumes.formats import in_words
+from .converting.places import SIZES, VoxelSize
 from .fields import Options, option
 from .fit import FitOptions
 from .predicting.prediction import PredictOptions
@@ -77,6 +78,16 @@ class IoUOptions(Options):
         label="Ignore label",
         help="Voxels with this mask value are not counted (not annotated). None: what the record of the "
         "labels or the model says.",
+    )
+    voxel_size: VoxelSize | None = option(
+        None,
+        group="Data",
+        label="Voxel size",
+        kind="text",
+        metavar=SIZES,
+        advanced=True,
+        help="The voxel size of both, instead of what they say: one number, or z,y,x; um where no unit is "
+        "written.",
     )
     model: ModelPath | None = option(
         None,

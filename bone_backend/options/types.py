@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from ..errors import Fault, called
+from ..files import class_table
 from ..files.names import from_home
 from ..runs.files import found, model_of
 from . import transforms as transform_table
@@ -61,6 +62,17 @@ def _parse_class(value: object) -> object:
             raise ValueError("write it as VALUE:NAME or VALUE:NAME:#rrggbb, e.g. 1:bone")
         return dict(zip(("value", "name", "colour"), parts, strict=False))
     return value
+
+
+def _with_tables(value: object) -> object:
+    """Each name of a table (.csv) replaced by the classes in it."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    found: list[object] = []
+    for item in value:
+        is_table = isinstance(item, (str, Path)) and str(item).lower().endswith(class_table.ENDINGS)
+        found += class_table.read_classes(from_home(Path(str(item)))) if is_table else [item]
+    return tuple(found)
 
 
 def _parse_pair(value: object) -> object:
@@ -126,12 +138,15 @@ def map_faults(map_labels: Sequence[tuple[int, int]]) -> list[Fault]:
     return []
 
 
+LONGEST_NAME = 60  # of a class
+
+
 class ClassName(BaseModel):
     """The name and colour of one label value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     value: Label
-    name: Annotated[str, Field(min_length=1, max_length=60)]
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
 
 
@@ -159,6 +174,7 @@ ChunkSize = Annotated[Annotated[int, Field(ge=32, le=8192)] | None, FROM_AUTO, A
 ShareOrAuto = Annotated[Share | None, FROM_AUTO, AS_AUTO]
 Transforms = Annotated[str, BeforeValidator(transform_table.written)]
 NamedClass = Annotated[ClassName, BeforeValidator(_parse_class)]
+ClassNames = Annotated[tuple[NamedClass, ...], BeforeValidator(_with_tables)]  # may name a table
 NamedPair = Annotated[Pair, BeforeValidator(_parse_pair)]
 
 Normalization = Literal["ZScore", "minMax", "percentiles", "tissue"]

@@ -18,13 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import ModelFileError, OutputError, ScanError
 from ..files.whole import write_text
-from ..options.types import Label, LabelMap
+from ..options.types import LONGEST_NAME, Label, LabelMap
 
 log = logging.getLogger("bone.comparison")
 
 KIND = "BONe labels"  # by which a record is known as one
 MOST_BYTES = 1 << 20  # of a record; that of a hundred classes has 20 kB
-LONGEST_NAME = 60  # as in the options
 
 
 @dataclass(frozen=True)

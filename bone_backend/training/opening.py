@@ -72,7 +72,7 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
     """Open, check and measure. Raises ScanError or OptionError with all faults of the pairs."""
     preparing = Part(progress, first=0, share=500, steps=1000)
     measuring = Part(progress, first=500, share=500, steps=1000)
-    settled, pairs, labels, notes = _open(options, world, preparing)
+    settled, pairs, labels, notes, doubts = _open(options, world, preparing)
     names = [pair.name for pair in pairs]
     sides = part(settled, pairs, labels)
     seen, told = sides.views, list(sides.notes)
@@ -80,7 +80,7 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
         headers = [pair.header for pair in pairs]
         seen, more = views.with_all_axes(seen, names, headers, patch=settled.patch[1])
         told += more
-    concerns = coverage.check_split(
+    concerns = doubts + coverage.check_split(
         sides.learnt,
         names,
         training=coverage.taught(sides.training, settled.scan_weights),

@@ -7,8 +7,9 @@ No class is red, which means "wrong", and none but label 0 is black: the colours
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 BACKGROUND = "#000000"
 # Told apart by colour-blind eyes: those of Okabe & Ito (2008) without vermilion, which is too near to red,
@@ -57,6 +58,67 @@ def describe_classes(values: Iterable[int], given: Iterable[Any] = ()) -> list[d
             }
         )
     return found
+
+
+class Table(NamedTuple):
+    """One name and colour for every value, from several masks. doubts: where they disagree, in words."""
+
+    classes: list[Any]
+    doubts: list[str]
+
+
+def one_table(
+    masks: Sequence[tuple[str, Iterable[Any]]],
+    *,
+    given: Iterable[Any] = (),
+    map_labels: Sequence[tuple[int, int]] = (),
+    advice: str = "",
+) -> Table:
+    """What the values of several masks mean together.
+
+    masks: of each its name and its classes, objects with value, name and colour, by the values that are
+    stored. given: the user's, by the values after mapping; they win, and take the masks' colours where they
+    have none. Of masks that disagree the first counts. advice: stands at the end of a doubt.
+    """
+    chosen = {item.value: item for item in given}
+    found: dict[int, tuple[str, Any]] = {}
+    doubts = []
+    for mask, classes in masks:
+        for value, item in _mapped(classes, dict(map_labels)).items():
+            if value not in found:
+                found[value] = mask, item
+            elif value not in chosen and _plain(item.name) != _plain(found[value][1].name):
+                first, taken = found[value]
+                doubts.append(
+                    f'Label {value} is called "{taken.name}" in {first}, but "{item.name}" in {mask}{advice}.'
+                )
+    for value, item in chosen.items():
+        colour = item.colour or (found[value][1].colour if value in found else None)
+        found[value] = "", Named(value, item.name, colour)
+    return Table([found[value][1] for value in sorted(found)], doubts)
+
+
+class Named(NamedTuple):
+    """A class with its name."""
+
+    value: int
+    name: str
+    colour: str | None
+
+
+def _mapped(classes: Iterable[Any], mapping: Mapping[int, int]) -> dict[int, Any]:
+    """The named classes of a mask by their new values; none where several become one."""
+    found: dict[int, list[Any]] = {}
+    for item in classes:
+        if item.name and item.name != class_name(item.value):
+            value = mapping.get(item.value, item.value)
+            found.setdefault(value, []).append(Named(value, item.name, item.colour))
+    return {value: items[0] for value, items in found.items() if len(items) == 1}
+
+
+def _plain(name: str) -> str:
+    """A name without what formats change: Avizo's are one word."""
+    return re.sub(r"[^\w]+", "_", name).strip("_").casefold()
 
 
 def columns(classes: Sequence[Mapping[str, Any]], *, prefix: str) -> dict[int, str]:

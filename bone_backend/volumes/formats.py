@@ -27,7 +27,7 @@ class Format:
     name:      as `Header.format` tells it. words: what people call it, without article.
     short:     the same in one word, for lists that would be too long; "" for what most people have.
     endings:   of the names by which it is known, the longest first. written: those by which it is chosen for
-               labels; a folder is chosen by a name without ending.
+               labels; a folder of TIFF slices is chosen by a name without ending.
     lacks:     what it has no place for. numbers: the types that it holds; none named: every type.
     packed:    how it is always compressed when it is written; "" where that is chosen, or never done.
     recognise: (path) -> whether the content is of this format, for names that do not tell. Never raises.
@@ -108,11 +108,16 @@ FORMATS = (
     Format(
         name="image-folder",
         words="folder of BMP, PNG, JPEG or JPEG 2000 slices",
+        written=(".png",),
         is_folder=True,
+        lacks=(DIRECTION,),
+        numbers=("uint8", "uint16"),
+        packed="Deflate",
         recognise="images.stack:is_image_folder",
         open="images.stack:open_folder",
         peek="images.stack:peek_folder",
         storage="images.stack:storage_of",
+        create="images.writing:PngFolderWriter",
     ),
     Format(
         name="dicom-folder",
@@ -192,7 +197,7 @@ FORMATS = (
         endings=(".am", ".amiramesh"),
         written=(".am",),
         lacks=(COMPRESSION, DIRECTION),
-        numbers=("uint8", "uint16"),
+        numbers=("uint8", "uint16", "int16", "int32", "float32", "float64"),
         recognise="amira.reading:is_amira",
         open="amira.reading:open_amira",
         peek="amira.reading:peek_amira",
@@ -315,11 +320,14 @@ FORMATS = (
 )
 READ = tuple(row for row in FORMATS if row.open)
 WRITTEN = tuple(row for row in FORMATS if row.create)
-FOLDER = next(row for row in FORMATS if row.is_folder and row.create)  # what a name without ending gives
+# what a name without ending gives
+FOLDER = next(row for row in FORMATS if row.is_folder and row.create and not row.written)
 AMIRA = next(row for row in FORMATS if row.labels)  # what the module in Avizo writes
 WRITTEN_ENDINGS = tuple(ending for row in WRITTEN for ending in row.written)
 ENDINGS = tuple(ending for row in READ if not row.is_folder for ending in row.endings)
-FOLDER_ENDINGS = tuple(ending for row in READ if row.is_folder for ending in row.endings)
+FOLDER_ENDINGS = tuple(
+    dict.fromkeys(ending for row in FORMATS if row.is_folder for ending in (*row.endings, *row.written))
+)
 
 
 def format_of(path: Path) -> Format | None:

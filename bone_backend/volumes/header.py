@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def known_unit(text: str | None) -> tuple[str, float]:
 
 
 def volume_name(path: Path) -> str:
-    """What a scan or mask is called, as text: a folder's whole name, a file's without its format's ending.
+    """What a scan or mask is called, as text: the name without the ending of its format.
 
     >>> volume_name(Path("scans/femur_1.5um.ome.tif")), volume_name(Path("scans/femur.2"))
     ('femur_1.5um', 'femur.2')
@@ -138,6 +138,14 @@ class Header:
             return False
         first = 0 if self.is_z_told and other.is_z_told else 1
         return any(abs(a - b) > tolerance * max(a, b) for a, b in zip(one[first:], two[first:], strict=True))
+
+    def with_voxel_size_um(self, size: Triple) -> Header:
+        """The same with a voxel size (z, y, x) that the user gives, in the header's own unit."""
+        unit = self.unit if self.voxel_size is not None and self.unit else "um"
+        z, y, x = (length / UM_PER_UNIT[unit] for length in size)
+        origin = self.origin if self.unit else (0.0, 0.0, 0.0)
+        told = {"voxel_size": (z, y, x), "unit": unit, "origin": origin}
+        return replace(self, **told, is_z_told=True, voxel_size_from="the user")  # type: ignore[arg-type]
 
     @property
     def voxels(self) -> int:

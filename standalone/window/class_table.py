@@ -1,13 +1,13 @@
 """Names and colours of the classes of a fit: a line for each label value that the masks hold.
 
-In:  label values seen in the masks; the option `class_names`.
-Out: the option `class_names`: of the values that were given a name.
+In:  label values seen in the masks, and what their files call them; the option `class_names`.
+Out: the option `class_names`: of the values that were given a name. The others keep those of the masks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from PySide6.QtGui import QColor, QIcon, QPixmap
@@ -30,6 +30,7 @@ class ClassTable(Editor):
         self.lines: dict[int, tuple[QToolButton, QLineEdit]] = {}
         self._known: dict[int, tuple[str, str | None]] = {}
         self._seen: tuple[int, ...] = ()
+        self._told: dict[int, tuple[str, str | None]] = {}
         column = QVBoxLayout()
         self.row.addLayout(column, 1)
         self.empty = QLabel("The label values appear here when masks were added; name those that you know.")
@@ -41,17 +42,17 @@ class ClassTable(Editor):
         self.grid.setVerticalSpacing(4)
         column.addLayout(self.grid)
 
-    def see(self, values: Iterable[int]) -> None:
-        """The label values that the masks hold."""
-        found = tuple(sorted(set(values)))
-        if found != self._seen:
-            self._seen = found
+    def see(self, values: Iterable[int], told: Mapping[int, tuple[str, str | None]] | None = None) -> None:
+        """The label values that the masks hold. told: their names and colours, where the files say them."""
+        found, names = tuple(sorted(set(values))), dict(told or {})
+        if (found, names) != (self._seen, self._told):
+            self._seen, self._told = found, names
             self._fill()
 
     def classes(self) -> dict[int, tuple[str, str | None]]:
         """Name and colour of each value that was seen or named."""
         given = {value: entry for value, entry in self._known.items() if entry[0]}
-        return {value: (class_name(value), None) for value in self._seen} | given
+        return {value: self._told.get(value, (class_name(value), None)) for value in self._seen} | given
 
     def value(self) -> list[dict[str, Any]]:
         return [
@@ -83,13 +84,14 @@ class ClassTable(Editor):
 
     def _line(self, number: int, value: int, name: str, colour: str | None) -> None:
         swatch = QToolButton()
-        swatch.setIcon(_swatch(colour or class_colour(value)))
+        told, told_colour = self._told.get(value, (f"class {value}", None))
+        swatch.setIcon(_swatch(colour or told_colour or class_colour(value)))
         swatch.setAccessibleName(f"Colour of class {value}")
         swatch.setToolTip("Choose another colour")
         swatch.setAutoRaise(True)
         swatch.clicked.connect(lambda: self._choose(value))
         line = QLineEdit(name)
-        line.setPlaceholderText(f"class {value}")
+        line.setPlaceholderText(told)
         line.setAccessibleName(f"Name of class {value}")
         line.textEdited.connect(lambda text: self._name(value, text))
         line.setFixedWidth(NAME_WIDTH)
@@ -104,14 +106,16 @@ class ClassTable(Editor):
         self.changed.emit()
 
     def _choose(self, value: int) -> None:
-        before = self._known.get(value, ("", None))[1] or class_colour(value)
+        own, told = (known.get(value, ("", None))[1] for known in (self._known, self._told))
+        before = own or told or class_colour(value)
         colour = QColorDialog.getColor(QColor(before), self, f"Colour of class {value}")
         if colour.isValid():
             self.set_colour(value, colour.name())
 
     def set_colour(self, value: int, colour: str) -> None:
         """Another colour; it needs a name to be kept with, so that one is made where there is none."""
-        name = self._known.get(value, ("", None))[0] or f"class {value}"
+        told = self._told.get(value, (f"class {value}", None))[0]
+        name = self._known.get(value, ("", None))[0] or told
         self._known[value] = (name, colour)
         swatch, line = self.lines[value]
         swatch.setIcon(_swatch(colour))

@@ -122,7 +122,7 @@ class FitTab(RunTab):
             self.panel.rows["output"].editor.show_value(str(folder))
 
     def _looked(self) -> None:
-        self.classes.see(self.pairs.pairs.classes())
+        self.classes.see(self.pairs.pairs.classes(), self.pairs.pairs.names())
         self.viewer.take_classes(self.classes.classes())
         self.panel.refresh(self._beside())
         self._check_timer.start()

@@ -18,7 +18,8 @@ import numpy as np
 from bone_backend.errors import BoneError
 from bone_backend.pairing.names import MASK_WORDS, SCAN_WORDS, key, match, words_of
 from bone_backend.volumes.abstract import Volume
-from bone_backend.volumes.header import volume_name
+from bone_backend.volumes.classes import one_table
+from bone_backend.volumes.header import LabelClass, volume_name
 
 from .thumbnail import thumbnail
 
@@ -28,7 +29,7 @@ LOOK_SLICES = 48  # of a mask, for its classes; all where there are fewer
 
 @dataclass
 class Look:
-    """What a look at a pair found. classes: label values seen in the mask.
+    """What a look at a pair found. classes: label values seen in the mask. named: what its file calls them.
 
     faults: in words, with which no fit begins. notes: what looks odd; the fit itself will judge.
 
@@ -42,6 +43,7 @@ class Look:
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     picture: np.ndarray | None = field(default=None, compare=False)
+    named: tuple[LabelClass, ...] = ()
 
     @property
     def shape_in_words(self) -> str:
@@ -161,6 +163,11 @@ class PairList:
         """Label values seen in any mask."""
         return tuple(sorted({value for row in self.rows if row.look for value in row.look.classes}))
 
+    def names(self) -> dict[int, tuple[str, str | None]]:
+        """Name and colour of values, where the masks tell them; of masks that disagree the first counts."""
+        told = [(row.mask, row.look.named) for row in self.rows if row.look]
+        return {item.value: (item.name, item.colour) for item in one_table(told).classes}
+
     @property
     def is_looked_at(self) -> bool:
         return all(row.look is not None for row in self.rows if row.is_whole)
@@ -209,7 +216,16 @@ def look_at(scan: str, mask: str, number: int) -> Look:
             told = tuple(_short(fault, scan, mask) for fault in faults)
             seen, notes, is_sample = _classes(labels)
             picture = thumbnail(grey, labels)
-            return Look(header.shape, header.voxel_size_um, seen, is_sample, told, notes, picture)
+            return Look(
+                header.shape,
+                header.voxel_size_um,
+                seen,
+                is_sample,
+                told,
+                notes,
+                picture,
+                labels.header.classes,
+            )
     except BoneError as error:
         return Look(faults=tuple(_short(fault, scan, mask) for fault in error.faults))
     except (OSError, ValueError) as error:

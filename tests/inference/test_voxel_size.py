@@ -24,7 +24,7 @@ TEN = [(10.0, 10.0, 10.0)]
 def test_another_size_is_told_with_both(sizes, scan, mode, told):
     found = advice(sizes, scan, mode=mode)
     assert told in found
-    assert found.endswith("; resample it if the labels are poor.")
+    assert found.endswith("; if the labels are poor, try --resample.")
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_the_scores_of_every_scan_equal_an_independent_count(whole, pairs, tmp_p
     network = build_network(header.spec)
     network.load_state_dict(model_file.load_state(result.model, header))
     chosen, patch = options(pairs, tmp_path / "unused"), PatchShape(1, 32, 32)
-    _, opened, labels, _ = open_pairs(chosen, progress=silent)
+    _, opened, labels, *_ = open_pairs(chosen, progress=silent)
     numbers = Numbers.of(
         [normalisation("ZScore", measure(open_volume(p.pair.scan))) for p in opened], torch.device("cpu")
     )

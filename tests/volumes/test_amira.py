@@ -145,7 +145,21 @@ def test_labels_keep_their_geometry_and_classes(tmp_path):
     assert [(c.value, c.name) for c in found.classes] == [(c.value, c.name) for c in classes]
     assert [c.colour for c in found.classes] == [None, "#e69f00", "#0072b2"]
     with pytest.raises(OutputError, match="labels in AmiraMesh are uint8 or uint16"):
-        create(tmp_path / "b.am", Header("b", SHAPE, np.dtype("f4")))
+        create(tmp_path / "b.am", Header("b", SHAPE, np.dtype("f4"), classes=classes))
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "i2", "i4", "f4", "f8"])
+def test_greys_are_a_field_of_numbers_and_no_labels(tmp_path, kind):
+    greys = numbers(kind)
+    with create(tmp_path / "a.am", Header("a", SHAPE, greys.dtype, (3.0, 2.0, 2.5), "um")) as writer:
+        writer.write(greys)
+    text = (tmp_path / "a.am").read_bytes()[:600]
+    assert b" Data } @1" in text
+    assert b"Materials" not in text
+    with open_volume(tmp_path / "a.am") as volume:
+        np.testing.assert_array_equal(volume.read(0, 3), greys)
+    with pytest.raises(OutputError, match="AmiraMesh has no such numbers"):
+        create(tmp_path / "b.am", Header("b", SHAPE, np.dtype("u8")))
 
 
 def test_without_a_unit_steps_of_1_say_nothing(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bone_backend.errors import ScanError
+from bone_backend.volumes.medical.dicom import open_dicom, peek_dicom, storage_of
 from bone_backend.volumes.volume import create, open_volume, peek
 
 SimpleITK = pytest.importorskip("SimpleITK")
@@ -19,7 +20,16 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "clinical"
 
 
 def written(
-    folder, array, *, series="1.2.3", positions=None, slope="1", base="-1024", names="s{}.dcm", turn=ROWS
+    folder,
+    array,
+    *,
+    series="1.2.3",
+    positions=None,
+    slope="1",
+    base="-1024",
+    names="s{}.dcm",
+    turn=ROWS,
+    more=(),
 ):
     """One file a slice, in an order that the names do not tell."""
     folder.mkdir(exist_ok=True)
@@ -41,7 +51,7 @@ def written(
             "0010|0010": "Somebody^Known",
             "0018|0050": "9",  # SliceThickness
         }
-        for tag, value in tags.items():
+        for tag, value in {**tags, **dict(more)}.items():
             image.SetMetaData(tag, value)
         writer.SetFileName(str(folder / names.format((z * 7) % 5)))
         writer.Execute(image)
@@ -111,11 +121,44 @@ def test_what_is_no_single_series_is_told(tmp_path):
         open_volume(folder)
     folder = written(tmp_path / "two", numbers())
     written(folder, numbers()[:3], series="1.2.4", names="t{}.dcm")
-    with pytest.raises(ScanError, match=r"holds 2 series or echoes: 5 files like s0\.dcm .*3 files like t"):
+    with pytest.raises(
+        ScanError, match=r"holds 2 series or echoes.*two#0\.1 \(5 files like s0\.dcm, 8 x 9\)"
+    ):
         open_volume(folder)
     folder = written(tmp_path / "one", numbers()[:1])
     with pytest.raises(ScanError, match="one slice only"):
         open_volume(folder)
+
+
+NUMBER, ECHO, TIME, CALLED = "0020|0011", "0018|0086", "0018|0081", "0008|103e"
+
+
+def several(folder):
+    """Series 2 with two echoes, and series 7."""
+    for echo, names in ((1, "a{}.dcm"), (2, "b{}.dcm")):
+        more = {NUMBER: "2", ECHO: str(echo), TIME: str(10 * echo), CALLED: "knee sag"}
+        written(folder, numbers() + echo, names=names, more=more)
+    return written(folder, numbers() + 7, series="1.2.9", names="c{}.dcm", more={NUMBER: "7"})
+
+
+@pytest.mark.parametrize(("word", "added"), [("2.1", 1), ("2.2", 2), ("7", 7), ("1.2.9", 7)])
+def test_one_of_several_series_is_chosen(tmp_path, word, added):
+    folder = several(tmp_path / "knee")
+    with open_dicom(folder, word) as volume:
+        np.testing.assert_array_equal(volume.read(0, 5), numbers() + added)
+        assert peek_dicom(folder, word) == volume.header
+    assert len(storage_of(folder, word).files) == 5
+
+
+@pytest.mark.parametrize("word", ["", "3", "2", "1.2.3"])
+def test_what_to_type_is_told_where_it_is_not_clear_which_series(tmp_path, word):
+    folder = several(tmp_path / "knee")
+    with pytest.raises(ScanError) as told:
+        open_dicom(folder, word)
+    assert "holds 3 series or echoes. Name the one that you mean: " in str(told.value)
+    assert f'{folder}#2.1 (5 files like a0.dcm, "knee sag", 8 x 9)' in str(told.value)
+    assert f"{folder}#7 (5 files like c0.dcm, 8 x 9)" in str(told.value)
+    assert ("there is no such series" in str(told.value)) == bool(word)
 
 
 def test_damaged_slices_are_told_by_name(tmp_path):

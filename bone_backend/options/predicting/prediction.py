@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ...errors import Fault
 from ...volumes.formats import in_words, labels_fault
+from ..converting.places import SIZES, VoxelSize
 from ..field import AUTO
 from ..fields import Options, option
 from ..types import (
@@ -75,6 +76,23 @@ class PredictOptions(Options):
         label="Go on",
         help="Go on with the same prediction where it was broken off: what was finished is kept in a folder "
         "NAME.unfinished beside the labels. Off: begin anew.",
+    )
+    voxel_size: VoxelSize | None = option(
+        None,
+        group="Data",
+        label="Voxel size",
+        kind="text",
+        metavar=SIZES,
+        help="The voxel size of the scan, instead of what it says: one number, or z,y,x; um where no unit is "
+        "written.",
+    )
+    resample: bool = option(
+        False,
+        group="Data",
+        label="Resample",
+        often=True,
+        help="Bring the scan to the voxel size that the model was fitted on where it differs by more than a "
+        "quarter, and the labels back to the grid of the scan.",
     )
     axes: Literal["auto", "z", "zyx"] = option(
         "auto",

@@ -1,7 +1,7 @@
-"""Write labels as an AmiraMesh file (.am), which carries the names and colours of its materials.
+"""Write labels as an AmiraMesh file (.am), which carries the names and colours of its materials; or a scan.
 
-In:  labels (z, y, x), and value, name and colour of each class.
-Out: one binary file that Amira and Avizo open as a label field, whole or not at all.
+In:  labels (z, y, x), and value, name and colour of each class; or greys, without classes.
+Out: one binary file that Amira and Avizo open as a label field, or a scalar field, whole or not at all.
 The layout is that of label fields in public files; a material's Id is its label value + 1.
 """
 
@@ -23,7 +23,13 @@ from ..lattice import Box, box_of
 from ..medical.voxels import BlockWriter
 from ..output import prepare
 
-NUMBERS = {np.dtype(np.uint8): "byte", np.dtype(np.uint16): "ushort"}
+LABELS = {np.dtype(np.uint8): "byte", np.dtype(np.uint16): "ushort"}
+NUMBERS = LABELS | {
+    np.dtype(np.int16): "short",
+    np.dtype(np.int32): "int",
+    np.dtype(np.float32): "float",
+    np.dtype(np.float64): "double",
+}
 EXTERIOR = "Exterior"  # what Avizo calls label 0
 
 
@@ -54,7 +60,7 @@ def write_labels(
     "colour": "#rrggbb" or None}. Raises ScanError for other types than uint8 and uint16, OutputError where it
     cannot be written.
     """
-    if labels.header.dtype not in NUMBERS:
+    if labels.header.dtype not in LABELS:
         raise ScanError(
             f"{labels.header.name}: holds {labels.header.dtype}; labels in AmiraMesh are uint8 or uint16."
         )
@@ -70,23 +76,36 @@ def write_labels(
 
 
 class AmiraWriter(BlockWriter):
-    """Writes a label field slab by slab, with the classes of its header as materials.
+    """Writes a label field slab by slab, with the classes of its header as materials; or greys, without.
 
-    Raises OutputError for other numbers than uint8 and uint16.
+    Raises OutputError for numbers that such a field does not hold.
     """
 
     def __init__(self, path: Path, header: Header, *, overwrite: bool = False):
-        if header.dtype not in NUMBERS:
-            raise OutputError(f"{path}: would hold {header.dtype}; labels in AmiraMesh are uint8 or uint16.")
+        if header.dtype not in (LABELS if header.classes else NUMBERS):
+            told = (
+                "labels in AmiraMesh are uint8 or uint16"
+                if header.classes
+                else "AmiraMesh has no such numbers"
+            )
+            raise OutputError(f"{path}: would hold {header.dtype}; {told}.")
         box = box_of(header.shape, header.voxel_size or (1.0, 1.0, 1.0), origin=header.origin)
         classes = [item._asdict() for item in header.classes]
         unit = header.unit if header.voxel_size else ""
-        start = header_text(header, box=box, classes=classes, unit=unit).encode("ascii")
+        is_field = not header.classes
+        start = header_text(header, box=box, classes=classes, unit=unit, is_scalar=is_field).encode("ascii")
         super().__init__(path, header, start, overwrite=overwrite)
 
 
-def header_text(header: Header, *, box: Box, classes: Sequence[Mapping[str, Any]], unit: str = "") -> str:
-    """What stands before the voxels. unit: of the box, where it is known."""
+def header_text(
+    header: Header,
+    *,
+    box: Box,
+    classes: Sequence[Mapping[str, Any]],
+    unit: str = "",
+    is_scalar: bool = False,
+) -> str:
+    """What stands before the voxels. unit: of the box, where it is known. is_scalar: of greys, no labels."""
     depth, height, width = header.shape
     kind = NUMBERS[header.dtype]
     low, high = box
@@ -95,18 +114,18 @@ def header_text(header: Header, *, box: Box, classes: Sequence[Mapping[str, Any]
     materials = "".join(
         _material(entry, taken) for entry in sorted(classes, key=lambda entry: entry["value"])
     )
+    listed = "" if is_scalar else f"    Materials {{\n{materials}    }}\n"
     units = f'    Units {{\n        Coordinates "{unit}"\n    }}\n' if unit else ""
     return (
         "# AmiraMesh BINARY-LITTLE-ENDIAN 2.1\n\n\n"
         f"define Lattice {width} {height} {depth}\n\n"
         "Parameters {\n"
-        f"    Materials {{\n{materials}    }}\n"
-        f"{units}"
+        f"{listed}{units}"
         f'    Content "{width}x{height}x{depth} {kind}, uniform coordinates",\n'
         f"    BoundingBox {numbers},\n"
         '    CoordType "uniform"\n'
         "}\n\n"
-        f"Lattice {{ {kind} Labels }} @1\n\n"
+        f"Lattice {{ {kind} {'Data' if is_scalar else 'Labels'} }} @1\n\n"
         "# Data section follows\n@1\n"
     )
 

@@ -11,6 +11,7 @@ import logging
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ from ..abstract import Volume
 from ..beside import told_beside
 from ..formats import IMAGE_ENDINGS
 from ..header import Header, Storage, volume_name
+from ..tiff.calibration import calibration_of_notes
 from ..tiff.folder import has_slices, slice_files
 from .decoding import decode
 from .probing import Image, probe
+from .writing import notes_of
 
 log = logging.getLogger("bone.volumes")
 
@@ -53,28 +56,27 @@ def _files(folder: Path) -> tuple[str, list[Path]]:
     return kind, slice_files(folder, endings=IMAGE_ENDINGS[kind], words=kind)
 
 
-def _header(folder: Path, depth: int, image: Image) -> Header:
-    shape = (depth, *image.shape)
-    told = told_beside(folder, shape)
-    name = volume_name(folder)
-    if told is None:
-        return Header(name, shape, image.dtype, path=folder, format="image-folder")
-    return Header(
-        name,
-        shape,
-        image.dtype,
-        told.voxel_size,
-        told.unit,
-        path=folder,
-        format="image-folder",
-        voxel_size_from=told.source,
-    )
+def _header(folder: Path, files: list[Path], image: Image) -> Header:
+    """With the voxel size that BONe wrote into PNG slices, else that of a scanner's file beside them."""
+    shape = (len(files), *image.shape)
+    header = Header(volume_name(folder), shape, image.dtype, path=folder, format="image-folder")
+    notes = notes_of(files[0]) if files[0].suffix.lower() == ".png" else {}
+    own = calibration_of_notes(notes, "the text in the slices")
+    if notes:
+        header = replace(header, classes=own.classes)
+    if own.voxel_size is not None:
+        told = own._asdict()
+        return replace(header, voxel_size_from=told.pop("source"), **told)
+    if beside := told_beside(folder, shape):
+        told = beside._asdict()
+        return replace(header, voxel_size_from=told.pop("source"), **told)
+    return header
 
 
 def peek_folder(folder: Path) -> Header:
     """Shape and numbers from the names and the first slice."""
     _, files = _files(folder)
-    return _header(folder, len(files), probe(files[0]))
+    return _header(folder, files, probe(files[0]))
 
 
 def open_folder(folder: Path) -> Volume:
@@ -95,7 +97,7 @@ def open_folder(folder: Path) -> Volume:
             "TIFF, PNG or BMP where you can.",
             folder,
         )
-    return ImageVolume(_header(folder, len(files), images[0]), images, tuple(files))
+    return ImageVolume(_header(folder, files, images[0]), images, tuple(files))
 
 
 def storage_of(folder: Path) -> Storage:

@@ -2,7 +2,7 @@
 
 In:  a folder; the files may have any name or ending.
 Out: a Volume, its slices sorted and spaced by their positions (not by SliceThickness), values as
-RescaleSlope and RescaleIntercept mean them. Several series or echoes in one folder are told, and refused.
+RescaleSlope and RescaleIntercept mean them. Of several series or echoes in one folder one has to be chosen.
 pydicom reads headers and plain slices, imagecodecs unpacks compressed ones. Nothing of the patient is kept.
 """
 
@@ -12,7 +12,7 @@ import contextlib
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ TAGS = [
 ]
 NO_IMAGES = ("SR", "PR", "KO", "DOC", "RTSTRUCT", "RTPLAN", "RTRECORD", "AU")  # that lie beside slices
 UNEVEN = 0.02  # of the spacing, by which two steps may differ
+MOST_LISTED, LONGEST_DESCRIPTION = 8, 40
 LOOKED_AT = 20  # files of a folder, to know whether it is one of DICOM
 UNPACKERS = {  # transfer syntaxes -> decoders of imagecodecs; what is not named here is pydicom's
     **dict.fromkeys(("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"), "jpeg2k_decode"),
@@ -111,8 +112,11 @@ def _headers(folder: Path) -> list[tuple[Path, Any]]:
     return found
 
 
-def _series(folder: Path) -> list[tuple[Path, Any]]:
-    """The slices of the one series of a folder; ScanError, which lists them, where there are several."""
+def _series(folder: Path, chosen: str = "") -> list[tuple[Path, Any]]:
+    """The slices of a series of a folder; ScanError, which lists all, where it is not clear which.
+
+    chosen: what stands behind "#": a word of `_words`, or the series' UID; "" where there is one only.
+    """
     groups: dict[tuple[Any, ...], list[tuple[Path, Any]]] = defaultdict(list)
     for path, header in _headers(folder):
         named = (
@@ -121,17 +125,47 @@ def _series(folder: Path) -> list[tuple[Path, Any]]:
         groups[tuple(str(value) for value in named)].append((path, header))
     if not groups:
         raise ScanError(f"{folder}: holds DICOM files, but none with an image.")
-    if len(groups) > 1:
-        told = "; ".join(
-            f"{len(files)} files like {files[0][0].name} (series {files[0][1].get('SeriesNumber', '?')}, "
-            f"echo {files[0][1].get('EchoNumbers', '?')}, {key[3]} x {key[4]})"
-            for key, files in list(groups.items())[:6]
-        )
-        raise ScanError(
-            f"{folder}: holds {len(groups)} series or echoes: {told}. Put the files of the one that you mean "
-            "into a folder of their own."
-        )
-    return next(iter(groups.values()))
+    words = _words(groups)
+    found = [key for key in groups if chosen in ("", words[key], key[0])]
+    if len(found) == 1:
+        return groups[found[0]]
+    listed = [
+        f"{folder}#{words[key]} ({len(files)} files like {files[0][0].name}, {_description(files[0][1])}"
+        f"{key[3]} x {key[4]})"
+        for key, files in groups.items()
+    ]
+    more = f" and {len(listed) - MOST_LISTED} more" if len(listed) > MOST_LISTED else ""
+    seen = f"{folder}#{chosen}: there is no such series, or it has several echoes" if chosen else str(folder)
+    raise ScanError(
+        f"{seen}{'. The folder' if chosen else ':'} holds {len(groups)} series or echoes. Name the one that "
+        f"you mean: {'; '.join(listed[:MOST_LISTED])}{more}."
+    )
+
+
+def _words(groups: Mapping[tuple[Any, ...], list[tuple[Path, Any]]]) -> dict[tuple[Any, ...], str]:
+    """By what each series is named: its number, with .1, .2 ... where several have the same, as echoes do."""
+    numbers = {key: str(files[0][1].get("SeriesNumber") or 0) for key, files in groups.items()}
+    alike: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    for key in sorted(groups, key=lambda key: (key[0], _number(key[1]), _number(key[2]), key)):
+        alike[numbers[key]].append(key)
+    return {
+        key: numbers[key] if len(keys) == 1 else f"{numbers[key]}.{place}"
+        for keys in alike.values()
+        for place, key in enumerate(keys, start=1)
+    }
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _description(header: Any) -> str:
+    """How the scanner calls the series, for those who have to choose."""
+    told = "".join(c for c in str(header.get("SeriesDescription") or "") if c.isprintable()).strip()
+    return f'"{told[:LONGEST_DESCRIPTION]}", ' if told else ""
 
 
 class _Layout(NamedTuple):
@@ -139,8 +173,8 @@ class _Layout(NamedTuple):
     slices: list[_Slice]
 
 
-def _layout(folder: Path) -> _Layout:
-    files = _series(folder)
+def _layout(folder: Path, inside: str = "") -> _Layout:
+    files = _series(folder, inside)
     path, first = files[0]
     if first.get("SamplesPerPixel", 1) != 1 or int(first.get("NumberOfFrames") or 1) > 1:
         raise ScanError(f"{path}: holds colours or several frames; BONe reads series of single grey slices.")
@@ -220,19 +254,22 @@ def _dtype(folder: Path, first: Any, slices: list[_Slice]) -> np.dtype:
     return np.dtype(np.float32)
 
 
-def open_dicom(folder: Path) -> Volume:
-    """A folder of DICOM slices as a volume. Raises ScanError: several series, a gap, colours, damaged."""
-    return DicomVolume(*_layout(folder))
+def open_dicom(folder: Path, inside: str = "") -> Volume:
+    """A folder of DICOM slices as a volume. inside: the series, where there are several.
+
+    Raises ScanError: several series and none chosen, a gap, colours, damaged.
+    """
+    return DicomVolume(*_layout(folder, inside))
 
 
-def peek_dicom(folder: Path) -> Header:
+def peek_dicom(folder: Path, inside: str = "") -> Header:
     """Header of a series."""
-    return _layout(folder).header
+    return _layout(folder, inside).header
 
 
-def storage_of(folder: Path) -> Storage:
+def storage_of(folder: Path, inside: str = "") -> Storage:
     """How a series lies on disk."""
-    files = [path for path, _ in _series(folder)]
+    files = [path for path, _ in _series(folder, inside)]
     with _told(files[0]):
         syntax = _import_pydicom().dcmread(files[0], stop_before_pixels=True).file_meta.TransferSyntaxUID
     return Storage(files, str(syntax.name) if syntax.is_compressed else "none")

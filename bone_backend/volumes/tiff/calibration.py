@@ -74,6 +74,13 @@ def _read_calibration(directory: Directory, words: Words) -> Calibration:
     return _complete(None, y, x, tag_unit)
 
 
+def calibration_of_notes(notes: Mapping[str, str], source: str) -> Calibration:
+    """The same from ImageJ's lines alone, with pixelheight and pixelwidth. source: where they stand."""
+    y, x = (_number(notes.get(f"pixel{side}")) for side in ("height", "width"))
+    found = _from_notes(notes, y, x, "") if y and x else UNKNOWN
+    return found._replace(source=source, classes=_classes(notes))
+
+
 def is_signed_offset(where: str, words: Words, sample_format: int) -> bool:
     """Whether ImageJ stored signed 16-bit numbers with 32,768 added: its function is c0 + c1 * stored.
 
@@ -194,7 +201,8 @@ def description(header: Header, slices: int) -> str:
     if header.voxel_size is not None:
         if header.unit:
             lines.append(f"unit={header.unit}")
-        lines.append(f"spacing={header.voxel_size[0]!r}")
+        if header.is_z_told:
+            lines.append(f"spacing={header.voxel_size[0]!r}")
         for axis, start, size in zip("zyx", header.origin, header.voxel_size, strict=True):
             if start:
                 lines.append(f"{axis}origin={-start / size!r}")

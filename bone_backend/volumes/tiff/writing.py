@@ -117,7 +117,7 @@ class TiffFolderWriter(VolumeWriter):
     ):
         super().__init__(path, header)
         if path.exists() and overwrite:
-            _check_replaceable(path)
+            check_replaceable(path)
         prepare(path, overwrite=overwrite, needed_bytes=0 if compression else header.nbytes)
         self._compression = compression
         self._whole = Whole(path)
@@ -161,11 +161,14 @@ class TiffFolderWriter(VolumeWriter):
         self._whole.discard()
 
 
-def _check_replaceable(path: Path) -> None:
-    """Raise OutputError unless path is a folder of slices named as above: others are not ours to delete."""
+def check_replaceable(path: Path, *, stem: str = "", ending: str = ".tif") -> None:
+    """Raise OutputError unless path is a folder of slices named as above: others are not ours to delete.
+
+    stem: that their names begin with; "" is the folder's name.
+    """
     if not path.is_dir():
         raise OutputError(f"{path}: is a file. Choose another name for the folder of slices.")
-    ours = re.compile(rf"{re.escape(path.name)}_\d+\.tif")
+    ours = re.compile(rf"{re.escape(stem or path.name)}_\d+{re.escape(ending)}")
     other = next((p.name for p in sorted(path.iterdir()) if p.is_dir() or not ours.fullmatch(p.name)), None)
     if other is not None:
         raise OutputError(

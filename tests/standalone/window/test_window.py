@@ -11,6 +11,7 @@ import pytest
 
 from bone_backend.errors import OptionError, WorkerError, called
 from bone_backend.jobs.commands import COMMANDS
+from bone_backend.jobs.run import run_here
 from bone_backend.options.fields import Options
 from bone_backend.volumes.volume import save
 from standalone.command import build_parser
@@ -147,6 +148,24 @@ def test_dropped_pairs_are_looked_at_and_their_classes_get_names(driver, pairs):
     driver.wait(lambda: tab.viewer.view is not None)
     assert "spongy bone" in tab.viewer.legend.text()
     assert tab.form.value("output") == str(Path(pairs[0][0]).parent / "bone_run")
+
+
+def test_classes_that_the_masks_name_are_called_so_until_they_are_named_here(driver, pairs, tmp_path):
+    named = []
+    for number, (scan, mask) in enumerate(pairs):
+        place = tmp_path / "named" / f"femur_{number}"
+        named.append((f"{place}.tif", f"{place}_mask.seg.nrrd"))
+        run_here("convert", {"source": scan, "output": named[-1][0]})
+        names = {"class_names": ["1:cortical bone:#ff8800"], "content": "labels"}
+        run_here("convert", {"source": mask, "output": named[-1][1], **names})
+    tab = fill(driver, named)
+    line = tab.classes.lines[1][1]
+    assert (line.text(), line.placeholderText()) == ("", "cortical bone")
+    assert tab.classes.lines[2][1].placeholderText() == "class 2"
+    assert not tab.form.value("class_names")  # the fit takes them from the masks
+    assert tab.classes.classes()[1] == ("cortical bone", "#ff8800")
+    driver.wait(lambda: tab.viewer.view is not None)
+    assert "cortical bone" in tab.viewer.legend.text()
 
 
 def test_the_pairs_to_validate_on_are_ticked(driver, pairs):

@@ -1,0 +1,1 @@
+"""A scan brought to the voxel size of a model, and its labels back."""
