@@ -27,6 +27,7 @@ from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
 from .scores import meaning as label_meaning
+from .scores.meaning import record_path
 from .volumes.kept import sweep
 from .volumes.output import claim
 from .volumes.volume import Volume, open_volume, volume_name
@@ -89,8 +90,9 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     beside the output, and the same prediction goes on there.
     """
     started = time.perf_counter()
-    sweep(options.output)
-    options.check_paths()
+    if record_path(options.output).exists():
+        sweep(options.output)
+    writing.check_paths(options)
     device, precision = opening.machine(options)
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
@@ -140,6 +142,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
         options, models, class_map, header, result.plain(), scan=known, labels_sha256=written.sha256
     )
     label_meaning.write_record(options.output, told)
+    written.kept.close(keep=False)
     return result
 
 

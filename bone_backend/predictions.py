@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from .errors import BoneError, Cancelled, OptionError, OutputError, ScanError, called
 from .files.names import from_home
 from .inference.record import shortened
+from .inference.writing import check_paths
 from .model_files.header import ModelHeader, read_header
 from .options.predicting.scans import TABLE, PredictScansOptions
 from .options.programs import PredictOptions, dump
@@ -26,6 +27,7 @@ from .prediction import predict
 from .progress import Progress, silent
 from .runs.files import matching
 from .scores import meaning
+from .volumes.kept import sweep
 from .volumes.volume import open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
@@ -102,6 +104,8 @@ def _labelled_before(options: PredictOptions, models: list[ModelHeader]) -> dict
         result = {"seconds": 0.0, "warnings": [], **told["result"], "output": str(options.output)}
     except (BoneError, OSError, KeyError, TypeError):
         return None
+    if is_same:
+        sweep(options.output)
     return {"scan": str(options.scan), "is_kept": True, **result} if is_same else None
 
 
@@ -214,7 +218,7 @@ def _check_outputs(work: list[PredictOptions]) -> None:
     faults: list[str] = []
     for one in work:
         try:
-            one.check_paths()
+            check_paths(one)
         except OutputError as error:
             faults += error.faults
     if faults:

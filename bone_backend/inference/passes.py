@@ -151,7 +151,7 @@ class Means:
             self._sums.add(axis, first, found)
             self._note({**told, "is_done": True})
         except OSError as fault:
-            raise output_fault(self._undo, fault) from fault
+            raise output_fault(self._undo, fault, is_kept=True) from fault
 
     def _note(self, told: dict[str, Any]) -> None:
         self._journal.write(json.dumps(told).encode() + b"\n")

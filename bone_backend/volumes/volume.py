@@ -26,6 +26,7 @@ __all__ = [
     "SLAB_BYTES",
     "UM_PER_UNIT",
     "ArrayVolume",
+    "Digested",
     "Header",
     "SliceLocation",
     "Triple",
@@ -123,6 +124,27 @@ def sha256_of(volume: Volume) -> str:
     """Over the voxels in their order, little-endian, whatever the format."""
     digest = hashlib.sha256()
     for z0, z1 in volume.slabs():
-        slab = volume.read(z0, z1)
-        digest.update(memoryview(slab.astype(slab.dtype.newbyteorder("<"), copy=False).reshape(-1)).cast("B"))
+        _count(digest, volume.read(z0, z1))
     return digest.hexdigest()
+
+
+def _count(digest: hashlib._Hash, slab: np.ndarray) -> None:
+    little = np.ascontiguousarray(slab, slab.dtype.newbyteorder("<"))
+    digest.update(memoryview(little.reshape(-1)).cast("B"))
+
+
+class Digested:
+    """A writer whose voxels are counted as `sha256_of` counts them."""
+
+    def __init__(self, writer: VolumeWriter):
+        self._writer, self._digest = writer, hashlib.sha256()
+
+    def write(self, slab: np.ndarray) -> None:
+        """Append slices."""
+        _count(self._digest, slab)
+        self._writer.write(slab)
+
+    @property
+    def sha256(self) -> str:
+        """Of all slices so far."""
+        return self._digest.hexdigest()
