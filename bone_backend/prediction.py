@@ -26,9 +26,6 @@ from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
-from .scores import meaning as label_meaning
-from .scores.meaning import record_path
-from .volumes.kept import sweep
 from .volumes.output import claim
 from .volumes.volume import Volume, open_volume, volume_name
 
@@ -90,8 +87,6 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     beside the output, and the same prediction goes on there.
     """
     started = time.perf_counter()
-    if record_path(options.output).exists():
-        sweep(options.output)
     writing.check_paths(options)
     device, precision = opening.machine(options)
     models = opening.read_models(options)
@@ -141,8 +136,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     told = record(
         options, models, class_map, header, result.plain(), scan=known, labels_sha256=written.sha256
     )
-    label_meaning.write_record(options.output, told)
-    written.kept.close(keep=False)
+    written.record(told)
     return result
 
 

@@ -24,7 +24,8 @@ SHELVES = {
     **dict.fromkeys(("machine.monitor", "networks.spec", "runs.records"), "numpy"),
     **dict.fromkeys(
         (
-            *("fitting", "prediction", "predictions", "preview", "report", "studies", "study", "verifying"),
+            *("fitting", "prediction", "predictions", "preview", "report", "side_by_side"),
+            *("studies", "study", "verifying"),
             *("machine", "networks", "runs", "training"),
             *("dataset.augmentation", "dataset.hashing", "dataset.loader", "dataset.pairs"),
             *(

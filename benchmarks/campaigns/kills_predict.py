@@ -104,11 +104,11 @@ class Commands:
             with self.phase.open("wb", buffering=0) as file:
 
                 def tell(_step: int, _steps: int, message: str, _figures: object = None) -> None:
-                    told = f"{time.monotonic():.4f} {phase_of(message)}\n".encode()
-                    file.write(told)
+                    with contextlib.suppress(OSError):  # where no file may grow any more
+                        file.write(f"{time.monotonic():.4f} {phase_of(message)}\n".encode())
 
                 found = predict_scans(PredictScansOptions.parse(self.values(way)), progress=tell)
-                file.write(f"{time.monotonic():.4f} the end\n".encode())
+                tell(1, 1, "the end")
             failed = [one["error"] for one in found["scans"] if "error" in one]
             if failed:
                 raise BoneError(failed)

@@ -10,8 +10,9 @@ import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from ..errors import BoneError, Cancelled, OutputError
@@ -22,8 +23,8 @@ from ..machine.versions import versions
 from ..options.programs import PredictOptions, dump
 from ..progress import Part, Progress
 from ..scores import meaning
-from ..volumes.cache import cache_folder
 from ..volumes import kept as kept_labels
+from ..volumes.cache import cache_folder
 from ..volumes.kept import Kept
 from ..volumes.output import prepare
 from ..volumes.scratch import Scratch
@@ -63,14 +64,20 @@ class Plan:
 @dataclass(frozen=True)
 class Written:
     """voxels: of each label value, as written; confidence: before cleaning. cleaning: what each step did.
-    sha256: of the voxels in their order, little-endian. kept: to be closed when the labels have their record.
+    sha256: of the voxels in their order, little-endian.
     """
 
     confidence: Confidence
     voxels: dict[str, int]
     cleaning: tuple[dict[str, Any], ...]
     sha256: str
+    output: Path
     kept: Kept
+
+    def record(self, told: Mapping[str, Any]) -> None:
+        """Write the record of the labels; then nobody has to go on any more."""
+        meaning.write_record(self.output, told)
+        self.kept.close(keep=False)
 
 
 def is_own(options: PredictOptions) -> bool:
@@ -90,7 +97,11 @@ def is_own(options: PredictOptions) -> bool:
 
 
 def check_paths(options: PredictOptions) -> None:
-    """Refuse what is in the way, before any work. Raises OutputError."""
+    """Remove what a killed prediction has left that was whole, and refuse what is in the way, before any
+    work. Raises OutputError.
+    """
+    if meaning.record_path(options.output).exists():
+        kept_labels.sweep(options.output)
     own = not options.overwrite and is_own(options)
     (options.model_copy(update={"overwrite": True}) if own else options).check_paths()
 
@@ -167,7 +178,7 @@ def _finish(found: Plan, kept: Kept, confidence: Confidence, *, progress: Progre
         meaning.forget_record(options.output)
         kept.is_done(output.sha256)
     with open_volume(options.output) as volume:
-        return Written(confidence, voxels, tuple(told), sha256_of(volume), kept)
+        return Written(confidence, voxels, tuple(told), sha256_of(volume), options.output, kept)
 
 
 def _reached(kept: Kept) -> str:
@@ -176,7 +187,7 @@ def _reached(kept: Kept) -> str:
 
 def _key(found: Plan, teams: Sequence[Team], scan: Volume) -> str:
     """Equal for predictions that give the same labels: what is read, by what, how."""
-    same = {"overwrite", "clean", "resume", "output"}
+    same = {"overwrite", "clean", "resume", "output", "scan", "model", "more_models"}  # or told below
     files = [path.stat() for path in (scan.files or (found.options.scan,))]
     told = {
         "options": {name: value for name, value in dump(found.options).items() if name not in same},
