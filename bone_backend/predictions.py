@@ -246,7 +246,7 @@ def _each(options: PredictScansOptions, scans: list[Wanted]) -> list[PredictOpti
     """The options of each scan. Raises OptionError where there is none, or where names clash."""
     if not scans:
         raise OptionError(f"No scan is named by {', '.join(map(str, options.scans))}.")
-    own = {"scan", "output", "more_scans", "output_dir"}
+    own = {"scan", "output", "more_scans", "output_dir", "cluster"}
     shared = {name: value for name, value in dump(options).items() if name not in own}
     made = [
         PredictOptions.parse({**shared, "scan": str(one.scan), "output": str(_output(options, one))})
