@@ -129,7 +129,8 @@ def _there(place: str, todo: Mapping[int, PredictOptions], done: Done, progress:
         scan = str(todo[number].scan)
         if isinstance(told, BaseException):
             told = {"error": cluster.fault_of(told)}
-            log.warning("No labels of %s: %s", scan, told["error"])
+        if "error" in told:
+            log.warning("No labels of %s; why stands at the end.", todo[number].scan.name)
         for warning in told.get("warnings", ()):
             log.warning("%s", warning)
         done[number] = {**told, "scan": scan}
@@ -193,7 +194,7 @@ def _one(options: PredictOptions, progress: Progress) -> dict[str, Any]:
     except Exception as fault:  # the other scans may do
         log.exception("%s: this is a fault of BONe, not of your scan.", options.scan)
         text = f"a fault of BONe: {type(fault).__name__}: {fault}"
-    log.warning("No labels of %s", text if str(options.scan) in text else f"{options.scan}: {text}")
+    log.warning("No labels of %s; why stands at the end.", options.scan.name)
     return {"scan": str(options.scan), "error": text}
 
 

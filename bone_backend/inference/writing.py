@@ -168,7 +168,7 @@ def _finish(found: Plan, kept: Kept, confidence: Confidence, *, progress: Progre
                 for _, slab in kept.slabs():
                     store.write(slab)
                 values = found.class_map.values
-                told = cleaning.clean(store, found.steps, values=values, progress=progress)
+                told = cleaning.clean(store, found.steps, values=values, progress=progress, before=voxels)
                 voxels = dict.fromkeys(voxels, 0) | cleaning.copy(store, output)
         else:
             for z0, slab in kept.slabs():

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import OptionError, OutputError, ScanError
+from ..files.names import near
 from ..files.whole import output_fault
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume
@@ -64,8 +65,7 @@ def _format(path: Path) -> Format:
     except OSError as fault:  # e.g. a name that is too long, a folder that may not be entered
         raise ScanError(f"{str(path)[:300]}: cannot be opened ({fault.strerror or fault}).") from fault
     if not is_there:
-        near = path.parent if path.parent.is_dir() else None
-        hint = "" if near else f" Its folder {path.parent} does not exist either."
+        hint = near(path) if path.parent.is_dir() else f" Its folder {path.parent} does not exist either."
         raise ScanError(f"{path}: does not exist.{hint}")
     known = format_of(path) or (FOLDER if path.is_dir() else None)  # which tells what the folder holds
     if known is None:
