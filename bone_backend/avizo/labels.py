@@ -50,7 +50,7 @@ def load_labels(host: Host, path: Path) -> Field | None:
 
 
 def show_beside(host: Host, labels: Field, sure: np.ndarray | None, *, name: str, box: Box) -> str:
-    """Make the field of confidence the second result, made anew or in place as the labels are; gives its name.
+    """Make the field of confidence the second result, anew or in place as the labels are; gives its name.
 
     labels: the first result. sure: uint8 (x, y, z); None: there is none, and an earlier one, which would
     belong to other labels, only stays in the project.
@@ -69,10 +69,7 @@ def show_beside(host: Host, labels: Field, sure: np.ndarray | None, *, name: str
     field.set_array(sure)
     field.bounding_box = box
     if field is not before:
-        host.module.results = [
-            labels,
-            field,
-        ]  # a single slot was only ever seen to be filled where it was there
+        host.module.results = [labels, field]  # as a whole: alone, only slot 0 was ever seen to be filled
     return str(field.name)
 
 
