@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..files.json_files import parse_json, read_json
-from ..runs import files as run_files
+from ..runs.files import INPUTS, LOG, OPTIONS, SPLIT
+from ..runs.files import RECORD as RUN_RECORD
 from ..scores.meaning import KIND as RECORD_KIND
 from ..scores.meaning import record_path
 from ..volumes import kept
@@ -35,11 +36,11 @@ TABLES = {  # how the columns begin
     ("scan",): "a table of scans, for bone predict",
 }
 OF_RUN = {
-    run_files.OPTIONS: "the options of a fit",
-    run_files.INPUTS: "what a fit has read",
-    run_files.SPLIT: "which scans of a fit are for training and which for validation",
-    run_files.RECORD: "the record of a fit",
-    run_files.LOG: "the log of a fit",
+    OPTIONS: "the options of a fit",
+    INPUTS: "what a fit has read",
+    SPLIT: "which scans of a fit are for training and which for validation",
+    RUN_RECORD: "the record of a fit",
+    LOG: "the log of a fit",
 }
 
 
