@@ -56,19 +56,19 @@ def show_beside(host: Host, labels: Field, sure: np.ndarray | None, *, name: str
     belong to other labels, only stays in the project.
     """
     results = host.module.results
-    before = results[1] if len(results) > 1 else None
+    before: Any = results[1] if len(results) > 1 else None
     if sure is None:
         if before is not None:
             host.module.results = [labels]
         return ""
     wanted = f"{name}.confidence"
-    field = before
-    if field is None or is_label_field(field) or not _is_name(field.name, wanted):
-        field = host.new_scalar_field()
+    is_ours = before is not None and not is_label_field(before) and _is_name(before.name, wanted)
+    field: Field = before if is_ours else host.new_scalar_field()
+    if not is_ours:
         field.name = wanted
     field.set_array(sure)
     field.bounding_box = box
-    if field is not before:
+    if not is_ours:
         host.module.results = [labels, field]  # as a whole: alone, only slot 0 was ever seen to be filled
     return str(field.name)
 

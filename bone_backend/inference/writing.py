@@ -86,12 +86,12 @@ def is_own(options: PredictOptions) -> bool:
     Which one, and that nobody has changed them since, is known by the folder that it left.
     """
     output = options.output
-    if not options.resume or not output.exists() or meaning.record_path(output).exists():
+    known = kept_labels.done(output) if options.resume else ""
+    if not known or not output.exists() or meaning.record_path(output).exists():
         return False
-    known = kept_labels.done(output)
     try:
         with open_volume(output) as volume:
-            return bool(known) and sha256_of(volume) == known
+            return sha256_of(volume) == known
     except BoneError:
         return False
 
