@@ -27,8 +27,6 @@ from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
-from .scores import meaning as label_meaning
-from .volumes.kept import sweep
 from .volumes.output import claim
 from .volumes.volume import Volume, open_volume, volume_name
 
@@ -100,8 +98,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
 def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
     """The story, on the voxels of the scan as it lies on the disk."""
     started = time.perf_counter()
-    sweep(options.output)
-    options.check_paths()
+    writing.check_paths(options)
     device, precision = opening.machine(options)
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
@@ -152,7 +149,7 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
     told = record(
         options, models, class_map, header, result.plain(), scan=known, labels_sha256=written.sha256
     )
-    label_meaning.write_record(options.output, told)
+    written.record(told)
     return result
 
 

@@ -1,8 +1,10 @@
-"""Label many scans with one model, one after the other: what is wrong with one does not stop the others.
+"""Label many scans with one model: what is wrong with one does not stop the others.
 
 In:  PredictScansOptions: scans, patterns or tables of scans (.csv); a model; a folder for the labels.
 Out: the labels of each, and a dictionary that says of each scan how it went.
-Names that clash, and labels that are in the way, are told before any work. torch is loaded once.
+One after the other in this process, or side by side on the workers of a cluster, which all see the folder:
+then a worker that is lost loses nothing, since another goes on with what it has left there. Names that clash,
+and labels that are in the way, are told before any work. torch is loaded once in each process.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from typing import Any, NamedTuple
 
 from .errors import BoneError, Cancelled, OptionError, OutputError, ScanError, called
 from .files.names import from_home
+from .files.whole import temporary_path
 from .inference.record import shortened
+from .inference.writing import check_paths
 from .model_files.header import ModelHeader, read_header
 from .options.predicting.scans import TABLE, PredictScansOptions
 from .options.programs import PredictOptions, dump
@@ -26,6 +30,10 @@ from .prediction import predict
 from .progress import Progress, silent
 from .runs.files import matching
 from .scores import meaning
+from .side_by_side import cluster, slots
+from .side_by_side.cluster import Watched
+from .volumes.kept import sweep
+from .volumes.output import made_folder
 from .volumes.volume import open_volume, volume_name
 
 log = logging.getLogger("bone.prediction")
@@ -33,6 +41,7 @@ log = logging.getLogger("bone.prediction")
 COLUMNS = ("scan", "output")
 MOST_BYTES = 1 << 24  # of a table
 MOST_TOLD = 10  # clashes
+WORK = "predict-there"  # the command of one scan on a worker
 STEPS = 1000  # of the progress of one scan
 
 
@@ -45,10 +54,15 @@ class Wanted(NamedTuple):
 
 def predict_scans_job(options: PredictScansOptions, progress: Progress = silent) -> dict[str, Any]:
     """The command "predict" of the command line: one scan gives what `predict` gives, several a list."""
-    if not options.are_several:
+    if options.are_several:
+        return predict_scans(options, progress=progress)
+    if options.cluster is None:
         (only,) = _each(options, [Wanted(options.scan)])
         return predict(only, progress=progress).plain()
-    return predict_scans(options, progress=progress)
+    (found,) = predict_scans(options, progress=progress)["scans"]
+    if "error" in found:
+        raise ScanError(found["error"])
+    return dict(found)
 
 
 def predict_scans(options: PredictScansOptions, *, progress: Progress = silent) -> dict[str, Any]:
@@ -59,26 +73,79 @@ def predict_scans(options: PredictScansOptions, *, progress: Progress = silent) 
     `result` has the scans that were done.
     """
     started = time.perf_counter()
+    if options.cluster:
+        cluster.check_installed()
     models = [read_header(path) for path in (options.model, *options.more_models)]
-    work = _each(options, list(wanted(options)))
-    before = {number: _labelled_before(one, models) for number, one in enumerate(work)}
-    _check_outputs([one for number, one in enumerate(work) if before[number] is None])
-    done: list[dict[str, Any]] = []
+    work = dict(enumerate(_each(options, list(wanted(options)))))
+    before = {number: _labelled_before(one, models) for number, one in work.items()}
+    done = {number: known for number, known in before.items() if known is not None}
+    todo = {number: one for number, one in work.items() if number not in done}
+    _check_outputs(list(todo.values()))
+    try:
+        if options.cluster and todo:
+            _there(options.cluster, todo, done, progress)
+        else:
+            _here(todo, done, progress)
+    except Cancelled as stop:
+        stop.result = _told(done, started)
+        raise
+    return _told(done, started)
 
-    def told() -> dict[str, Any]:
-        failed = sum("error" in one for one in done)
-        return {"scans": done, "failed": failed, "seconds": time.perf_counter() - started}
 
-    for number, one in enumerate(work):
-        if (known := before[number]) is not None:
-            done.append(known)
-            continue
-        try:
-            done.append(_one(one, _Share(progress, number, len(work))))
-        except Cancelled as stop:
-            stop.result = told()
-            raise
-    return told()
+Done = dict[int, dict[str, Any]]  # what became of each scan, by its number
+
+
+def _told(done: Done, started: float) -> dict[str, Any]:
+    scans = [done[number] for number in sorted(done)]
+    failed = sum("error" in one for one in scans)
+    return {"scans": scans, "failed": failed, "seconds": time.perf_counter() - started}
+
+
+def _here(todo: Mapping[int, PredictOptions], done: Done, progress: Progress) -> None:
+    """One after the other, in this process."""
+    count = len(todo) + len(done)
+    if len(todo) > 1 and (gpus := slots.gpus_of_this_machine(next(iter(todo.values())).device)) > 1:
+        log.info("One of %d GPUs is used. --cluster local:%d uses all of them.", gpus, gpus)
+    for number, one in todo.items():
+        done[number] = _one(one, _Share(progress, number, count))
+
+
+def _there(place: str, todo: Mapping[int, PredictOptions], done: Done, progress: Progress) -> None:
+    """On the workers of a cluster, each with a scan at a time."""
+    folder = next(iter(todo.values())).output.absolute().parent
+    stop = temporary_path(folder / "stop")
+    jobs: list[slots.Job] = [
+        {
+            "key": str(number),
+            "number": number,
+            "options": dump(one.with_paths(Path.absolute)),
+            "stop": str(stop),
+        }
+        for number, one in todo.items()
+    ]
+
+    def ended(job: slots.Job, told: dict[str, Any] | BaseException) -> None:
+        number = int(job["number"])
+        scan = str(todo[number].scan)
+        if isinstance(told, BaseException):
+            told = {"error": cluster.fault_of(told)}
+        if "error" in told:
+            log.warning("No labels of %s; why stands at the end.", todo[number].scan.name)
+        for warning in told.get("warnings", ()):
+            log.warning("%s", warning)
+        done[number] = {**told, "scan": scan}
+
+    gpus = slots.gpus_of_this_machine(next(iter(todo.values())).device)
+    with (
+        made_folder(folder),
+        cluster.connected(place, gpus=gpus, called="bone-predict", cores=cluster.cores()) as client,
+    ):
+        cluster.run_there(client, jobs, stop=stop, ended=ended, progress=progress, work=WORK, words="scans")
+
+
+def scan_job(values: Mapping[str, Any], progress: Progress = silent) -> dict[str, Any]:
+    """What a worker of a cluster does: one scan. values: "options" of it; "stop": see `Watched`."""
+    return _one(PredictOptions.parse(values["options"]), Watched(progress, Path(values["stop"])))
 
 
 def _labelled_before(options: PredictOptions, models: list[ModelHeader]) -> dict[str, Any] | None:
@@ -102,12 +169,18 @@ def _labelled_before(options: PredictOptions, models: list[ModelHeader]) -> dict
         result = {"seconds": 0.0, "warnings": [], **told["result"], "output": str(options.output)}
     except (BoneError, OSError, KeyError, TypeError):
         return None
+    if is_same:
+        sweep(options.output)
     return {"scan": str(options.scan), "is_kept": True, **result} if is_same else None
 
 
 def _of_result(told: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the labels depend on."""
-    return {name: value for name, value in told.items() if name not in ("overwrite", "resume")}
+    """The options that the labels depend on; of files only their names, wherever they were named from."""
+    found = {name: value for name, value in told.items() if name not in ("overwrite", "resume", "output")}
+    for name in ("scan", "model"):
+        found[name] = Path(str(told[name])).name
+    found["more_models"] = [Path(str(path)).name for path in told["more_models"]]
+    return found
 
 
 def _one(options: PredictOptions, progress: Progress) -> dict[str, Any]:
@@ -121,7 +194,7 @@ def _one(options: PredictOptions, progress: Progress) -> dict[str, Any]:
     except Exception as fault:  # the other scans may do
         log.exception("%s: this is a fault of BONe, not of your scan.", options.scan)
         text = f"a fault of BONe: {type(fault).__name__}: {fault}"
-    log.warning("No labels of %s", text if str(options.scan) in text else f"{options.scan}: {text}")
+    log.warning("No labels of %s; why stands at the end.", options.scan.name)
     return {"scan": str(options.scan), "error": text}
 
 
@@ -174,7 +247,7 @@ def _each(options: PredictScansOptions, scans: list[Wanted]) -> list[PredictOpti
     """The options of each scan. Raises OptionError where there is none, or where names clash."""
     if not scans:
         raise OptionError(f"No scan is named by {', '.join(map(str, options.scans))}.")
-    own = {"scan", "output", "more_scans", "output_dir"}
+    own = {"scan", "output", "more_scans", "output_dir", "cluster"}
     shared = {name: value for name, value in dump(options).items() if name not in own}
     made = [
         PredictOptions.parse({**shared, "scan": str(one.scan), "output": str(_output(options, one))})
@@ -214,7 +287,7 @@ def _check_outputs(work: list[PredictOptions]) -> None:
     faults: list[str] = []
     for one in work:
         try:
-            one.check_paths()
+            check_paths(one)
         except OutputError as error:
             faults += error.faults
     if faults:

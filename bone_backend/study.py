@@ -19,7 +19,8 @@ from typing import Any
 from .errors import Cancelled
 from .files.outputs import check_apart
 from .progress import Part, Progress, silent
-from .studies import cluster, inputs, rehearsal, slots, states
+from .side_by_side import cluster, slots
+from .studies import inputs, rehearsal, states
 from .studies.book import Book
 from .studies.evaluation import evidence
 from .studies.options import StudyOptions
@@ -28,6 +29,8 @@ from .studies.states import DONE
 
 log = logging.getLogger("bone.study")
 
+WORK = "study-run"  # the command of one run
+STOP = ".stop"
 CHECK_SHARE = 2  # per cent of the progress
 
 
@@ -36,7 +39,7 @@ def study_job(options: StudyOptions, progress: Progress = silent) -> dict[str, A
     return study(options, progress=progress)
 
 
-def study(options: StudyOptions, *, progress: Progress = silent, work: str = slots.WORK) -> dict[str, Any]:
+def study(options: StudyOptions, *, progress: Progress = silent, work: str = WORK) -> dict[str, Any]:
     """Do all runs of a study that are not done, and write what came out.
 
     work: the command that does one run. Raises BoneError in the user's words before any work, FittingError
@@ -91,9 +94,9 @@ def _run(
     if not todo:
         return
     if options.cluster:
-        with cluster.connected(options, gpus=gpus) as client:
-            folder = Path(options.output).absolute()
-            cluster.run_there(client, todo, folder=folder, ended=ended, progress=progress, work=work)
+        with cluster.connected(options.cluster, gpus=gpus, called="bone-study") as client:
+            stop = Path(options.output).absolute() / STOP
+            cluster.run_there(client, todo, stop=stop, ended=ended, progress=progress, work=work)
     elif not options.one_process:
         places = slots.surroundings(options.at_once, gpus, os.environ)
         slots.run_apart(todo, places[: len(todo)], ended=ended, progress=progress, work=work)
@@ -122,7 +125,7 @@ def _only_of_study() -> Iterator[None]:
     """Keep the lines of single fits and predictions, which are in their logs, from who looks at the study."""
 
     def passes(record: logging.LogRecord) -> bool:
-        return record.name == log.name or record.levelno >= logging.ERROR
+        return record.name in (log.name, cluster.log.name) or record.levelno >= logging.ERROR
 
     handlers = [one for one in logging.getLogger("bone").handlers if one.level > logging.DEBUG]
     for handler in handlers:

@@ -32,6 +32,7 @@ def card(found: dict[str, Any]) -> str:
         "model": _model,
         "run": _run,
         "study": _study,
+        "ours": _ours,
     }
     return "\n".join(kinds.get(found["kind"], _unknown)(found))
 
@@ -254,6 +255,11 @@ def _study(found: dict[str, Any]) -> list[str]:
         ("Report", found["report"]),
     ]
     return rows(facts)
+
+
+def _ours(found: dict[str, Any]) -> list[str]:
+    facts: list[Row] = [("This is", found["what"]), ("Path", found["path"])]
+    return rows([*facts, *found["facts"].items(), ("To do", found["advice"])])
 
 
 def _unknown(found: dict[str, Any]) -> list[str]:

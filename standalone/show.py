@@ -12,6 +12,7 @@ from typing import Any
 
 from bone_backend.durations import estimated, measured
 from bone_backend.jobs.commands import COMMANDS, named
+from bone_backend.options.predicting.cleaning import in_words
 
 from .cards import name_of
 from .columns import Row, percent, printable, rows, score, sentence, table, value
@@ -49,15 +50,16 @@ def predict(found: dict[str, Any]) -> str:
     total = max(sum(voxels.values()), 1)
     names = {label: known["name"] for label, known in sure["per_class"].items()}
     uncertain = f"{sure['uncertain_voxels']:,} voxels ({sure['uncertain_share']:.2%})"
+    some = sure["uncertain_voxels"]  # of two classes none can be below one half
     cleaned = found.get("cleaning", ())
     took = f"{measured(found['seconds'])} for {found['slices']:,} slices"
     facts: list[Row] = [
         ("Labels", found["output"]),
         ("Confidence", f"mean {score(sure['mean'])}"),
-        ("Uncertain", f"{uncertain} below the confidence threshold, now background"),
+        ("Uncertain", f"{uncertain} below the confidence threshold, now background" if some else None),
         ("Least sure", _doubtful(sure.get("doubtful_slices") or [])),
         ("Maps", "\n".join(found.get("maps", ()))),
-        ("Cleaned", "\n".join(f"{one['step']}: {one['changed']:,} voxels" for one in cleaned)),
+        ("Cleaned", "\n".join(map(in_words, cleaned))),
         ("Time, RAM", f"{took}, peak {found['peak_ram_gib']:.2f} GiB"),
     ]
     classes = [

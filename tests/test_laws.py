@@ -26,7 +26,8 @@ SHELVES = {
     ),
     **dict.fromkeys(
         (
-            *("fitting", "prediction", "predictions", "preview", "report", "studies", "study", "verifying"),
+            *("fitting", "prediction", "predictions", "preview", "report", "side_by_side"),
+            *("studies", "study", "verifying"),
             *("machine", "networks", "runs", "training"),
             *("dataset.augmentation", "dataset.hashing", "dataset.loader", "dataset.pairs"),
             *(

@@ -474,6 +474,11 @@ def test_labels_are_cleaned_before_they_appear_and_the_record_tells_what_changed
     assert [one["step"] for one in record["result"]["cleaning"]] == ["2:islands=40", "1:largest"]
     assert record["options"]["clean"] == ["1:largest", "2:islands=40"]
     assert sum(one["changed"] for one in result.cleaning) >= (plain != found).sum() > 0
+    assert [one["of"] for one in result.cleaning] == [int((plain == v).sum()) for v in (2, 1)]
+    with pytest.raises(OptionError, match=r"Did you mean 1:largest\?|did you mean 1:largest\?"):
+        options(scan, model, tmp_path / "other", clean=["1:larges"])
+    with pytest.raises(OptionError, match=r"knows no class clas 1; .*\. Did you mean class 1:fill\?"):
+        predict(options(scan, model, tmp_path / "other", clean=["clas 1:fill"]))
     with pytest.raises(OptionError, match="the model knows no class 9"):
         predict(options(scan, model, tmp_path / "other", clean=["9:fill"]))
 

@@ -56,7 +56,9 @@ def test_the_command_labels_what_is_sound_and_tells_the_rest_in_a_table(made, tm
     lines = ended.stdout.splitlines()
     assert [line.split()[1] for line in lines[1:5]] == ["labelled", "labelled", "failed", "failed"]
     assert "2 of 4 scans labelled" in ended.stdout
-    assert "gone.tif: does not exist" in ended.stdout
+    told = " ".join((ended.stdout + ended.stderr).split())
+    assert told.count("gone.tif: does not exist") == 1
+    assert "No labels of gone.tif; why stands at the end." in ended.stderr
     assert sorted(p.name for p in (tmp_path / "labels").iterdir() if p.suffix == ".tif") == ["a.tif", "b.tif"]
     predict(of_one(made / "scans" / "b.tif", made / "m.pth", tmp_path / "alone.tif"))
     np.testing.assert_array_equal(read(tmp_path / "labels" / "b.tif"), read(tmp_path / "alone.tif"))

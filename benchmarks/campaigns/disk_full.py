@@ -40,7 +40,7 @@ from bone_backend.options.programs import FitOptions
 from bone_backend.volumes.volume import save
 from standalone.flags import write_config
 
-from . import child, kills_predict, small
+from . import child, small
 from .campaign import Campaign, parser
 from .child import Child
 
@@ -295,7 +295,7 @@ def main(words: Sequence[str] | None = None) -> int:
         try:
             return run(asked, Path(place))
         finally:
-            kills_predict.restore(*before)
+            small.restore(*before)
 
 
 if __name__ == "__main__":

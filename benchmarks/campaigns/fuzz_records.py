@@ -42,7 +42,7 @@ from bone_backend.volumes.volume import open_volume
 from standalone.command import build_parser
 from standalone.flags import gather
 
-from . import child, damage, kills_predict, small
+from . import child, damage, small
 from .campaign import Campaign, parser
 from .disk_full import contents
 
@@ -268,7 +268,7 @@ def main(words: Sequence[str] | None = None) -> int:
         try:
             return run(asked, Path(place))
         finally:
-            kills_predict.restore(*before)
+            small.restore(*before)
 
 
 if __name__ == "__main__":

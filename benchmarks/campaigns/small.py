@@ -11,7 +11,9 @@ import importlib
 import json
 import os
 import sys
+import tempfile
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +25,7 @@ from bone_backend.fitting import fit
 from bone_backend.model_files import model_file
 from bone_backend.networks.build import build_network
 from bone_backend.networks.spec import NetworkSpec
+from bone_backend.options.plain_unet import PlainShape
 from bone_backend.options.programs import FitOptions, PredictOptions
 from bone_backend.prediction import predict
 from bone_backend.volumes.volume import open_volume, save
@@ -124,9 +127,16 @@ def ending(run: Path) -> dict[str, Any]:
     }
 
 
-def make_model(path: Path) -> Path:
-    """A U-Net with mobilenet_v2 and random weights whose head tells three classes apart."""
+def make_model(path: Path, *, is_plain: bool = False) -> Path:
+    """A U-Net with mobilenet_v2 and random weights whose head tells three classes apart; is_plain: a Plain
+    U-Net of 8 channels, which is quick.
+    """
     spec = NetworkSpec("U-Net", "mobilenet_v2", "2D", in_channels=1, num_classes=3)
+    bone: dict[str, Any] = {}
+    if is_plain:
+        shape = PlainShape(8, 3)
+        spec = NetworkSpec("Plain U-Net", mode="2D", in_channels=1, num_classes=3, plain=shape)
+        bone = {"network": {"plain": asdict(shape)}}
     torch.manual_seed(7)
     network = build_network(spec)
     with torch.no_grad():
@@ -141,7 +151,7 @@ def make_model(path: Path) -> Path:
         "backbone": spec.backbone,
         "normalization": "ZScore",
     }
-    model_file.save_model(path, state=network.eval().state_dict(), metadata=told, bone={})
+    model_file.save_model(path, state=network.eval().state_dict(), metadata=told, bone=bone)
     return path
 
 
@@ -154,3 +164,13 @@ def labels_of(path: Path) -> np.ndarray:
 def strangers(folder: Path, wanted: set[str]) -> list[str]:
     """Names in a folder that should not be there."""
     return sorted({path.name for path in folder.iterdir()} - wanted) if folder.is_dir() else []
+
+
+def restore(folder: str | None, environment: dict[str, str | None]) -> None:
+    """Temporary folder and environment as they were before a campaign."""
+    tempfile.tempdir = folder
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

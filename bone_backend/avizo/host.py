@@ -64,6 +64,10 @@ class Host:
         """An empty label field that is not in the project yet."""
         return self._names["hx_object_factory"].create(LABEL)
 
+    def new_scalar_field(self) -> Field:
+        """The same for grey values."""
+        return self._names["hx_object_factory"].create(SCALAR)
+
     def load(self, path: str) -> Field:
         """The object in a file, put into the project."""
         found = self._names["hx_project"].load(path)

@@ -1,7 +1,7 @@
-"""The label field that a prediction leaves in the project.
+"""The label field that a prediction leaves in the project, and the field that says how sure it was.
 
 In:  labels (x, y, z), the scan's name and bounding box, the classes of the model.
-Out: a label field among the module's results, made only when all is there.
+Out: fields among the module's results, made only when all is there.
 Materials get names from an AmiraMesh file, the only way that was ever seen; else Avizo names them itself.
 Names that are there already are read for the scores.
 """
@@ -47,6 +47,30 @@ def load_labels(host: Host, path: Path) -> Field | None:
     host.module.results[0] = None
     host.module.results[0] = field
     return field
+
+
+def show_beside(host: Host, labels: Field, sure: np.ndarray | None, *, name: str, box: Box) -> str:
+    """Make the field of confidence the second result, anew or in place as the labels are; gives its name.
+
+    labels: the first result. sure: uint8 (x, y, z); None: there is none, and an earlier one, which would
+    belong to other labels, only stays in the project.
+    """
+    results = host.module.results
+    before: Any = results[1] if len(results) > 1 else None
+    if sure is None:
+        if before is not None:
+            host.module.results = [labels]
+        return ""
+    wanted = f"{name}.confidence"
+    is_ours = before is not None and not is_label_field(before) and _is_name(before.name, wanted)
+    field: Field = before if is_ours else host.new_scalar_field()
+    if not is_ours:
+        field.name = wanted
+    field.set_array(sure)
+    field.bounding_box = box
+    if not is_ours:
+        host.module.results = [labels, field]  # as a whole: alone, only slot 0 was ever seen to be filled
+    return str(field.name)
 
 
 def _is_name(found: str, wanted: str) -> bool:

@@ -1,7 +1,8 @@
 """BONe DLPred inside Avizo: a scan and a model file in, a label field out.
 
 In:  the connected scan and the options of the panel.
-Out: a label field with the scan's bounding box and name; if wanted also an AmiraMesh file with materials.
+Out: a label field with the scan's bounding box and name; if wanted also a field of confidence, and an
+AmiraMesh file with materials.
 The labels appear in the project when they are whole; a stop or a fault leaves nothing there.
 """
 
@@ -11,12 +12,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..dataset.checks import SCAN_DTYPES
 from ..errors import BoneError, Fault, OptionError, OutputError, called
 from ..files.names import from_home
 from ..files.outputs import ENDINGS, check_output
 from ..inference import voxel_size
 from ..inference.labels import ClassMap
+from ..options.predicting import cleaning
 from ..options.programs import PredictOptions, dump
 from ..runs.files import model_of
 from ..volumes.formats import AMIRA
@@ -26,7 +30,7 @@ from ..volumes.volume import open_volume
 from .door import Door
 from .fields import shapes_zyx
 from .forms import PREDICT
-from .labels import class_names, load_labels, remember_names, renumbered, show_labels
+from .labels import class_names, load_labels, remember_names, renumbered, show_beside, show_labels
 from .running import HostProgress, Outcome
 from .spill import spilling
 
@@ -73,24 +77,42 @@ class DLPred(Door):
         field, box, classes = self.panel.sources()["scan"], scan.box, _classes(header)
         with spilling(f"predict {os.getpid()} {id(self)}") as spill:
             self.paths = spill.names
-            spill.check_space(scan.nbytes + scan.nbytes // scan.dtype.itemsize)
+            voxels = scan.nbytes // scan.dtype.itemsize
+            spill.check_space(scan.nbytes + voxels * (2 if self._wants_confidence() else 1))
             path, _ = spill.write(field, 1, unit=self.unit(), progress=progress)
             output = spill.folder / "labels.npy"
             result = self.start(dump(self._parse(path, output)), progress)
-            with open_volume(output) as labels:
-                mesh = self._mesh()
-                if mesh is not None:
-                    is_new = bool(self.panel.options["overwrite"].read())
-                    settings = {"box": box, "classes": classes, "overwrite": is_new, "progress": progress}
-                    AMIRA.call("labels", mesh, labels, **settings)
-                    made = load_labels(self.host, mesh)
-                    if made is not None:
-                        return {**result, "changed": {}, "field": made.name, "classes": classes}
-                array = read_xyz(labels, progress=progress, message="Showing the labels")
-            made = show_labels(self.host, array, name=scan.name, box=box)
-            changed = renumbered(made, array)
+            sure = _read(result["maps"][0], progress) if result["maps"] else None
+            made, changed = self._show(output, box=box, classes=classes, progress=progress)
+        beside = show_beside(self.host, made, sure, name=scan.name, box=box)
+        told = {"changed": changed, "field": made.name, "beside": beside, "classes": classes}
+        return {**result, **told}
+
+    def _show(
+        self, output: Path, *, box: Any, classes: list[dict[str, Any]], progress: HostProgress
+    ) -> tuple[Any, dict[int, int]]:
+        """Put the labels into the project, by way of an AmiraMesh where that is wanted; gives their field,
+        and the label values that Avizo has changed.
+        """
+        scan = self.facts["scan"]
+        assert scan is not None
+        with open_volume(output) as labels:
+            mesh = self._mesh()
+            if mesh is not None:
+                is_new = bool(self.panel.options["overwrite"].read())
+                settings = {"box": box, "classes": classes, "overwrite": is_new, "progress": progress}
+                AMIRA.call("labels", mesh, labels, **settings)
+                made = load_labels(self.host, mesh)
+                if made is not None:
+                    return made, {}
+            array = read_xyz(labels, progress=progress, message="Showing the labels")
+        made = show_labels(self.host, array, name=scan.name, box=box)
+        changed = renumbered(made, array)
         remember_names(made, classes, changed)
-        return {**result, "changed": changed, "field": made.name, "classes": classes}
+        return made, changed
+
+    def _wants_confidence(self) -> bool:
+        return bool(self.panel.options["confidence"].read())
 
     def tell(self, outcome: Outcome) -> str:
         if outcome.is_stopped or outcome.result is None:
@@ -103,7 +125,10 @@ class DLPred(Door):
         confidence = result["confidence"].get("mean")
         sure = f", mean confidence {confidence:.3f}" if confidence is not None else ""
         told = f"{result['slices']} slices in {result['seconds']:.1f} s on {result['device']}"
-        return "\n".join([f"{result['field']}: {told}{sure}", *result.get("warnings", [])])
+        beside = [f"{result['beside']}: how sure it was of each voxel, 255 is 1."] if result["beside"] else []
+        cleaned = [f"Cleaned {cleaning.in_words(one)}" for one in result.get("cleaning", ())]
+        lines = [f"{result['field']}: {told}{sure}", *beside, *cleaned, *result.get("warnings", [])]
+        return "\n".join(lines)
 
     def _size_advice(self, header: ModelHeader) -> str:
         """Whether the connected scan has voxels of another size than the model's scans."""
@@ -118,6 +143,8 @@ class DLPred(Door):
     def _parse(self, scan: Path, output: Path) -> PredictOptions:
         header = self._header(told=False)
         values = self.panel.values(PredictOptions, {"mode": header.mode} if header else {})
+        if self._wants_confidence():
+            values["maps"] = ["confidence"]
         return PredictOptions.parse({**values, "scan": str(scan), "output": str(output), "overwrite": False})
 
     def _header(self, *, told: bool = True) -> ModelHeader | None:
@@ -173,6 +200,12 @@ class DLPred(Door):
         except OutputError as error:
             return list(error.faults)
         return []
+
+
+def _read(path: str, progress: HostProgress) -> np.ndarray:
+    """A volume that lies in a file, (x, y, z)."""
+    with open_volume(path) as volume:
+        return read_xyz(volume, progress=progress, message="Showing the confidence")
 
 
 def _classes(header: ModelHeader) -> list[dict[str, Any]]:

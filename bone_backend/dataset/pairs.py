@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..errors import OptionError, ScanError, called
+from ..files.names import readable
 from ..options.fit import FitOptions, SettledFit
 from ..options.programs import Pair
 from ..options.types import LONGEST_NAME, ClassName

@@ -7,6 +7,7 @@ and paths in full.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from pathlib import Path
@@ -54,3 +55,14 @@ def in_full(path: Path | str) -> Path:
 def real(path: Path | str) -> Path:
     """One path for one file, however it is named: links are followed. Never a fault."""
     return Path(os.path.realpath(path))
+
+
+def near(path: Path) -> str:
+    """What may be meant by a path that is not there, as a further sentence; "" where nothing is like it."""
+    try:
+        there = sorted(entry.name for entry in os.scandir(path.parent) if not entry.name.startswith("."))
+    except OSError:
+        return ""
+    if meant := difflib.get_close_matches(path.name, there, n=1, cutoff=0.7):
+        return f" Did you mean {readable(str(path.parent / meant[0]))}?"
+    return ""

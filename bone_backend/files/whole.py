@@ -30,15 +30,16 @@ GIB = 2**30
 PATIENCE_S = 5.0
 
 
-def output_fault(path: Path, fault: OSError) -> OutputError:
-    """An OSError of writing `path`, in words."""
+def output_fault(path: Path, fault: OSError, *, is_kept: bool = False) -> OutputError:
+    """An OSError of writing `path`, in words. is_kept: what is finished stays, and the work goes on there."""
     if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = "unknown"
         with contextlib.suppress(OSError):
             free = f"{shutil.disk_usage(path.parent).free / GIB:.1f} GiB"
+        kept = "and give the same command, which goes on" if is_kept else "or choose another folder"
         return OutputError(
             f"{path}: the disk is full, or your quota or the largest allowed file is reached (free: {free}). "
-            "Free some space or choose another folder; this was not kept."
+            f"Free some space {kept}{'' if is_kept else '; this was not kept'}."
         )
     if fault.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return OutputError(

@@ -11,8 +11,9 @@ off nor adds.
 
 from __future__ import annotations
 
+import difflib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..errors import OptionError, called
 from ..intensity.tally import count_values
-from ..options.predicting.cleaning import Step, in_order
+from ..options.predicting.cleaning import Step, in_order, in_words
 from ..progress import Progress
 from ..volumes.header import Header
 from .labels import ClassMap
@@ -70,7 +71,9 @@ def plan(words: Sequence[str], class_map: ClassMap, header: Header) -> list[Plan
         values = [v for v, name in known.items() if step.of in (str(v), name)]
         if not values:
             told = ", ".join(f"{value} {name}" for value, name in known.items())
-            faults.append(f"{called('clean')} {step}: the model knows no class {step.of}; it has {told}.")
+            meant = difflib.get_close_matches(step.of, known.values(), n=1)
+            told += f". Did you mean {meant[0]}:{str(step).rpartition(':')[2]}?" if meant else "."
+            faults.append(f"{called('clean')} {step}: the model knows no class {step.of}; it has {told}")
             continue
         number = step.number
         if step.is_mm3 and number is not None:
@@ -87,12 +90,19 @@ def plan(words: Sequence[str], class_map: ClassMap, header: Header) -> list[Plan
 
 
 def clean(
-    labels: Slabs, steps: Sequence[Planned], *, values: Sequence[int], progress: Progress, slab: int = 0
+    labels: Slabs,
+    steps: Sequence[Planned],
+    *,
+    values: Sequence[int],
+    progress: Progress,
+    before: Mapping[str, int] | None = None,
+    slab: int = 0,
 ) -> list[dict[str, Any]]:
-    """Do all steps in place. values: all label values that there can be. slab: slices at a time, 0: as many
-    as suit the memory.
+    """Do all steps in place. values: all label values that there can be. before: how many voxels each has.
+    slab: slices at a time, 0: as many as suit the memory.
 
-    Gives for each step what it was and how many voxels it "changed".
+    Gives for each step what it was, how many voxels it "changed", and where that is known "of" how many that
+    the class had before all cleaning.
     """
     shape = labels.header.shape
     slab = slab or max(1, SLAB_VOXELS // (shape[1] * shape[2]))
@@ -105,8 +115,10 @@ def clean(
             progress(done, 1000 * len(steps), f"Cleaning: {one.name}, {one.step.way}")
 
         changed = _WAYS[one.step.way](labels, one, kinds, slab, look)
-        log.info("Cleaning %s: %s voxels changed.", one.step, f"{changed:,}")
         told.append({"step": str(one.step), "value": one.value, "changed": changed})
+        if before:
+            told[-1]["of"] = before.get(str(one.value), 0)
+        log.info("Cleaning %s.", in_words(told[-1]))
     return told
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,11 +69,11 @@ def layers(means: torch.Tensor, asked: Sequence[str]) -> list[np.ndarray]:
     return [one.mul(FULL).add_(0.5).clamp_(0, FULL).to(torch.uint8).cpu().numpy() for one in found]
 
 
-def write(labels: Path, kept: Kept, *, overwrite: bool) -> None:
-    """Put what was kept of each volume in its place. labels: their path."""
+def write(labels: Path, kept: Kept, *, overwrite: bool, stack: ExitStack) -> None:
+    """Write what was kept of each volume; it gets its name when the stack is left. labels: their path."""
     for name in kept.names:
         path = path_of(labels, name)
         header = replace(kept.header, name=volume_name(path), dtype=np.dtype(np.uint8), classes=())
-        with create(path, header, overwrite=overwrite) as writer:
-            for _, slab in kept.slabs(name):
-                writer.write(slab)
+        writer = stack.enter_context(create(path, header, overwrite=overwrite))
+        for _, slab in kept.slabs(name):
+            writer.write(slab)

@@ -146,12 +146,13 @@ class Means:
         found = scaled.to(torch.int32).cpu().numpy().astype(np.uint16)
         told = {"pass": number, "axis": axis, "first": first, "end": first + len(found)}
         try:
-            self._sums.read(axis, first, first + len(found)).tofile(self._undo)
+            before = self._sums.read(axis, first, first + len(found))
+            self._undo.write_bytes(memoryview(before.reshape(-1)).cast("B"))
             self._note({**told, "is_done": False})
             self._sums.add(axis, first, found)
             self._note({**told, "is_done": True})
         except OSError as fault:
-            raise output_fault(self._undo, fault) from fault
+            raise output_fault(self._undo, fault, is_kept=True) from fault
 
     def _note(self, told: dict[str, Any]) -> None:
         self._journal.write(json.dumps(told).encode() + b"\n")

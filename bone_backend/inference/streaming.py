@@ -144,6 +144,7 @@ class WriteBehind:
         self._writer, self._look, self._beside = writer, look, beside
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="write behind")
         self._pending: deque[Future[None]] = deque()
+        self._is_broken = False
 
     def write(
         self,
@@ -176,12 +177,18 @@ class WriteBehind:
         note: Note | None,
         wait: Callable[[], None],
     ) -> None:
-        wait()
-        if self._look is not None and greys is not None:
-            self._look(labels.numpy(), greys)
-        self._writer.write(labels.numpy())
-        if self._beside is not None and note is not None:
-            self._beside(layers or [], note)
+        if self._is_broken:  # what waits behind slices that were not written must not take their place
+            return
+        try:
+            wait()
+            if self._look is not None and greys is not None:
+                self._look(labels.numpy(), greys)
+            self._writer.write(labels.numpy())
+            if self._beside is not None and note is not None:
+                self._beside(layers or [], note)
+        except BaseException:
+            self._is_broken = True
+            raise
 
     def __enter__(self) -> WriteBehind:
         return self

@@ -6,25 +6,29 @@ Out: what was written, and what was counted while it was.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled, OutputError
+from ..errors import BoneError, Cancelled, OutputError
 from ..files.makers import boot
+from ..files.whole import remove_left_over
 from ..machine.device import describe
 from ..machine.versions import versions
 from ..options.programs import PredictOptions, dump
 from ..progress import Part, Progress
 from ..scores import meaning
+from ..volumes import kept as kept_labels
 from ..volumes.cache import cache_folder
 from ..volumes.kept import Kept
 from ..volumes.output import prepare
 from ..volumes.scratch import Scratch
-from ..volumes.volume import Header, Volume, create, open_volume, sha256_of
+from ..volumes.volume import Digested, Header, Volume, create, open_volume, sha256_of
 from . import cleaning, maps
 from .labelling import Labelling
 from .labels import ClassMap, Confidence
@@ -39,7 +43,9 @@ log = logging.getLogger("bone.prediction")
 
 @dataclass(frozen=True)
 class Plan:
-    """header: of the labels. axes: along which slices are labelled. steps: of cleaning. names: of maps."""
+    """header: of the labels. axes: along which slices are labelled. steps: of cleaning. names: of maps.
+    is_own: what is in the place of the labels is what an earlier run of this prediction has made.
+    """
 
     options: PredictOptions
     class_map: ClassMap
@@ -47,6 +53,12 @@ class Plan:
     axes: str
     steps: Sequence[cleaning.Planned]
     names: Sequence[str]
+    is_own: bool = False
+
+    @property
+    def overwrite(self) -> bool:
+        """Whether what is in the place of the output may be replaced."""
+        return self.options.overwrite or self.is_own
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,39 @@ class Written:
     voxels: dict[str, int]
     cleaning: tuple[dict[str, Any], ...]
     sha256: str
+    output: Path
+    kept: Kept
+
+    def record(self, told: Mapping[str, Any]) -> None:
+        """Write the record of the labels; then nobody has to go on any more."""
+        meaning.write_record(self.output, told)
+        self.kept.close(keep=False)
+
+
+def is_own(options: PredictOptions) -> bool:
+    """Whether the labels that are there are those that a prediction was about to record when it was killed.
+
+    Which one, and that nobody has changed them since, is known by the folder that it left.
+    """
+    output = options.output
+    known = kept_labels.done(output) if options.resume else ""
+    if not known or not output.exists() or meaning.record_path(output).exists():
+        return False
+    try:
+        with open_volume(output) as volume:
+            return sha256_of(volume) == known
+    except BoneError:
+        return False
+
+
+def check_paths(options: PredictOptions) -> None:
+    """Remove what a killed prediction has left that was whole, and refuse what is in the way, before any
+    work. Raises OutputError.
+    """
+    if meaning.record_path(options.output).exists():
+        kept_labels.sweep(options.output)
+    own = not options.overwrite and is_own(options)
+    (options.model_copy(update={"overwrite": True}) if own else options).check_paths()
 
 
 def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str) -> Plan:
@@ -66,11 +111,13 @@ def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str
 
     Raises OptionError or OutputError.
     """
-    names = maps.names_of(options.maps, class_map)
-    found = Plan(options, class_map, header, axes, cleaning.plan(options.clean, class_map, header), names)
+    names, steps = maps.names_of(options.maps, class_map), cleaning.plan(options.clean, class_map, header)
+    found = Plan(options, class_map, header, axes, steps, names, is_own(options))
     needed = 2 * (header.nbytes + len(names) * header.voxels)  # as they come, and in their place
+    needed -= min(kept_labels.room(options.output), needed // 2) if options.resume else 0
     for path in (options.output, *(maps.path_of(options.output, name) for name in names)):
-        prepare(path, overwrite=options.overwrite, needed_bytes=needed)
+        remove_left_over(path.parent, name=path.name)
+        prepare(path, overwrite=found.overwrite, needed_bytes=needed)
     return found
 
 
@@ -82,8 +129,10 @@ def write(
     What is finished when it is broken off is kept beside the output, and the same prediction goes on there.
     """
     options = found.options
-    kept = Kept(options.output, found.header, found.names)
-    if kept.begin(_key(found, teams, scan), resume=options.resume):
+    kept, key = Kept(options.output, found.header, found.names), _key(found, teams, scan)
+    if found.is_own and not options.overwrite and not kept.is_of(key):
+        prepare(options.output, overwrite=False, needed_bytes=0)  # they are of another prediction
+    if kept.begin(key, resume=options.resume):
         log.info("Going on with an earlier prediction, %s.", _reached(kept))
     labelling = Part(progress, first=0, share=100 - FINISHING_SHARE, steps=100)
     finishing = Part(progress, first=100 - FINISHING_SHARE, share=FINISHING_SHARE, steps=100)
@@ -100,31 +149,36 @@ def write(
         if is_kept and isinstance(fault, Cancelled):
             fault.result = {**(fault.result or {}), "unfinished": str(kept.folder)}
         raise
-    kept.close(keep=False)
+    kept.drop()
     return written
 
 
 def _finish(found: Plan, kept: Kept, confidence: Confidence, *, progress: Progress) -> Written:
     """Clean what was kept, and put it in its place."""
     options, voxels, told = found.options, confidence.voxels, list[dict[str, Any]]()
-    with create(options.output, found.header, overwrite=options.overwrite) as output:
+    with contextlib.ExitStack() as stack:
+        maps.write(
+            options.output, kept, overwrite=found.overwrite, stack=stack
+        )  # get their names after these
+        output = Digested(
+            stack.enter_context(create(options.output, found.header, overwrite=found.overwrite))
+        )
         if found.steps:
             with Scratch(found.header, folder=cache_folder()) as store:
                 for _, slab in kept.slabs():
                     store.write(slab)
                 values = found.class_map.values
-                told = cleaning.clean(store, found.steps, values=values, progress=progress)
+                told = cleaning.clean(store, found.steps, values=values, progress=progress, before=voxels)
                 voxels = dict.fromkeys(voxels, 0) | cleaning.copy(store, output)
         else:
             for z0, slab in kept.slabs():
                 progress(z0, found.header.shape[0], "Writing the labels")
                 output.write(slab)
         progress(1, 1, f"Labelled {found.header.shape[0]} slices")
-        maps.write(options.output, kept, overwrite=options.overwrite)
         meaning.forget_record(options.output)
-        kept.is_done()
+        kept.is_done(output.sha256)
     with open_volume(options.output) as volume:
-        return Written(confidence, voxels, tuple(told), sha256_of(volume))
+        return Written(confidence, voxels, tuple(told), sha256_of(volume), options.output, kept)
 
 
 def _reached(kept: Kept) -> str:
@@ -133,7 +187,7 @@ def _reached(kept: Kept) -> str:
 
 def _key(found: Plan, teams: Sequence[Team], scan: Volume) -> str:
     """Equal for predictions that give the same labels: what is read, by what, how."""
-    same = {"overwrite", "clean", "resume", "output"}
+    same = {"overwrite", "clean", "resume", "output", "scan", "model", "more_models"}  # or told below
     files = [path.stat() for path in (scan.files or (found.options.scan,))]
     told = {
         "options": {name: value for name, value in dump(found.options).items() if name not in same},

@@ -1,4 +1,5 @@
-"""What a path is: a scan, a mask, a model file, a run folder, a study, or nothing that BONe reads.
+"""What a path is: a scan, a mask, a model file, a run folder, a study, something else that BONe has made, or
+nothing that it knows.
 
 In:  a path.
 Out: a dictionary of plain values; of large volumes some slices are looked at, of other files their headers.
@@ -19,6 +20,7 @@ from ..progress import Progress
 from ..runs.files import BEST, CHECKPOINT, found, model_of
 from ..volumes.formats import format_of, in_words
 from . import model as model_facts
+from . import ours
 from . import run as run_facts
 from . import study as study_facts
 from . import volume as volume_facts
@@ -68,8 +70,12 @@ def describe_job(options: InfoOptions, progress: Progress) -> dict[str, Any]:
 def _facts(path: Path) -> dict[str, Any]:
     if path.is_dir() and study_facts.is_study(path):
         return study_facts.facts(path)
+    if path.is_dir() and run_facts.is_run(path):
+        return run_facts.facts(path)
+    if (found := ours.facts(path)) is not None:
+        return found
     if path.is_dir():
-        return run_facts.facts(path) if run_facts.is_run(path) else _folder(path)
+        return _folder(path)
     if path.name == CHECKPOINT and run_facts.is_run(path.parent):
         what = "the state of a fit, from which it goes on"
         return _unknown(path, what, f"Go on with: bone fit --resume {path.parent}")

@@ -211,6 +211,8 @@ COMMANDS: dict[str, Command] = {
     ),
     # what statistics and fits ask the worker for: several scans, side by side in its processes
     "measure": Command("bone_backend.intensity.statistics:measure_job", patience_s=2.0),
+    # what a prediction of many scans asks the workers of a cluster for: one of them
+    "predict-there": Command("bone_backend.predictions:scan_job", patience_s=60.0),
     # what a study asks it for: one of its runs, in a process of its own
     "study-run": Command("bone_backend.studies.running:run_job", patience_s=60.0),
 }

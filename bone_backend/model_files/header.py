@@ -16,11 +16,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ..errors import ModelFileError, OptionError
+from ..files.names import near
 from ..files.schema import checked
 from ..intensity.normalisation import NORMALISATIONS
 from ..networks.spec import NetworkSpec
 from ..options import catalogue
 from ..options.plain_unet import PlainShape
+from ..runs.files import may_be_model
 from .archive import Parts, read_parts
 from .pickle_reader import TensorFacts
 
@@ -145,6 +147,9 @@ def _lacking(values: Mapping[str, Any]) -> list[str]:
     return [key for key in NEEDED if values[key] is None and not (is_whole and key == "backbone")]
 
 
+MOST_NAMED = 6  # models that are told of
+
+
 def _open(path: Path) -> Parts:
     """What the file holds."""
     try:
@@ -152,8 +157,23 @@ def _open(path: Path) -> Parts:
             raise ModelFileError(f"{path} is a folder; choose the model file (.pth) in it.")
         with path.open("rb") as file:
             return read_parts(file, path.name)
+    except FileNotFoundError as error:
+        hint = near(path) or _runs_beside(path)
+        raise ModelFileError(
+            f"{str(path)[:300]} does not exist; a model is a .pth file, or the folder of its run.{hint}"
+        ) from error
     except OSError as error:
         raise ModelFileError(f"{str(path)[:300]} cannot be read ({error.strerror or error}).") from error
+
+
+def _runs_beside(path: Path) -> str:
+    """The models that are where one was looked for, as a further sentence."""
+    try:
+        there = sorted(entry.name for entry in path.parent.iterdir() if may_be_model(entry))
+    except OSError:
+        return f" Its folder {str(path.parent)[:300]} does not exist either."
+    more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
+    return f" In its folder there are {', '.join(there[:MOST_NAMED])}{more}." if there else ""
 
 
 def strip_prefix(name: str) -> str:

@@ -299,6 +299,12 @@ class FitHostOptions(HostOptions):
 class PredictHostOptions(HostOptions):
     """What BONe DLPred asks inside Avizo beyond PredictOptions."""
 
+    confidence: bool = option(
+        False,
+        group="Labels",
+        label="Confidence",
+        help="A second field beside the labels: how sure the network was of each voxel (8 bit, 255 is 1).",
+    )
     amira_mesh: UserPath | None = option(
         None,
         group="Labels",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -198,3 +199,26 @@ PRECISION = option(
     label="Precision",
     help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32.",
 )
+
+
+_LOCAL = re.compile(r"local:([1-9]\d{0,3})")
+_ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[\w.\-\[\]:]+:\d{1,5}")
+
+
+def _cluster(value: str) -> str:
+    if not (_LOCAL.fullmatch(value) or (_ADDRESS.fullmatch(value) and not value.startswith("local:"))):
+        raise ValueError("give HOST:PORT of a Dask scheduler, or local:N for N workers on this machine")
+    return value
+
+
+Cluster = Annotated[str, AfterValidator(_cluster)]
+
+
+def local_workers(cluster: str | None) -> int:
+    """Workers that local:N starts here; 0 where the cluster is elsewhere, or none.
+
+    >>> local_workers("local:4"), local_workers("head:8786"), local_workers(None)
+    (4, 0, 0)
+    """
+    found = _LOCAL.fullmatch(cluster or "")
+    return int(found[1]) if found else 0

@@ -16,13 +16,13 @@ from typing import Any
 from ..durations import measured
 from ..errors import BoneError, FittingError, OutputError
 from ..machine.versions import versions
+from ..side_by_side.slots import Job
 from . import inputs, states
 from . import results as table
 from .plan import Plan, Run
 from .rehearsal import labels_gib
 from .report import page as report
 from .report.words import counted
-from .slots import Job
 from .states import DONE, FAILED, State
 
 log = logging.getLogger("bone.study")

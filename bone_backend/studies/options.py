@@ -6,26 +6,16 @@ Out: StudyOptions. What the study itself is stands in its file (study_file.py).
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from ..errors import Fault, OutputError, called
 from ..files.outputs import Named, check_apart, ending_fault
 from ..options.field import AUTO
 from ..options.fields import Options, option
-from ..options.types import AS_AUTO, FROM_AUTO, InputPath, UserPath
-
-LOCAL = re.compile(r"local:([1-9]\d{0,3})")
-ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx)://)?[\w.\-\[\]:]+:\d{1,5}")
-
-
-def _cluster(value: str) -> str:
-    if not (LOCAL.fullmatch(value) or (ADDRESS.fullmatch(value) and not value.startswith("local:"))):
-        raise ValueError("give HOST:PORT of a Dask scheduler, or local:N for N workers on this machine")
-    return value
+from ..options.types import AS_AUTO, FROM_AUTO, Cluster, InputPath, UserPath, local_workers
 
 
 class StudyOptions(Options):
@@ -95,7 +85,7 @@ class StudyOptions(Options):
         help="All runs in this process, one after the other, which saves some seconds a run. Otherwise each "
         "has a process of its own: what crashes there or fills the memory ends that run alone.",
     )
-    cluster: Annotated[str, AfterValidator(_cluster)] | None = option(
+    cluster: Cluster | None = option(
         None,
         group="Machine",
         label="Cluster",
@@ -133,5 +123,4 @@ class StudyOptions(Options):
     @property
     def local_workers(self) -> int:
         """Workers that --cluster local:N starts here; 0 where the cluster is elsewhere."""
-        found = LOCAL.fullmatch(self.cluster or "")
-        return int(found[1]) if found else 0
+        return local_workers(self.cluster)

@@ -9,13 +9,11 @@ A run that was killed goes on from its last checkpoint, and labels that were sco
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..comparison import compare
-from ..errors import Cancelled
 from ..files.json_files import read_json
 from ..files.whole import remove, write_text
 from ..fitting import fit_job
@@ -24,11 +22,11 @@ from ..prediction import predict
 from ..progress import Part, Progress
 from ..runs.files import BEST, CHECKPOINTS, FINISHED, RECORD, best_model
 from ..runs.records import read_record
+from ..side_by_side.cluster import Watched
 from . import states
 from .states import DONE, FIT, LABELS, SCORES, State
 
 FIT_SHARE = 80  # per cent of the progress
-LOOK_S = 1.0  # between two looks for a request to stop
 NOW = ("device", "precision", "loader_threads", "compile", "gpus")  # of a run that goes on
 
 
@@ -39,7 +37,7 @@ def run_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     "stop": a file that asks for a stop when it appears. Raises BoneError, Cancelled.
     """
     folder = Path(options["folder"])
-    progress = _Watch(progress, Path(options["stop"])) if options.get("stop") else progress
+    progress = Watched(progress, Path(options["stop"])) if options.get("stop") else progress
     with states.held(
         folder, doing="a run of a study", look=lambda: progress(0, 100, "Waiting for the folder")
     ):
@@ -54,22 +52,6 @@ def run_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         result = {**_figures(folder / FIT, record), "scans": scans}
         states.write_state(folder, State(DONE, options["key"], result=result))
     return result
-
-
-class _Watch:
-    """A progress that also looks for a file that asks for a stop; workers of a cluster hear nothing else."""
-
-    def __init__(self, progress: Progress, stop: Path):
-        self._progress, self._stop, self._looked = progress, stop, 0.0
-
-    def __call__(
-        self, step: int, steps: int, message: str, figures: Mapping[str, float] | None = None, /
-    ) -> None:
-        if time.monotonic() - self._looked > LOOK_S:
-            self._looked = time.monotonic()
-            if self._stop.exists():
-                raise Cancelled(message)
-        self._progress(step, steps, message, figures)
 
 
 def _fit(run: Path, values: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

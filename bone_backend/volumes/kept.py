@@ -4,6 +4,8 @@ In:  slabs of labels and maps as they come, and what identifies the work (a key)
 Out: how many slices are there and sound, so that the work goes on behind them.
 A visible folder NAME.unfinished: one raw file for each volume, and a line of JSON for each slab with its
 checksums, written last. A slab without a line, or whose bytes are others, does not count, nor what follows.
+It goes when the record of the labels is written; until then it says what was about to get its name, so that
+the same work knows its own labels again.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from ..errors import OutputError
 from ..files.json_files import parse_json, read_json
-from ..files.whole import output_fault, remove, write_text
+from ..files.whole import output_fault, remove, temporary_path, write_text
 from .header import Header
 
 log = logging.getLogger("bone.prediction")
@@ -43,7 +45,7 @@ class Kept:
     """
 
     def __init__(self, output: Path, header: Header, names: Sequence[str]):
-        self.folder = folder_of(output)
+        self.folder, self._output = folder_of(output), output
         self.header, self.names = header, tuple(names)
         self.slices, self.sure = 0, list[float]()
         self.counts: np.ndarray | None = None
@@ -56,22 +58,32 @@ class Kept:
         """
         found = self._found()
         is_same = resume and found is not None and found.get("key") == key
-        if found is not None and not is_same:
+        if found and not is_same:
             log.info("%s: what another prediction had left there was removed.", self.folder)
-            remove(self.folder)
         try:
             if not is_same:
-                self.folder.mkdir(parents=True)
-                self._tell(key=key)
+                _remove(self.folder)
+                self._make(key)
             self._open = {name: self._file(f"{name}.raw") for name in (LABELS, *self.names)}
             self._open[SLABS] = self._file(SLABS)
             self._take_what_is_sound()
         except OSError as fault:
-            raise output_fault(self.folder, fault) from fault
+            raise output_fault(self.folder, fault, is_kept=True) from fault
         return is_same
 
-    def _tell(self, **told: Any) -> None:
-        write_text(self.folder / STATE, json.dumps({"kind": KIND, **told}) + "\n")
+    def is_of(self, key: str) -> bool:
+        """Whether what is there is of the work that the key stands for."""
+        return (self._found() or {}).get("key") == key
+
+    def _make(self, key: str) -> None:
+        """The folder, which is never without its state, so that it is known again."""
+        made = temporary_path(self._output)
+        try:
+            made.mkdir(parents=True)
+            write_text(made / STATE, json.dumps({"kind": KIND, "key": key}) + "\n")
+            made.rename(self.folder)
+        finally:
+            remove(made)
 
     def _file(self, name: str) -> Any:
         path = self.folder / name
@@ -142,10 +154,15 @@ class Kept:
         """Whether it is worth going on."""
         return self.slices > 0 or any(path.stat().st_size for path in self.folder.glob("passes*"))
 
-    def is_done(self) -> None:
-        """Say that the output is about to get its name: then nobody has to go on."""
+    def is_done(self, sha256: str) -> None:
+        """Say that the labels are about to get their name. sha256: of their voxels, see `sha256_of`."""
         found = read_json(self.folder / STATE)
-        write_text(self.folder / STATE, json.dumps({**found, "is_done": True}) + "\n")
+        write_text(self.folder / STATE, json.dumps({**found, "done": sha256}) + "\n")
+
+    def drop(self) -> None:
+        """Give the room back that slabs take, of labels that have their name but no record yet."""
+        self._close()
+        _empty(self.folder)
 
     def forget(self) -> None:
         """Begin anew with the slices."""
@@ -169,7 +186,7 @@ class Kept:
             self._open[SLABS].write(json.dumps(line).encode() + b"\n")
             self._open[SLABS].flush()
         except OSError as fault:
-            raise output_fault(self.folder, fault) from fault
+            raise output_fault(self.folder, fault, is_kept=True) from fault
 
     def _append(self, name: str, slab: np.ndarray) -> int:
         data = memoryview(np.ascontiguousarray(slab).reshape(-1).view(np.uint8))
@@ -177,7 +194,7 @@ class Kept:
             self._open[name].write(data)
             self._open[name].flush()
         except OSError as fault:
-            raise output_fault(self.folder, fault) from fault
+            raise output_fault(self.folder, fault, is_kept=True) from fault
         return zlib.crc32(data)
 
     def slabs(self, name: str = LABELS) -> Iterator[tuple[int, np.ndarray]]:
@@ -194,24 +211,56 @@ class Kept:
 
     def close(self, *, keep: bool) -> None:
         """Leave the folder for another time, or remove it."""
+        self._close()
+        if not keep:
+            _remove(self.folder)
+
+    def _close(self) -> None:
         for file in self._open.values():
             try:
                 file.close()
             except OSError:  # the disk is full; what is not written does not count
                 pass
-        if not keep:
-            remove(self.folder)
+        self._open = {}
+
+
+def _empty(folder: Path) -> None:
+    """Remove all but the state."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name != STATE:
+            remove(path)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder, its state last, so that it is known again after a kill in between."""
+    _empty(folder)
+    remove(folder / STATE)
+    remove(folder)
+
+
+def done(output: Path) -> str:
+    """The SHA-256 of the labels that were about to get this name when their maker was killed, else ""."""
+    try:
+        found = read_json(folder_of(output) / STATE)
+    except (OSError, ValueError):
+        return ""
+    is_ours = isinstance(found, dict) and found.get("kind") == KIND
+    return str(found.get("done") or "") if is_ours else ""
+
+
+def room(output: Path) -> int:
+    """Bytes that the unfinished part of an output takes already."""
+    return sum(path.stat().st_size for path in folder_of(output).glob("*.raw"))
 
 
 def sweep(output: Path) -> None:
-    """Remove what stands beside an output that is whole, since its maker was killed in the last moment."""
+    """Remove what stands beside an output that has all it needs, since its maker was killed in the last
+    moment.
+    """
     folder = folder_of(output)
-    try:
-        found = read_json(folder / STATE)
-    except (OSError, ValueError):
-        return
-    if output.exists() and isinstance(found, dict) and found.get("kind") == KIND and found.get("is_done"):
-        remove(folder)
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if output.exists() and (is_empty or done(output)):
+        _remove(folder)
 
 
 def folder_of(output: Path) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import OptionError, OutputError, ScanError
 from ..files.inside import parts_of
+from ..files.names import near
 from ..files.whole import output_fault
 from .abstract import SLAB_BYTES, Volume, VolumeWriter
 from .array import ArrayVolume
@@ -29,6 +30,7 @@ __all__ = [
     "SLAB_BYTES",
     "UM_PER_UNIT",
     "ArrayVolume",
+    "Digested",
     "Header",
     "SliceLocation",
     "Triple",
@@ -97,7 +99,8 @@ def _row(path: Path) -> Format:
     except OSError as fault:  # e.g. a name that is too long, a folder that may not be entered
         raise ScanError(f"{str(path)[:300]}: cannot be opened ({fault.strerror or fault}).") from fault
     if not is_there:
-        raise ScanError(lost(path) or f"{path}: does not exist.")
+        hint = near(path) if path.parent.is_dir() else f" Its folder {path.parent} does not exist either."
+        raise ScanError(lost(path) or f"{path}: does not exist.{hint}")
     known = format_of(path)
     if known is None and (told := unknown(path, in_words())):
         raise ScanError(told)
@@ -155,6 +158,27 @@ def sha256_of(volume: Volume) -> str:
     """Over the voxels in their order, little-endian, whatever the format."""
     digest = hashlib.sha256()
     for z0, z1 in volume.slabs():
-        slab = volume.read(z0, z1)
-        digest.update(memoryview(slab.astype(slab.dtype.newbyteorder("<"), copy=False).reshape(-1)).cast("B"))
+        _count(digest, volume.read(z0, z1))
     return digest.hexdigest()
+
+
+def _count(digest: hashlib._Hash, slab: np.ndarray) -> None:
+    little = np.ascontiguousarray(slab, slab.dtype.newbyteorder("<"))
+    digest.update(memoryview(little.reshape(-1)).cast("B"))
+
+
+class Digested:
+    """A writer whose voxels are counted as `sha256_of` counts them."""
+
+    def __init__(self, writer: VolumeWriter):
+        self._writer, self._digest = writer, hashlib.sha256()
+
+    def write(self, slab: np.ndarray) -> None:
+        """Append slices."""
+        _count(self._digest, slab)
+        self._writer.write(slab)
+
+    @property
+    def sha256(self) -> str:
+        """Of all slices so far."""
+        return self._digest.hexdigest()

@@ -80,6 +80,72 @@ def test_labels_are_those_of_the_command_with_the_scans_box_and_name(behaviour, 
     assert len(session.processes) == 1
 
 
+CLEAN = ("bone:median", "small pores:islands=9", "bone:largest")
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory, model):
+    """Labels and confidence (x, y, z) of the same scan by way of files, averaged and cleaned."""
+    folder = tmp_path_factory.mktemp("cleaned")
+    grey, _ = grey_and_labels(1)
+    save(folder / "tibia1.tif", grey.transpose(2, 1, 0).copy(), voxel_size=VOXEL[::-1], unit="mm")
+    options = {"scan": folder / "tibia1.tif", "model": model, "output": folder / "by_command.tif"}
+    options |= {"chunk_size": 32, "device": "cpu", "precision": "fp32"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BONE_CACHE", str(folder / "cache"))
+        more = {"maps": ["confidence"], "average": "flips", "clean": CLEAN}
+        predict(PredictOptions.parse({**options, **more}))
+    found = []
+    for name in ("by_command.tif", "by_command_confidence.tif"):
+        with open_volume(folder / name) as volume:
+            found.append(volume.read(0, 6).transpose(2, 1, 0))
+    return found
+
+
+@ALL
+def test_averaging_and_cleaning_are_those_of_the_command_and_confidence_is_a_second_field(
+    behaviour, model, cleaned
+):
+    labels, sure = cleaned
+    session = Session(behaviour)
+    scan, _ = add_pair(session, 1)
+    module = predict_module(session, scan, model)
+    session.select(module.ports.average, "flips")
+    session.type(module.ports.clean, ", ".join(CLEAN))
+    session.select(module.ports.confidence, "on")
+    session.press(module.ports.apply)
+    assert (session.messages, session.warnings) == ([], [])
+    made, beside = module.results
+    np.testing.assert_array_equal(made.get_array(), labels)
+    np.testing.assert_array_equal(beside.get_array(), sure)
+    assert beside is session.objects["tibia1.confidence"]
+    assert beside._cpp_classname == "HxUniformScalarField3"
+    assert (beside.bounding_box, beside.get_array().dtype) == (scan.bounding_box, np.uint8)
+    assert len(np.unique(sure)) > 5
+    assert "tibia1.confidence: how sure it was of each voxel" in module.ports.result.text
+    assert "Cleaned bone:median: " in module.ports.result.text
+
+    session.press(module.ports.apply)  # both in place
+    assert list(module.results) == [made, beside]
+    session.select(module.ports.confidence, "off")
+    session.press(module.ports.apply)
+    assert list(module.results) == [made]  # that of before belongs to other labels now
+    assert session.objects["tibia1.confidence"] is beside
+    assert "confidence:" not in module.ports.result.text
+    assert session.messages == []
+
+
+def test_a_wrong_step_of_cleaning_is_told_in_the_panel(model):
+    session = Session()
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    session.type(module.ports.clean, "bone:larges")
+    assert "what is done must be one of" in module.ports.missing.text
+    assert not module.ports.apply.enabled
+    session.type(module.ports.clean, "bonne:largest")
+    session.press(module.ports.apply)
+    assert "the model knows no class bonne" in session.messages[-1].text
+
+
 def test_the_result_is_made_anew_in_place_and_kept_for_another_scan(model):
     session = Session()
     scan, _ = add_pair(session, 1)

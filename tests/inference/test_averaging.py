@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bone_backend.errors import OptionError
 from bone_backend.inference import labelling, opening
 from bone_backend.inference.labels import ClassMap
-from bone_backend.inference.streaming import ChunkPredictor
+from bone_backend.inference.merging import Merger
+from bone_backend.inference.streaming import ChunkPredictor, deepest, plan_groups
 from bone_backend.inference.symmetry import symmetries
+from bone_backend.inference.windows import layout
 from bone_backend.intensity.normalisation import Normalisation
 from bone_backend.model_files import model_file
 from bone_backend.options.programs import PredictOptions
@@ -54,7 +58,9 @@ def options(made: Path, *models: str, output: Path = Path("labels.tif"), **more)
     return PredictOptions.parse({**told, "chunk_size": 64, "precision": "fp32", "device": "cpu", **more})
 
 
-def turned_loop(network, scan: np.ndarray, average: str) -> np.ndarray:
+def turned_loop(
+    network, scan: np.ndarray, average: str, *, chunk: int = 64, overlap: float = 0.25
+) -> np.ndarray:
     """Mean probabilities (class, z, y, x): each window in every image, by numpy, float64."""
 
     class Seen(torch.nn.Module):
@@ -71,7 +77,7 @@ def turned_loop(network, scan: np.ndarray, average: str) -> np.ndarray:
                 total = total + np.flip(np.rot90(shares, -turns, (-2, -1)), flip)
             return torch.from_numpy(np.log(total / len(images)))  # of which the softmax is the mean again
 
-    return plain_probabilities(Seen(), scan, chunk=64)
+    return plain_probabilities(Seen(), scan, chunk=chunk, overlap=overlap)
 
 
 @pytest.mark.parametrize("average", ["none", *AVERAGES])
@@ -116,6 +122,46 @@ def test_the_mean_over_all_images_of_each_window_is_that_of_a_float64_loop(made,
     expected = turned_loop(network.double(), scan, average)
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
     assert abs(plain - expected).max() > 0.01  # else it would prove nothing
+
+
+@given(
+    average=st.sampled_from(AVERAGES),
+    shape=st.tuples(st.integers(1, 5), st.integers(32, 50), st.integers(32, 50)),
+    overlap=st.sampled_from((0.0, 0.25, 0.5)),
+    height=st.integers(1, 6),
+    batch=st.integers(1, 5),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=12, deadline=None)
+def test_slabs_of_any_height_in_batches_of_any_size_have_the_mean_of_the_whole_scan(
+    average, shape, overlap, height, batch, seed
+):
+    torch.manual_seed(seed % 1000)
+    network = torch.nn.Conv2d(1, 3, 5, padding=2).requires_grad_(False)
+    network.weight.mul_(3)
+    scan = np.random.default_rng(seed).integers(1, 255, shape).astype(np.uint8)
+    numbers = Normalisation("ZScore", float(scan.mean()), 1 / float(scan.std()), -5, 5)
+    chunks = layout(shape, (1, 32, 32), overlap=overlap)
+    predictor = ChunkPredictor(
+        network, device=torch.device("cpu"), precision=None, batch_size=batch, ways=symmetries(average)
+    )
+    groups = plan_groups(chunks, tiles_at_once=height, context=0)
+    merger = Merger(
+        chunks, class_map=ClassMap.from_model(None, 3), depth=deepest(groups, chunks), threshold=0.5
+    )
+    found: list[torch.Tensor] = []
+    labelling.stream(
+        ArrayVolume(scan),
+        predictor,
+        groups=groups,
+        merger=merger,
+        numbers=numbers,
+        progress=silent,
+        finish=lambda end, _: found.append(merger.take_means(end)),
+    )
+    probabilities = torch.cat(found).numpy().transpose(1, 0, 2, 3)
+    expected = turned_loop(network.double(), scan, average, chunk=32, overlap=overlap)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
 
 
 def read(path: Path) -> np.ndarray:

@@ -15,6 +15,7 @@ from bone_backend.errors import Cancelled, OutputError
 from bone_backend.options.programs import PredictOptions
 from bone_backend.prediction import predict
 from bone_backend.progress import Recorder
+from bone_backend.scores.meaning import record_path
 from bone_backend.volumes.kept import Kept, Note, folder_of
 from bone_backend.volumes.volume import Header, save
 from tests.prediction_models import make_model
@@ -182,12 +183,65 @@ def test_a_folder_of_somebody_else_in_its_place_is_left_alone(made, tmp_path):
     assert [p.name for p in folder.iterdir()] == ["mine.txt"]
 
 
+# Does the work and kills itself in a function, before or after it is done.
+MOMENTS = """
+import importlib, json, os, signal, sys, torch
+torch.set_num_threads(1)
+from bone_backend.options.programs import PredictOptions
+from bone_backend.prediction import predict
+values, name, is_after = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3] == "after"
+module, _, name = name.rpartition(".")
+owner = importlib.import_module(module) if ":" not in module else getattr(
+    importlib.import_module(module.partition(":")[0]), module.partition(":")[2])
+done = getattr(owner, name)
+def end(*args, **more):
+    if is_after:
+        done(*args, **more)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, name, end)
+predict(PredictOptions.parse(values))
+"""
+LAST_MOMENTS = {
+    "before the labels get their name": ("bone_backend.volumes.kept:Kept.is_done", "after"),
+    "before the maps get theirs": ("bone_backend.volumes.tiff.writing:TiffFileWriter._finish", "after"),
+    "before the record": ("bone_backend.scores.meaning.write_record", "before"),
+    "before the folder goes": ("bone_backend.volumes.kept._remove", "before"),
+    "when the folder is half gone": ("bone_backend.volumes.kept._empty", "after"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("moment", LAST_MOMENTS)
+def test_killed_in_a_last_moment_the_same_command_ends_it_and_replaces_nothing_of_anybody(
+    moment, made, tmp_path
+):
+    more = {"maps": ["confidence", "entropy"]}
+    (tmp_path / "whole").mkdir()
+    run(made, tmp_path / "whole" / "labels.tif", **more)
+    output = tmp_path / "killed" / "labels.tif"
+    told = json.dumps(values(made, output, **more))
+    command = [sys.executable, "-c", MOMENTS, told, *LAST_MOMENTS[moment]]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
+    assert ended.returncode == -9, ended.stderr
+    if output.exists() and not record_path(output).exists():
+        with pytest.raises(OutputError, match="already there"):  # by another model: these are not its own
+            run(made, output, model="25d", **more)
+    if not record_path(output).exists():
+        run(made, output, **more)
+    else:
+        with pytest.raises(OutputError, match="already there"):
+            run(made, output, **more)
+    assert files(output.parent) == files(tmp_path / "whole")
+    assert record_path(output).exists()
+
+
 def test_what_was_killed_in_its_last_moment_leaves_nothing_hidden(made, tmp_path):
     output = tmp_path / "labels.tif"
     run(made, output)
     kept = Kept(output, Header("labels", (9, 4, 5), np.dtype(np.uint8)), [])
     kept.begin("key", resume=True)
-    kept.is_done()
+    kept.is_done("abc")
     kept.close(keep=True)
     with pytest.raises(OutputError, match="is already there"):
         run(made, output)

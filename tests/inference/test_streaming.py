@@ -113,6 +113,29 @@ def test_a_full_disk_is_told_and_stops_the_work():
     assert len(writer.slabs) == 2
 
 
+def test_slices_behind_those_that_were_not_written_never_take_their_place():
+    class FullOnce:
+        def __init__(self):
+            self.tried = []
+
+        def write(self, slab):
+            time.sleep(0.05)  # the next ones wait meanwhile
+            self.tried.append(int(slab[0, 0, 0]))
+            if len(self.tried) == 3:
+                raise OutputError("the disk is full")
+
+    writer = FullOnce()
+
+    def run() -> None:
+        with WriteBehind(writer) as writing:
+            for i in range(100):
+                writing.write(torch.full((1, 2, 2), i, dtype=torch.uint8))
+
+    with pytest.raises(OutputError, match="disk is full"):
+        run()
+    assert writer.tried == [0, 1, 2]
+
+
 def test_nothing_more_is_written_after_a_stop():
     writer = StandInWriter(seconds=0.05)
 

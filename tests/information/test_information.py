@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from bone_backend.errors import ScanError
+from bone_backend.errors import Cancelled, ScanError
 from bone_backend.information import volume as volume_facts
 from bone_backend.information.describe import describe
 from bone_backend.information.volume import tissue_peaks
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 from standalone import show
+from tests.prediction_models import make_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -254,3 +255,49 @@ def test_a_model_file_is_told_without_torch(tmp_path):
         "Classes 2, without names",
     ):
         assert part in told
+
+
+def test_what_bone_has_made_is_known(tmp_path, monkeypatch):
+    """Labels with their record, unfinished ones, tables and pages; each by the command that makes it."""
+    from bone_backend.options.programs import PredictOptions
+    from bone_backend.prediction import predict
+    from bone_backend.progress import Recorder
+    from bone_backend.volumes.kept import folder_of
+
+    model, scan = make_model(tmp_path / "m.pth", is_plain=True), tmp_path / "scan.tif"
+    save(scan, np.random.default_rng(0).integers(1, 255, (9, 40, 40)).astype(np.uint8))
+    told = {"scan": scan, "model": model, "chunk_size": 32, "batch_size": 4, "device": "cpu"}
+    told |= {"precision": "fp32", "clean": ["1:largest"]}
+    predict(PredictOptions.parse({**told, "output": tmp_path / "labels.tif"}))
+    shown = card(tmp_path / "labels.tif.record.json")
+    assert "the record of labels" in shown
+    assert "m.pth" in shown
+    assert "1:largest" in shown
+    assert "bone verify" in shown
+    monkeypatch.setattr("bone_backend.inference.labelling.LOOK_S", 0.0)
+    stopping = Recorder(stop_after=100)
+    with pytest.raises(Cancelled):
+        predict(PredictOptions.parse({**told, "output": tmp_path / "part.tif"}), progress=stopping)
+    found = describe(folder_of(tmp_path / "part.tif"))
+    assert found["what"].startswith("unfinished labels")
+    assert "are labelled" in found["facts"]["Slices"]
+
+    table, page = tmp_path / "scores.csv", tmp_path / "page.html"
+    words = ["iou", tmp_path / "labels.tif", tmp_path / "labels.tif", "--output", table, "--page", page]
+    command = [sys.executable, "-m", "standalone.command", *map(str, words)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert "the scores of each class" in card(table)
+    assert describe(table)["facts"]["Rows"] == "4"  # three classes and the mean
+    assert "BONe: comparison" in card(page)
+    (tmp_path / "scans.csv").write_text("scan;output\na;b\n", encoding="utf-8")
+    assert "for bone predict" in card(tmp_path / "scans.csv")
+
+
+def test_what_only_looks_like_it_is_unknown(tmp_path):
+    (tmp_path / "a.tif.record.json").write_text('{"kind": "other"}', encoding="utf-8")
+    (tmp_path / "a.html").write_text("<h1>BONe</h1>", encoding="utf-8")
+    (tmp_path / "a.csv").write_text("time,grey\n1,2\n", encoding="utf-8")
+    (tmp_path / "a.unfinished").mkdir()
+    (tmp_path / "a.unfinished" / "state.json").write_text("[]", encoding="utf-8")
+    for name in ("a.tif.record.json", "a.html", "a.csv", "a.unfinished"):
+        assert describe(tmp_path / name)["kind"] == "unknown"

@@ -30,8 +30,22 @@ def good(tmp_path):
 # --- files that are no model files, or no longer
 
 
+def test_what_may_be_meant_by_a_model_that_is_not_there_is_told(good):
+    with pytest.raises(ModelFileError, match=r"Did you mean .*good\.pth\?"):
+        read_header(good.with_name("goood.pth"))
+    run = good.parent / "femur"
+    run.mkdir()
+    (run / "BONe_best_epoch_1_val_jaccard_0.9.pth").touch()
+    with pytest.raises(ModelFileError, match=r"In its folder there are femur, good\.pth\."):
+        read_header(good.with_name("tibia"))
+    with pytest.raises(ModelFileError, match=r"Its folder .* does not exist either"):
+        read_header(good.parent / "runs" / "femur")
+
+
 def test_a_missing_file_a_folder_and_an_empty_file_are_told_apart(tmp_path):
-    with pytest.raises(ModelFileError, match="cannot be read"):
+    with pytest.raises(
+        ModelFileError, match=r"none\.pth does not exist; a model is a \.pth file, or .*run\.$"
+    ):
         read_header(tmp_path / "none.pth")
     with pytest.raises(ModelFileError, match="is a folder"):
         read_header(tmp_path)

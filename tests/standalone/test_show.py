@@ -100,6 +100,15 @@ def test_a_prediction_is_told_with_names_and_shares_of_what_is_rare_too():
     ]
 
 
+def test_what_cleaning_did_is_told_with_its_share_and_no_uncertain_voxels_are_no_news():
+    steps = [{"step": "bone:largest", "changed": 1234, "of": 58762}, {"step": "2:fill", "changed": 0}]
+    sure = {**PREDICTION["confidence"], "uncertain_voxels": 0, "uncertain_share": 0.0}
+    text = show.result("predict", PREDICTION | {"cleaning": steps, "confidence": sure})
+    assert "Cleaned     bone:largest: 1,234 voxels changed, 2.1 % of the class\n" in text
+    assert "            2:fill: 0 voxels changed\n" in text
+    assert "Uncertain" not in text
+
+
 def test_scores_have_names_where_they_are_known():
     lines = show.result("iou", SCORES).splitlines()
     assert lines[1].startswith("0 background")

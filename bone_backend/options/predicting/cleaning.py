@@ -6,9 +6,10 @@ Out: the same word in one spelling; steps in the order in which they are done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator
 
@@ -69,7 +70,9 @@ def read(word: str) -> Step:
     if not colon or not of or len(of) > LONGEST_CLASS:
         raise ValueError("write it as CLASS:WHAT, e.g. 1:largest")
     if name not in WAYS:
-        raise ValueError(f"what is done must be one of {', '.join(WAYS)}")
+        meant = difflib.get_close_matches(name, WAYS, n=1)
+        told = f"; did you mean {of}:{meant[0]}?" if meant else ""
+        raise ValueError(f"what is done must be one of {', '.join(WAYS)}{told}")
     way = WAYS[name]
     if not equals:
         if way.needs:
@@ -100,6 +103,26 @@ def in_order(words: Sequence[str]) -> list[Step]:
     """The steps as they are done: by way, then in the order in which they were asked for."""
     order = list(WAYS)
     return sorted(map(read, dict.fromkeys(words)), key=lambda step: order.index(step.way))
+
+
+def in_words(told: Mapping[str, Any]) -> str:
+    """What a step has done.
+
+    >>> in_words({"step": "bone:largest", "changed": 1234, "of": 58762})
+    'bone:largest: 1,234 voxels changed, 2.1 % of the class'
+    """
+    changed, of = told["changed"], told.get("of")
+    share = f", {share_in_words(changed / of)} of the class" if of else ""
+    return f"{told['step']}: {changed:,} voxels changed{share}"
+
+
+def share_in_words(share: float) -> str:
+    """With two digits that say something.
+
+    >>> share_in_words(0.021), share_in_words(0.00002), share_in_words(1.5)
+    ('2.1 %', '0.002 %', '150 %')
+    """
+    return f"{float(f'{100 * share:.2g}'):g} %"
 
 
 Clean = Annotated[str, BeforeValidator(_written)]

@@ -16,7 +16,7 @@ from ...runs.files import matching
 from ...volumes.formats import in_words
 from ..field import OptionField
 from ..fields import option
-from ..types import UserPath
+from ..types import Cluster, UserPath
 from .prediction import PredictOptions
 
 TABLE = ".csv"
@@ -60,6 +60,15 @@ class PredictScansOptions(PredictOptions):
         kind="folder",
         often=True,
         help="Where the labels of several scans go, each under the name of its scan.",
+    )
+    cluster: Cluster | None = option(
+        None,
+        group="Machine",
+        label="Cluster",
+        metavar="ADDRESS|local:N",
+        help="Label several scans side by side, on the workers of this Dask scheduler, which offer the "
+        "resource GPU=1 each, or on N workers that are started here (one for each GPU is best). Needs the "
+        "Python package distributed.",
     )
 
     @classmethod

@@ -8,7 +8,7 @@ import pytest
 
 from bone_backend.errors import Cancelled, WorkerError
 from bone_backend.progress import silent
-from bone_backend.studies.slots import VISIBLE, run_apart, surroundings
+from bone_backend.side_by_side.slots import VISIBLE, run_apart, surroundings
 
 SEE = "mocks.study_runs:see"
 

@@ -25,7 +25,6 @@ from ..progress import Progress
 
 log = logging.getLogger("bone.study")
 
-WORK = "study-run"  # the command of one run
 LOOK_S = 0.2
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -47,7 +46,7 @@ def surroundings(at_once: int | None, gpus: int, environment: Mapping[str, str])
     return [{VISIBLE: names[i % gpus]} if gpus else {} for i in range(count)]
 
 
-def run_here(todo: Sequence[Job], *, ended: Ended, progress: Progress, work: str = WORK) -> None:
+def run_here(todo: Sequence[Job], *, ended: Ended, progress: Progress, work: str) -> None:
     """One after the other in this process. ended: told of each. work: a command. Raises Cancelled."""
     for number, job in enumerate(todo):
         part = Numbered(progress, number, todo)
@@ -67,7 +66,7 @@ def run_apart(
     *,
     ended: Ended,
     progress: Progress,
-    work: str = WORK,
+    work: str,
 ) -> None:
     """Each in a process of its own, as many at a time as there are places. Raises Cancelled."""
     free: queue.Queue[Mapping[str, str]] = queue.Queue()
