@@ -38,6 +38,7 @@ from ..option_files import read_config
 from . import closing, theme
 from .fit_tab import FitTab
 from .iou_tab import IoUTab
+from .kept_runs import KeptRuns
 from .memory import Memory, as_text
 from .predict_tab import PredictTab
 from .run_folder import look_at_run
@@ -82,7 +83,7 @@ class Window(QMainWindow):
         column.addWidget(self.tour)
         column.addWidget(self.tabs, 1)
         self.setCentralWidget(inside)
-        self.dock = RunsDock(self.by_name)
+        self.dock = RunsDock(self.by_name, KeptRuns(self.memory.path.parent))
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.dock)
         self.dock.began.connect(self._remember)
         self.dock.shown.connect(self._show_result)
@@ -317,6 +318,8 @@ class Window(QMainWindow):
 
     def _show_result(self, run: Run) -> None:
         options: Any = run.options
+        if options is None:
+            return
         if run.command == "fit":
             self.open_run(Path(options.resume or options.output))
         elif run.result is not None:
@@ -385,7 +388,7 @@ class Window(QMainWindow):
         if not answer:
             event.ignore()
             return
-        self.dock.runs.is_held = True  # nothing begins any more
+        self.dock.close_queue()
         closing.let_go(self.running(), answer)
         self.tour.end()
         self.hide()  # saving the best model takes seconds

@@ -119,8 +119,8 @@ class Viewer(QWidget):
         self.contrast.toggled.connect(self._show_histogram)
         self.whole.clicked.connect(self.canvas.fit)
         self.bar.changed.connect(self.draw)
-        self.slider.valueChanged.connect(self.go_to)
-        self.number.valueChanged.connect(self.go_to)
+        for widget in (self.slider, self.number):
+            widget.valueChanged.connect(lambda number: self.go_to(number - 1))
         self.canvas.scrolled.connect(lambda steps: self.go_to(self.indices[self.axis] + steps))
         self.canvas.pointed.connect(self._point)
         self.canvas.left.connect(self._tell_greys)
@@ -160,13 +160,13 @@ class Viewer(QWidget):
         button = self.axes.button(axis)
         if button:
             button.setChecked(True)
-        last = self.view.shape[axis] - 1 if self.view else 0
+        count = self.view.shape[axis] if self.view else 1
         for widget in (self.slider, self.number):
             widget.blockSignals(True)
-            widget.setRange(0, last)
-            widget.setValue(self.indices[axis])
+            widget.setRange(1, count)  # people count slices from 1, as Fiji does
+            widget.setValue(self.indices[axis] + 1)
             widget.blockSignals(False)
-        self.number.setSuffix(f" of {last}")
+        self.number.setSuffix(f" of {count:,}")
         self.draw()
 
     def go_to(self, index: int) -> None:
@@ -176,7 +176,7 @@ class Viewer(QWidget):
         self.indices[self.axis] = min(max(index, 0), self.view.shape[self.axis] - 1)
         for widget in (self.slider, self.number):
             widget.blockSignals(True)
-            widget.setValue(self.indices[self.axis])
+            widget.setValue(self.indices[self.axis] + 1)
             widget.blockSignals(False)
         self.draw()
 

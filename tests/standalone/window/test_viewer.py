@@ -102,7 +102,7 @@ def test_an_overlay_is_coloured_by_its_range_and_taken_away(driver, labelled, tm
     viewer.go_to(0)
     driver.click(viewer.worst.worst)
     assert viewer.indices[0] == 3
-    assert viewer.worst.told.text() == "1 of 6: slice 3, mean of the overlay 199.6"
+    assert viewer.worst.told.text() == "1 of 6: slice 4, mean of the overlay 199.6"
     driver.click(viewer.overlay.shown)
     assert viewer.canvas.overlays == []
     driver.click(viewer.overlay.close_button)
@@ -127,7 +127,7 @@ def test_labels_that_tell_their_confidence_lead_to_the_least_sure_slice_and_show
     }
     tab.show_labels(scan, mask)
     driver.click(viewer.worst.worst)
-    assert viewer.worst.told.text() == "1 of 6: slice 1, confidence 0.5"  # by the record, not by the map
+    assert viewer.worst.told.text() == "1 of 6: slice 2, confidence 0.5"  # by the record, not by the map
     assert viewer.overlay.maps.currentText() == "Entropy"
     assert colours(viewer)[3, 4].tolist() == [32, 0, 224, 255]  # high entropy is red
     assert colours(viewer)[0, 0, 3] == 0
@@ -161,7 +161,7 @@ def test_a_comparison_shows_its_slices_leads_to_the_worst_and_is_saved(driver, r
     driver.wait(lambda: tab.task.outcome)
     plot = tab.slices
     assert plot.isVisible()
-    assert plot.list.item(0).text() == f"slice 4   {plot.ranking.told[0].split()[-1]}"
+    assert plot.list.item(0).text() == f"slice 5   {plot.ranking.told[0].split()[-1]}"
     names = [item.name() for item in plot.plot.getPlotItem().listDataItems() if item.name()]
     assert names == ["bone", "mean"]
     plot.by.setCurrentIndex(plot.by.findText("bone"))
@@ -177,10 +177,10 @@ def test_a_comparison_shows_its_slices_leads_to_the_worst_and_is_saved(driver, r
     viewer.show_axis(1)
     driver.click(viewer.worst.worst)
     assert (viewer.axis, viewer.indices[0]) == (0, 4)
-    assert viewer.worst.told.text() == "1 of 6: slice 4, IoU of bone 0.500"
+    assert viewer.worst.told.text() == "1 of 6: slice 5, IoU of bone 0.500"
     QTest.keyClick(viewer, Qt.Key.Key_W)
-    assert viewer.worst.told.text().startswith("2 of 6: slice 0, ")
-    assert plot.here.value() == 0
+    assert viewer.worst.told.text().startswith("2 of 6: slice 1, ")
+    assert plot.here.value() == 1  # as it is counted below the plot
     assert [*tab.run_bar.buttons] == ["Show errors", "Save table", "Save slices", "Save page"]
     for kind, option, name in (
         ("classes", "output", "x.csv"),
