@@ -33,9 +33,9 @@ from bone_backend.volumes.volume import volume_name
 from ..cards import name_of
 from ..columns import score
 from ..show import iou as iou_in_words
+from .beside import beside
 from .tab import RunTab
 from .task import Outcome, Task
-from .view import scan_of
 
 COLUMNS = ("Class", "IoU", "Dice", "Voxels in reference", "Voxels in prediction", "In both")
 ROW, EDGE = 24, "#8a8a8a"  # height of a row, px; edge of a colour
@@ -108,9 +108,11 @@ class IoUTab(RunTab):
         prediction, reference = self.form.value("prediction"), self.form.value("reference")
         if prediction and reference:
             prediction, reference = str(from_home(prediction)), str(from_home(reference))
-            scan = scan_of(Path(prediction))
-            if self.look(str(scan) if scan else None, prediction, reference) and scan:
+            found = beside(Path(prediction))
+            scan = str(found.scan) if found.scan else None
+            if self.look(scan, prediction, reference) and scan:
                 self.look(None, prediction, reference)
+            self.viewer.add_overlay.offer(found.maps)
 
     def show_result(self, outcome: Outcome, task: Task) -> None:
         result = outcome.result

@@ -6,15 +6,61 @@ Out: `changed` when a person changes one of them, `closed` when it shall go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
 
+from .beside import Map
 from .editors import QuietCombo
 from .greys import Bins
 from .histogram import Histogram
 from .overlay import MAPS, colour_table
+
+
+class OverlayButton(QPushButton):
+    """Asks for a volume; where labels have maps beside them, these can be taken by a click."""
+
+    chosen = Signal(str, str)  # path, and colours of MAPS
+
+    def __init__(self) -> None:
+        super().__init__("Overlay …")
+        self.setToolTip("Lay another volume of this shape over the scan, such as a confidence")
+        self.clicked.connect(self._ask)
+        self.maps: tuple[Map, ...] = ()
+
+    def offer(self, maps: Sequence[Map]) -> None:
+        """Maps beside the labels; none: a click asks for a file."""
+        if tuple(maps) == self.maps:
+            return
+        self.maps = tuple(maps)
+        before, menu = self.menu(), None
+        if self.maps:
+            menu = QMenu(self)
+            for one in self.maps:
+                words = one.words[:1].upper() + one.words[1:]
+                menu.addAction(words, lambda one=one: self.chosen.emit(one.path, one.colours))
+            menu.addSeparator()
+            menu.addAction("Another volume …", self._ask)
+        self.setMenu(menu)
+        if before is not None:
+            before.deleteLater()
+
+    def _ask(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "A volume of the same shape")
+        if path:
+            self.chosen.emit(path, "")
 
 
 class OverlayBar(QWidget):

@@ -17,6 +17,7 @@ from bone_backend.files.names import from_home
 from bone_backend.volumes.volume import volume_name
 
 from ..show import predict as predict_in_words
+from .beside import beside
 from .editors import Editor, Place
 from .model_card import Card, read_card
 from .tab import RunTab
@@ -36,7 +37,6 @@ class PredictTab(RunTab):
 
     def __init__(self, runner: Any):
         self.card = Card()
-        self.results: dict[str, dict[str, Any]] = {}  # what was told of labels
         self.waiting: list[str] = []  # scans that are labelled afterwards
         super().__init__(runner)
         self.queue = QLabel()
@@ -149,13 +149,13 @@ class PredictTab(RunTab):
         return self.card.grey_warnings(layer.greys.sample)
 
     def _show_doubt(self, labels: str) -> None:
-        """The least sure slices, and the first of the maps that were written."""
-        result = self.results.get(labels, {})
-        if means := result.get("confidence", {}).get("slices"):
-            self.viewer.show_ranking(by_mean(means, "confidence"))
-        for path in result.get("maps", ())[:1]:
-            is_entropy = volume_name(Path(path)).endswith("_entropy")
-            self.viewer.open_overlay(path, "Entropy" if is_entropy else "Doubt")
+        """The least sure slices, and the maps that were written; the record beside the labels tells both."""
+        found, view = beside(Path(labels)), self.viewer.view
+        if view is not None and len(found.confidence) == view.shape[0]:
+            self.viewer.show_ranking(by_mean(found.confidence, "confidence"))
+        self.viewer.add_overlay.offer(found.maps)
+        for one in found.maps[:1]:
+            self.viewer.open_overlay(one.path, one.colours)
 
     def more_faults(self) -> dict[str, list[str]]:
         return {"model": [self.card.fault]} if self.card.fault else {}
@@ -179,7 +179,6 @@ class PredictTab(RunTab):
             return
         result = outcome.result
         self.log.appendPlainText(predict_in_words(result))
-        self.results[str(result["output"])] = result
         sure = result["confidence"].get("mean")
         told = f"Done: {result['slices']:,} slices labelled"
         told += f", mean confidence {sure:.3f}." if sure is not None else "."
@@ -201,7 +200,7 @@ class PredictTab(RunTab):
         )
 
     def show_labels(self, scan: str, labels: str) -> None:
-        """The labels over their scan; of labels made here the least sure slices too, and the first map."""
+        """The labels over their scan, the least sure slices, and the map that tells most."""
         self._look_timer.stop()
         self.look(scan, labels)
         self.viewer.take_classes(self.card.classes)

@@ -10,10 +10,8 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSlider,
     QSpinBox,
     QVBoxLayout,
@@ -27,8 +25,8 @@ from .canvas import Canvas
 from .histogram import GreyRow
 from .images import coloured_image, grey_image, indexed_image
 from .legend import Legend
-from .overlay import colour_table
-from .overlay_bar import OverlayBar
+from .overlay import RANKED, colour_table
+from .overlay_bar import OverlayBar, OverlayButton
 from .sharpen import Sharpening
 from .view import Plane, View, as_indices, outlines
 from .viewer_bar import ViewerBar
@@ -71,8 +69,7 @@ class Viewer(QWidget):
         self.legend = Legend()
         self.greys = GreyRow()
         self.greys.hide()
-        self.add_overlay = QPushButton("Overlay …")
-        self.add_overlay.setToolTip("Lay another volume of this shape over the scan, such as a confidence")
+        self.add_overlay = OverlayButton()
         self.overlay = OverlayBar()
         self.worst = WorstBar()
         self._lay_out()
@@ -108,7 +105,8 @@ class Viewer(QWidget):
         column.addWidget(self.legend)
 
     def _connect(self) -> None:
-        self.add_overlay.clicked.connect(self._choose_overlay)
+        self.add_overlay.chosen.connect(self.open_overlay)
+        self.overlay.maps.currentIndexChanged.connect(lambda _: self._rank_overlay())
         self.worst.chosen.connect(self.go_to_z)
         self.overlay.changed.connect(self.draw)
         self.overlay.closed.connect(self.close_overlay)
@@ -142,6 +140,7 @@ class Viewer(QWidget):
         self.errors.setVisible(bool(view and view.has_errors))
         self.legend.show_view(view if is_labelled else None)
         self.show_ranking(None)
+        self.add_overlay.offer(())
         self.title.setText(view.title if view else "")
         self.title.setToolTip(view.title if view else "")
         self._told = told or self._nothing
@@ -314,11 +313,6 @@ class Viewer(QWidget):
         if is_shown and greys is not None:
             self.greys.histogram.show_bins(greys.bins, self.low, self.high)
 
-    def _choose_overlay(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "A volume of the same shape")
-        if path:
-            self.open_overlay(path)
-
     def open_overlay(self, path: str, colours: str = "") -> str:
         """Lay a volume over the others; what is wrong with it is told below, and given. colours: of MAPS."""
         if self.view is None:
@@ -348,17 +342,19 @@ class Viewer(QWidget):
         self.overlay.setVisible(layer is not None)
         if layer is not None and layer.greys is not None:
             self.overlay.show_overlay(layer.header.name, layer.greys.bins, (layer.low, layer.high))
-        if self.worst.ranking is None or self._is_by_overlay:
-            self.worst.show_ranking(None)
-            self._rank_overlay()
+        self._rank_overlay()
 
     def _rank_overlay(self) -> None:
-        """By the mean of the overlay, where nothing else ranks the slices; waits for the small copy."""
-        means = self.view.overlay_means() if self.view else None
+        """By the mean of an overlay that tells doubt, where nothing else ranks; waits for the small copy."""
+        if self.worst.ranking is not None and not self._is_by_overlay:
+            return
+        order = RANKED.get(self.overlay.maps.currentText())
+        means = self.view.overlay_means() if self.view and order else None
         self._is_by_overlay = means is not None
-        if means is not None:
-            self.worst.show_ranking(by_mean(means, "mean of the overlay"))
-        elif self.view and "overlay" in self.view.layers and not self.view.fault():
+        self.worst.show_ranking(
+            None if means is None else by_mean(means, "mean of the overlay", order=str(order))
+        )
+        if means is None and order and self.view and "overlay" in self.view.layers and not self.view.fault():
             self._ranking.start(REST_MS)
 
     def show_ranking(self, ranking: Ranking | None) -> None:

@@ -68,4 +68,4 @@ class WorstBar(QWidget):
             at = f"{self.place + 1} of {number}: slice {found.slices[self.place] + 1:,}"
             self.told.setText(f"{at}, {found.told[self.place]}")
         else:
-            self.told.setText(f"of the {number} with the lowest {found.what}" if found else "")
+            self.told.setText(f"of the {number} with the {found.order} {found.what}" if found else "")
