@@ -264,9 +264,14 @@ class FitTab(RunTab):
         self._offer(found.folder, found.model, can_go_on=found.can_go_on)
 
     def resume(self, folder: str) -> None:
-        """Go on with a run that was stopped."""
-        self.take_values({"resume": folder})
-        self.start()
+        """Go on with a run that was stopped, with its own options; the form stays as it is."""
+        try:
+            options = self.form.table.parse({"resume": folder}).with_paths(Path.absolute)
+            self.check_files(options)
+        except BoneError as error:
+            self.run_bar.tell("\n".join(self.form.in_words(fault) for fault in error.faults), "fault")
+            return
+        self.asked.emit(self.requests(options))
 
     def take_colours(self) -> None:
         if self.curves is not None:

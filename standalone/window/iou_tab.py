@@ -112,7 +112,7 @@ class IoUTab(RunTab):
             scan = str(found.scan) if found.scan else None
             if self.look(scan, prediction, reference) and scan:
                 self.look(None, prediction, reference)
-            self.viewer.add_overlay.offer(found.maps)
+            self.viewer.add_overlay.offer(found.maps if self.viewer.view is not None else ())
 
     def show_result(self, outcome: Outcome, task: Task) -> None:
         result = outcome.result

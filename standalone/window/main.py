@@ -380,8 +380,7 @@ class Window(QMainWindow):
 
     def ask_to_close(self) -> str:
         """What becomes of the runs: "stop", "leave", or "" to stay; asked while one goes on."""
-        running = [(TABS[tab.command][0], tab) for tab in self.running()]
-        return closing.ask(self, running, waiting=len(self.dock.runs.waiting))
+        return closing.ask(self, self.running(), waiting=len(self.dock.runs.waiting))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's)
         answer = self.ask_to_close() if self.running() else closing.STOP

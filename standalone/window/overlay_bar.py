@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QImage
 from PySide6.QtWidgets import (
     QCheckBox,
     QFileDialog,
@@ -26,7 +27,9 @@ from .beside import Map
 from .editors import QuietCombo
 from .greys import Bins
 from .histogram import Histogram
+from .images import coloured_image
 from .overlay import MAPS, colour_table
+from .view import Plane
 
 
 class OverlayButton(QPushButton):
@@ -109,6 +112,14 @@ class OverlayBar(QWidget):
     def _take_map(self) -> None:
         self.range.table = colour_table(self.maps.currentText())[::5]
         self.range.update()
+
+    def image(self, plane: Plane | None, *, is_over: bool) -> tuple[QImage, float] | None:
+        """A plane in colours, with its opacity; None where there is none or it is not shown."""
+        if plane is None or not self.shown.isChecked():
+            return None
+        table = colour_table(self.maps.currentText())
+        image = coloured_image(plane, self.range.low, self.range.high, table)
+        return image, self.opacity.value() / 100 if is_over else 1.0
 
     def show_overlay(self, name: str, bins: Bins, ends: tuple[float, float]) -> None:
         """Another volume."""

@@ -45,6 +45,9 @@ class FieldRow:
         self.reset.setText("reset")
         self.reset.setProperty("kind", "reset")
         self.reset.setAccessibleName(f"Reset {one.label}")
+        policy = self.reset.sizePolicy()
+        policy.setRetainSizeWhenHidden(not is_wide)  # else the fields change their width with it
+        self.reset.setSizePolicy(policy)
         self.fault = QLabel()
         self.fault.setProperty("kind", "fault")
         self.fault.setWordWrap(True)

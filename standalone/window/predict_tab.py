@@ -37,6 +37,7 @@ class PredictTab(RunTab):
 
     def __init__(self, runner: Any):
         self.card = Card()
+        self._unreadable = ""  # why the scan of the form cannot be looked at
         self.waiting: list[str] = []  # scans that are labelled afterwards
         super().__init__(runner)
         self.queue = QLabel()
@@ -96,6 +97,7 @@ class PredictTab(RunTab):
         if name == "model":
             self._read_card()
         if name == "scan":
+            self._unreadable = ""
             self._suggest_output()
             self.look_later()
         if name in ("scan", "model"):
@@ -105,11 +107,15 @@ class PredictTab(RunTab):
         scan = self.form.value("scan")
         if not scan:
             self.viewer.show_view(None)
-        elif fault := self.look(str(from_home(scan))):
-            self._late["scan"] = [fault]
-            self.panel.refresh(self._beside())
-        else:
-            self._warn()
+            return
+        self._unreadable = self.look(str(from_home(scan)))
+        self._warn()
+        self.check()
+
+    def start(self) -> None:
+        if self._unreadable:
+            self.show_chosen()  # somebody may have mended it
+        super().start()
 
     def set_model(self, path: str) -> None:
         """As if a person had chosen it."""
@@ -158,7 +164,8 @@ class PredictTab(RunTab):
             self.viewer.open_overlay(one.path, one.colours)
 
     def more_faults(self) -> dict[str, list[str]]:
-        return {"model": [self.card.fault]} if self.card.fault else {}
+        found = {"model": self.card.fault, "scan": self._unreadable}
+        return {name: [fault] for name, fault in found.items() if fault}
 
     def _suggest_output(self) -> None:
         """Labels beside the scan, under its name; it stands in its field to be changed."""

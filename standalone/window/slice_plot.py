@@ -34,6 +34,14 @@ LIST_WIDTH = 190
 FIGURE = "\u2007"  # a space as wide as a digit
 
 
+class Slices(Epochs):
+    """Slices are counted from 1."""
+
+    def tickStrings(self, values, scale, spacing):  # noqa: N802 (pyqtgraph's)
+        found = super().tickStrings(values, scale, spacing)
+        return [text if value >= 1 else "" for value, text in zip(values, found, strict=True)]
+
+
 class SlicePlot(QWidget):
     """A plot, and beside it the worst slices."""
 
@@ -46,7 +54,7 @@ class SlicePlot(QWidget):
         self.ranking: Ranking | None = None
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 6, 0, 0)
-        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": Epochs("bottom")})
+        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": Slices("bottom")})
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()

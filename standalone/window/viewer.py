@@ -23,9 +23,9 @@ from bone_backend.volumes.classes import wrong_colour
 
 from .canvas import Canvas
 from .histogram import GreyRow
-from .images import coloured_image, grey_image, indexed_image
+from .images import grey_image, indexed_image
 from .legend import Legend
-from .overlay import RANKED, colour_table
+from .overlay import RANKED
 from .overlay_bar import OverlayBar, OverlayButton
 from .sharpen import Sharpening
 from .view import Plane, View, as_indices, outlines
@@ -53,12 +53,15 @@ class Viewer(QWidget):
         self.canvas = Canvas()
         self.bar = bar = ViewerBar()
         self.axes, self.title, self.labels, self.opacity = bar.axes, bar.title, bar.labels, bar.opacity
-        self.errors, self.outline = bar.errors, bar.outline
-        self.contrast, self.whole = bar.contrast, bar.whole
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Slice number")
-        self.number = QSpinBox()
-        self.number.setAccessibleName("Slice number")
+        self.errors, self.outline, self.contrast, self.whole = (
+            bar.errors,
+            bar.outline,
+            bar.contrast,
+            bar.whole,
+        )
+        self.slider, self.number = QSlider(Qt.Orientation.Horizontal), QSpinBox()
+        for widget in (self.slider, self.number):
+            widget.setAccessibleName("Slice number")
         self.number.setKeyboardTracking(False)
         self.facts = QLabel()
         self.facts.setProperty("kind", "hint")
@@ -66,12 +69,10 @@ class Viewer(QWidget):
         self.fault = QLabel()
         self.fault.setProperty("kind", "fault")
         self.fault.setWordWrap(True)
-        self.legend = Legend()
-        self.greys = GreyRow()
+        self.legend, self.greys = Legend(), GreyRow()
         self.greys.hide()
         self.add_overlay = OverlayButton()
-        self.overlay = OverlayBar()
-        self.worst = WorstBar()
+        self.overlay, self.worst = OverlayBar(), WorstBar()
         self._lay_out()
         self._connect()
         self._waiting = QTimer(self)
@@ -97,12 +98,12 @@ class Viewer(QWidget):
         column.addLayout(row)
         column.addWidget(self.worst)
         column.addWidget(self.greys)
-        row = QHBoxLayout()
-        row.addWidget(self.facts, 1)
-        row.addWidget(self.add_overlay)
-        column.addLayout(row)
+        column.addWidget(self.facts)
         column.addWidget(self.fault)
-        column.addWidget(self.legend)
+        row = QHBoxLayout()
+        row.addWidget(self.legend, 1)
+        row.addWidget(self.add_overlay, 0, Qt.AlignmentFlag.AlignRight)
+        column.addLayout(row)
 
     def _connect(self) -> None:
         self.add_overlay.chosen.connect(self.open_overlay)
@@ -240,6 +241,9 @@ class Viewer(QWidget):
             base = grey_image(planes["scan"], self.low, self.high)
         opacity = self.opacity.value() / 100 if base else 1.0
         shown = "labels" if "labels" in planes else "reference"
+        over = self.overlay.image(planes.get("overlay"), is_over=base is not None)
+        is_doubt = self.overlay.maps.currentText() in RANKED  # clear where it is sure, so it lies on top
+        overlays += [over] if over and not is_doubt else []
         if shown in planes:
             labels = as_indices(planes[shown])
             drawn = outlines(labels) if self.outline.isChecked() else labels
@@ -248,11 +252,7 @@ class Viewer(QWidget):
                 wrong = view.differs(planes["labels"], planes["reference"]).view(np.uint8)
                 red = QColor(wrong_colour(view.colours.values())).rgba()
                 overlays.append((indexed_image(wrong, [0, red]), 1.0))
-        if "overlay" in planes and self.overlay.shown.isChecked():
-            ends, table = self.overlay.range, colour_table(self.overlay.maps.currentText())
-            image = coloured_image(planes["overlay"], ends.low, ends.high, table)
-            overlays.insert(0, (image, self.overlay.opacity.value() / 100 if base else 1.0))
-        return base, overlays
+        return base, overlays + ([over] if over and is_doubt else [])
 
     def _table(self, view: View) -> list[int]:
         """The colour of every label; the background is clear."""

@@ -135,8 +135,8 @@ def test_labels_that_tell_their_confidence_lead_to_the_least_sure_slice_and_show
     driver.click(viewer.worst.worst)
     assert viewer.worst.told.text() == "1 of 6: slice 2, confidence 0.5"  # by the record, not by the map
     assert viewer.overlay.maps.currentText() == "Entropy"
-    assert colours(viewer)[3, 4].tolist() == [32, 0, 224, 255]  # high entropy is red
-    assert colours(viewer)[0, 0, 3] == 0
+    assert colours(viewer, 1)[3, 4].tolist() == [32, 0, 224, 255]  # high entropy is red, over the labels
+    assert colours(viewer, 1)[0, 0, 3] == 0
     driver.click(viewer.overlay.close_button)
     offered = [action for action in viewer.add_overlay.menu().actions() if action.text()]
     words = [action.text() for action in offered]

@@ -62,7 +62,7 @@ def test_a_fit_is_stopped_killed_left_running_and_its_model_labels_a_scan_that_i
     driver.wait(lambda: tab.task.outcome, 20)
     told = tab.run_bar.told.text()
     assert told.startswith("The run broke off. The worker gave no result: it ended without saying why.")
-    assert "Go on continues it from its last checkpoint." in told
+    assert "Resume continues it from its last checkpoint." in told
     assert "Resume" in tab.run_bar.buttons
     assert window.open_run(tmp_path / "bone_run")
     assert int(tab.run_bar.told.text().split()[1]) > stopped_after  # epochs

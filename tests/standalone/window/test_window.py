@@ -217,6 +217,12 @@ def test_a_path_that_is_not_there_is_told_in_the_viewer_and_beside_its_field(dri
     tab = driver.window.predict
     driver.type_into(tab, "scan", str(tmp_path / "nothing.tif"))
     driver.wait(lambda: "nothing.tif: does not exist" in tab.panel.rows["scan"].fault.text())
+    driver.click(tab.run_bar.start)  # which misses the model too, and tells both
+    assert "nothing.tif: does not exist" in tab.panel.rows["scan"].fault.text()
+    assert tab.panel.rows["model"].fault.text() == "Model file: choose one."
+    save(tmp_path / "nothing.tif", np.zeros((5, 8, 8), np.uint8))
+    driver.click(tab.run_bar.start)
+    assert tab.panel.rows["scan"].fault.text() == ""
 
 
 def test_a_fit_is_started_watched_and_its_result_told(driver, runner, pairs, tmp_path):
