@@ -113,6 +113,7 @@ class CurvesPage(QWidget):
             for plot in (self.loss, self.iou):
                 plot.removeItem(line)
         self._lines, self._shades = {}, {}
+        self.nothing.show()
         self._tell_lines()
 
     def add_step(self, epoch: float, loss: float) -> None:

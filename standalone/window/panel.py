@@ -45,9 +45,6 @@ class FieldRow:
         self.reset.setText("reset")
         self.reset.setProperty("kind", "reset")
         self.reset.setAccessibleName(f"Reset {one.label}")
-        policy = self.reset.sizePolicy()
-        policy.setRetainSizeWhenHidden(not is_wide)  # else the fields change their width with it
-        self.reset.setSizePolicy(policy)
         self.fault = QLabel()
         self.fault.setProperty("kind", "fault")
         self.fault.setWordWrap(True)
@@ -64,6 +61,7 @@ class FieldRow:
             if self.hint.text() and isinstance(editor, (Line, Choice)):
                 editor.row.insertWidget(1, self.hint)
         grid.addWidget(self.reset, line, 3, Qt.AlignmentFlag.AlignRight)
+        grid.setColumnMinimumWidth(3, self.reset.sizeHint().width())  # else fields change their width with it
         grid.addWidget(self.fault, line + 2, 0 if is_wide else 1, 1, 4 if is_wide else 3)
 
     def show(self, *, is_shown: bool, faults: Sequence[str]) -> None:

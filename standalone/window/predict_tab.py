@@ -189,9 +189,9 @@ class PredictTab(RunTab):
         sure = result["confidence"].get("mean")
         told = f"Done: {result['slices']:,} slices labelled"
         told += f", mean confidence {sure:.3f}." if sure is not None else "."
-        warnings = [
-            f"{volume_name(Path(task.options['scan']))}: {text}" for text in result.get("warnings", ())
-        ]
+        name = volume_name(Path(task.options["scan"]))
+        found = result.get("warnings", ())
+        warnings = [text if text.startswith(f"{name}: ") else f"{name}: {text}" for text in found]
         for text in warnings:
             self.log.appendPlainText(f"warning: {text}")
         labels, scan = str(result["output"]), str(task.options["scan"])

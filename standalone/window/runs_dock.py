@@ -35,7 +35,7 @@ from .task import Outcome
 from .theme import colours
 
 COLUMNS = ("Run", "State", "Result")
-LINE, LINES = 24, 4  # px of a line; lines in sight
+LINE, LINES = 24, 4  # px of a line; most lines in sight
 HELD = "Start held runs"
 KEPT = "Was waiting when the window was closed"
 
@@ -92,7 +92,6 @@ class RunsDock(QDockWidget):
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.verticalHeader().setDefaultSectionSize(LINE)
-        table.setFixedHeight(LINE * (LINES + 1) + 4)
         table.setWordWrap(False)
         header = table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -209,6 +208,7 @@ class RunsDock(QDockWidget):
         kept = self.chosen
         rows, found = self.runs.rows, colours()
         self.table.setRowCount(len(rows))
+        self.table.setFixedHeight(LINE * (min(max(len(rows), 1), LINES) + 1) + 4)
         for number, run in enumerate(rows):
             state = "held" if run in self.runs.held else run.state
             for column, text in enumerate((run.what, state, run.told)):

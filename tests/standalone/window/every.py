@@ -104,6 +104,7 @@ def _faults(desk: Any, scheme: str) -> None:
         tab.form.set(field, wrong)
         tab.panel.show_values()
         tab.field_changed(field)
+        desk.wait(timeout_s=0.7)
         tab.start()
         desk.draw(f"every_fault_{name}_{scheme}")
         tab.form.reset(field) if before is None else tab.form.set(field, before)

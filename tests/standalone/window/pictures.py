@@ -63,7 +63,7 @@ class Desk:
         self.take(path)
         picture = Image.open(path).convert("RGB")
         picture.save(path, optimize=True)
-        if path.stat().st_size > LARGE:
+        if path.stat().st_size > LARGE and not name.startswith("every"):
             picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
         print(path, f"{path.stat().st_size // 1000} kB", flush=True)
 

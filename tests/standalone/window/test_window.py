@@ -214,6 +214,10 @@ def test_a_path_that_is_not_there_is_told_in_the_viewer_and_beside_its_field(dri
     for name in ("reference", "prediction"):
         driver.type_into(tab, name, str(tmp_path / "nothing.tif"))
     driver.wait(lambda: "nothing.tif: does not exist" in tab.viewer.canvas.told)
+    assert "nothing.tif: does not exist" in tab.panel.rows["reference"].fault.text()
+    driver.click(tab.run_bar.start)
+    assert tab.task is None
+    assert "nothing.tif: does not exist" in tab.panel.rows["prediction"].fault.text()
     tab = driver.window.predict
     driver.type_into(tab, "scan", str(tmp_path / "nothing.tif"))
     driver.wait(lambda: "nothing.tif: does not exist" in tab.panel.rows["scan"].fault.text())
@@ -253,6 +257,13 @@ def test_a_fit_is_started_watched_and_its_result_told(driver, runner, pairs, tmp
     driver.wait(lambda: tab.task.outcome)
     assert tab.run_bar.told.text() == "Done: the best model is that of epoch 2, mean validation IoU 0.750."
     assert [*tab.run_bar.buttons] == ["Open report", "Open folder", "Label a scan"]
+    minutes = tab.panel.rows["minutes"]
+    minutes.editor.focusProxy().setEditText("soon")
+    tab.check()
+    assert tab.run_bar.told.text() == "1 field to mend, in red above."
+    driver.click(minutes.reset)
+    tab.check()
+    assert tab.run_bar.told.text().startswith("Done: the best model is that of epoch 2")  # as it was
     driver.click(tab.run_bar.buttons["Label a scan"])
     assert driver.window.tab is driver.window.predict
     assert driver.window.predict.form.value("model") == str(folder / "m.pth")
