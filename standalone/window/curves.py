@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 from bone_backend.volumes.classes import COLOURS
 
 from .scores import Curves
-from .theme import colours
+from .theme import colours, line_width
 
 DRAW_S = 1.0  # between two drawings of the steps
 MOST_STEPS = 4000  # points of the loss; of more, every second one is dropped
@@ -64,7 +64,7 @@ class CurvesPage(QWidget):
         self.steps: list[tuple[float, float]] = []
         self._drawn = 0.0
         self._by_name: dict[str, str] = {}
-        self._step_line = self.loss.plot([], [], pen=pyqtgraph.mkPen(STEPS, width=1))
+        self._step_line = self.loss.plot([], [], pen=pyqtgraph.mkPen(STEPS, width=line_width(1)))
         self._lines: dict[str, pyqtgraph.PlotDataItem] = {}
         self._shades: dict[str, str] = {}  # of each line
         self.take_colours()
@@ -156,7 +156,7 @@ class CurvesPage(QWidget):
 
     def _colour(self, key: str, line: pyqtgraph.PlotDataItem, colour: str) -> None:
         self._shades[key] = colour
-        line.setPen(pyqtgraph.mkPen(colour, width=3 if key == "mean" else 2))
+        line.setPen(pyqtgraph.mkPen(colour, width=line_width(3 if key == "mean" else 2)))
         line.setSymbolBrush(pyqtgraph.mkColor(colour))
 
     def _tell_lines(self) -> None:

@@ -66,6 +66,7 @@ class Window(QMainWindow):
         self.resize(*SIZE)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.by_name: dict[str, RunTab] = {}
         for name, (title, kind) in TABS.items():
             self.by_name[name] = kind(runner)

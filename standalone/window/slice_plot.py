@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 from bone_backend.scores.slices import SliceScores
 
 from .curves import Epochs
-from .theme import colours
+from .theme import colours, line_width
 from .worst import Ranking, by_iou
 
 FLOOR = 0.9  # the plot begins here at the highest, so that a good result does not look ragged
@@ -117,13 +117,13 @@ class SlicePlot(QWidget):
         numbers = np.arange(1, len(mean) + 1)
         for place, value in enumerate(scores.values):
             if value:  # background is near 1 everywhere
-                pen = pyqtgraph.mkPen(self._colours[value], width=2)
+                pen = pyqtgraph.mkPen(self._colours[value], width=line_width(2))
                 self._line(numbers, iou[:, place], self._names[value], pen)
         self._line(
             numbers,
             mean,
             "mean",
-            pyqtgraph.mkPen(colours().mean, width=2, style=Qt.PenStyle.DashLine),
+            pyqtgraph.mkPen(colours().mean, width=line_width(2), style=Qt.PenStyle.DashLine),
         )
         self.plot.addItem(self.here)
         shades = {self._names[value]: self._colours[value] for value in scores.values if value}
@@ -169,7 +169,7 @@ class SlicePlot(QWidget):
         for side in ("left", "bottom"):
             self.plot.getAxis(side).setPen(found.edge)
             self.plot.getAxis(side).setTextPen(found.ink)
-        self.here.setPen(pyqtgraph.mkPen(found.accent, width=1))
+        self.here.setPen(pyqtgraph.mkPen(found.accent, width=line_width(1)))
         self._draw()
 
 

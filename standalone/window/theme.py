@@ -118,6 +118,11 @@ class Chosen:
     scheme = "system"
 
 
+def line_width(width: float) -> float:
+    """Of a line in a plot, which pyqtgraph takes in dots of the screen: as wide on every screen."""
+    return width * QApplication.primaryScreen().devicePixelRatio()
+
+
 def is_dark() -> bool:
     if Chosen.scheme == "system":
         return QApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
