@@ -5,7 +5,7 @@
 
 In:  phantom femurs, drawn anew; a fit, a prediction and a comparison in the worker's process.
 Out: window_fit.png (Easy), window_advanced.png (with a fault), window_curves.png (dark), window_predict.png,
-window_scores.png, window_iou.png; 1280 x 720. Takes five minutes; --quick: a fit of a few seconds that learns
+window_scores.png, window_iou.png; 1280 x 720. Takes eight minutes; --quick: a fit of seconds that learns
 nothing. --double: as a screen of 200 % shows them. --every: every page of each tab in Easy and Advanced, in
 light and dark, and what stands beside (menus, the tour, the queue, faults), to be looked at after a change.
 --xvfb: of the screen of a real X server, which is started for it. --pairs, --scan, --mask: real scans in
@@ -32,7 +32,7 @@ from mocks.scans import Phantom
 from . import every
 
 LARGE = 200_000  # bytes, from which on a picture gets 256 colours
-SETTINGS = {"minutes": 1.5}
+SETTINGS = {"minutes": 3.0}
 QUICK = {"plain_channels": 8, "plain_depth": 3, "patch_size": 16, "batch_size": 8, "epochs": 2}
 QUICK |= {"steps_per_epoch": 6, "validation_patches": 12, "precision": "fp32"}
 

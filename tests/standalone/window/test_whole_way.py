@@ -46,6 +46,7 @@ def test_a_fit_is_stopped_killed_left_running_and_its_model_labels_a_scan_that_i
 
     driver.click(tab.run_bar.buttons["Resume"])
     assert tab.task.options["resume"] == str(tmp_path / "bone_run")
+    assert (tab.form.value("resume"), tab.form.value("epochs")) == (None, 400)  # the form stays as it was
     driver.wait(lambda: f"Epoch {stopped_after + 2}" in tab.task.message, 120)
     process = tab.task.process
     window.ask_to_close = lambda: "leave"
