@@ -61,10 +61,11 @@ class Desk:
         self.wait(timeout_s=0.4)
         path = self.out / f"{name}.png"
         self.take(path)
-        picture = Image.open(path).convert("RGB")
-        picture.save(path, optimize=True)
-        if path.stat().st_size > LARGE and not name.startswith("every"):
-            picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        if name.startswith("window"):  # is kept, so it shall be small
+            picture = Image.open(path).convert("RGB")
+            picture.save(path, optimize=True)
+            if path.stat().st_size > LARGE:
+                picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
         print(path, f"{path.stat().st_size // 1000} kB", flush=True)
 
     def take(self, path: Path) -> None:
