@@ -38,12 +38,12 @@ STEPS = {
     "fit": (
         "Connect a scan to <b>Scan 1</b> and its mask to <b>Mask 1</b>, and so on. The next pair appears "
         f"when the last is connected; <b>Show all pairs</b> shows all {MOST_PAIRS}. Two pairs are the least.",
-        "Choose a new folder as <b>Save folder</b>.",
+        "Choose a new folder as <b>Run folder</b>.",
         "<b>To do</b> lists what is still missing, and <b>Apply</b> is grey as long as there is anything. "
         "<b>Estimate</b> says which scans are fitted on and which validate. Press <b>Apply</b>.",
         "The progress bar shows epoch, loss, IoU and the time left. <b>Stop</b> ends the fit within seconds "
         "and keeps the best model so far.",
-        "The best model, the scores of all epochs and the report are in the save folder.",
+        "The best model, the scores of all epochs and the report are in the run folder.",
     ),
     "predict": (
         "Connect the scan to <b>Scan</b> and choose the <b>Model file</b> of a fit (.pth).",

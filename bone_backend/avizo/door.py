@@ -93,7 +93,7 @@ class Door(abc.ABC):
         self.panel.tell("missing", WORKING)
         self.panel.apply_works(False)
         outcome = run(self.host, self.form.title, self.work)
-        self._safely(self._look_for_faults)  # a save folder is taken now, for instance
+        self._safely(self._look_for_faults)  # a run folder is taken now, for instance
         if outcome.faults:
             self._refuse(outcome.faults, line="result")
         else:

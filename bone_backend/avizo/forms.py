@@ -113,7 +113,7 @@ FIT = Form(
     without=("pairs", "compile"),  # compilers are processes, which draw licences inside Avizo
     connections=_pairs(),
     lines=(("missing", "To do"), ("estimate", "Estimate"), ("result", "Result")),
-    summary="Fit a network on scans and their masks; the best model goes into the save folder.",
+    summary="Fit a network on scans and their masks; the best model goes into the run folder.",
 )
 PREDICT = Form(
     name="BONe_DLPred",

@@ -113,7 +113,7 @@ class FloatTally:
                 counts = count_values(_upper_bits(values))
             if counts[0x7F80:_NEGATIVE].any() or counts[0xFF80:].any():  # all bits of the exponent are set
                 raise ScanError(
-                    f"{self.name}: slice {z + number} (the first is 0) holds NaN or infinity. "
+                    f"{self.name}: slice {z + number + 1} (the first is 1) holds NaN or infinity. "
                     "Replace these voxels by a grey value, e.g. that of air, and save the scan again."
                 )
             if self.voxels == "nonzero":

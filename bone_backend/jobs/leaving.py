@@ -81,9 +81,7 @@ def adopt(folder: Path) -> Adopted:
     except (OSError, ValueError):
         maker = None
     if maker is None:
-        raise WorkerError(
-            f"{folder}: the run that was left there cannot be found again. See its save folder."
-        )
+        raise WorkerError(f"{folder}: the run that was left there cannot be found again. See its run folder.")
     write_text(folder / LEFT, json.dumps({"follower": this_process().mark}))
     return Adopted(maker)
 

@@ -159,11 +159,12 @@ class FitOutput(Options):
 
     output: UserPath = option(
         group="Output",
-        label="Save folder",
+        label="Run folder",
         often=True,
         easy=True,
         kind="folder",
-        help="Run folder: everything that this fit leaves behind.",
+        help="A new folder for everything that this fit leaves behind; the Save folder of the published "
+        "program.",
     )
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^<>:\"/\\|?*\x00-\x1f]+$")] = option(
         "BONe",
@@ -178,7 +179,7 @@ class FitOutput(Options):
         label="Overwrite",
         often=True,
         easy=True,
-        help="Replace another run in the output folder.",
+        help="Replace another run in the run folder.",
     )
     resume: UserPath | None = option(
         None,
@@ -224,7 +225,7 @@ class FitOutput(Options):
         often=True,
         help="Check everything, measure one step, tell time, RAM, GPU memory and disk that the fit will "
         "take, and stop. "
-        "Nothing is written to the save folder.",
+        "Nothing is written to the run folder.",
     )
 
     def cross_faults(self) -> list[Fault]:

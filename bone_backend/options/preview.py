@@ -37,7 +37,7 @@ class PreviewOptions(FitOptions):
 
     title: ClassVar[str] = "bone preview-augmentation"
     output: UserPath = option(
-        Path("run"), group="Output", label="Save folder", kind="folder", help="Of the fit; not used."
+        Path("run"), group="Output", label="Run folder", kind="folder", help="Of the fit; not used."
     )
     overwrite: bool = option(False, group="Output", label="Overwrite", help="Replace an existing picture.")
     resume: UserPath | None = option(

@@ -105,7 +105,7 @@ class IoUOptions(Options):
         group="Data",
         label="Table of slices",
         kind="save",
-        help="Write the IoU of every slice along z to this CSV file too.",
+        help="Write the IoU of every slice along z to this CSV file too; its column z counts from 0.",
     )
     page: UserPath | None = option(
         None,

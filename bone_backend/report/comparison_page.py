@@ -94,14 +94,14 @@ def _slices(found: Found, met: list[dict[str, Any]]) -> dict[str, Any] | None:
     chart = line_chart(
         "IoU of each slice",
         [*lines, Line("mean", mean.tolist(), MEAN, dashed=True)],
-        x=range(len(mean)),
+        x=range(1, len(mean) + 1),
         low=float(np.floor(low * 10) / 10),
         high=1.0,
         x_label="slice along z",
     )
     worst = [
         {
-            "slice": f"{z:,}",
+            "slice": f"{z + 1:,}",
             "cells": [
                 in_words(mean[z]),
                 *(in_words(iou[z, scores.values.index(item["value"])]) for item in shown),

@@ -169,7 +169,7 @@ class Live:
         shown = mean_of(shades(grey, (found["0.5"], found["99.5"])), _step(grey)).round().astype(np.uint8)
         reference = np.where(wanted < 0, NOT_COUNTED, wanted).astype(np.uint8)
         z = (view.part[0] if view.part else 0) + int(self._plan.z[at]) + self._slices[len(self._places)]
-        self._places.append(f"{self.state.data.names[view.pair]}, slice {z}")
+        self._places.append(f"{self.state.data.names[view.pair]}, slice {z + 1:,}")
         into[0].append(shown)
         into[1].append(commonest(reference, _step(reference)))
 

@@ -28,7 +28,7 @@ def classes_table(found: Mapping[str, Any]) -> str:
 
 
 def slices_table(found: Mapping[str, Any]) -> str:
-    """A row for each slice: its number from 0, mean IoU, voxels that count, wrong ones, IoU of each class."""
+    """A row for each slice: its z from 0, mean IoU, voxels that count, wrong ones, IoU of classes."""
     scores = SliceScores.from_dict(found["slices"])
     names = columns(classes_of(found), prefix="iou_")
     rows = [
@@ -43,7 +43,7 @@ def slices_table(found: Mapping[str, Any]) -> str:
             )
         )
     ]
-    head = ["slice", "mean_iou", "counted_voxels", "wrong_voxels", *(names[v] for v in scores.values)]
+    head = ["z", "mean_iou", "counted_voxels", "wrong_voxels", *(names[v] for v in scores.values)]
     return _text([head, *rows])
 
 

@@ -13,20 +13,25 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 from .tab import RunTab
 
 STOP, LEAVE, STAY = "stop", "leave", ""
+NOUNS = {"fit": "a fit", "predict": "a prediction", "iou": "a comparison"}
 
 
-def ask(parent: QWidget, running: Sequence[tuple[str, RunTab]], *, waiting: int) -> str:
-    """running: title and tab."""
+def ask(parent: QWidget, running: Sequence[RunTab], *, waiting: int) -> str:
+    """running: tabs whose run goes on. waiting: how many more wait."""
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle("BONe")
-    box.setText(f"{' and '.join(title for title, _ in running)} is running.")
-    told = "Stopped: a fit keeps its best model, and can go on later from its save folder."
-    can_leave = all(tab.waits for _, tab in running)
+    told = " and ".join(NOUNS[tab.command] for tab in running)
+    box.setText(f"{told[:1].upper()}{told[1:]} {'is' if len(running) == 1 else 'are'} running.")
+    told = "Stopped: a fit keeps its best model, and can go on later from its run folder."
+    can_leave = all(tab.waits for tab in running)
     if can_leave:
         told += "\nLeft running: it goes on without the window, and the next window shows it again."
     if waiting:
-        told += f"\n{waiting} more in the queue {'are' if waiting > 1 else 'is'} forgotten either way."
+        told += (
+            f"\n{waiting} more in the queue {'are' if waiting > 1 else 'is'} kept: the next window offers "
+        )
+        told += f"{'them' if waiting > 1 else 'it'} again."
     box.setInformativeText(told)
     stop = box.addButton("Stop and close", QMessageBox.ButtonRole.DestructiveRole)
     leave = box.addButton("Leave it running", QMessageBox.ButtonRole.AcceptRole) if can_leave else None

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from bone_backend.options.fields import OptionField
 
-from .form import alternatives, as_text, from_text
+from .form import alternatives, as_text, from_text, words_of
 
 NUMBER_WIDTH = 110
 OWN_FILE = "choose a file …"
@@ -132,6 +132,28 @@ class Choice(Editor):
             self.menu.setEditText(path)
 
 
+class Ticks(Editor):
+    """Some of a few words, each to be ticked."""
+
+    def __init__(self, one: OptionField):
+        super().__init__(one)
+        self.boxes = {word: QCheckBox(word) for word in words_of(one)}
+        for word, box in self.boxes.items():
+            self.add(box)
+            box.setAccessibleName(f"{one.label}: {word}")
+            box.toggled.connect(self.changed)
+        self.row.addStretch(1)
+
+    def value(self) -> list[str]:
+        return [word for word, box in self.boxes.items() if box.isChecked()]
+
+    def show_value(self, value: Any) -> None:
+        for word, box in self.boxes.items():
+            box.blockSignals(True)
+            box.setChecked(word in (value or ()))
+            box.blockSignals(False)
+
+
 class Line(Editor):
     """A number, a text, a list of words."""
 
@@ -165,7 +187,7 @@ class Place(Editor):
         super().__init__(one)
         self.takes_many = takes_many
         self.line = QLineEdit()
-        self.line.setPlaceholderText("drop it here, or choose it" if not one.is_output else "")
+        self.line.setPlaceholderText(_place_words(one))
         self.add(self.line, 1)
         self.buttons = [("Choose …", self._choose_file)] if one.kind != "folder" else []
         if one.kind in ("folder", "volume"):
@@ -223,10 +245,59 @@ class Place(Editor):
         event.acceptProposedAction()
 
 
+class Places(Editor):
+    """Files or folders, with ; between them: typed, chosen, or dropped."""
+
+    def __init__(self, one: OptionField):
+        super().__init__(one)
+        self.line = QLineEdit()
+        self.line.setPlaceholderText(f"{one.none_word}; drop them here, or choose them")
+        self.add(self.line, 1)
+        button = QPushButton("Choose …")
+        button.setAccessibleName(f"{one.label}: Choose")
+        button.clicked.connect(self._choose)
+        self.row.addWidget(button)
+        self.setAcceptDrops(True)
+        self.line.setAcceptDrops(False)
+        self.line.textEdited.connect(self.changed)
+
+    def value(self) -> list[str]:
+        return [place.strip() for place in self.line.text().split(";") if place.strip()]
+
+    def show_value(self, value: Any) -> None:
+        if self.value() != [str(place) for place in value or ()]:
+            self.line.setText("; ".join(str(place) for place in value or ()))
+
+    def take_all(self, paths: list[str]) -> None:
+        """Add some to those that are there."""
+        if paths:
+            self.line.setText("; ".join(dict.fromkeys([*self.value(), *paths])))
+            self.changed.emit()
+
+    def _choose(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self, self.one.label)
+        self.take_all(paths)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's)
+        if event.mimeData().urls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 (Qt's)
+        self.take_all([url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()])
+        event.acceptProposedAction()
+
+
 def _placeholder(one: OptionField) -> str:
     if one.kind == "list" and one.metavar:
         return one.metavar
     return one.none_word if one.is_optional else ""
+
+
+def _place_words(one: OptionField) -> str:
+    """What stands in an empty line for a place."""
+    if one.is_output:
+        return "not written" if one.is_optional else ""
+    return "none; drop it here, or choose it" if one.is_optional else "drop it here, or choose it"
 
 
 def make_editor(one: OptionField) -> Editor:
@@ -235,6 +306,10 @@ def make_editor(one: OptionField) -> Editor:
         return Place(one)
     if one.kind == "bool":
         return Switch(one)
+    if words_of(one):
+        return Ticks(one)
+    if one.kind == "list" and one.metavar == "paths":
+        return Places(one)
     if one.choices or alternatives(one):
         return Choice(one)
     return Line(one)

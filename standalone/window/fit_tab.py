@@ -52,7 +52,7 @@ class FitTab(RunTab):
         self.pairs.looked.connect(self._looked)
         self._shown: tuple[str, str] = ("", "")
         self._scores_time = 0
-        self._suggested = ""  # save folder
+        self._suggested = ""  # run folder
         return {"pairs": self.pairs, "class_names": self.classes}
 
     def add_pages(self) -> None:
@@ -106,7 +106,7 @@ class FitTab(RunTab):
             self.form.reset(name)
 
     def _suggest_folder(self) -> None:
-        """A save folder beside the scans, where none was given; it stands in its field to be changed."""
+        """A run folder beside the scans, where none was given; it stands in its field to be changed."""
         given = self.form.given.get("output")
         if given not in (None, self._suggested) or not self.pairs.pairs.rows:
             return
@@ -161,7 +161,7 @@ class FitTab(RunTab):
 
     def what(self, options: Any) -> str:
         if options.resume:
-            return f"Go on with the fit in {Path(options.resume).name}"
+            return f"Resume the fit in {Path(options.resume).name}"
         number = len(options.pairs)
         return f"Fit into {Path(options.output).name} ({number} pair{'s' * (number != 1)})"
 
@@ -234,7 +234,7 @@ class FitTab(RunTab):
             actions.append(("Open report", lambda: self.open_file(folder / REPORT)))
         actions.append(("Open folder", lambda: self.open_file(folder)))
         if can_go_on:
-            actions.append(("Go on", lambda: self.resume(str(folder))))
+            actions.append(("Resume", lambda: self.resume(str(folder))))
         if model:
             actions.append(("Label a scan", lambda: self.predict_with.emit(str(model))))
         self.run_bar.show_actions(actions)
@@ -247,7 +247,7 @@ class FitTab(RunTab):
     def advice(self) -> str:
         if (self._folder / CHECKPOINT).exists():
             return (
-                "Go on continues it from its last checkpoint. If it breaks off there again, close other "
+                "Resume continues it from its last checkpoint. If it breaks off there again, close other "
                 "programs, or begin anew with a smaller batch size."
             )
         return super().advice()
@@ -264,9 +264,14 @@ class FitTab(RunTab):
         self._offer(found.folder, found.model, can_go_on=found.can_go_on)
 
     def resume(self, folder: str) -> None:
-        """Go on with a run that was stopped."""
-        self.take_values({"resume": folder})
-        self.start()
+        """Go on with a run that was stopped, with its own options; the form stays as it is."""
+        try:
+            options = self.form.table.parse({"resume": folder}).with_paths(Path.absolute)
+            self.check_files(options)
+        except BoneError as error:
+            self.run_bar.tell("\n".join(self.form.in_words(fault) for fault in error.faults), "fault")
+            return
+        self.asked.emit(self.requests(options))
 
     def take_colours(self) -> None:
         if self.curves is not None:

@@ -213,3 +213,14 @@ def alternatives(one: OptionField) -> tuple[str, ...]:
     if one.kind not in ("text", "int", "float") or not one.metavar or "|" not in one.metavar:
         return ()
     return tuple(word for word in one.metavar.split("|") if word == word.lower() and word != one.none_word)
+
+
+def words_of(one: OptionField) -> tuple[str, ...]:
+    """The words of which a list such as confidence|entropy|probabilities may hold some.
+
+    >>> from bone_backend.options.programs import PredictOptions
+    >>> {one.name: words_of(one) for one in PredictOptions.option_fields() if one.name == "maps"}
+    {'maps': ('confidence', 'entropy', 'probabilities')}
+    """
+    found = (one.metavar or "").split("|")
+    return tuple(found) if one.kind == "list" and len(found) > 1 and all(map(str.islower, found)) else ()

@@ -27,7 +27,6 @@ from .theme import colours
 HEIGHT, FOOT, RAMP = 74, 18, 5  # px; of it for the numbers below and the colours
 NEAR = 12.0  # px from a border within which it is taken
 STEP = 0.01  # of what is shown, for an arrow key
-TISSUES = "#d55e00"
 
 
 class Histogram(QWidget):
@@ -93,7 +92,7 @@ class Histogram(QWidget):
         painter.fillRect(QRectF(right, 0, self.width() - right, floor), shade)
         self._paint_ramp(painter, left, right, floor)
         for tissue in self.bins.tissues or ():
-            painter.setPen(QPen(QColor(TISSUES), 1.5, Qt.PenStyle.DashLine))
+            painter.setPen(QPen(QColor(colours().tissue), 1.5, Qt.PenStyle.DashLine))
             painter.drawLine(QPointF(self.x_of(tissue), 4), QPointF(self.x_of(tissue), floor - RAMP))
         for name, x in (("low", left), ("high", right)):
             is_taken = self.hasFocus() and self._key == name
@@ -132,7 +131,7 @@ class Histogram(QWidget):
         painter.drawText(place, flags | Qt.AlignmentFlag.AlignRight, f"{self._ends[1]} {self.high:,.5g}")
         if self.bins is not None and self.bins.tissues:
             dark, bright = self.bins.tissues
-            painter.setPen(QColor(TISSUES))
+            painter.setPen(QColor(colours().tissue))
             told = f"tissues {dark:,.3g} and {bright:,.3g}"
             painter.drawText(place, flags | Qt.AlignmentFlag.AlignHCenter, told)
 

@@ -28,15 +28,16 @@ from bone_backend.files.whole import write_text
 from bone_backend.scores import tables
 from bone_backend.scores.slices import SliceScores
 from bone_backend.volumes.classes import class_colour
-from bone_backend.volumes.volume import volume_name
+from bone_backend.volumes.volume import peek, volume_name
 
 from ..cards import name_of
 from ..columns import score
 from ..show import iou as iou_in_words
+from .beside import beside
 from .tab import RunTab
 from .task import Outcome, Task
-from .view import scan_of
 
+VOLUMES = ("reference", "prediction")
 COLUMNS = ("Class", "IoU", "Dice", "Voxels in reference", "Voxels in prediction", "In both")
 ROW, EDGE = 24, "#8a8a8a"  # height of a row, px; edge of a colour
 SIDES = ("reference_voxels", "predicted_voxels", "intersection_voxels")
@@ -54,6 +55,10 @@ class IoUTab(RunTab):
     command = "iou"
     verb = "Compare"
     nothing = "Choose a reference and a prediction to see where they differ."
+
+    def __init__(self, runner: Any):
+        self._unreadable: dict[str, str] = {}  # volumes that cannot be looked at, and why
+        super().__init__(runner)
 
     def add_pages(self) -> None:
         self.table = QTableWidget(0, len(COLUMNS))
@@ -81,8 +86,17 @@ class IoUTab(RunTab):
         editor.take(path)
 
     def field_changed(self, name: str) -> None:
-        if name in ("reference", "prediction"):
+        if name in VOLUMES:
+            self._unreadable.pop(name, None)
             self.look_later()
+
+    def more_faults(self) -> dict[str, list[str]]:
+        return {name: [fault] for name, fault in self._unreadable.items()}
+
+    def start(self) -> None:
+        if self._unreadable:
+            self.show_chosen()  # somebody may have mended it
+        super().start()
 
     def _slice_plot(self) -> Any:
         """The plot, made when it is first wanted, so that the window opens without its library."""
@@ -105,12 +119,22 @@ class IoUTab(RunTab):
         self.viewer.go_to_z(index)
 
     def show_chosen(self) -> None:
+        self._unreadable = {}
+        for name in VOLUMES:
+            try:
+                if path := self.form.value(name):
+                    peek(from_home(path))
+            except (BoneError, OSError) as fault:
+                self._unreadable[name] = str(fault)
+        self.check()
         prediction, reference = self.form.value("prediction"), self.form.value("reference")
         if prediction and reference:
             prediction, reference = str(from_home(prediction)), str(from_home(reference))
-            scan = scan_of(Path(prediction))
-            if self.look(str(scan) if scan else None, prediction, reference) and scan:
+            found = beside(Path(prediction))
+            scan = str(found.scan) if found.scan else None
+            if self.look(scan, prediction, reference) and scan:
                 self.look(None, prediction, reference)
+            self.viewer.add_overlay.offer(found.maps if self.viewer.view is not None else ())
 
     def show_result(self, outcome: Outcome, task: Task) -> None:
         result = outcome.result

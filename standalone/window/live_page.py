@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFont, QImage, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QSlider, QVBoxLayout, QWidget
 
 from .live import TITLES, LivePictures, Row
@@ -92,8 +92,10 @@ class Panels(QWidget):
             painter.drawImage(where, image)
             if row == 0 or self.alone is not None:
                 painter.setPen(QColor(found.ink))
-                over = QRectF(where.left(), where.top() - TEXT, where.width(), TEXT)
+                painter.setFont(self._title_font(where.width() + GAP - 2))
+                over = QRectF(where.left() - GAP / 2, where.top() - TEXT, where.width() + GAP, TEXT)
                 painter.drawText(over, Qt.AlignmentFlag.AlignCenter, TITLES[number])
+                painter.setFont(self.font())
             if number == 0:
                 painter.setPen(QColor(found.hint))
                 told = self.rows[row].place.replace(", ", "\n")
@@ -104,6 +106,13 @@ class Panels(QWidget):
                 )
                 painter.drawText(room, int(flags), words)
         painter.end()
+
+    def _title_font(self, room: float) -> QFont:
+        """Smaller where the images are smaller than their titles."""
+        font = self.font()
+        widest = max(self.fontMetrics().horizontalAdvance(title) for title in TITLES)
+        font.setPointSizeF(font.pointSizeF() * min(1.0, room / widest))
+        return font
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's)
         for row, _image_number, where in self.cells():

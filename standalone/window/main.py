@@ -39,6 +39,7 @@ from ..option_files import read_config
 from . import closing, theme
 from .fit_tab import FitTab
 from .iou_tab import IoUTab
+from .kept_runs import KeptRuns
 from .memory import Memory, as_text
 from .predict_tab import PredictTab
 from .run_folder import look_at_run
@@ -66,6 +67,7 @@ class Window(QMainWindow):
         self.resize(*SIZE)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.by_name: dict[str, RunTab] = {}
         for name, (title, kind) in TABS.items():
             self.by_name[name] = kind(runner)
@@ -83,7 +85,7 @@ class Window(QMainWindow):
         column.addWidget(self.tour)
         column.addWidget(self.tabs, 1)
         self.setCentralWidget(inside)
-        self.dock = RunsDock(self.by_name)
+        self.dock = RunsDock(self.by_name, KeptRuns(self.memory.path.parent))
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.dock)
         self.dock.began.connect(self._remember)
         self.dock.shown.connect(self._show_result)
@@ -318,6 +320,8 @@ class Window(QMainWindow):
 
     def _show_result(self, run: Run) -> None:
         options: Any = run.options
+        if options is None:
+            return
         if run.command == "fit":
             self.open_run(Path(options.resume or options.output))
         elif run.result is not None:
@@ -378,15 +382,14 @@ class Window(QMainWindow):
 
     def ask_to_close(self) -> str:
         """What becomes of the runs: "stop", "leave", or "" to stay; asked while one goes on."""
-        running = [(TABS[tab.command][0], tab) for tab in self.running()]
-        return closing.ask(self, running, waiting=len(self.dock.runs.waiting))
+        return closing.ask(self, self.running(), waiting=len(self.dock.runs.waiting))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's)
         answer = self.ask_to_close() if self.running() else closing.STOP
         if not answer:
             event.ignore()
             return
-        self.dock.runs.is_held = True  # nothing begins any more
+        self.dock.close_queue()
         closing.let_go(self.running(), answer)
         self.tour.end()
         self.hide()  # saving the best model takes seconds

@@ -71,6 +71,8 @@ class Card:
 
 def read_card(path: str) -> Card:
     """The card of a model file, or of the best model in a run folder."""
+    if not from_home(path).exists():
+        return Card(fault=f"{path}: does not exist. Choose a model file (.pth) or the run folder of a fit.")
     try:
         found = facts(model_of(from_home(path)))
     except (BoneError, ValueError, OSError) as error:

@@ -34,6 +34,9 @@ MAPS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "Grey": ((0, 0, 0, 255), (255, 255, 255, 255)),
 }
 
+# Maps that tell doubt, and which slices are then worth a look: those with the lowest mean, or the highest.
+RANKED = {"Doubt": "lowest", "Entropy": "highest"}
+
 
 @cache
 def colour_table(name: str) -> tuple[int, ...]:

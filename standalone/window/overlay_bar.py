@@ -6,15 +6,64 @@ Out: `changed` when a person changes one of them, `closed` when it shall go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSlider, QToolButton, QWidget
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
 
+from .beside import Map
 from .editors import QuietCombo
 from .greys import Bins
 from .histogram import Histogram
+from .images import coloured_image
 from .overlay import MAPS, colour_table
+from .view import Plane
+
+
+class OverlayButton(QPushButton):
+    """Asks for a volume; where labels have maps beside them, these can be taken by a click."""
+
+    chosen = Signal(str, str)  # path, and colours of MAPS
+
+    def __init__(self) -> None:
+        super().__init__("Overlay …")
+        self.setToolTip("Lay another volume of this shape over the scan, such as a confidence")
+        self.clicked.connect(self._ask)
+        self.maps: tuple[Map, ...] = ()
+
+    def offer(self, maps: Sequence[Map]) -> None:
+        """Maps beside the labels; none: a click asks for a file."""
+        if tuple(maps) == self.maps:
+            return
+        self.maps = tuple(maps)
+        before, menu = self.menu(), None
+        if self.maps:
+            menu = QMenu(self)
+            for one in self.maps:
+                words = one.words[:1].upper() + one.words[1:]
+                menu.addAction(words, lambda one=one: self.chosen.emit(one.path, one.colours))
+            menu.addSeparator()
+            menu.addAction("Another volume …", self._ask)
+        self.setMenu(menu)
+        if before is not None:
+            before.deleteLater()
+
+    def _ask(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "A volume of the same shape")
+        if path:
+            self.chosen.emit(path, "")
 
 
 class OverlayBar(QWidget):
@@ -63,6 +112,14 @@ class OverlayBar(QWidget):
     def _take_map(self) -> None:
         self.range.table = colour_table(self.maps.currentText())[::5]
         self.range.update()
+
+    def image(self, plane: Plane | None, *, is_over: bool) -> tuple[QImage, float] | None:
+        """A plane in colours, with its opacity; None where there is none or it is not shown."""
+        if plane is None or not self.shown.isChecked():
+            return None
+        table = colour_table(self.maps.currentText())
+        image = coloured_image(plane, self.range.low, self.range.high, table)
+        return image, self.opacity.value() / 100 if is_over else 1.0
 
     def show_overlay(self, name: str, bins: Bins, ends: tuple[float, float]) -> None:
         """Another volume."""

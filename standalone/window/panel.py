@@ -61,6 +61,7 @@ class FieldRow:
             if self.hint.text() and isinstance(editor, (Line, Choice)):
                 editor.row.insertWidget(1, self.hint)
         grid.addWidget(self.reset, line, 3, Qt.AlignmentFlag.AlignRight)
+        grid.setColumnMinimumWidth(3, self.reset.sizeHint().width())  # else fields change their width with it
         grid.addWidget(self.fault, line + 2, 0 if is_wide else 1, 1, 4 if is_wide else 3)
 
     def show(self, *, is_shown: bool, faults: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from bone_backend.files.names import from_home
 from bone_backend.volumes.volume import volume_name
 
 from ..show import predict as predict_in_words
+from .beside import beside
 from .editors import Editor, Place
 from .model_card import Card, read_card
 from .tab import RunTab
@@ -37,7 +38,7 @@ class PredictTab(RunTab):
 
     def __init__(self, runner: Any):
         self.card = Card()
-        self.results: dict[str, dict[str, Any]] = {}  # what was told of labels
+        self._unreadable = ""  # why the scan of the form cannot be looked at
         self.waiting: list[str] = []  # scans that are labelled afterwards
         super().__init__(runner)
         self.queue = QLabel()
@@ -97,6 +98,7 @@ class PredictTab(RunTab):
         if name == "model":
             self._read_card()
         if name == "scan":
+            self._unreadable = ""
             self._suggest_output()
             self.look_later()
         if name in ("scan", "model"):
@@ -106,11 +108,15 @@ class PredictTab(RunTab):
         scan = self.form.value("scan")
         if not scan:
             self.viewer.show_view(None)
-        elif fault := self.look(str(from_home(scan))):
-            self._late["scan"] = [fault]
-            self.panel.refresh(self._beside())
-        else:
-            self._warn()
+            return
+        self._unreadable = self.look(str(from_home(scan)))
+        self._warn()
+        self.check()
+
+    def start(self) -> None:
+        if self._unreadable:
+            self.show_chosen()  # somebody may have mended it
+        super().start()
 
     def set_model(self, path: str) -> None:
         """As if a person had chosen it."""
@@ -150,16 +156,17 @@ class PredictTab(RunTab):
         return self.card.grey_warnings(layer.greys.sample)
 
     def _show_doubt(self, labels: str) -> None:
-        """The least sure slices, and the first of the maps that were written."""
-        result = self.results.get(labels, {})
-        if means := result.get("confidence", {}).get("slices"):
-            self.viewer.show_ranking(by_mean(means, "confidence"))
-        for path in result.get("maps", ())[:1]:
-            is_entropy = volume_name(Path(path)).endswith("_entropy")
-            self.viewer.open_overlay(path, "Entropy" if is_entropy else "Doubt")
+        """The least sure slices, and the maps that were written; the record beside the labels tells both."""
+        found, view = beside(Path(labels)), self.viewer.view
+        if view is not None and len(found.confidence) == view.shape[0]:
+            self.viewer.show_ranking(by_mean(found.confidence, "confidence"))
+        self.viewer.add_overlay.offer(found.maps)
+        for one in found.maps[:1]:
+            self.viewer.open_overlay(one.path, one.colours)
 
     def more_faults(self) -> dict[str, list[str]]:
-        return {"model": [self.card.fault]} if self.card.fault else {}
+        found = {"model": self.card.fault, "scan": self._unreadable}
+        return {name: [fault] for name, fault in found.items() if fault}
 
     def _suggest_output(self) -> None:
         """Labels beside the scan, under its name; it stands in its field to be changed."""
@@ -180,13 +187,12 @@ class PredictTab(RunTab):
             return
         result = outcome.result
         self.log.appendPlainText(predict_in_words(result))
-        self.results[str(result["output"])] = result
         sure = result["confidence"].get("mean")
         told = f"Done: {result['slices']:,} slices labelled"
         told += f", mean confidence {sure:.3f}." if sure is not None else "."
-        warnings = [
-            f"{volume_name(Path(task.options['scan']))}: {text}" for text in result.get("warnings", ())
-        ]
+        name = volume_name(Path(task.options["scan"]))
+        found = result.get("warnings", ())
+        warnings = [text if text.startswith(f"{name}: ") else f"{name}: {text}" for text in found]
         for text in warnings:
             self.log.appendPlainText(f"warning: {text}")
         labels, scan = str(result["output"]), str(task.options["scan"])
@@ -202,7 +208,7 @@ class PredictTab(RunTab):
         )
 
     def show_labels(self, scan: str, labels: str) -> None:
-        """The labels over their scan; of labels made here the least sure slices too, and the first map."""
+        """The labels over their scan, the least sure slices, and the map that tells most."""
         self._look_timer.stop()
         self.look(scan, labels)
         self.viewer.take_classes(self.card.classes)

@@ -1,7 +1,8 @@
 """The queue of runs: fits and predictions, one after the other; knows no Qt.
 
 In:  runs as they are asked for, and how each ended.
-Out: which is next. One that fails does not stop the rest; after a stop the rest waits until it is let go on.
+Out: which is next. One that fails does not stop the rest; after a stop those that wait are held until they
+are let go on, as are those that an earlier window has kept. One that is started meanwhile begins at once.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ WAITS, RUNS, DONE, STOPPED, FAILED = "waits", "runs", "done", "stopped", "failed
 
 @dataclass(eq=False)
 class Run:
-    """One run. what: in words. told: how it ended, in words. has_waited: it did not begin at once."""
+    """One run. what: in words. told: how it ended, in words. has_waited: it did not begin at once.
+
+    is_held: it does not begin before a person says so. options: None of one that is not understood any more.
+    """
 
     command: str
-    options: Options
+    options: Options | None
     what: str
     state: str = WAITS
     told: str = ""
     has_waited: bool = False
+    is_held: bool = False
     result: dict[str, Any] | None = None
 
     @property
@@ -38,7 +43,7 @@ class Runs:
 
     def __init__(self) -> None:
         self.rows: list[Run] = []
-        self.is_held = False
+        self.is_closed = False  # nothing begins any more
 
     @property
     def running(self) -> Run | None:
@@ -48,9 +53,18 @@ class Runs:
     def waiting(self) -> list[Run]:
         return [run for run in self.rows if run.state == WAITS]
 
+    @property
+    def held(self) -> list[Run]:
+        return [run for run in self.waiting if run.is_held]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether one that is added now has to wait."""
+        return self.running is not None or len(self.waiting) > len(self.held)
+
     def add(self, run: Run) -> Run:
         """To the end of the queue."""
-        run.has_waited = self.running is not None or bool(self.waiting)
+        run.has_waited = self.is_busy or run.is_held
         self.rows.append(run)
         return run
 
@@ -62,10 +76,11 @@ class Runs:
 
     def begin_next(self) -> Run | None:
         """The one that is to begin now, if any."""
-        if self.running is not None or self.is_held or not self.waiting:
+        if self.running is not None or self.is_closed:
             return None
-        run = self.waiting[0]
-        run.state = RUNS
+        run = next((run for run in self.waiting if not run.is_held), None)
+        if run is not None:
+            run.state, run.told = RUNS, ""
         return run
 
     def end(self, outcome: Outcome, told: str) -> Run | None:
@@ -75,18 +90,21 @@ class Runs:
             return None
         run.state = DONE if outcome.is_done else STOPPED if outcome.is_stopped else FAILED
         run.told, run.result = told, outcome.result
-        self.is_held = outcome.is_stopped and bool(self.waiting)
+        if outcome.is_stopped:
+            for waiting in self.waiting:
+                waiting.is_held = True
         return run
 
     def go_on(self) -> None:
-        self.is_held = False
+        """Let those that are held begin, one after the other."""
+        for run in self.held:
+            run.is_held, run.has_waited = False, True
 
     def remove(self, run: Run) -> bool:
         """Take one out that does not run; whether it was."""
         if run.state == RUNS or run not in self.rows:
             return False
         self.rows.remove(run)
-        self.is_held = self.is_held and bool(self.waiting)
         return True
 
     def move_up(self, run: Run) -> bool:
@@ -113,7 +131,8 @@ class Runs:
         """
         waiting = len(self.waiting)
         told = f"{waiting} wait{'s' * (waiting == 1)}" if waiting else "Nothing waits"
-        if self.is_held:
-            return f"{told}, held since a run was stopped."
+        held = len(self.held)
+        if held:
+            told += ", held" if held == waiting else f", {held} of them held"
         failed = sum(run.state == FAILED for run in self.rows)
         return told + (f"; {failed} failed." if failed else ".")

@@ -26,13 +26,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from bone_backend.errors import BoneError
+
+from .kept_runs import KeptRuns
 from .runs import FAILED, RUNS, Run, Runs
 from .tab import RunTab
 from .task import Outcome
 from .theme import colours
 
 COLUMNS = ("Run", "State", "Result")
-LINE, LINES = 24, 4  # px of a line; lines in sight
+LINE, LINES = 24, 4  # px of a line; most lines in sight
+HELD = "Start held runs"
+KEPT = "Was waiting when the window was closed"
 
 
 class RunsDock(QDockWidget):
@@ -42,10 +47,11 @@ class RunsDock(QDockWidget):
     finished = Signal(object)
     shown = Signal(object)
 
-    def __init__(self, tabs: Mapping[str, RunTab]):
+    def __init__(self, tabs: Mapping[str, RunTab], kept: KeptRuns):
         super().__init__("Runs")
         self.setObjectName("runs")
         self.setFeatures(self.DockWidgetFeature.DockWidgetClosable)
+        self.kept = kept
         self.runs, self.tabs = Runs(), {name: tab for name, tab in tabs.items() if tab.waits}
         self.table = self._table()
         self.told = QLabel()
@@ -59,7 +65,7 @@ class RunsDock(QDockWidget):
         row = QHBoxLayout()
         row.addWidget(self.told, 1)
         for words, tip, action in (
-            ("Go on", "Begin those that wait", self.go_on),
+            (HELD, "Begin those that are held, one after the other", self.go_on),
             ("Move up", "Run it earlier", self.move_up),
             ("Remove", "Take it out of the list; what it has written stays", self.remove),
             ("Show result", "Also a double click", self.show_result),
@@ -86,7 +92,6 @@ class RunsDock(QDockWidget):
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         table.verticalHeader().setDefaultSectionSize(LINE)
-        table.setFixedHeight(LINE * (LINES + 1) + 4)
         table.setWordWrap(False)
         header = table.horizontalHeader()
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -118,6 +123,27 @@ class RunsDock(QDockWidget):
         tab.begin(options, job=job)
         self.began.emit(run)
         self.fill()
+
+    def take_kept(self) -> None:
+        """Offer runs that waited when a window before was closed; none begins unasked."""
+        for told in self.kept.take():
+            tab = self.tabs.get(told["command"])
+            run = Run(told["command"], None, told["what"], is_held=True, told=KEPT)
+            try:
+                if tab is None:
+                    raise BoneError("This version of BONe has no such queue.")
+                run.options = tab.form.table.parse(told["options"])
+                self.runs.add(run)
+            except BoneError as error:  # e.g. of another version of BONe
+                self.runs.fail(run, f"{KEPT}, and is not understood any more: {error}")
+        if self.runs.rows:
+            self.show()
+        self.fill()
+
+    def close_queue(self) -> None:
+        """The window ends: nothing begins any more, and what waits is kept for the next one."""
+        self.runs.is_closed = True
+        self.kept.leave(self.runs.waiting)
 
     def next(self) -> None:
         """Begin what is next."""
@@ -182,8 +208,9 @@ class RunsDock(QDockWidget):
         kept = self.chosen
         rows, found = self.runs.rows, colours()
         self.table.setRowCount(len(rows))
+        self.table.setFixedHeight(LINE * (min(max(len(rows), 1), LINES) + 1) + 4)
         for number, run in enumerate(rows):
-            state = "held" if self.runs.is_held and run in self.runs.waiting else run.state
+            state = "held" if run in self.runs.held else run.state
             for column, text in enumerate((run.what, state, run.told)):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
@@ -192,16 +219,17 @@ class RunsDock(QDockWidget):
                 self.table.setItem(number, column, item)
         self.told.setText(self.runs.in_words())
         self.choose(kept)
-        is_busy = self.runs.running is not None or bool(self.runs.waiting)
         for tab in self.tabs.values():
-            tab.run_bar.offer(waits=is_busy)
+            tab.run_bar.offer(waits=self.runs.is_busy)
+        if not self.runs.is_closed:
+            self.kept.keep(self.runs.waiting)
         self._offer()
 
     def _offer(self) -> None:
         run = self.chosen
         waiting = self.runs.waiting
-        self.buttons["Go on"].setVisible(self.runs.is_held)
+        self.buttons[HELD].setVisible(bool(self.runs.held))
         self.buttons["Move up"].setEnabled(run in waiting[1:])
         self.buttons["Remove"].setEnabled(run is not None and run.state != RUNS)
-        self.buttons["Show result"].setEnabled(run is not None and run.is_over)
+        self.buttons["Show result"].setEnabled(run is not None and run.is_over and run.options is not None)
         self.buttons["Clear finished"].setEnabled(any(one.is_over for one in self.runs.rows))

@@ -24,14 +24,22 @@ from PySide6.QtWidgets import (
 )
 
 from bone_backend.scores.slices import SliceScores
-from bone_backend.volumes.classes import MEAN
 
 from .curves import Epochs
-from .theme import colours, is_dark
+from .theme import colours, line_width
 from .worst import Ranking, by_iou
 
 FLOOR = 0.9  # the plot begins here at the highest, so that a good result does not look ragged
 LIST_WIDTH = 190
+FIGURE = "\u2007"  # a space as wide as a digit
+
+
+class Slices(Epochs):
+    """Slices are counted from 1."""
+
+    def tickStrings(self, values, scale, spacing):  # noqa: N802 (pyqtgraph's)
+        found = super().tickStrings(values, scale, spacing)
+        return [text if value >= 1 else "" for value, text in zip(values, found, strict=True)]
 
 
 class SlicePlot(QWidget):
@@ -46,7 +54,7 @@ class SlicePlot(QWidget):
         self.ranking: Ranking | None = None
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 6, 0, 0)
-        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": Epochs("bottom")})
+        self.plot = pyqtgraph.PlotWidget(axisItems={"bottom": Slices("bottom")})
         self.plot.setMouseEnabled(x=False, y=False)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()
@@ -98,7 +106,7 @@ class SlicePlot(QWidget):
         """Mark the slice that is looked at along z."""
         self.here.setVisible(index is not None)
         if index is not None:
-            self.here.setValue(index)
+            self.here.setValue(index + 1)
 
     def _draw(self) -> None:
         scores = self._scores
@@ -106,23 +114,23 @@ class SlicePlot(QWidget):
             return
         self.plot.clear()
         iou, mean = scores.iou, scores.mean_iou
-        numbers = np.arange(len(mean))
+        numbers = np.arange(1, len(mean) + 1)
         for place, value in enumerate(scores.values):
             if value:  # background is near 1 everywhere
-                pen = pyqtgraph.mkPen(self._colours[value], width=2)
+                pen = pyqtgraph.mkPen(self._colours[value], width=line_width(2))
                 self._line(numbers, iou[:, place], self._names[value], pen)
         self._line(
             numbers,
             mean,
             "mean",
-            pyqtgraph.mkPen("#e6e8eb" if is_dark() else MEAN, width=2, style=Qt.PenStyle.DashLine),
+            pyqtgraph.mkPen(colours().mean, width=line_width(2), style=Qt.PenStyle.DashLine),
         )
         self.plot.addItem(self.here)
         shades = {self._names[value]: self._colours[value] for value in scores.values if value}
         told = [f'<span style="color:{shade}">■</span> {escape(name)}' for name, shade in shades.items()]
         self.legend.setText("&nbsp;&nbsp; ".join(["IoU of each slice:", *told, "╌ mean"]))
         self.plot.setYRange(min(FLOOR, float(np.nanmin([1.0, *mean, *iou.flat]))), 1.0, padding=0.03)
-        self.plot.setXRange(0, max(len(mean) - 1, 1), padding=0.02)
+        self.plot.setXRange(1, max(len(mean), 2), padding=0.02)
 
     def _line(self, numbers: np.ndarray, values: np.ndarray, name: str, pen: object) -> None:
         """A gap where a class is in neither; a dot where a slice stands alone."""
@@ -141,8 +149,9 @@ class SlicePlot(QWidget):
         value = self.by.currentData()
         self.ranking = by_iou(self._scores, value, self._names.get(value, ""))
         self.list.clear()
+        width = max((len(f"slice {z + 1:,}") for z in self.ranking.slices), default=0)
         for z, told in zip(self.ranking.slices, self.ranking.told, strict=True):
-            item = QListWidgetItem(f"slice {z:,}   {told.rsplit(' ', 1)[-1]}")
+            item = QListWidgetItem(f"slice {z + 1:,}".ljust(width, FIGURE) + f"   {told.rsplit(' ', 1)[-1]}")
             item.setData(Qt.ItemDataRole.UserRole, z)
             self.list.addItem(item)
         self.ranked.emit(self.ranking)
@@ -150,7 +159,7 @@ class SlicePlot(QWidget):
     def _clicked(self, event: object) -> None:
         place = self.plot.getPlotItem().vb.mapSceneToView(event.scenePos())  # type: ignore[attr-defined]
         if self._scores is not None:
-            index = min(max(round(place.x()), 0), len(self._scores.mean_iou) - 1)
+            index = min(max(round(place.x()) - 1, 0), len(self._scores.mean_iou) - 1)
             self.chosen.emit(index)
 
     def take_colours(self) -> None:
@@ -160,7 +169,7 @@ class SlicePlot(QWidget):
         for side in ("left", "bottom"):
             self.plot.getAxis(side).setPen(found.edge)
             self.plot.getAxis(side).setTextPen(found.ink)
-        self.here.setPen(pyqtgraph.mkPen(found.accent, width=1))
+        self.here.setPen(pyqtgraph.mkPen(found.accent, width=line_width(1)))
         self._draw()
 
 

@@ -99,6 +99,7 @@ def open_window(application: QApplication, tab: str) -> None:
     try:
         window.show()
         window.find_left()
+        window.dock.take_kept()
         window.greet()
         application.exec()
     finally:

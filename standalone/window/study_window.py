@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QBrush, QColor, QDesktopServices
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -28,8 +28,10 @@ from PySide6.QtWidgets import (
 from bone_backend.errors import BoneError, ScanError
 from bone_backend.information.describe import describe
 
+from .theme import colours
+
 LOOK_MS, PER_RUN_MS = 2000, 10  # between two looks; more where there are many runs
-HEADS = ("run", "state", "mIoU", "why it failed")
+HEADS = ("Run", "State", "mIoU", "Why it failed")
 
 
 class StudyWindow(QDialog):
@@ -44,17 +46,19 @@ class StudyWindow(QDialog):
         column = QVBoxLayout(self)
         self.told, self.bar = QLabel(), QProgressBar()
         column.addWidget(self.told)
+        self.bar.setTextVisible(False)
         column.addWidget(self.bar)
         self.table = QTableWidget(0, len(HEADS))
         self.table.setHorizontalHeaderLabels(HEADS)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.verticalHeader().hide()
+        self.table.setAccessibleName("Runs of the study")
         self.table.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self.table.horizontalHeader().setStretchLastSection(True)
         column.addWidget(self.table)
         row = QHBoxLayout()
-        self.report = QPushButton("Open the report")
+        self.report = QPushButton("Open report")
         self.report.clicked.connect(self.open_report)
         row.addWidget(self.report)
         row.addStretch()
@@ -85,7 +89,7 @@ class StudyWindow(QDialog):
 
     def _show(self) -> None:
         facts = self.facts
-        begun = f", {len(facts['started'])} begun" if facts["started"] else ""
+        begun = f", {len(facts['started'])} started" if facts["started"] else ""
         failed = f", {len(facts['failed'])} failed" if facts["failed"] else ""
         self.told.setText(f"{facts['done']} of {facts['runs']} runs are done{begun}{failed}.")
         self.bar.setRange(0, max(facts["runs"], 1))
@@ -97,6 +101,8 @@ class StudyWindow(QDialog):
             for place, text in enumerate((one["run"], one["state"], score, one["cause"])):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
+                if one["state"] == "failed" and place:
+                    item.setForeground(QBrush(QColor(colours().wrong)))
                 if place == HEADS.index("mIoU"):
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.table.setItem(number, place, item)

@@ -53,6 +53,7 @@ class RunTab(QWidget):
         self.task: Task | None = None
         self.taken: Callable[[], set[str]] = set  # where runs that go on or wait will write
         self._has_waited = False
+        self._result_told: tuple[str, str] | None = None  # what the faults in its place have covered
         self.form = Form(self.command)
         self.checked = Checked()
         self._is_eager = False  # Start was pressed: what is missing is now a fault
@@ -174,7 +175,12 @@ class RunTab(QWidget):
         faults -= sum(len(told) for told in self.notes().values())
         todo = self.todo()
         if self.task is not None and self.task.outcome is not None and not faults:
-            return  # what came of the last run stands there
+            if self._result_told is not None:  # what came of the last run stands there again
+                self.run_bar.tell(*self._result_told)
+                self._result_told = None
+            return
+        if self._result_told is None:
+            self._result_told = self.run_bar.told.text(), str(self.run_bar.told.property("kind"))
         if todo:
             self.run_bar.tell(f"Still to give: {', '.join(todo)}.")
         elif faults:
@@ -265,7 +271,7 @@ class RunTab(QWidget):
 
     def begin(self, options: Options, *, job: LeftJob | None = None, has_waited: bool = False) -> None:
         """Run it. job: one that an earlier window has left, to be followed. has_waited: in the queue."""
-        self._is_eager, self._has_waited = False, has_waited
+        self._is_eager, self._has_waited, self._result_told = False, has_waited, None
         runner = self.runner if job is None else follower(job.folder)
         gone_s = 0.0 if job is None else max(time.time() - job.began, 0.0)
         self.task = Task(self.command, dump(options), runner=runner, gone_s=gone_s)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPalette, QPen, QPolygonF
 from PySide6.QtWidgets import QApplication, QProxyStyle, QStyle, QStyleOption, QToolTip, QWidget
 
+from bone_backend.volumes.classes import MEAN, TRAINING, VALIDATION
+
+TAB = 5  # px that a tab is higher than Fusion makes it
 SCHEMES = {"system": Qt.ColorScheme.Unknown, "light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
 
 
@@ -26,21 +29,59 @@ class Colours:
     on_accent: str
     wrong: str
     good: str
+    training: str  # curves
+    validation: str
+    mean: str
+    tissue: str  # marks in a histogram
 
 
 LIGHT = Colours(
-    "#f4f5f7", "#ffffff", "#1d2126", "#5f6872", "#c9ced6", "#0063a3", "#ffffff", "#b00020", "#1b7a3d"
+    "#f4f5f7",
+    "#ffffff",
+    "#1d2126",
+    "#5f6872",
+    "#c9ced6",
+    "#0063a3",
+    "#ffffff",
+    "#b00020",
+    "#1b7a3d",
+    TRAINING,
+    VALIDATION,
+    MEAN,
+    "#b34700",
 )
 DARK = Colours(
-    "#23262b", "#31363d", "#e6e8eb", "#a3abb5", "#59616c", "#4aa8e8", "#0d1a24", "#ff8a80", "#7ccf96"
+    "#23262b",
+    "#31363d",
+    "#e6e8eb",
+    "#a3abb5",
+    "#59616c",
+    "#4aa8e8",
+    "#0d1a24",
+    "#ff8a80",
+    "#7ccf96",
+    "#62b0ea",
+    "#ff8f5e",
+    "#e6e8eb",
+    "#ff9d5c",
 )
 
 
 class Style(QProxyStyle):
-    """Fusion, with boxes to tick that are seen on dark paper too."""
+    """Fusion, with boxes to tick that are seen on dark paper too, and tabs whose g is not cut off."""
 
     def __init__(self) -> None:
         super().__init__("Fusion")
+
+    def sizeFromContents(  # noqa: N802 (Qt's)
+        self,
+        kind: QStyle.ContentsType,
+        option: QStyleOption,
+        size: QSize,
+        widget: QWidget | None = None,
+    ) -> QSize:
+        found = super().sizeFromContents(kind, option, size, widget)
+        return found + QSize(0, TAB) if kind == QStyle.ContentsType.CT_TabBarTab else found
 
     def drawPrimitive(  # noqa: N802 (Qt's)
         self,
@@ -75,6 +116,11 @@ class Chosen:
     """The scheme that was chosen; not every platform of Qt takes one."""
 
     scheme = "system"
+
+
+def line_width(width: float) -> float:
+    """Of a line in a plot, which pyqtgraph takes in dots of the screen: as wide on every screen."""
+    return width * QApplication.primaryScreen().devicePixelRatio()
 
 
 def is_dark() -> bool:

@@ -59,7 +59,7 @@ STEPS = {
         Step(
             "look",
             "2 of 3: its labels lie over it; turn the wheel over the picture to go through the slices.",
-            "Go on",
+            "Next",
             (("button", "iou"),),
         ),
         Step(

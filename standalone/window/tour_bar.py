@@ -95,15 +95,16 @@ class TourBar(QFrame):
         return state_folder() / FOLDER
 
     def _do_making(self) -> None:
-        self._is_over.clear()
-        threading.Thread(target=self._make, name="bone tour", daemon=True).start()
+        self._is_over, self._made = threading.Event(), queue.SimpleQueue()  # a tour before may end late
+        making = (self._is_over, self._made)
+        threading.Thread(target=self._make, args=making, name="bone tour", daemon=True).start()
         self._timer.start(POLL_MS)
 
-    def _make(self) -> None:
+    def _make(self, is_over: threading.Event, made: queue.SimpleQueue[Any]) -> None:
         try:
-            self._made.put(make_scans(self.folder, lambda: not self._is_over.is_set()))
+            made.put(make_scans(self.folder, lambda: not is_over.is_set()))
         except BoneError as error:
-            self._made.put(error)
+            made.put(error)
 
     def _look(self) -> None:
         if self._made.empty():

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from bone_backend.errors import BoneError, ScanError
-from bone_backend.files.json_files import read_json
 from bone_backend.scores import meaning
 from bone_backend.volumes.cache import cache_folder
 from bone_backend.volumes.classes import class_colour, class_name
@@ -363,18 +362,3 @@ def as_indices(plane: Plane) -> np.ndarray:
     """Labels as uint8 (row, column); those above 255 begin anew."""
     values = plane.values
     return values if values.dtype == np.uint8 else (values.astype(np.int64) & 255).astype(np.uint8)
-
-
-def scan_of(labels: Path) -> Path | None:
-    """The scan from which labels were predicted, where it lies beside them; their record has its name.
-
-    >>> scan_of(Path("nowhere/labels.tif")) is None
-    True
-    """
-    try:
-        told = read_json(meaning.record_path(labels))
-        name = Path(told["options"]["scan"]).name
-    except (OSError, ValueError, KeyError, TypeError, BoneError):
-        return None
-    found = labels.parent / name
-    return found if name and found.exists() else None

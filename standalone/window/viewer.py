@@ -10,10 +10,8 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent
 from PySide6.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSlider,
     QSpinBox,
     QVBoxLayout,
@@ -25,10 +23,10 @@ from bone_backend.volumes.classes import wrong_colour
 
 from .canvas import Canvas
 from .histogram import GreyRow
-from .images import coloured_image, grey_image, indexed_image
+from .images import grey_image, indexed_image
 from .legend import Legend
-from .overlay import colour_table
-from .overlay_bar import OverlayBar
+from .overlay import RANKED
+from .overlay_bar import OverlayBar, OverlayButton
 from .sharpen import Sharpening
 from .view import Plane, View, as_indices, outlines
 from .viewer_bar import ViewerBar
@@ -55,12 +53,15 @@ class Viewer(QWidget):
         self.canvas = Canvas()
         self.bar = bar = ViewerBar()
         self.axes, self.title, self.labels, self.opacity = bar.axes, bar.title, bar.labels, bar.opacity
-        self.errors, self.outline = bar.errors, bar.outline
-        self.contrast, self.whole = bar.contrast, bar.whole
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName("Slice number")
-        self.number = QSpinBox()
-        self.number.setAccessibleName("Slice number")
+        self.errors, self.outline, self.contrast, self.whole = (
+            bar.errors,
+            bar.outline,
+            bar.contrast,
+            bar.whole,
+        )
+        self.slider, self.number = QSlider(Qt.Orientation.Horizontal), QSpinBox()
+        for widget in (self.slider, self.number):
+            widget.setAccessibleName("Slice number")
         self.number.setKeyboardTracking(False)
         self.facts = QLabel()
         self.facts.setProperty("kind", "hint")
@@ -68,13 +69,10 @@ class Viewer(QWidget):
         self.fault = QLabel()
         self.fault.setProperty("kind", "fault")
         self.fault.setWordWrap(True)
-        self.legend = Legend()
-        self.greys = GreyRow()
+        self.legend, self.greys = Legend(), GreyRow()
         self.greys.hide()
-        self.add_overlay = QPushButton("Overlay …")
-        self.add_overlay.setToolTip("Lay another volume of this shape over the scan, such as a confidence")
-        self.overlay = OverlayBar()
-        self.worst = WorstBar()
+        self.add_overlay = OverlayButton()
+        self.overlay, self.worst = OverlayBar(), WorstBar()
         self._lay_out()
         self._connect()
         self._waiting = QTimer(self)
@@ -100,15 +98,16 @@ class Viewer(QWidget):
         column.addLayout(row)
         column.addWidget(self.worst)
         column.addWidget(self.greys)
-        row = QHBoxLayout()
-        row.addWidget(self.facts, 1)
-        row.addWidget(self.add_overlay)
-        column.addLayout(row)
+        column.addWidget(self.facts)
         column.addWidget(self.fault)
-        column.addWidget(self.legend)
+        row = QHBoxLayout()
+        row.addWidget(self.legend, 1)
+        row.addWidget(self.add_overlay, 0, Qt.AlignmentFlag.AlignRight)
+        column.addLayout(row)
 
     def _connect(self) -> None:
-        self.add_overlay.clicked.connect(self._choose_overlay)
+        self.add_overlay.chosen.connect(self.open_overlay)
+        self.overlay.maps.currentIndexChanged.connect(lambda _: self._rank_overlay())
         self.worst.chosen.connect(self.go_to_z)
         self.overlay.changed.connect(self.draw)
         self.overlay.closed.connect(self.close_overlay)
@@ -119,8 +118,8 @@ class Viewer(QWidget):
         self.contrast.toggled.connect(self._show_histogram)
         self.whole.clicked.connect(self.canvas.fit)
         self.bar.changed.connect(self.draw)
-        self.slider.valueChanged.connect(self.go_to)
-        self.number.valueChanged.connect(self.go_to)
+        for widget in (self.slider, self.number):
+            widget.valueChanged.connect(lambda number: self.go_to(number - 1))
         self.canvas.scrolled.connect(lambda steps: self.go_to(self.indices[self.axis] + steps))
         self.canvas.pointed.connect(self._point)
         self.canvas.left.connect(self._tell_greys)
@@ -142,6 +141,7 @@ class Viewer(QWidget):
         self.errors.setVisible(bool(view and view.has_errors))
         self.legend.show_view(view if is_labelled else None)
         self.show_ranking(None)
+        self.add_overlay.offer(())
         self.title.setText(view.title if view else "")
         self.title.setToolTip(view.title if view else "")
         self._told = told or self._nothing
@@ -160,13 +160,13 @@ class Viewer(QWidget):
         button = self.axes.button(axis)
         if button:
             button.setChecked(True)
-        last = self.view.shape[axis] - 1 if self.view else 0
+        count = self.view.shape[axis] if self.view else 1
         for widget in (self.slider, self.number):
             widget.blockSignals(True)
-            widget.setRange(0, last)
-            widget.setValue(self.indices[axis])
+            widget.setRange(1, count)  # people count slices from 1, as Fiji does
+            widget.setValue(self.indices[axis] + 1)
             widget.blockSignals(False)
-        self.number.setSuffix(f" of {last}")
+        self.number.setSuffix(f" of {count:,}")
         self.draw()
 
     def go_to(self, index: int) -> None:
@@ -176,7 +176,7 @@ class Viewer(QWidget):
         self.indices[self.axis] = min(max(index, 0), self.view.shape[self.axis] - 1)
         for widget in (self.slider, self.number):
             widget.blockSignals(True)
-            widget.setValue(self.indices[self.axis])
+            widget.setValue(self.indices[self.axis] + 1)
             widget.blockSignals(False)
         self.draw()
 
@@ -241,6 +241,9 @@ class Viewer(QWidget):
             base = grey_image(planes["scan"], self.low, self.high)
         opacity = self.opacity.value() / 100 if base else 1.0
         shown = "labels" if "labels" in planes else "reference"
+        over = self.overlay.image(planes.get("overlay"), is_over=base is not None)
+        is_doubt = self.overlay.maps.currentText() in RANKED  # clear where it is sure, so it lies on top
+        overlays += [over] if over and not is_doubt else []
         if shown in planes:
             labels = as_indices(planes[shown])
             drawn = outlines(labels) if self.outline.isChecked() else labels
@@ -249,11 +252,7 @@ class Viewer(QWidget):
                 wrong = view.differs(planes["labels"], planes["reference"]).view(np.uint8)
                 red = QColor(wrong_colour(view.colours.values())).rgba()
                 overlays.append((indexed_image(wrong, [0, red]), 1.0))
-        if "overlay" in planes and self.overlay.shown.isChecked():
-            ends, table = self.overlay.range, colour_table(self.overlay.maps.currentText())
-            image = coloured_image(planes["overlay"], ends.low, ends.high, table)
-            overlays.insert(0, (image, self.overlay.opacity.value() / 100 if base else 1.0))
-        return base, overlays
+        return base, overlays + ([over] if over and is_doubt else [])
 
     def _table(self, view: View) -> list[int]:
         """The colour of every label; the background is clear."""
@@ -314,11 +313,6 @@ class Viewer(QWidget):
         if is_shown and greys is not None:
             self.greys.histogram.show_bins(greys.bins, self.low, self.high)
 
-    def _choose_overlay(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "A volume of the same shape")
-        if path:
-            self.open_overlay(path)
-
     def open_overlay(self, path: str, colours: str = "") -> str:
         """Lay a volume over the others; what is wrong with it is told below, and given. colours: of MAPS."""
         if self.view is None:
@@ -348,17 +342,19 @@ class Viewer(QWidget):
         self.overlay.setVisible(layer is not None)
         if layer is not None and layer.greys is not None:
             self.overlay.show_overlay(layer.header.name, layer.greys.bins, (layer.low, layer.high))
-        if self.worst.ranking is None or self._is_by_overlay:
-            self.worst.show_ranking(None)
-            self._rank_overlay()
+        self._rank_overlay()
 
     def _rank_overlay(self) -> None:
-        """By the mean of the overlay, where nothing else ranks the slices; waits for the small copy."""
-        means = self.view.overlay_means() if self.view else None
+        """By the mean of an overlay that tells doubt, where nothing else ranks; waits for the small copy."""
+        if self.worst.ranking is not None and not self._is_by_overlay:
+            return
+        order = RANKED.get(self.overlay.maps.currentText())
+        means = self.view.overlay_means() if self.view and order else None
         self._is_by_overlay = means is not None
-        if means is not None:
-            self.worst.show_ranking(by_mean(means, "mean of the overlay"))
-        elif self.view and "overlay" in self.view.layers and not self.view.fault():
+        self.worst.show_ranking(
+            None if means is None else by_mean(means, "mean of the overlay", order=str(order))
+        )
+        if means is None and order and self.view and "overlay" in self.view.layers and not self.view.fault():
             self._ranking.start(REST_MS)
 
     def show_ranking(self, ranking: Ranking | None) -> None:

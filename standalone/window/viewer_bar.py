@@ -7,6 +7,7 @@ Out: `changed` when the slice is to be drawn anew.
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -21,6 +22,16 @@ from PySide6.QtWidgets import (
 from .view import AXES
 
 PADDING = 20  # px, of a button
+
+
+class Title(QLabel):
+    """A name that is cut with … where there is no room for all of it."""
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 (Qt's)
+        painter = QPainter(self)
+        told = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
+        painter.drawText(self.rect(), Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, told)
+        painter.end()
 
 
 class ViewerBar(QWidget):
@@ -44,7 +55,7 @@ class ViewerBar(QWidget):
             self.axes.addButton(button, number)
             row.addWidget(button)
         row.addSpacing(8)
-        self.title = QLabel()
+        self.title = Title()
         self.title.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # is cut first
         row.addWidget(self.title, 1)
         self.errors = QPushButton("Errors")

@@ -18,11 +18,15 @@ MOST = 20
 
 @dataclass(frozen=True)
 class Ranking:
-    """what: by which they are ranked, in words. slices: numbers along z, the worst first. told: of each."""
+    """what: by which they are ranked, in words. slices: numbers along z, the worst first. told: of each.
+
+    order: whether the lowest or the highest are the worst.
+    """
 
     what: str
     slices: tuple[int, ...]
     told: tuple[str, ...]
+    order: str = "lowest"
 
 
 def by_iou(scores: SliceScores, value: int | None = None, name: str = "") -> Ranking:
@@ -33,12 +37,15 @@ def by_iou(scores: SliceScores, value: int | None = None, name: str = "") -> Ran
     return Ranking(what, tuple(found), tuple(f"{what} {ious[z]:.3f}" for z in found))
 
 
-def by_mean(means: Sequence[float | None], what: str) -> Ranking:
-    """The slices with the lowest mean. means: of each slice; None where not known. what: was averaged.
+def by_mean(means: Sequence[float | None], what: str, *, order: str = "lowest") -> Ranking:
+    """The slices with the lowest (or highest) mean. means: of each slice; None where not known.
+
+    what: was averaged.
 
     >>> by_mean([0.9, None, 0.5], "confidence").told
     ('confidence 0.5', 'confidence 0.9')
     """
     values = np.array([np.nan if value is None else value for value in means], np.float64)
-    found = [int(z) for z in np.argsort(values, kind="stable") if not np.isnan(values[z])][:MOST]
-    return Ranking(what, tuple(found), tuple(f"{what} {values[z]:.4g}" for z in found))
+    keys = values if order == "lowest" else -values
+    found = [int(z) for z in np.argsort(keys, kind="stable") if not np.isnan(values[z])][:MOST]
+    return Ranking(what, tuple(found), tuple(f"{what} {values[z]:.4g}" for z in found), order)

@@ -65,7 +65,7 @@ class WorstBar(QWidget):
         self.before.setEnabled(self.place > 0)
         self.after.setEnabled(self.place < number - 1)
         if found and 0 <= self.place < number:
-            at = f"{self.place + 1} of {number}: slice {found.slices[self.place]:,}"
+            at = f"{self.place + 1} of {number}: slice {found.slices[self.place] + 1:,}"
             self.told.setText(f"{at}, {found.told[self.place]}")
         else:
-            self.told.setText(f"of the {number} with the lowest {found.what}" if found else "")
+            self.told.setText(f"of the {number} with the {found.order} {found.what}" if found else "")

@@ -170,7 +170,7 @@ def test_a_wrong_word_is_told_in_the_panels_words():
     told = module.ports.missing.text
     assert "Patch size is 250" in told
     assert "patch_size" not in told
-    assert "Save folder is missing" in told
+    assert "Run folder is missing" in told
 
 
 def test_a_new_kind_of_option_needs_no_change_in_a_form(tmp_path):

@@ -189,7 +189,7 @@ def test_a_scan_of_one_value_has_no_otsu_means():
 def test_nan_and_infinity_are_told_with_their_slice(bad):
     scan = np.ones((9, 4, 5), np.float32)
     scan[6, 2, 1] = bad
-    with pytest.raises(ScanError, match=r"skull: slice 6 .* NaN or infinity"):
+    with pytest.raises(ScanError, match=r"skull: slice 7 .* NaN or infinity"):
         measure(ArrayVolume(scan, name="skull"))
 
 

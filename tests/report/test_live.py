@@ -64,7 +64,7 @@ def test_the_same_patches_of_validation_scans_are_shown_after_each_epoch(watched
     for place, scan, reference in zip(first.places, first.scan, first.reference, strict=True):
         name, _, z = place.partition(", slice ")
         with open_volume(pairs[int(name.split("_")[1])][1]) as mask:
-            (whole,) = mask.read(int(z), int(z) + 1)
+            (whole,) = mask.read(int(z) - 1, int(z))  # slices are told from 1
         assert reference.shape == (32, 32)
         views = np.lib.stride_tricks.sliding_window_view(whole, reference.shape)
         assert (views == reference).all(axis=(2, 3)).any()  # it is a piece of that slice of the mask

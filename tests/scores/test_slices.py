@@ -67,7 +67,7 @@ def test_every_slice_is_scored_as_if_it_stood_alone(monkeypatch, piece):
 
 def test_the_table_of_slices_has_a_row_for_each_and_empty_cells_where_nothing_is():
     rows = list(csv.reader(io.StringIO(slices_table(sliced(REFERENCE, PREDICTION).to_dict()))))
-    head = ["slice", "mean_iou", "counted_voxels", "wrong_voxels", "iou_background", "iou_class_1"]
+    head = ["z", "mean_iou", "counted_voxels", "wrong_voxels", "iou_background", "iou_class_1"]
     assert rows[0] == head
     assert rows[2] == ["1", "1.0", "4", "0", "1.0", ""]
     assert rows[3] == ["2", "0.25", "4", "2", "0.5", "0.0"]
@@ -102,11 +102,11 @@ def test_the_page_has_scores_names_the_curve_and_the_worst_slices_first():
     assert "slice along z" in seen.texts
     after = seen.texts[seen.texts.index("The worst slices") :]
     assert after[after.index("wrong voxels") + 1 :][:8] == [
-        "2",
+        "3",
         "0.2500",
         "0.0000",
         "2",
-        "0",
+        "1",
         "0.5833",
         "0.5000",
         "1",

@@ -73,7 +73,7 @@ class PredictOptions(Options):
     resume: bool = option(
         True,
         group="Data",
-        label="Go on",
+        label="Resume",
         help="Go on with the same prediction where it was broken off: what was finished is kept in a folder "
         "NAME.unfinished beside the labels. Off: begin anew.",
     )

@@ -1,18 +1,22 @@
 """Draw the window for docs/window.md, as it stands when a person has worked with it.
 
-    python -m tests.standalone.window.pictures docs/pictures [--quick] [--double] [--every] [--biopsy FOLDER]
+    python -m tests.standalone.window.pictures docs/pictures [--quick] [--double] [--every] [--xvfb]
+        [--pairs FOLDER --scan FILE --mask FILE] [--biopsy FOLDER]
 
 In:  phantom femurs, drawn anew; a fit, a prediction and a comparison in the worker's process.
 Out: window_fit.png (Easy), window_advanced.png (with a fault), window_curves.png (dark), window_predict.png,
-window_scores.png, window_iou.png; 1280 x 720. Takes five minutes; --quick: a fit of a few seconds that learns
-nothing. --double: as a screen of 200 % shows them. --every: each tab in Easy and Advanced, light and dark,
-too, which are to be looked at after a change. --biopsy: only window_real.png, of a real scan with `images/`
-and `masks/`: its first half is fitted, the second one labelled.
+window_scores.png, window_iou.png; 1280 x 720. Takes eight minutes; --quick: a fit of seconds that learns
+nothing. --double: as a screen of 200 % shows them. --every: every page of each tab in Easy and Advanced, in
+light and dark, and what stands beside (menus, the tour, the queue, faults), to be looked at after a change.
+--xvfb: of the screen of a real X server, which is started for it. --pairs, --scan, --mask: real scans in
+place of the phantoms. --biopsy: only window_real.png, of a real scan with `images/` and `masks/`: its first
+half is fitted, the second one labelled.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import tempfile
 import time
@@ -25,8 +29,10 @@ from PIL import Image
 from bone_backend.volumes.volume import open_volume, save
 from mocks.scans import Phantom
 
+from . import every
+
 LARGE = 200_000  # bytes, from which on a picture gets 256 colours
-SETTINGS = {"minutes": 1.5}
+SETTINGS = {"minutes": 3.0}
 QUICK = {"plain_channels": 8, "plain_depth": 3, "patch_size": 16, "batch_size": 8, "epochs": 2}
 QUICK |= {"steps_per_epoch": 6, "validation_patches": 12, "precision": "fp32"}
 
@@ -40,6 +46,7 @@ class Desk:
         from standalone.window.start import make_application
 
         self.application, self.out = make_application(), out
+        self.is_real = self.application.platformName() == "xcb"
         self.window = Window(memory=Memory(folder / "window.json"))
         self.window.show()
 
@@ -53,12 +60,21 @@ class Desk:
         """Take a picture of the whole window."""
         self.wait(timeout_s=0.4)
         path = self.out / f"{name}.png"
-        self.window.grab().save(str(path))
-        picture = Image.open(path).convert("RGB")
-        picture.save(path, optimize=True)
-        if path.stat().st_size > LARGE:
-            picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
-        print(path, f"{path.stat().st_size // 1000} kB")
+        self.take(path)
+        if name.startswith("window"):  # is kept, so it shall be small
+            picture = Image.open(path).convert("RGB")
+            picture.save(path, optimize=True)
+            if path.stat().st_size > LARGE:
+                picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(path, f"{path.stat().st_size // 1000} kB", flush=True)
+
+    def take(self, path: Path) -> None:
+        """Of a real screen what stands there, with menus and dialogs; else the window as it draws itself."""
+        if not self.is_real:
+            self.window.grab().save(str(path))
+            return
+        screen, frame = self.application.primaryScreen(), self.window.frameGeometry()
+        screen.grabWindow(0, frame.x(), frame.y(), frame.width(), frame.height()).save(str(path))
 
 
 def make_scans(folder: Path, *, small: bool) -> None:
@@ -71,10 +87,11 @@ def make_scans(folder: Path, *, small: bool) -> None:
             save(folder / f"{name}.tif", array, voxel_size=(20.0, 20.0, 20.0))
 
 
-def draw_fit(desk: Desk, folder: Path, settings: dict[str, Any]) -> str:
-    """The Fit tab from the first drop to the result; gives the model."""
+def draw_fit(desk: Desk, folder: Path, settings: dict[str, Any], pairs: Path | None = None) -> str:
+    """The Fit tab from the first drop to the result; gives the model. pairs: a folder of other scans."""
     tab = desk.window.fit
-    tab.pairs.add_paths([str(folder / f"femur_{n}{end}.tif") for n in (1, 2, 3) for end in ("", "_mask")])
+    names = [f"femur_{n}{end}.tif" for n in (1, 2, 3) for end in ("", "_mask")]
+    tab.pairs.add_paths([str(folder / name) for name in names] if pairs is None else [str(pairs)])
     desk.wait(lambda: tab.pairs.pairs.is_looked_at)
     for value, name in ((1, "bone"), (2, "pores")):
         line = tab.classes.lines[value][1]
@@ -104,38 +121,26 @@ def draw_fit(desk: Desk, folder: Path, settings: dict[str, Any]) -> str:
     return str(tab.task.outcome.result["model"])
 
 
-def draw_others(desk: Desk, folder: Path, model: str) -> None:
-    """The labels of the fourth femur, and where they differ from its mask."""
+def draw_others(desk: Desk, labels: Path, model: str, scan: Path, mask: Path) -> None:
+    """The labels of a scan that was not seen in fitting, and where they differ from its mask."""
     predict, compare = desk.window.predict, desk.window.iou
     desk.window.tabs.setCurrentWidget(predict)
     predict.set_model(model)
-    predict.panel.rows["scan"].editor.take(str(folder / "femur_4.tif"))
+    predict.panel.rows["scan"].editor.take(str(scan))
+    predict.panel.rows["output"].editor.take(str(labels))
     predict.run_bar.start.click()
     desk.wait(lambda: predict.task.outcome)
     predict.viewer.contrast.setChecked(True)
     desk.draw("window_predict")
     desk.window.tabs.setCurrentWidget(compare)
-    compare.set_prediction(str(folder / "femur_4_labels.tif"))
-    compare.panel.rows["reference"].editor.take(str(folder / "femur_4_mask.tif"))
+    compare.set_prediction(str(labels))
+    compare.panel.rows["reference"].editor.take(str(mask))
     compare.run_bar.start.click()
     desk.wait(lambda: compare.task.outcome)
     desk.draw("window_scores")
     compare.show_errors()
     compare.viewer.worst.go(0)
     desk.draw("window_iou")
-
-
-def draw_every(desk: Desk) -> None:
-    """Each tab in Easy and Advanced, light and dark."""
-    window = desk.window
-    for scheme in ("light", "dark"):
-        window.choose_scheme(scheme)
-        for everything in (False, True):
-            window.show_everything(everything)
-            for name, tab in window.by_name.items():
-                window.tabs.setCurrentWidget(tab)
-                tab.panel.verticalScrollBar().setValue(0)
-                desk.draw(f"every_{name}_{'advanced' if everything else 'easy'}_{scheme}")
 
 
 def draw_biopsy(desk: Desk, folder: Path, biopsy: Path) -> None:
@@ -174,8 +179,14 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--double", action="store_true")
     parser.add_argument("--every", action="store_true")
-    parser.add_argument("--biopsy", type=Path)
+    parser.add_argument("--xvfb", action="store_true")
+    for name in ("--pairs", "--scan", "--mask", "--biopsy"):
+        parser.add_argument(name, type=Path)
     given = parser.parse_args(words)
+    if given.xvfb:
+        server, os.environ["DISPLAY"] = every.start_screen(2 if given.double else 1)
+        os.environ["QT_QPA_PLATFORM"] = "xcb"
+        atexit.register(server.kill)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if given.double:
         os.environ["QT_SCALE_FACTOR"] = "2"
@@ -190,10 +201,11 @@ def main(words: list[str] | None = None) -> None:
             desk.window.close()
             return
         make_scans(scans, small=given.quick)
-        model = draw_fit(desk, scans, QUICK if given.quick else SETTINGS)
-        draw_others(desk, scans, model)
+        scan, mask = scans / "femur_4.tif", scans / "femur_4_mask.tif"
+        model = draw_fit(desk, scans, QUICK if given.quick else SETTINGS, given.pairs)
+        draw_others(desk, scans / "labels.tif", model, given.scan or scan, given.mask or mask)
         if given.every:
-            draw_every(desk)
+            every.draw(desk, scans)
         desk.window.close()
 
 

@@ -111,6 +111,53 @@ def test_the_gauges_of_a_run_stand_beside_its_progress(driver, runner, tmp_path,
     assert not strip.isVisible()
 
 
+FAKE = """
+class NVMLError(Exception): pass
+class Memory: used, total = 3 * 2**30, 80 * 2**30
+class Rates: gpu = 45
+def nvmlInit():
+    if {lacks_driver}: raise NVMLError("Driver Not Loaded")
+def nvmlDeviceGetCount(): return {count}
+def nvmlDeviceGetHandleByIndex(number): return number
+def nvmlDeviceGetMemoryInfo(handle): return Memory
+def nvmlDeviceGetUtilizationRates(handle): return Rates
+"""
+
+
+@pytest.mark.parametrize(
+    ("count", "lacks_driver", "shown"),
+    [
+        (1, False, ["GPU 45 %, 3 of 80 GiB"]),
+        (2, False, ["GPU 0 45 %, 3 of 80 GiB", "GPU 1 45 %, 3 of 80 GiB"]),
+        (0, False, []),
+        (1, True, []),
+    ],
+    ids=["one GPU", "two", "none", "no driver"],
+)
+def test_the_gpu_is_shown_where_there_is_one_and_nowhere_else(
+    driver, runner, tmp_path, busy, monkeypatch, count, lacks_driver, shown
+):
+    from .test_window import fill, make_pairs
+
+    (tmp_path / "library").mkdir()
+    text = FAKE.format(count=count, lacks_driver=lacks_driver)
+    (tmp_path / "library" / "pynvml.py").write_text(text, encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path / "library"))
+    make_pairs(tmp_path)
+    runner.begun = (tmp_path, busy.pid)
+    tab = fill(driver, [(str(tmp_path / "femur_0.tif"), "")])
+    driver.click(tab.run_bar.start)
+    strip = tab.run_bar.strip
+    driver.wait(lambda: strip.isVisible())
+    told = strip.accessibleName().split("; ")
+    assert [words.split()[0] for words in told[:2]] == ["RAM", "CPU"]
+    assert told[2:] == shown
+    assert strip.width() == sum(128 + 14 for _ in (told[:3])) - 14  # a fourth one stands in the hint
+    assert all(words in strip.toolTip() for words in told)
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+
+
 def test_many_gpus_are_numbered():
     reading = Reading(0, GIB, 0.0, 2, ((0, GIB, 1), (0, GIB, 2)))
     assert [gauge.name for gauge in reading.gauges()] == ["RAM", "CPU", "GPU 0", "GPU 1"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 
 from bone_backend.errors import Cancelled, ScanError, WorkerError
+from bone_backend.files.makers import Maker
 from bone_backend.jobs.leaving import Left, LeftJob
 from bone_backend.options.programs import IoUOptions
 from bone_backend.volumes.volume import save
@@ -111,11 +115,18 @@ def test_after_a_stop_the_rest_waits_until_it_is_let_go_on():
     runs.begin_next()
     runs.end(Outcome(is_stopped=True), "stopped")
     assert (a.state, b.state, runs.begin_next()) == (STOPPED, WAITS, None)
-    assert runs.in_words() == "1 waits, held since a run was stopped."
+    assert runs.in_words() == "1 waits, held."
+    c = runs.add(Run("fit", OPTIONS, "c"))  # started by hand meanwhile
+    assert (c.has_waited, runs.in_words()) == (False, "2 wait, 1 of them held.")
+    assert runs.begin_next() is c
+    assert runs.begin_next() is None
+    runs.end(Outcome(result={}), "done")
+    assert runs.begin_next() is None  # still held
     runs.go_on()
     assert runs.begin_next() is b
+    assert b.has_waited
     runs.end(Outcome(is_stopped=True), "stopped")
-    assert not runs.is_held  # nothing is left to hold
+    assert runs.held == []  # nothing is left to hold
 
 
 # ---- the queue in the window
@@ -204,10 +215,64 @@ def test_a_stop_holds_the_queue_and_a_run_is_taken_out(driver, turns, tmp_path):
     dock.table.selectRow(1)
     driver.click(dock.buttons["Remove"])
     assert len(turns.asked) == 1
-    driver.click(dock.buttons["Go on"])
+    driver.click(dock.buttons["Start held runs"])
     driver.wait(lambda: len(turns.asked) == 2)
     assert states(driver) == [STOPPED, RUNS]
     assert turns.asked[1][1]["output"].endswith("bone_run_3")
+
+
+# ---- runs that wait, from one window to the next
+
+
+def test_what_waited_is_offered_by_the_next_window_and_never_begins_unasked(make_driver, turns, tmp_path):
+    make_pairs(tmp_path)
+    first = make_driver(runner=turns)
+    tab = fill(first, [(str(tmp_path / "femur_0.tif"), "")])
+    for _ in range(3):
+        tab.run_bar._quiet_until = 0
+        first.click(tab.run_bar.start)
+    first.wait(lambda: len(turns.asked) == 1)
+    other = make_driver(runner=turns)  # a second window, while the first one is open
+    other.window.dock.take_kept()
+    assert states(other) == []
+    first.window.ask_to_close = lambda: "leave"
+    assert first.window.close()
+    assert len(list((tmp_path / "memory").glob("waiting-*.json"))) == 1
+    other.window.dock.take_kept()
+    dock = other.window.dock
+    assert dock.isVisible()
+    texts = [[dock.table.item(row, column).text() for column in range(3)] for row in range(2)]
+    assert texts == [
+        [f"Fit into bone_run_{n} (2 pairs)", "held", "Was waiting when the window was closed"] for n in (2, 3)
+    ]
+    assert dock.told.text() == "2 wait, held."
+    assert other.window.fit.run_bar.start.text() == "Start fit"  # a run of now need not wait for them
+    other.wait(lambda: turns.left == 1)
+    assert len(turns.asked) == 1
+    other.click(dock.buttons["Start held runs"])
+    other.wait(lambda: len(turns.asked) == 2)
+    assert turns.asked[1][1]["output"].endswith("bone_run_2")
+    turns.end(fit_result(tmp_path))
+    other.wait(lambda: len(turns.asked) == 3)
+    assert list((tmp_path / "memory").glob("waiting-*.json")) == []  # nothing waits any more
+
+
+def test_what_a_killed_window_has_kept_is_found_and_what_is_not_understood_is_told(driver, tmp_path):
+    memory = tmp_path / "memory"
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    mark = Maker.of_pid(gone.pid).mark
+    gone.wait()
+    runs = [{"command": "fit", "what": "Fit into x", "options": {"epochs": "many"}}, {"command": "fit"}]
+    (memory / "waiting-1.json").write_text(json.dumps({"window": mark, "runs": runs}), encoding="utf-8")
+    (memory / "waiting-2.json").write_text("{ cut off", encoding="utf-8")
+    dock = driver.window.dock
+    dock.take_kept()
+    assert states(driver) == [FAILED]
+    assert "is not understood any more: " in dock.table.item(0, 2).text()
+    dock.table.selectRow(0)
+    assert not dock.buttons["Show result"].isEnabled()
+    assert not (memory / "waiting-1.json").exists()
+    assert (memory / "waiting-2.json").exists()  # nobody knows what it was
 
 
 # ---- a run that outlives the window
@@ -300,11 +365,11 @@ def test_a_run_folder_is_shown_again_and_can_go_on(driver, tmp_path):
     assert window.open_run(folder)
     tab = window.fit
     assert tab.run_bar.told.text() == "femur_run: 2 epochs, best mean validation IoU 0.750."
-    assert [*tab.run_bar.buttons] == ["Open folder", "Go on", "Label a scan"]
+    assert [*tab.run_bar.buttons] == ["Open folder", "Resume", "Label a scan"]
     assert tab.curves._lines["mean"].getData()[1].tolist() == [0.4, 0.75]
     asked = []
     tab.resume = asked.append
-    driver.click(tab.run_bar.buttons["Go on"])
+    driver.click(tab.run_bar.buttons["Resume"])
     assert asked == [str(folder)]
 
 

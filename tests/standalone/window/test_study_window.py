@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from bone_backend.errors import FittingError
 from bone_backend.studies.options import StudyOptions
 from bone_backend.study import study
+from tests.conftest import ROOT
 
 STUDY = """
 scans = "scans.csv"
@@ -19,6 +22,16 @@ recipe = "paper"
 name = "good"
 [[rows]]
 name = "bad one"
+"""
+
+
+SLOWLY = """
+import sys
+from bone_backend.study import study
+from tests.conftest import ROOT
+from bone_backend.studies.options import StudyOptions
+study(StudyOptions.parse({"study": sys.argv[1], "output": sys.argv[2], "one_process": True}),
+      work="tests.standalone.window.slow_runs:run_job")
 """
 
 
@@ -72,6 +85,31 @@ def test_a_study_is_opened_watched_and_looked_at(driver, folder):
     QDesktopServices.unsetUrlHandler("file")
     assert browser.opened == [str(folder / "study.html")]
     look.close()
+
+
+@pytest.mark.slow
+def test_a_study_that_is_running_is_watched_until_it_is_done(driver, folder):
+    (folder.parent / "mended").touch()  # no run fails
+    command = [sys.executable, "-c", SLOWLY, str(folder.parent / "s.toml"), str(folder)]
+    running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        driver.wait(lambda: (folder / "study.json").exists(), 60)
+        driver.window.open_study(folder)
+        look = driver.window.study
+        look.timer.setInterval(50)
+        seen = set()
+
+        def is_done():
+            seen.update(row[1] for row in cells(look))
+            return look.told.text() == "6 of 6 runs are done."
+
+        driver.wait(is_done, 60)
+        assert {"waiting", "started", "done"} <= seen
+        assert running.wait(60) == 0
+        driver.wait(look.report.isEnabled)
+        look.close()
+    finally:
+        running.kill()
 
 
 def test_a_folder_of_anything_else_is_told(driver, tmp_path):

@@ -114,3 +114,15 @@ def test_a_fit_of_the_tour_that_is_stopped_leads_back(driver, turns):
     bar.scans = []
     bar.happens("fit fails")
     assert bar.tour.name == "fit"
+
+
+def test_a_tour_that_is_left_while_it_makes_its_scans_leaves_nothing_for_the_next_one(driver):
+    bar = driver.window.tour
+    bar.offer(again=True)
+    before = bar._made
+    bar.end()
+    bar.offer(again=True)
+    before.put([])  # the first one ends late, with fewer scans
+    driver.wait(lambda: bar.tour.name == "fit", 180)  # seconds on an idle machine
+    assert len(bar.scans) == 3
+    bar.end()

@@ -1,7 +1,7 @@
 """Planes of volumes, greys as bytes, and the small copy that stands for a large volume."""
 
+import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +9,10 @@ import pytest
 from bone_backend.errors import ScanError
 from bone_backend.volumes.volume import save
 from standalone.window import view as view_module
+from standalone.window.beside import Beside, Map, beside
 from standalone.window.greys import Greys
 from standalone.window.overview import FACTOR, block_means
-from standalone.window.view import Plane, View, as_bytes, as_indices, scan_of
+from standalone.window.view import Plane, View, as_bytes, as_indices
 
 SHAPE = (9, 10, 14)
 
@@ -171,13 +172,29 @@ def test_what_differs_is_judged_by_the_meaning_that_the_labels_record_tells(volu
     view.close()
 
 
-def test_labels_find_the_scan_that_they_were_predicted_from(tmp_path):
+def test_labels_find_the_scan_that_they_were_predicted_from_and_their_maps(tmp_path):
     labels = tmp_path / "labels.tif"
-    assert scan_of(labels) is None
+    assert beside(labels) == Beside()
     record = tmp_path / "labels.tif.record.json"
-    record.write_text('{"options": {"scan": "elsewhere/scan.tif"}}', encoding="utf-8")
-    assert scan_of(labels) is None
-    (tmp_path / "scan.tif").write_bytes(b"")
-    assert scan_of(labels) == tmp_path / "scan.tif"
-    record.write_text('{"options": 3}', encoding="utf-8")
-    assert scan_of(Path(labels)) is None
+    told = {
+        "options": {"scan": "elsewhere/scan.tif"},
+        "result": {
+            "confidence": {"slices": [0.5, 1]},
+            "maps": ["/gone/labels_probability_1_bone.tif", "labels_entropy.tif", "x.tif", "..", 3, ""],
+        },
+    }
+    record.write_text(json.dumps(told), encoding="utf-8")
+    assert beside(labels) == Beside(confidence=(0.5, 1.0))
+    for name in ("scan.tif", "labels_probability_1_bone.tif", "labels_entropy.tif"):
+        (tmp_path / name).write_bytes(b"")
+    assert beside(labels) == Beside(
+        tmp_path / "scan.tif",
+        (0.5, 1.0),
+        (
+            Map(str(tmp_path / "labels_entropy.tif"), "entropy", "Entropy"),
+            Map(str(tmp_path / "labels_probability_1_bone.tif"), "probability of 1 bone", "Viridis"),
+        ),
+    )
+    for odd in ('{"options": 3}', '{"result": {"confidence": {"slices": [true]}, "maps": 3}}', "[]", "{"):
+        record.write_text(odd, encoding="utf-8")
+        assert beside(labels) == Beside()

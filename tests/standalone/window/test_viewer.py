@@ -93,16 +93,20 @@ def test_an_overlay_is_coloured_by_its_range_and_taken_away(driver, labelled, tm
     assert viewer.overlay.isVisible()
     assert colours(viewer)[2, 5].tolist() == [32, 0, 224, 255]  # doubtful: red
     assert colours(viewer)[0, 0, 3] == 0  # sure: clear
-    viewer.overlay.maps.setCurrentText("Grey")
+    viewer.go_to(0)
+    driver.click(viewer.worst.worst)
+    assert viewer.indices[0] == 3
+    assert viewer.worst.told.text() == "1 of 6: slice 4, mean of the overlay 199.6"
+    viewer.overlay.maps.setCurrentText("Entropy")
+    assert "of the 6 with the highest mean of the overlay" in viewer.worst.told.text()
+    assert viewer.worst.ranking.slices[-1] == 3  # what is doubtful in an entropy is high
+    viewer.overlay.maps.setCurrentText("Grey")  # which tells nothing of doubt
+    assert not viewer.worst.isVisible()
     assert colours(viewer)[0, 0].tolist() == [255, 255, 255, 255]
     viewer.overlay.range.moved.emit(0, 0)  # nothing moved: nothing changes
     viewer.overlay.range.show_borders(0, 400)
     viewer.draw()
     assert colours(viewer)[0, 0].tolist() == [127, 127, 127, 255]
-    viewer.go_to(0)
-    driver.click(viewer.worst.worst)
-    assert viewer.indices[0] == 3
-    assert viewer.worst.told.text() == "1 of 6: slice 3, mean of the overlay 199.6"
     driver.click(viewer.overlay.shown)
     assert viewer.canvas.overlays == []
     driver.click(viewer.overlay.close_button)
@@ -119,19 +123,30 @@ def test_labels_that_tell_their_confidence_lead_to_the_least_sure_slice_and_show
     driver.window.tabs.setCurrentWidget(tab)
     doubt = np.zeros(SHAPE, np.uint8)
     doubt[1, 3, 4] = 255
-    save(tmp_path / "labels_entropy.npy", doubt)
+    for name in ("mask_entropy.npy", "mask_probability_1_bone.npy"):
+        save(tmp_path / name, doubt)
     sure = [0.9, 0.5, 0.8, 0.9, 0.95, 0.9]
-    tab.results[mask] = {
+    result = {
         "confidence": {"mean": 0.8, "slices": sure},
-        "maps": [str(tmp_path / "labels_entropy.npy")],
+        "maps": ["mask_probability_1_bone.npy", "mask_entropy.npy"],
     }
+    write_record(Path(mask), {"shape": SHAPE, "result": result})
     tab.show_labels(scan, mask)
     driver.click(viewer.worst.worst)
-    assert viewer.worst.told.text() == "1 of 6: slice 1, confidence 0.5"  # by the record, not by the map
+    assert viewer.worst.told.text() == "1 of 6: slice 2, confidence 0.5"  # by the record, not by the map
     assert viewer.overlay.maps.currentText() == "Entropy"
-    assert colours(viewer)[3, 4].tolist() == [32, 0, 224, 255]  # high entropy is red
-    assert colours(viewer)[0, 0, 3] == 0
+    assert colours(viewer, 1)[3, 4].tolist() == [32, 0, 224, 255]  # high entropy is red, over the labels
+    assert colours(viewer, 1)[0, 0, 3] == 0
+    driver.click(viewer.overlay.close_button)
+    offered = [action for action in viewer.add_overlay.menu().actions() if action.text()]
+    words = [action.text() for action in offered]
+    assert words == ["Entropy", "Probability of 1 bone", "Another volume …"]
+    offered[1].trigger()
+    assert viewer.overlay.isVisible()
+    assert viewer.overlay.maps.currentText() == "Viridis"
+    assert viewer.worst.told.text().startswith("1 of 6: slice 2, confidence")  # still by the record
     tab.show_labels(scan, labelled[2])
+    assert viewer.add_overlay.menu() is None
     assert "class 1" in viewer.legend.text()  # which nobody has named
     viewer.legend.switch("1")
     assert not colours(viewer)[..., 3].any()
@@ -161,7 +176,7 @@ def test_a_comparison_shows_its_slices_leads_to_the_worst_and_is_saved(driver, r
     driver.wait(lambda: tab.task.outcome)
     plot = tab.slices
     assert plot.isVisible()
-    assert plot.list.item(0).text() == f"slice 4   {plot.ranking.told[0].split()[-1]}"
+    assert plot.list.item(0).text() == f"slice 5   {plot.ranking.told[0].split()[-1]}"
     names = [item.name() for item in plot.plot.getPlotItem().listDataItems() if item.name()]
     assert names == ["bone", "mean"]
     plot.by.setCurrentIndex(plot.by.findText("bone"))
@@ -177,10 +192,10 @@ def test_a_comparison_shows_its_slices_leads_to_the_worst_and_is_saved(driver, r
     viewer.show_axis(1)
     driver.click(viewer.worst.worst)
     assert (viewer.axis, viewer.indices[0]) == (0, 4)
-    assert viewer.worst.told.text() == "1 of 6: slice 4, IoU of bone 0.500"
+    assert viewer.worst.told.text() == "1 of 6: slice 5, IoU of bone 0.500"
     QTest.keyClick(viewer, Qt.Key.Key_W)
-    assert viewer.worst.told.text().startswith("2 of 6: slice 0, ")
-    assert plot.here.value() == 0
+    assert viewer.worst.told.text().startswith("2 of 6: slice 1, ")
+    assert plot.here.value() == 1  # as it is counted below the plot
     assert [*tab.run_bar.buttons] == ["Show errors", "Save table", "Save slices", "Save page"]
     for kind, option, name in (
         ("classes", "output", "x.csv"),

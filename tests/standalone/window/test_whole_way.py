@@ -44,8 +44,9 @@ def test_a_fit_is_stopped_killed_left_running_and_its_model_labels_a_scan_that_i
     assert tab.run_bar.told.text().startswith("Stopped: the best model is that of epoch")
     stopped_after = tab.task.outcome.result["epochs"]
 
-    driver.click(tab.run_bar.buttons["Go on"])
+    driver.click(tab.run_bar.buttons["Resume"])
     assert tab.task.options["resume"] == str(tmp_path / "bone_run")
+    assert (tab.form.value("resume"), tab.form.value("epochs")) == (None, 400)  # the form stays as it was
     driver.wait(lambda: f"Epoch {stopped_after + 2}" in tab.task.message, 120)
     process = tab.task.process
     window.ask_to_close = lambda: "leave"
@@ -62,8 +63,8 @@ def test_a_fit_is_stopped_killed_left_running_and_its_model_labels_a_scan_that_i
     driver.wait(lambda: tab.task.outcome, 20)
     told = tab.run_bar.told.text()
     assert told.startswith("The run broke off. The worker gave no result: it ended without saying why.")
-    assert "Go on continues it from its last checkpoint." in told
-    assert "Go on" in tab.run_bar.buttons
+    assert "Resume continues it from its last checkpoint." in told
+    assert "Resume" in tab.run_bar.buttons
     assert window.open_run(tmp_path / "bone_run")
     assert int(tab.run_bar.told.text().split()[1]) > stopped_after  # epochs
     driver.click(tab.run_bar.buttons["Label a scan"])

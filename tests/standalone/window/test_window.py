@@ -74,7 +74,7 @@ def other_value(command, name):
         value = low + (high - low) * 0.37
         return int(value) if one.kind == "int" else round(value, 4)
     if one.kind == "list":
-        return {"map_labels": ["255:1"]}.get(name, ["1", "2"])
+        return {"map_labels": ["255:1"], "maps": ["confidence"]}.get(name, ["1", "2"])
     return {"weights": "imagenet", "device": "cpu", "transforms": "{}", "stride": "2,2,2"}.get(
         name, "some_name"
     )
@@ -95,7 +95,8 @@ def test_every_field_changes_the_option_that_it_claims(driver, command):
         elif hasattr(target, "setCurrentText"):
             target.setCurrentText(str(value))
         else:
-            text = " ".join(value) if isinstance(value, list) else str(value)
+            between = "; " if name == "more_models" else " "  # a path may hold a space
+            text = between.join(value) if isinstance(value, list) else str(value)
             driver.type_into(tab, name, text)
         assert tab.form.given == before | {name: value}, name
         tab.form.reset(name)
@@ -232,9 +233,19 @@ def test_a_path_that_is_not_there_is_told_in_the_viewer_and_beside_its_field(dri
     for name in ("reference", "prediction"):
         driver.type_into(tab, name, str(tmp_path / "nothing.tif"))
     driver.wait(lambda: "nothing.tif: does not exist" in tab.viewer.canvas.told)
+    assert "nothing.tif: does not exist" in tab.panel.rows["reference"].fault.text()
+    driver.click(tab.run_bar.start)
+    assert tab.task is None
+    assert "nothing.tif: does not exist" in tab.panel.rows["prediction"].fault.text()
     tab = driver.window.predict
     driver.type_into(tab, "scan", str(tmp_path / "nothing.tif"))
     driver.wait(lambda: "nothing.tif: does not exist" in tab.panel.rows["scan"].fault.text())
+    driver.click(tab.run_bar.start)  # which misses the model too, and tells both
+    assert "nothing.tif: does not exist" in tab.panel.rows["scan"].fault.text()
+    assert tab.panel.rows["model"].fault.text() == "Model file: choose one."
+    save(tmp_path / "nothing.tif", np.zeros((5, 8, 8), np.uint8))
+    driver.click(tab.run_bar.start)
+    assert tab.panel.rows["scan"].fault.text() == ""
 
 
 def test_a_fit_is_started_watched_and_its_result_told(driver, runner, pairs, tmp_path):
@@ -265,6 +276,13 @@ def test_a_fit_is_started_watched_and_its_result_told(driver, runner, pairs, tmp
     driver.wait(lambda: tab.task.outcome)
     assert tab.run_bar.told.text() == "Done: the best model is that of epoch 2, mean validation IoU 0.750."
     assert [*tab.run_bar.buttons] == ["Open report", "Open folder", "Label a scan"]
+    minutes = tab.panel.rows["minutes"]
+    minutes.editor.focusProxy().setEditText("soon")
+    tab.check()
+    assert tab.run_bar.told.text() == "1 field to mend, in red above."
+    driver.click(minutes.reset)
+    tab.check()
+    assert tab.run_bar.told.text().startswith("Done: the best model is that of epoch 2")  # as it was
     driver.click(tab.run_bar.buttons["Label a scan"])
     assert driver.window.tab is driver.window.predict
     assert driver.window.predict.form.value("model") == str(folder / "m.pth")
@@ -279,7 +297,7 @@ def test_a_crash_of_the_worker_is_told_and_the_window_goes_on(driver, runner, pa
     runner.end.set()
     driver.wait(lambda: tab.task.outcome)
     assert tab.run_bar.told.text().startswith("The run broke off. The worker gave no result: it was killed")
-    assert "Go on" in tab.run_bar.buttons
+    assert "Resume" in tab.run_bar.buttons
     assert "abc" in tab.log.toPlainText()
     assert tab.pages.currentWidget() is tab.log
     assert tab.run_bar.start.isEnabled()
@@ -349,9 +367,9 @@ def test_the_viewer_is_worked_with_keys_wheel_and_mouse(driver, pairs):
     viewer, canvas = tab.viewer, tab.viewer.canvas
     driver.wait(lambda: viewer.view is not None)
     driver.application.processEvents()
-    assert viewer.number.text() == "2 of 4"
+    assert viewer.number.text() == "3 of 5"
     QTest.keyClick(viewer, Qt.Key.Key_PageUp)
-    assert viewer.number.text() == "3 of 4"
+    assert viewer.number.text() == "4 of 5"
     turned = QPoint(0, 120)
     none = Qt.MouseButton.NoButton
     wheel = QWheelEvent(
