@@ -23,7 +23,7 @@ from .model_files.header import ModelHeader, read_header
 from .options.predicting.scans import TABLE, PredictScansOptions
 from .options.programs import PredictOptions, dump
 from .prediction import predict
-from .progress import Progress, silent
+from .progress import Part, Progress, silent
 from .runs.files import matching
 from .scores import meaning
 from .volumes.volume import open_volume, volume_name
@@ -47,7 +47,8 @@ def predict_scans_job(options: PredictScansOptions, progress: Progress = silent)
     """The command "predict" of the command line: one scan gives what `predict` gives, several a list."""
     if not options.are_several:
         (only,) = _each(options, [Wanted(options.scan)])
-        return predict(only, progress=progress).plain()
+        _check_measures(options, [only])
+        return _with_measures(options, only, progress)
     return predict_scans(options, progress=progress)
 
 
@@ -63,6 +64,8 @@ def predict_scans(options: PredictScansOptions, *, progress: Progress = silent) 
     work = _each(options, list(wanted(options)))
     before = {number: _labelled_before(one, models) for number, one in enumerate(work)}
     _check_outputs([one for number, one in enumerate(work) if before[number] is None])
+    is_measured = [bool(before[number]) and _has_measures(one) for number, one in enumerate(work)]
+    _check_measures(options, [one for number, one in enumerate(work) if not is_measured[number]])
     done: list[dict[str, Any]] = []
 
     def told() -> dict[str, Any]:
@@ -70,11 +73,13 @@ def predict_scans(options: PredictScansOptions, *, progress: Progress = silent) 
         return {"scans": done, "failed": failed, "seconds": time.perf_counter() - started}
 
     for number, one in enumerate(work):
-        if (known := before[number]) is not None:
-            done.append(known)
-            continue
+        part = _Share(progress, number, len(work))
         try:
-            done.append(_one(one, _Share(progress, number, len(work))))
+            if (known := before[number]) is not None:
+                more = {} if is_measured[number] else _measured(options, one, part)
+                done.append({**known, **more})
+            else:
+                done.append(_one(options, one, part))
         except Cancelled as stop:
             stop.result = told()
             raise
@@ -110,10 +115,42 @@ def _of_result(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in told.items() if name not in ("overwrite", "resume")}
 
 
-def _one(options: PredictOptions, progress: Progress) -> dict[str, Any]:
+def _with_measures(asked: PredictScansOptions, options: PredictOptions, progress: Progress) -> dict[str, Any]:
+    """What `predict` gives, and what is measured afterwards where that was asked for."""
+    if not asked.measure:
+        return predict(options, progress=progress).plain()
+    found = predict(options, progress=Part(progress, first=0, share=1, steps=2)).plain()
+    return {**found, **_measured(asked, options, Part(progress, first=1, share=1, steps=2))}
+
+
+def _measured(asked: PredictScansOptions, options: PredictOptions, progress: Progress) -> dict[str, Any]:
+    """The measures of labels that are there, and their files beside them; {} where nobody asked for them."""
+    if not asked.measure:
+        return {}
+    from .measures.job import measure_beside
+
+    return {"measures": measure_beside(options.output, overwrite=options.overwrite, progress=progress)}
+
+
+def _has_measures(options: PredictOptions) -> bool:
+    """Whether an earlier command has measured these labels."""
+    from .measures.job import beside
+
+    return all(path.exists() for path in beside(options.output).values())
+
+
+def _check_measures(asked: PredictScansOptions, work: list[PredictOptions]) -> None:
+    """Raise OutputError where files of measures are in the way, before any work."""
+    if asked.measure:
+        from .measures.job import check_beside
+
+        check_beside([one.output for one in work], overwrite=asked.overwrite)
+
+
+def _one(asked: PredictScansOptions, options: PredictOptions, progress: Progress) -> dict[str, Any]:
     """How one scan went."""
     try:
-        return {"scan": str(options.scan), **predict(options, progress=progress).plain()}
+        return {"scan": str(options.scan), **_with_measures(asked, options, progress)}
     except Cancelled:
         raise
     except (BoneError, OSError) as fault:
@@ -174,7 +211,7 @@ def _each(options: PredictScansOptions, scans: list[Wanted]) -> list[PredictOpti
     """The options of each scan. Raises OptionError where there is none, or where names clash."""
     if not scans:
         raise OptionError(f"No scan is named by {', '.join(map(str, options.scans))}.")
-    own = {"scan", "output", "more_scans", "output_dir"}
+    own = {"scan", "output", "more_scans", "output_dir", "measure"}
     shared = {name: value for name, value in dump(options).items() if name not in own}
     made = [
         PredictOptions.parse({**shared, "scan": str(one.scan), "output": str(_output(options, one))})

@@ -62,6 +62,15 @@ class PredictScansOptions(PredictOptions):
         help="Where the labels of several scans go, each under the name of its scan.",
     )
 
+    measure: bool = option(
+        False,
+        group="Labels",
+        label="Measure",
+        often=True,
+        help="Measure the bone in the labels afterwards, as bone measure does: NAME_measures.csv, "
+        "NAME_slices.csv and NAME_measures.html beside the labels.",
+    )
+
     @classmethod
     def option_fields(cls) -> list[OptionField]:
         found = super().option_fields()
