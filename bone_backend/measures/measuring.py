@@ -129,6 +129,7 @@ def measure(
                 pores=pores,
                 tissue_volume=tissue_volume,
                 has_mask=mask is not None,
+                is_cortical=region == "cortical",
             )
         except ScanError as fault:
             raise ScanError([f"{header.name}: {one}" for one in fault.faults]) from fault
@@ -271,7 +272,7 @@ def _thickness(
             limit = 2 * fine_radius * min(unit.spacing)
             warnings.append(
                 f"{name}: where it is above {limit:.3g} {unit.length} it was measured on voxels up to "
-                f"{fitted.factor} times as large (about 2 % off); --fine-radius says otherwise."
+                f"{fitted.factor} times as large (at most 3 % off); --fine-radius says otherwise."
             )
     return found, warnings
 

@@ -18,6 +18,7 @@ from ..options.predicting.measuring import AUTO, CONTOUR, LABELLED, WHOLE, tissu
 BONE, PORE, TISSUE = 1, 2, 4
 BONE_NAMES = re.compile(r"bone|knochen|trabec|cortical|cortex", re.IGNORECASE)
 PORE_NAMES = re.compile(r"pore|poros|marrow|canal|lacuna|void|cavit|space", re.IGNORECASE)
+OF_CORTEX = re.compile(r"pore|poros|canal|lacuna", re.IGNORECASE)  # marrow is none of its pores
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def settle(
     pores: Sequence[int] = (),
     tissue_volume: str = AUTO,
     has_mask: bool = False,
+    is_cortical: bool = False,
 ) -> Phases:
     """The phases, with AUTO still in `tissue` where it depends on where bone lies. values: that occur.
 
@@ -104,9 +106,12 @@ def settle(
     if not bone and len(inside) > 1:
         notes.append(f"Bone is taken to be label {_listed(chosen, names)}; --bone says otherwise.")
     others = [value for value in inside if value not in chosen]
-    open_ = tuple(pores) or tuple(value for value in others if _is_pore(names, value))
-    if not open_ and len(others) == 1 and not names.get(others[0]):
+    known = OF_CORTEX if is_cortical else PORE_NAMES
+    open_ = tuple(pores) or tuple(value for value in others if known.search(names.get(value, "")))
+    if not open_ and len(others) == 1 and not names.get(others[0]) and not is_cortical:
         open_ = (others[0],)
+    if is_cortical and not open_:
+        notes.append("No label is taken to be pores of the cortex; --pores names them.")
     if open_ and not pores:
         notes.append(f"Pores are taken to be label {_listed(open_, names)}; --pores says otherwise.")
     kind = "mask" if has_mask else "labels" if tissue else tissue_volume

@@ -130,7 +130,11 @@ def _histograms(found: Found) -> list[Markup]:
             for i, share in enumerate(shares)
         ]
         ticks = [
-            {"x": f"{left + width * share:.1f}", "text": f"{edges[-1] * share:.3g}"}
+            {
+                "x": f"{left + width * share:.1f}",
+                "text": f"{edges[-1] * share:.3g}",
+                "anchor": "end" if share == 1 else "middle",
+            }
             for share in (0, 0.25, 0.5, 0.75, 1)
         ]
         mean = {"x": f"{left + width * means[name] / edges[-1]:.1f}", "text": f"mean {number(means[name])}"}

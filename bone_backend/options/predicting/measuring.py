@@ -44,8 +44,7 @@ class MeasureOptions(Options):
         metavar="LABEL",
         often=True,
         help="The label values that are pores or marrow. None: by their names; or, of two labels, the one "
-        "that "
-        "is not bone.",
+        "that is not bone (of the cortex by their names only).",
     )
     tissue_volume: Annotated[str, BeforeValidator(as_text)] = option(
         AUTO,
