@@ -121,18 +121,16 @@ def measure(
         share = 20 if thickness else 50  # per cent of the progress
         met = values.count(volume, Part(progress, first=0, share=share // 4, steps=100))
         names = _names(header)
-        try:
-            found = phases.settle(
-                met.values,
-                names,
-                bone=bone,
-                pores=pores,
-                tissue_volume=tissue_volume,
-                has_mask=mask is not None,
-                is_cortical=region == "cortical",
-            )
-        except ScanError as fault:
-            raise ScanError([f"{header.name}: {one}" for one in fault.faults]) from fault
+        found = phases.settle(
+            met.values,
+            names,
+            bone=bone,
+            pores=pores,
+            tissue_volume=tissue_volume,
+            has_mask=mask is not None,
+            is_cortical=region == "cortical",
+            of=header.name,
+        )
         found = phases.with_tissue(found, reaches_sides=met.reach_sides(found.bone))
         log.info("Tissue volume: %s.", found.told)
         with store_for(header) as store:

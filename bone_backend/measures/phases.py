@@ -78,8 +78,10 @@ def settle(
     tissue_volume: str = AUTO,
     has_mask: bool = False,
     is_cortical: bool = False,
+    of: str = "labels",
 ) -> Phases:
-    """The phases, with AUTO still in `tissue` where it depends on where bone lies. values: that occur.
+    """The phases, with AUTO still in `tissue` where it depends on where bone lies. values: that occur. of:
+    name of the labels.
 
     Raises ScanError where a label is named that is not there, or where there is no bone.
     """
@@ -89,11 +91,11 @@ def settle(
     for name, named in (("bone", bone), ("pores", pores), ("tissue_volume", tissue)):
         if lost := [str(value) for value in named if value not in values]:
             raise ScanError(
-                f"{called(name)} names label {', '.join(lost)}, which is not there; there are {held}."
+                f"{of}: {called(name)} names label {', '.join(lost)}, which is not there; there are {held}."
             )
     if not inside and not bone:
         raise ScanError(
-            "nothing is labelled: every voxel has label 0. Give labels, or name the bone: --bone 0."
+            f"{of}: nothing is labelled: every voxel has label 0. Give labels, or name the bone: --bone 0."
         )
     notes: list[str] = []
     is_bone = {v: bool(BONE_NAMES.search(names.get(v, ""))) and not _is_pore(names, v) for v in inside}
@@ -101,7 +103,7 @@ def settle(
     if not chosen:
         rest = [value for value in inside if value not in pores]
         if not rest:
-            raise ScanError(f"no label is left for bone; there are {held}. Name it: --bone LABEL.")
+            raise ScanError(f"{of}: no label is left for bone; there are {held}. Name it: --bone LABEL.")
         chosen = (rest[0],)
     if not bone and len(inside) > 1:
         notes.append(f"Bone is taken to be label {_listed(chosen, names)}; --bone says otherwise.")

@@ -34,9 +34,9 @@ class Values:
         return self.voxels[:, [self.values.index(value) for value in values]].sum(axis=1)
 
     def reach_sides(self, values: tuple[int, ...]) -> bool:
-        """Whether they, together, are at all four sides in y and x."""
+        """Whether they, together, are at two or more of the four sides in y and x."""
         places = [self.values.index(value) for value in values]
-        return bool(self.sides[places].any(axis=0).all())
+        return bool(self.sides[places].any(axis=0).sum() >= 2)
 
 
 def count(labels: Volume, progress: Progress) -> Values:

@@ -52,6 +52,10 @@ def bone(words: list[object], folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, timeout=240)
 
 
+def table_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 def test_plates_of_a_known_distance():
     found = measure(labels(plates(), (10.0, 10.0, 10.0)), tissue_volume="whole")
     told = {one.index: (one.value, one.unit) for one in found.indices}
@@ -109,7 +113,7 @@ def test_the_tissue_volume_is_found_or_said():
         == by_contour.value("BV/TV")
         == pytest.approx(100 * (1 - 28**2 / 40**2), rel=0.03)
     )
-    assert measure(labels(plates()), thickness=False).phases.tissue == "whole"
+    assert measure(labels(plates()), thickness=False).phases.tissue == "whole"  # it reaches two sides
     whole = measure(labels(ring), thickness=False, tissue_volume="whole")
     assert whole.value("BV/TV") == pytest.approx(100 * ring.mean())
     roi = np.zeros_like(ring)
@@ -237,14 +241,14 @@ def test_the_command_tells_a_table_and_writes_its_files(tmp_path):
     assert ended.returncode == 0, ended.stderr
     for part in ("BV/TV", "Tb.Th", "mm3", "Bone is taken to be label 1", "m.html"):
         assert part in ended.stdout
-    rows = list(csv.DictReader((tmp_path / "m.csv").open(encoding="utf-8")))
+    rows = table_of(tmp_path / "m.csv")
     table = {(row["of"], row["index"]): row for row in rows}
     assert int(table["class 1", "voxels"]["value"]) == (tube() == 1).sum()
     told = json.loads(bone(["measure", "shaft.tif", "--json", "--no-thickness"], tmp_path).stdout)
     share = next(one for one in told["indices"] if one["index"] == "BV/TV")
     assert float(table["bone", "BV/TV"]["value"]) == share["value"]
     assert "Tb.Th" not in {one["index"] for one in told["indices"]}
-    slices = list(csv.DictReader((tmp_path / "s.csv").open(encoding="utf-8")))
+    slices = table_of(tmp_path / "s.csv")
     assert len(slices) == 16
     assert float(slices[3]["BV/TV_%"]) == pytest.approx(share["value"], rel=1e-6)
     page = (tmp_path / "m.html").read_text(encoding="utf-8")

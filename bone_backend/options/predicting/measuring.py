@@ -54,12 +54,9 @@ class MeasureOptions(Options):
         metavar="auto|whole|contour|labelled|LABELS",
         often=True,
         help="What bone volume is a share of. whole: the whole volume. contour: in each slice the outline "
-        "of the "
-        "bone, filled. labelled: all that is not label 0. LABELS: label values with commas between, and "
-        "the bone. "
-        "auto: labelled where there are labels beside the bone; else the whole volume where bone reaches "
-        "its four "
-        "sides in x and y; else contour.",
+        "of the bone, filled. labelled: all that is not label 0. LABELS: label values with commas between, "
+        "and the bone. auto: labelled where there are labels beside the bone; else the whole volume where "
+        "bone reaches two or more of its four sides in x and y; else contour.",
     )
     tissue_mask: InputPath | None = option(
         None,
