@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..errors import ScanError
 from ..inference.parts import Parts
 from ..progress import Progress
 from ..volumes.cache import cache_folder
@@ -109,7 +110,7 @@ def count(
     progress: Progress,
     slab_bytes: int = SLAB_BYTES,
 ) -> Counted:
-    """Everything but the thickness. Raises what reading raises, Cancelled."""
+    """Everything but the thickness. Raises ScanError for an empty tissue volume, Cancelled."""
     depth, height, width = labels.header.shape
     in_tissue, in_bone, in_pores = (np.zeros(depth, np.int64) for _ in range(3))
     found = Counted(Cells(depth), in_tissue, in_bone, in_pores)
@@ -129,6 +130,8 @@ def count(
         if parts is not None:
             kind = np.where(bone, 0, np.where(pores, 1, 2))
             parts.add(pores, kind, is_last=z1 == depth)
+    if not found.tissue.any():
+        raise ScanError(f"{labels.header.name}: the tissue volume is empty: {phases.told} holds no voxel.")
     if parts is not None:
         found.parts = _pores(parts)
     return found

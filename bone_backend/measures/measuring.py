@@ -113,47 +113,30 @@ def measure(
     """
     _check_scipy()
     began = time.monotonic()
+    share = 20 if thickness else 50  # per cent of the progress, where all but thickness ends
     with contextlib.ExitStack() as opened:
         volume = _open(labels, opened)
-        header = volume.header
+        header, names = volume.header, _names(volume.header)
         mask = _mask(tissue_mask, volume, opened)
         unit, warnings = unit_of(header, voxel_size)
-        share = 20 if thickness else 50  # per cent of the progress
         met = values.count(volume, Part(progress, first=0, share=share // 4, steps=100))
-        names = _names(header)
-        found = phases.settle(
-            met.values,
-            names,
-            bone=bone,
-            pores=pores,
-            tissue_volume=tissue_volume,
-            has_mask=mask is not None,
-            is_cortical=region == "cortical",
-            of=header.name,
-        )
-        found = phases.with_tissue(found, reaches_sides=met.reach_sides(found.bone))
-        log.info("Tissue volume: %s.", found.told)
-        with store_for(header) as store:
-            counting = Part(progress, first=share // 4, share=share - share // 4, steps=100)
-            counted = count(volume, found, store, mask=mask, progress=counting)
-            if not counted.tissue.any():
-                raise ScanError(f"{header.name}: the tissue volume is empty: {found.told} holds no voxel.")
-            structures = _structures(store, found, region) if thickness else {}
-            rest = Part(progress, first=share, share=100 - share, steps=100)
-            fitted, more = _thickness(structures, unit, fine_radius, rest)
-    area = crofton(unit.spacing) if surface == "crofton" else marching_cubes.areas(unit.spacing)
+        said = {"bone": bone, "pores": pores, "tissue_volume": tissue_volume}
+        found = _settled(met, names, said, region, of=header.name, has_mask=mask is not None)
+        store = opened.enter_context(store_for(header))
+        counting = Part(progress, first=share // 4, share=share - share // 4, steps=100)
+        counted = count(volume, found, store, mask=mask, progress=counting)
+        structures = _structures(store, found, region) if thickness else {}
+        rest = Part(progress, first=share, share=100 - share, steps=100)
+        fitted, more = _thickness(structures, unit, fine_radius, rest)
     listed = indices(
         counted,
-        surface=counted.cells.total(area),
+        surface=_surface(counted, unit, surface),
         unit=unit,
         thickness={name: fitted.get(name) for name in structures},
         has_pores=bool(found.pores),
         is_cortical=region == "cortical",
         is_masked=mask is not None,
     )
-    warnings += [*more, *_doubts(listed, fitted, unit)]
-    for warning in warnings:
-        log.warning("%s", warning)
     return Measures(
         labels=str(header.path or header.name),
         shape=header.shape,
@@ -165,9 +148,39 @@ def measure(
         indices=tuple(listed),
         profile=_profile(counted, met, fitted, unit),
         thickness=fitted,
-        warnings=tuple(warnings),
+        warnings=_told([*warnings, *more, *_doubts(listed, fitted, unit)]),
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+def _settled(
+    met: values.Values,
+    names: Mapping[int, str],
+    said: Mapping[str, Any],
+    region: str,
+    *,
+    of: str,
+    has_mask: bool,
+) -> Phases:
+    """What is bone, pores and tissue; said: by whoever asked. of: name of the labels."""
+    found = phases.settle(
+        met.values, names, **said, has_mask=has_mask, is_cortical=region == "cortical", of=of
+    )
+    found = phases.with_tissue(found, reaches_sides=met.reach_sides(found.bone))
+    log.info("Tissue volume: %s.", found.told)
+    return found
+
+
+def _surface(counted: Counted, unit: Unit, way: str) -> float:
+    """Of bone, in the unit."""
+    area = crofton(unit.spacing) if way == "crofton" else marching_cubes.areas(unit.spacing)
+    return counted.cells.total(area)
+
+
+def _told(warnings: Sequence[str]) -> tuple[str, ...]:
+    for warning in warnings:
+        log.warning("%s", warning)
+    return tuple(warnings)
 
 
 def _check_scipy() -> None:
