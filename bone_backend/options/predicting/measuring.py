@@ -13,10 +13,11 @@ from pydantic import BeforeValidator, Field
 from ...errors import Fault, called
 from ...files.outputs import ending_fault
 from ..fields import Options, option
-from ..types import InputPath, Stored, UserPath, as_text
+from ..types import InputPath, UserPath, as_text
 
 WHOLE, CONTOUR, LABELLED, AUTO = "whole", "contour", "labelled", "auto"
 TISSUES = (AUTO, WHOLE, CONTOUR, LABELLED)
+Value = Annotated[int, Field(ge=0, le=2**32 - 1)]  # that labels can hold
 Length = Annotated[float, Field(gt=0, le=1e6)]
 
 
@@ -28,7 +29,7 @@ class MeasureOptions(Options):
     labels: InputPath = option(
         group="Data", label="Labels", kind="volume", positional=True, help="Labels, or a mask."
     )
-    bone: tuple[Stored, ...] = option(
+    bone: tuple[Value, ...] = option(
         (),
         group="Classes",
         label="Bone",
@@ -37,7 +38,7 @@ class MeasureOptions(Options):
         help="The label values that are bone, taken together. None: by their names, or else the lowest "
         "but 0.",
     )
-    pores: tuple[Stored, ...] = option(
+    pores: tuple[Value, ...] = option(
         (),
         group="Classes",
         label="Pores",
@@ -78,7 +79,6 @@ class MeasureOptions(Options):
         True,
         group="Indices",
         label="Thickness",
-        often=True,
         help="Local thickness by spheres, which takes most of the time. Off: all other indices.",
     )
     fine_radius: Annotated[int, Field(ge=4, le=1000)] = option(
@@ -155,8 +155,6 @@ class MeasureOptions(Options):
             )
         if both := sorted({*self.bone} & {*self.pores}):
             faults.append(f"{called('bone')} and {called('pores')} both name label {both[0]}.")
-        if any(value < 0 for value in (*self.bone, *self.pores)):
-            faults.append(f"{called('bone')} and {called('pores')} name labels; those are 0 or more.")
         if tissue_labels(self.tissue_volume) is None:
             faults.append(
                 f'{called("tissue_volume")} is "{self.tissue_volume}"; it is one of {", ".join(TISSUES)}, or '
