@@ -64,9 +64,9 @@ def bone_statistics(path: Path) -> tuple[float, list[float]]:
 def worker_statistics(path: Path, *, remember: bool = False) -> tuple[float, list[float]]:
     options = {"scans": [{"path": str(path), "remember": remember}], "percentiles": list(PERCENTILES)}
     if remember:
-        run_in_worker("measure", options, python=Path(sys.executable))
+        run_in_worker("measure-greys", options, python=Path(sys.executable))
     start = time.perf_counter()
-    (found,) = run_in_worker("measure", options, python=Path(sys.executable))["scans"]
+    (found,) = run_in_worker("measure-greys", options, python=Path(sys.executable))["scans"]
     seconds = time.perf_counter() - start
     return seconds, [*(found[name] for name in ("mean", "std", "min", "max")), *found["percentiles"].values()]
 

@@ -27,6 +27,7 @@ from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
+from .volumes.kept import sweep
 from .volumes.output import claim
 from .volumes.volume import Volume, open_volume, volume_name
 

@@ -27,7 +27,7 @@ from .model_files.header import ModelHeader, read_header
 from .options.predicting.scans import TABLE, PredictScansOptions
 from .options.programs import PredictOptions, dump
 from .prediction import predict
-from .progress import Progress, silent
+from .progress import Part, Progress, silent
 from .runs.files import matching
 from .scores import meaning
 from .side_by_side import cluster, slots
@@ -58,7 +58,8 @@ def predict_scans_job(options: PredictScansOptions, progress: Progress = silent)
         return predict_scans(options, progress=progress)
     if options.cluster is None:
         (only,) = _each(options, [Wanted(options.scan)])
-        return predict(only, progress=progress).plain()
+        _check_measures([only], options.measure)
+        return _with_measures(only, progress, measure=options.measure)
     (found,) = predict_scans(options, progress=progress)["scans"]
     if "error" in found:
         raise ScanError(found["error"])
@@ -80,12 +81,16 @@ def predict_scans(options: PredictScansOptions, *, progress: Progress = silent) 
     before = {number: _labelled_before(one, models) for number, one in work.items()}
     done = {number: known for number, known in before.items() if known is not None}
     todo = {number: one for number, one in work.items() if number not in done}
+    unmeasured = [number for number in done if options.measure and not _has_measures(work[number])]
     _check_outputs(list(todo.values()))
+    _check_measures([one for number, one in work.items() if number in (*todo, *unmeasured)], options.measure)
     try:
+        for number in unmeasured:
+            done[number] |= _measured(work[number], _Share(progress, number, len(work)))
         if options.cluster and todo:
-            _there(options.cluster, todo, done, progress)
+            _there(options, todo, done, progress)
         else:
-            _here(todo, done, progress)
+            _here(options, todo, done, progress)
     except Cancelled as stop:
         stop.result = _told(done, started)
         raise
@@ -101,16 +106,20 @@ def _told(done: Done, started: float) -> dict[str, Any]:
     return {"scans": scans, "failed": failed, "seconds": time.perf_counter() - started}
 
 
-def _here(todo: Mapping[int, PredictOptions], done: Done, progress: Progress) -> None:
+def _here(
+    asked: PredictScansOptions, todo: Mapping[int, PredictOptions], done: Done, progress: Progress
+) -> None:
     """One after the other, in this process."""
     count = len(todo) + len(done)
     if len(todo) > 1 and (gpus := slots.gpus_of_this_machine(next(iter(todo.values())).device)) > 1:
         log.info("One of %d GPUs is used. --cluster local:%d uses all of them.", gpus, gpus)
     for number, one in todo.items():
-        done[number] = _one(one, _Share(progress, number, count))
+        done[number] = _one(one, _Share(progress, number, count), measure=asked.measure)
 
 
-def _there(place: str, todo: Mapping[int, PredictOptions], done: Done, progress: Progress) -> None:
+def _there(
+    asked: PredictScansOptions, todo: Mapping[int, PredictOptions], done: Done, progress: Progress
+) -> None:
     """On the workers of a cluster, each with a scan at a time."""
     folder = next(iter(todo.values())).output.absolute().parent
     stop = temporary_path(folder / "stop")
@@ -119,6 +128,7 @@ def _there(place: str, todo: Mapping[int, PredictOptions], done: Done, progress:
             "key": str(number),
             "number": number,
             "options": dump(one.with_paths(Path.absolute)),
+            "measure": asked.measure,
             "stop": str(stop),
         }
         for number, one in todo.items()
@@ -138,14 +148,18 @@ def _there(place: str, todo: Mapping[int, PredictOptions], done: Done, progress:
     gpus = slots.gpus_of_this_machine(next(iter(todo.values())).device)
     with (
         made_folder(folder),
-        cluster.connected(place, gpus=gpus, called="bone-predict", cores=cluster.cores()) as client,
+        cluster.connected(
+            str(asked.cluster), gpus=gpus, called="bone-predict", cores=cluster.cores()
+        ) as client,
     ):
         cluster.run_there(client, jobs, stop=stop, ended=ended, progress=progress, work=WORK, words="scans")
 
 
 def scan_job(values: Mapping[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """What a worker of a cluster does: one scan. values: "options" of it; "stop": see `Watched`."""
-    return _one(PredictOptions.parse(values["options"]), Watched(progress, Path(values["stop"])))
+    """What a worker of a cluster does: one scan. values: "options" of it; "measure"; "stop": see
+    `Watched`."""
+    options, watched = PredictOptions.parse(values["options"]), Watched(progress, Path(values["stop"]))
+    return _one(options, watched, measure=bool(values.get("measure")))
 
 
 def _labelled_before(options: PredictOptions, models: list[ModelHeader]) -> dict[str, Any] | None:
@@ -183,10 +197,40 @@ def _of_result(told: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _one(options: PredictOptions, progress: Progress) -> dict[str, Any]:
+def _with_measures(options: PredictOptions, progress: Progress, *, measure: bool) -> dict[str, Any]:
+    """What `predict` gives, and what is measured afterwards where that was asked for."""
+    if not measure:
+        return predict(options, progress=progress).plain()
+    found = predict(options, progress=Part(progress, first=0, share=1, steps=2)).plain()
+    return {**found, **_measured(options, Part(progress, first=1, share=1, steps=2))}
+
+
+def _measured(options: PredictOptions, progress: Progress) -> dict[str, Any]:
+    """The measures of labels that are there; their files come beside them."""
+    from .measures.job import measure_beside
+
+    return {"measures": measure_beside(options.output, overwrite=options.overwrite, progress=progress)}
+
+
+def _has_measures(options: PredictOptions) -> bool:
+    """Whether an earlier command has measured these labels."""
+    from .measures.job import beside
+
+    return all(path.exists() for path in beside(options.output).values())
+
+
+def _check_measures(work: list[PredictOptions], measure: bool) -> None:
+    """Raise OutputError where files of measures are in the way, before any work."""
+    if measure and work:
+        from .measures.job import check_beside
+
+        check_beside([one.output for one in work], overwrite=work[0].overwrite)
+
+
+def _one(options: PredictOptions, progress: Progress, *, measure: bool) -> dict[str, Any]:
     """How one scan went."""
     try:
-        return {"scan": str(options.scan), **predict(options, progress=progress).plain()}
+        return {"scan": str(options.scan), **_with_measures(options, progress, measure=measure)}
     except Cancelled:
         raise
     except (BoneError, OSError) as fault:
@@ -247,7 +291,7 @@ def _each(options: PredictScansOptions, scans: list[Wanted]) -> list[PredictOpti
     """The options of each scan. Raises OptionError where there is none, or where names clash."""
     if not scans:
         raise OptionError(f"No scan is named by {', '.join(map(str, options.scans))}.")
-    own = {"scan", "output", "more_scans", "output_dir", "cluster"}
+    own = {"scan", "output", "more_scans", "output_dir", "cluster", "measure"}
     shared = {name: value for name, value in dump(options).items() if name not in own}
     made = [
         PredictOptions.parse({**shared, "scan": str(one.scan), "output": str(_output(options, one))})

@@ -94,6 +94,17 @@ def score(number: float | None, *, none: str = "absent") -> str:
     return none if number is None else f"{number:.4f}"
 
 
+def short(number: float | None) -> str:
+    """A measured number with four digits.
+
+    >>> short(0.123456), short(123456.7), short(12.0), short(None)
+    ('0.1235', '123,457', '12', 'none')
+    """
+    if number is None:
+        return "none"
+    return f"{number:,.0f}" if abs(number) >= 1000 or number == int(number) else f"{number:.4g}"
+
+
 def percent(share: float) -> str:
     """With two digits; what is there is never told as 0.
 

@@ -15,7 +15,7 @@ from bone_backend.jobs.commands import COMMANDS, named
 from bone_backend.options.predicting.cleaning import in_words
 
 from .cards import name_of
-from .columns import Row, percent, printable, rows, score, sentence, table, value
+from .columns import Row, percent, printable, rows, score, sentence, short, table, value
 
 
 def result(command: str, found: dict[str, Any]) -> str:
@@ -71,7 +71,8 @@ def predict(found: dict[str, Any]) -> str:
         ]
         for label, number in voxels.items()
     ]
-    return "\n".join([*rows(facts), "", *table(["class", "voxels", "share", "confidence"], classes)])
+    told = [*rows(facts), "", *table(["class", "voxels", "share", "confidence"], classes)]
+    return "\n".join([*told, *(["", measures(found["measures"])] if "measures" in found else [])])
 
 
 def verify(found: dict[str, Any]) -> str:
@@ -154,6 +155,40 @@ def iou(found: dict[str, Any]) -> str:
         ("Written", "\n".join(found.get("written") or [])),
     ]
     return "\n".join([*lines, "", *rows(facts)]).rstrip("\n")
+
+
+def measures(found: dict[str, Any]) -> str:
+    """Classes and indices, and of what they are."""
+    is_metric = found["unit"] == "mm"
+    classes = [
+        [
+            f"{one['value']} {one['name']}",
+            f"{one['voxels']:,}",
+            *([short(one["volume"])] if is_metric else []),
+            percent(one["share"] / 100),
+        ]
+        for one in found["classes"]
+    ]
+    heads = ["class", "voxels", *(["mm3"] if is_metric else []), "share"]
+    lines = [[one["index"], short(one["value"]), one["unit"], one["name"]] for one in found["indices"]]
+    facts: list[Row] = [
+        ("Bone", f"label {', '.join(map(str, found['bone']))}"),
+        ("Pores", f"label {', '.join(map(str, found['pores']))}" if found["pores"] else None),
+        ("Tissue volume", found["tissue_volume"]),
+        ("Note", "\n".join(found["notes"])),
+        ("Written", "\n".join(found.get("written") or [])),
+        ("Time", measured(found["seconds"])),
+    ]
+    return "\n".join([*table(heads, classes), "", *_indices(lines), "", *rows(facts)])
+
+
+def _indices(lines: list[list[str]]) -> list[str]:
+    """Values to the right, units and words to the left."""
+    sizes = [max(len(line[i]) for line in lines) for i in range(3)]
+    return [
+        f"{index.ljust(sizes[0])}  {text.rjust(sizes[1])}  {unit.ljust(sizes[2])}  {name}".rstrip()
+        for index, text, unit, name in lines
+    ]
 
 
 def study(found: dict[str, Any]) -> str:

@@ -137,7 +137,7 @@ class Works:
             "table": lambda: self._job("iou", output="scores.csv", reference=self.pairs[0][1],
                                        prediction=self.pairs[0][1]),
             "saved options": lambda: write_config(self.place / "options.yaml", self._options()),
-            "statistics": lambda: jobs.run_here("measure",
+            "statistics": lambda: jobs.run_here("measure-greys",
             {"scans": [{"path": self.pairs[0][0]}]})["scans"][0]["mean"],
         }[name]  # fmt: skip
 

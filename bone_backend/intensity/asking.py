@@ -36,9 +36,9 @@ def ask_plain(scans: Sequence[Path], voxels: str, *, progress: Progress = silent
     }
     try:
         known = remembered(request)  # which spares the worker's second
-        answer: list[dict[str, Any]] = (known or jobs.run_in_worker("measure", request, progress=progress))[
-            "scans"
-        ]
+        answer: list[dict[str, Any]] = (
+            known or jobs.run_in_worker("measure-greys", request, progress=progress)
+        )["scans"]
     except Cancelled as stop:
         stop.result = None  # half of the statistics is nothing that a stopped fit or prediction has reached
         raise

@@ -1,6 +1,6 @@
 """Measure the grey values of scans: exact, in one pass (float32: two), slab by slab.
 
-In:  a volume; or, as the job "measure", the paths of several scans.
+In:  a volume; or, as the job "measure-greys", the paths of several scans.
 Out: Statistics. They are the same bits for any division into slabs and any number of processes.
 numpy only, so that the worker needs nothing more.
 """
@@ -128,7 +128,7 @@ class _Scan:
 
 
 def measure_job(options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-    """The job "measure": several scans, side by side in processes of the worker.
+    """The job "measure-greys": several scans, side by side in processes of the worker.
 
     options: "scans": [{"path": text, "remember": True}, ...]; "voxels": "nonzero" or "all";
         "percentiles": numbers; "processes": how many (None: as the cores allow; outside the worker always 1).

@@ -108,6 +108,17 @@ COMMANDS: dict[str, Command] = {
         shown="standalone.show:iou",
         in_avizo=True,
     ),
+    "measure": Command(
+        "bone_backend.measures.job:measure_job",
+        "bone_backend.options.predicting.measuring:MeasureOptions",
+        "the indices of bone in labels: BV/TV, thickness, connectivity, porosity",
+        "LABELS [options]",
+        (
+            "bone measure labels/femur_3",
+            "bone measure labels/femur_3 --output femur.csv --page femur.html",
+        ),
+        shown="standalone.show:measures",
+    ),
     "study": Command(
         "bone_backend.study:study_job",
         "bone_backend.studies.options:StudyOptions",
@@ -210,7 +221,7 @@ COMMANDS: dict[str, Command] = {
         has_window=True,
     ),
     # what statistics and fits ask the worker for: several scans, side by side in its processes
-    "measure": Command("bone_backend.intensity.statistics:measure_job", patience_s=2.0),
+    "measure-greys": Command("bone_backend.intensity.statistics:measure_job", patience_s=2.0),
     # what a prediction of many scans asks the workers of a cluster for: one of them
     "predict-there": Command("bone_backend.predictions:scan_job", patience_s=60.0),
     # what a study asks it for: one of its runs, in a process of its own

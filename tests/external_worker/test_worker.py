@@ -171,7 +171,7 @@ def test_statistics_need_numpy_tifffile_and_psutil_only(tmp_path, monkeypatch):
     np.save(tmp_path / "a.npy", scan)
     save(tmp_path / "b", scan)
     paths = [{"path": str(tmp_path / "a.npy")}, {"path": str(tmp_path / "b")}]
-    answer = jobs.run_in_worker("measure", {"scans": paths, "processes": 2}, python=python)
+    answer = jobs.run_in_worker("measure-greys", {"scans": paths, "processes": 2}, python=python)
     found = [Statistics.from_dict(entry) for entry in answer["scans"]]
     assert found[0] == found[1]
     assert (found[0].count, found[0].mean, found[0].max) == (119, 60.0, 119.0)

@@ -238,7 +238,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 
 def worker(options):
-    return run_in_worker("measure", options, python=Path(sys.executable))["scans"]
+    return run_in_worker("measure-greys", options, python=Path(sys.executable))["scans"]
 
 
 def test_the_worker_measures_several_scans_by_several_processes(tmp_path, cache):
@@ -407,7 +407,7 @@ def test_a_stop_ends_the_measurement_within_two_seconds(tmp_path, cache):
 
     options = {"scans": [{"path": str(tmp_path / "scan.npy")}], "processes": 2}
     with pytest.raises(Cancelled):
-        run_in_worker("measure", options, progress=progress, python=Path(sys.executable))
+        run_in_worker("measure-greys", options, progress=progress, python=Path(sys.executable))
     assert time.monotonic() - asked[0] < 4  # 2 s, and other tests beside
     assert not cache.exists()
 

@@ -71,6 +71,15 @@ class PredictScansOptions(PredictOptions):
         "Python package distributed.",
     )
 
+    measure: bool = option(
+        False,
+        group="Labels",
+        label="Measure",
+        often=True,
+        help="Measure the bone in the labels afterwards, as bone measure does: NAME_measures.csv, "
+        "NAME_slices.csv and NAME_measures.html beside the labels.",
+    )
+
     @classmethod
     def option_fields(cls) -> list[OptionField]:
         found = super().option_fields()
