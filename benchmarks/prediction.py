@@ -95,7 +95,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     model = model_file.read_header(options.model)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    network = opening.load_network(model, device)
+    network = opening.load_network(model, device, precision)
     numbers = measure_scan(options, model, progress=silent).numbers
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 

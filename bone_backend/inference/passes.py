@@ -35,6 +35,7 @@ from .merging import Merger
 from .windows import Layout, layout
 
 SLAB_BYTES = 64 << 20
+SLICES_AT_ONCE = bricks.EDGE  # so that a brick is read and written once in a pass, where there is room
 LAYING_OUT = 4  # per cent of the progress
 
 
@@ -166,6 +167,18 @@ class Means:
             others = found.div_(self._levels * self._passes)
             background = (1 - others.sum(dim=1, keepdim=True)).clamp_(min=0)
             yield z0, z1, torch.cat([background, others], dim=1)
+
+
+class Adding:
+    """Takes mean probabilities of a pass, slab by slab in order, and adds them to the sums."""
+
+    def __init__(self, means: Means, number: int, axis: int, first: int):
+        self._means, self._number, self._axis, self._next = means, number, axis, first
+
+    def write(self, slab: np.ndarray) -> None:
+        """slab: (slice, class, a, b)."""
+        self._means.add(self._number, self._axis, self._next, torch.from_numpy(slab))
+        self._next += len(slab)
 
 
 def whole_slices(shape: tuple[int, int, int]) -> Layout:

@@ -329,14 +329,14 @@ def choose_batch_size(predictor: ChunkPredictor, layout: Layout, *, channels: in
 
 
 def choose_tiles_at_once(
-    layout: Layout, *, batch_size: int, classes: int, context: int, is_cuda: bool
+    layout: Layout, *, batch_size: int, classes: int, context: int, is_cuda: bool, least: int = 1
 ) -> int:
-    """Tiles in a group: enough to fill a batch, within a budget; one slab at a time in 3D."""
+    """Tiles in a group: enough to fill a batch, `least` at least, within a budget; one slab at a time in 3D."""
     if layout.z.size > 1:
         return 1
     slice_bytes = layout.y.extent * layout.x.extent * 4 * (classes + 2)
     budget = GPU_GROUP_BYTES if is_cuda else CPU_GROUP_BYTES
-    wanted = max(-(-batch_size // layout.per_tile), 4 * context)  # the context is read once for a group
+    wanted = max(-(-batch_size // layout.per_tile), 4 * context, least)  # the context is read once for a group
     return max(1, min(wanted, budget // slice_bytes))
 
 

@@ -92,8 +92,9 @@ class PredictOptions(Options):
         unit="px",
         metavar="N|auto",
         none_word=AUTO,
-        help="Edge of the square windows that a slice is cut into. auto: twice the patches of the fit. "
-        "512: as in the published program.",
+        help="Edge of the square windows that a slice is cut into. auto: whole slices where the network sees "
+        "no further than its patches, as Easy's do; else twice the patches of the fit. 512: as in the "
+        "published program.",
     )
     chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
         64,
