@@ -6,8 +6,9 @@ A network that sees no further than its patches were wide gets whole slices, as 
 are labelled as well as chunks, with no voxel computed twice. Bone IoU of Plain U-Nets with patches of 32 px,
 three axes, by chunks of 64 px, 128 px and whole slices: a mouse skull .9630, .9635, .9630; a tooth .9689,
 .9694, .9694; a femur .8260, .8263, .8263. Processor time of whole slices was half of that by chunks of 64.
-Others get chunks twice as wide as their patches: a U-Net with resnet18, which sees 297 px far, fitted on 64 px
-had .838 by 64 px, .837 by 128, .828 by whole slices. For patches of 256 px this is the published program's 512.
+Others get chunks twice as wide as their patches: a U-Net with resnet18, which sees 297 px far, fitted on 64
+px had .838 by 64 px, .837 by 128, .828 by whole slices. For patches of 256 px this is the published
+program's 512.
 """
 
 from __future__ import annotations

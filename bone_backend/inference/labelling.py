@@ -85,11 +85,11 @@ class Labelling:
             size_in_words(passes.needed_bytes(header, classes, axes=axes)),
             self.kept.folder if axes == "z" else f"{self.kept.folder} and {folder}",
         )
-        count = len(axes) * len(self.teams)
-        laying, *each, deciding = passes.parts(progress, count)
+        weights = [sum(team.weights) for team in self.teams for _ in axes]
+        laying, *each, deciding = passes.parts(progress, len(weights))
         with contextlib.ExitStack() as stack:
             means = stack.enter_context(
-                passes.Means(header.shape, classes=classes, passes=count, folder=self.kept.folder)
+                passes.Means(header.shape, classes=classes, weights=weights, folder=self.kept.folder)
             )
             views: list[Slices] = [scan]
             if axes != "z":

@@ -45,12 +45,13 @@ WIDE = 4  # chunks that are so many times as wide as the patches of the fit dese
 class Team:
     """Networks that see the same chunks of the same greys, so that their mean is taken chunk by chunk.
 
-    models: their files, the first stands for all.
+    models: their files, the first stands for all. weights: how much each counts.
     """
 
     numbers: Normalisation
     chunks: Layout
     models: list[ModelHeader] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     predictor: ChunkPredictor | None = None
 
     @property
@@ -264,15 +265,17 @@ def teams_of(
 ) -> list[Team]:
     """The models in teams, in their order."""
     found: list[Team] = []
-    for model, known in zip(models, measured, strict=True):
+    weights = options.model_weights or (1.0,) * len(models)
+    for model, known, weight in zip(models, measured, weights, strict=True):
         chunks = cut(options, shape, model)
         for team in found:
             is_alike = (team.model.mode, team.model.in_channels) == (model.mode, model.in_channels)
             if is_alike and (team.numbers, team.chunks) == (known.numbers, chunks):
                 team.models.append(model)
+                team.weights.append(weight)
                 break
         else:
-            found.append(Team(known.numbers, chunks, [model]))
+            found.append(Team(known.numbers, chunks, [model], [weight]))
     return found
 
 
@@ -283,6 +286,7 @@ def load(options: PredictOptions, team: Team, *, device: torch.device, precision
     team.predictor = ChunkPredictor(
         first,
         others=others,
+        weights=team.weights,
         ways=symmetries(options.average, is_3d=is_3d),
         device=device,
         precision=precision,
@@ -305,16 +309,15 @@ def tell_cost(options: PredictOptions, teams: Sequence[Team], axes: str) -> None
     ways = [len(symmetries(options.average, is_3d=team.model.mode == "3D")) for team in teams]
     number = sum(n * len(team.models) for n, team in zip(ways, teams, strict=True)) * len(axes)
     models = sum(len(team.models) for team in teams)
-    parts = [f"{models} models"] * (models > 1)
+    counting = [f"{weight:g}" for weight in options.model_weights]
+    parts = [f"{models} models{' that count ' * bool(counting)}{' to '.join(counting)}"] * (models > 1)
     parts += [f"each chunk seen {max(ways)} ways ({options.average})"] * (max(ways) > 1)
     parts += ["three axes"] * (len(axes) > 1)
     if parts:
         log.info("%s: %d times the work of one pass.", ", ".join(parts).capitalize(), number)
 
 
-def load_network(
-    model: ModelHeader, device: torch.device, precision: torch.dtype | None
-) -> torch.nn.Module:
+def load_network(model: ModelHeader, device: torch.device, precision: torch.dtype | None) -> torch.nn.Module:
     """The network of a model file on the device, ready for prediction: batch normalisations folded, and on a
     CPU rectifications fused with their convolutions.
 
