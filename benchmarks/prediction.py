@@ -6,8 +6,8 @@ Out: a table for each row.
 speed: seconds per slice (median of the repeats, range), ratio, peak private memory, agreement, and which
 share of the wall time BONe's network computed. All read the same TIFF folder and write TIFF slices; loading
 the network and counting the statistics come before the clock. All cut chunks of 512 with an overlap of 25 %,
-but nnU-Net, which has its default of 50 %. Quality gate: the mean IoU against the phantom's mask must be within
-0.001 of the float32 labels. Without --model a U-Net with resnet18 is fitted on phantoms first.
+but nnU-Net, which has its default of 50 %. Quality gate: the mean IoU against the phantom's mask must be
+within 0.001 of the float32 labels. Without --model a U-Net with resnet18 is fitted on phantoms first.
 memory: peak RAM of `bone predict`, with the program itself, for scans of --depths slices of --size. The scan
 is a sparse file and the network small (Plain U-Net of 8 channels, along z), so that it ends in minutes.
 easy: `bone predict` of a cube of --edge voxels with the network of Easy (random weights) along three axes,
