@@ -18,6 +18,7 @@ import torch
 from benchmarks.sidebyside import (
     add_quick,
     alternate,
+    flags,
     installed,
     machine,
     markdown_table,
@@ -153,6 +154,7 @@ def main(words: Sequence[str] | None = None) -> None:
         return
     names = installed(PACKAGES)
     print(machine("numpy", *(PACKAGES[name] for name in names)))
+    print(flags())
     print(f"{SIZE} x {SIZE}, {CLASSES} classes, chunks of {CHUNK}, overlap {OVERLAP:.0%}")
     print(f"{torch.get_num_threads()} threads, {given.repeats} repeats of {given.slices} slices", end="\n\n")
     samples = alternate(

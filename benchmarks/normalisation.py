@@ -88,8 +88,8 @@ def predict_anchored(options: PredictOptions) -> None:
     """Predict with the scan's two Otsu means where those of the fitted scans were, on average."""
     model = model_file.read_header(options.model)
     device = choose_device(options.device)
-    network = opening.load_network(model, device)
     precision = choose_precision(options.precision, device)
+    network = opening.load_network(model, device, precision)
     predictor = ChunkPredictor(network, device=device, precision=precision, is_3d=False)
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
     with open_volume(options.scan) as scan:

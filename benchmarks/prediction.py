@@ -1,30 +1,42 @@
 """P1 and P3: labelling a scan with one network, against MONAI, nnU-Net and a plain loop with empatches.
 
-In:  nothing, or --model FILE (2D), --slices, --size, --repeats. Run as: python -m benchmarks.prediction
-Out: a table: seconds per slice (median of the repeats, range), ratio, peak private memory, agreement.
-All read the same TIFF folder and write TIFF slices; loading the network and counting the statistics come
-before the clock. All cut chunks of 512 with an overlap of 25 %, but nnU-Net, which has its default of 50 %.
-Quality gate: the mean IoU against the phantom's mask must be within 0.001 of the float32 labels. Without
---model a U-Net with resnet18 is fitted on phantoms first, which takes some minutes. Peers:
-benchmarks/requirements.txt.
+In:  nothing, or --row speed|memory|easy, --model FILE (2D), --slices, --size, --repeats. Run as:
+     python -m benchmarks.prediction
+Out: a table for each row.
+speed: seconds per slice (median of the repeats, range), ratio, peak private memory, agreement, and which
+share of the wall time BONe's network computed. All read the same TIFF folder and write TIFF slices; loading
+the network and counting the statistics come before the clock. All cut chunks of 512 with an overlap of 25 %,
+but nnU-Net, which has its default of 50 %. Quality gate: the mean IoU against the phantom's mask must be
+within 0.001 of the float32 labels. Without --model a U-Net with resnet18 is fitted on phantoms first.
+memory: peak RAM of `bone predict`, with the program itself, for scans of --depths slices of --size. The scan
+is a sparse file and the network small (Plain U-Net of 8 channels, along z), so that it ends in minutes.
+easy: `bone predict` of a cube of --edge voxels with the network of Easy (random weights) along three axes,
+by the chunks that it chooses, and by chunks of 64 px.
+Peers: benchmarks/requirements.txt.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import tifffile
 import torch
 
+from benchmarks import sidebyside
+from benchmarks.accuracy import children_seconds
 from benchmarks.sidebyside import (
     add_quick,
     alternate,
+    flags,
     installed,
     machine,
     markdown_table,
@@ -36,6 +48,8 @@ from bone_backend.comparison import compare
 from bone_backend.inference.opening import measure as measure_scan
 from bone_backend.model_files import model_file
 from bone_backend.networks.build import build_network
+from bone_backend.networks.spec import NetworkSpec
+from bone_backend.options.plain_unet import PlainShape
 from bone_backend.options.programs import FitOptions, PredictOptions
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import save
@@ -62,7 +76,7 @@ def make_data(folder: Path, *, slices: int, size: int, model: Path | None, is_qu
         pairs.append((place / SCAN, place / MASK))
     options = {"recipe": "paper", "pairs": pairs, "output": folder / "run", "name": "phantom"}
     options |= {"train_split": 0.5}
-    options |= {"epochs": 1, "patches_per_tile": 1} if is_quick else {"epochs": 8}
+    options |= {"epochs": 1, "patches_per_tile": 1} if is_quick else {"epochs": 5}
     result = fit(FitOptions.parse({**options, "patch_size": 96, "batch_size": 8}))
     if result.model is None:
         raise SystemExit("the fit gave no model")
@@ -81,8 +95,21 @@ def options_of(folder: Path, name: str, **more: object) -> PredictOptions:
     return PredictOptions.parse({**values, "chunk_size": CHUNK, "device": "auto", **more})
 
 
-def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
-    """The stream of `predict`, from reading to writing."""
+class Timed:
+    """A network that notes how long it computes."""
+
+    def __init__(self, network: torch.nn.Module):
+        self.network, self.seconds = network, 0.0
+
+    def __call__(self, batch: torch.Tensor) -> torch.Tensor:
+        began = time.perf_counter()
+        found = self.network(batch)
+        self.seconds += time.perf_counter() - began
+        return found
+
+
+def bone(folder: Path, name: str, **more: object) -> Callable[[], float]:
+    """The stream of `predict`, from reading to writing; gives the share of the time in the network."""
     from dataclasses import replace
 
     from bone_backend.inference import labelling, opening
@@ -95,11 +122,12 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
     model = model_file.read_header(options.model)
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    network = opening.load_network(model, device)
+    network = Timed(opening.load_network(model, device, precision))
     numbers = measure_scan(options, model, progress=silent).numbers
     class_map = ClassMap.from_model(model.bone.get("classes"), model.num_classes)
 
-    def work() -> None:
+    def work() -> float:
+        network.seconds, began = 0.0, time.perf_counter()
         with open_volume(options.scan) as scan:
             predictor = ChunkPredictor(network, device=device, precision=precision)
             chunks = opening.cut(options, scan.header.shape, model)
@@ -111,6 +139,7 @@ def bone(folder: Path, name: str, **more: object) -> Callable[[], None]:
                 labelling.label(
                     scan, output, predictor, groups=groups, merger=merger, numbers=numbers, progress=silent
                 )
+        return network.seconds / (time.perf_counter() - began)
 
     return work
 
@@ -156,7 +185,8 @@ def empatches(folder: Path, name: str) -> Callable[[], None]:
 
 
 def monai(folder: Path, name: str, *, is_fast: bool = False) -> Callable[[], None]:
-    """sliding_window_inference; is_fast: with bfloat16 and channels_last, which its user must know of."""
+    """sliding_window_inference; is_fast: with bfloat16, channels_last and one chunk at a time, which its user
+    must know of (batches of 4 are slower so)."""
     from monai.inferers import sliding_window_inference
 
     network = fitted_network(folder)
@@ -170,7 +200,9 @@ def monai(folder: Path, name: str, *, is_fast: bool = False) -> Callable[[], Non
             return network(batch.contiguous(memory_format=torch.channels_last)).float().softmax(dim=1)
 
     def probabilities(grey: torch.Tensor) -> torch.Tensor:
-        return sliding_window_inference(grey, (CHUNK, CHUNK), 4, softmax, overlap=OVERLAP)[0]
+        return sliding_window_inference(grey, (CHUNK, CHUNK), 1 if is_fast else 4, softmax, overlap=OVERLAP)[
+            0
+        ]
 
     return slice_by_slice(folder, name, probabilities)
 
@@ -198,7 +230,7 @@ CANDIDATES: dict[str, tuple[str, Callable[[Path, str], Callable[[], None]]]] = {
     "nnU-Net": ("nnunetv2", nnunet),
     "empatches, plain loop": ("empatches", empatches),
     "MONAI": ("monai", monai),
-    "MONAI, bf16, channels_last": ("monai", lambda folder, name: monai(folder, name, is_fast=True)),
+    "MONAI, bf16, channels_last, batch 1": ("monai", lambda folder, name: monai(folder, name, is_fast=True)),
     "BONe, fp32": ("torch", lambda folder, name: bone(folder, name, precision="fp32")),
     "BONe": ("torch", bone),
     "BONe, one chunk a slice": ("torch", lambda folder, name: bone(folder, name, chunk_size=8192)),
@@ -219,6 +251,7 @@ def row_of(name: str, samples: list, watched: list, *, slices: int, ours: float,
         f"{watched[0].peak_mib:.0f}",
         f"{score:.4f} ({score - reference:+.4f})",
         f"{differing:.4%}",
+        "" if samples[0].result is None else f"{median(sample.result for sample in samples):.0%}",
     ]
 
 
@@ -226,23 +259,8 @@ def file_name(candidate: str) -> str:
     return "labels " + candidate.replace(",", "")
 
 
-def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for option, default in (("--slices", 4), ("--size", 1152), ("--repeats", 5)):
-        parser.add_argument(option, type=int, default=default)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--only", nargs="*", choices=list(CANDIDATES), help="Measure these beside BONe.")
-    parser.add_argument("--candidate", help=argparse.SUPPRESS)
-    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--watch-memory", action="store_true", help=argparse.SUPPRESS)
-    add_quick(parser)
-    given = parser.parse_args(words)
-    if given.quick:
-        given.slices, given.size, given.repeats = 2, CHUNK, 1
-    if given.candidate:
-        work = CANDIDATES[given.candidate][1](given.data, file_name(given.candidate))
-        measure(work, watch_memory=given.watch_memory)
-        return
+def speed(given: argparse.Namespace) -> None:
+    """Print the table of P1."""
     wanted = [n for n in CANDIDATES if given.only is None or n in (*given.only, REFERENCE, OURS)]
     packages = {name: CANDIDATES[name][0] for name in wanted}
     names = installed(packages)
@@ -263,9 +281,97 @@ def main(words: Sequence[str] | None = None) -> None:
         rows = [
             row_of(name, samples[name], watched[name], slices=given.slices, ours=ours, folder=folder)
             for name in names
-        ] + missing_rows(packages, 6)
+        ] + missing_rows(packages, 7)
     header = ["by", "seconds per slice (range)", "times BONe's", "CPU seconds", "peak MiB above network"]
-    print(markdown_table([*header, "mean IoU (against float32)", "voxels unlike float32"], rows))
+    header += ["mean IoU (against float32)", "voxels unlike float32", "of the time in the network"]
+    print(markdown_table(header, rows))
+
+
+def small_model(path: Path, *, channels: int) -> Path:
+    """A Plain U-Net of three stages with random weights, whose patches were of 32 px, as Easy's."""
+    shape = PlainShape(channels, 3)
+    spec = NetworkSpec("Plain U-Net", num_classes=3, plain=shape)
+    told = {"num_classes": 3, "in_channels": 1, "mode": "2D", "model_arch": "Plain U-Net", "patch_size": 32}
+    told |= {"normalization": "ZScore", "is_3d": False, "backbone": ""}
+    network = {"plain": asdict(shape)}
+    torch.manual_seed(0)
+    state = build_network(spec).state_dict()
+    model_file.save_model(path, state=state, metadata=told, bone={"network": network})
+    return path
+
+
+def command(given: argparse.Namespace, *words: object) -> dict[str, Any]:
+    """What `bone predict` tells."""
+    return sidebyside.bone("predict", *words, is_quick=given.quick)
+
+
+def memory(given: argparse.Namespace) -> None:
+    """Print the table of P3."""
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        model = small_model(folder / "small.pth", channels=8)
+        some = Phantom(shape=(8, given.size, given.size), seed=5).slab(3, 5)[0]
+        for depth in given.depths:
+            scan = np.lib.format.open_memmap(
+                folder / "scan.npy", mode="w+", dtype=some.dtype, shape=(depth, given.size, given.size)
+            )
+            scan[:2] = some
+            del scan
+            words = ("--model", model, "--output", folder / "labels.npy", "--axes", "z", "--overwrite")
+            told = command(given, folder / "scan.npy", *words)
+            rows.append([depth, f"{told['peak_ram_gib'] * 1024:.0f}", f"{told['seconds']:.0f}"])
+    print(f"Scans of {given.size} x {given.size}, {some.dtype}:", end="\n\n")
+    print(markdown_table(["slices", "peak MiB of bone predict", "seconds"], rows))
+
+
+def easy(given: argparse.Namespace) -> None:
+    """Print how long a scan takes with Easy's network, along three axes."""
+    ways = {"as it comes": [], "chunks of 64 px": ["--chunk-size", 64], "float32": ["--precision", "fp32"]}
+    edge, rows = given.edge, []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        model = small_model(folder / "easy.pth", channels=16)
+        some = Phantom(shape=(64, 64, 64), seed=5).slab(0, 64)[0]
+        save(folder / "scan.npy", np.tile(some, (-(-edge // 64),) * 3)[:edge, :edge, :edge])
+        for way, more in ways.items():
+            words = ("--model", model, "--output", folder / "labels.tif", "--axes", "zyx", "--overwrite")
+            before = children_seconds()
+            told = command(given, folder / "scan.npy", *words, *more)
+            cpu = children_seconds() - before
+            chunk = " x ".join(map(str, told["chunk"][1:]))
+            rows.append([way, chunk, f"{told['seconds']:.0f}", f"{cpu:.0f}", f"{told['peak_ram_gib']:.2f}"])
+    print(f"A cube of {edge}^3 voxels, three axes, on {torch.get_num_threads()} threads:", end="\n\n")
+    print(markdown_table(["way", "chunk", "seconds", "CPU s of the command", "peak RAM, GiB"], rows))
+
+
+TABLES = {"speed": speed, "memory": memory, "easy": easy}
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for option, default in (("--slices", 4), ("--size", 1152), ("--repeats", 5)):
+        parser.add_argument(option, type=int, default=default)
+    parser.add_argument("--row", nargs="+", choices=list(TABLES), default=list(TABLES))
+    parser.add_argument("--depths", type=int, nargs="+", default=[100, 500, 2112])
+    parser.add_argument("--edge", type=int, default=500)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--only", nargs="*", choices=list(CANDIDATES), help="Measure these beside BONe.")
+    parser.add_argument("--candidate", help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--watch-memory", action="store_true", help=argparse.SUPPRESS)
+    add_quick(parser)
+    given = parser.parse_args(words)
+    if given.quick:
+        given.slices, given.size, given.repeats, given.depths, given.edge = 2, CHUNK, 1, [2, 4], 48
+    if given.candidate:
+        work = CANDIDATES[given.candidate][1](given.data, file_name(given.candidate))
+        measure(work, watch_memory=given.watch_memory)
+        return
+    print(flags())
+    for row in given.row:
+        print(f"\n**{row}**", end="\n\n", flush=True)
+        TABLES[row](given)
 
 
 if __name__ == "__main__":

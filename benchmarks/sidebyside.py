@@ -174,6 +174,20 @@ def machine(*packages: str) -> str:
     )
 
 
+WATCHED = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "bf16")
+
+
+def flags() -> str:
+    """The processor, and which instructions for networks it has, as Linux tells it."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return platform.processor()
+    told = dict(line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+    told = {name.strip(): value.strip() for name, value in told.items()}
+    there = told.get("flags", told.get("Features", "")).split()
+    return f"{told.get('model name', platform.machine())}: {', '.join(w for w in WATCHED if w in there)}"
+
+
 def private_mib() -> float:
     """Memory of this process that is its own: no mapped files, no page cache."""
     status = Path("/proc/self/status")

@@ -396,7 +396,7 @@ def test_a_small_file_cannot_make_a_large_network(tmp_path, monkeypatch):
     with pytest.raises(
         ModelFileError, match=r"resnext101_32x32d, but its weights are not: Missing"
     ) as caught:
-        opening.load_network(model_file.read_header(path), torch.device("cpu"))
+        opening.load_network(model_file.read_header(path), torch.device("cpu"), None)
     assert built == []
     assert len(str(caught.value)) < 500
 

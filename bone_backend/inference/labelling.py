@@ -85,11 +85,11 @@ class Labelling:
             size_in_words(passes.needed_bytes(header, classes, axes=axes)),
             self.kept.folder if axes == "z" else f"{self.kept.folder} and {folder}",
         )
-        count = len(axes) * len(self.teams)
-        laying, *each, deciding = passes.parts(progress, count)
+        weights = [sum(team.weights) for team in self.teams for _ in axes]
+        laying, *each, deciding = passes.parts(progress, len(weights))
         with contextlib.ExitStack() as stack:
             means = stack.enter_context(
-                passes.Means(header.shape, classes=classes, passes=count, folder=self.kept.folder)
+                passes.Means(header.shape, classes=classes, weights=weights, folder=self.kept.folder)
             )
             views: list[Slices] = [scan]
             if axes != "z":
@@ -127,28 +127,36 @@ class Labelling:
         if start == depth:
             return
         chunks = team.chunks if axis == 0 else cut(self.options, view.header.shape, team.model)
-        groups, merger = self._plan(team, chunks)
+        groups, merger = self._plan(team, chunks, least=passes.SLICES_AT_ONCE)
+        with streaming.WriteBehind(passes.Adding(means, number, axis, start)) as adding:
 
-        def finish(end: int, _: torch.Tensor) -> None:
-            first, found = merger.start, merger.take_means(end)
-            if torch.isnan(found).any():
-                raise lost_numbers(team.ready)
-            means.add(number, axis, first, found)
+            def finish(end: int, _: torch.Tensor) -> None:
+                found = merger.take_means(end)
+                if torch.isnan(found).any():
+                    raise lost_numbers(team.ready)
+                adding.write(found)
 
-        stream(
-            view,
+            stream(
+                view,
+                team.ready,
+                groups=groups,
+                merger=merger,
+                numbers=team.numbers,
+                progress=progress,
+                finish=finish,
+                told=f" along {AXES[axis]}" + (f" by {team.model.path.name}" if len(self.teams) > 1 else ""),
+                start=start,
+            )
+
+    def _plan(self, team: Team, chunks: Layout, *, least: int = 1) -> tuple[list[Group], Merger]:
+        return plan(
+            self.options,
             team.ready,
-            groups=groups,
-            merger=merger,
-            numbers=team.numbers,
-            progress=progress,
-            finish=finish,
-            told=f" along {AXES[axis]}" + (f" by {team.model.path.name}" if len(self.teams) > 1 else ""),
-            start=start,
+            chunks=chunks,
+            class_map=self.class_map,
+            model=team.model,
+            least=least,
         )
-
-    def _plan(self, team: Team, chunks: Layout) -> tuple[list[Group], Merger]:
-        return plan(self.options, team.ready, chunks=chunks, class_map=self.class_map, model=team.model)
 
 
 def plan(
@@ -158,8 +166,12 @@ def plan(
     chunks: Layout,
     class_map: ClassMap,
     model: ModelHeader,
+    least: int = 1,
 ) -> tuple[list[Group], Merger]:
-    """Which tiles go together and where they are summed; sets the batch size if it was not given."""
+    """Which tiles go together and where they are summed; sets the batch size if it was not given.
+
+    least: tiles that go together where there is room for them.
+    """
     with torch.inference_mode():
         predictor.batch_size = options.batch_size or streaming.choose_batch_size(
             predictor, chunks, channels=model.in_channels
@@ -171,6 +183,7 @@ def plan(
         classes=model.num_classes,
         context=context,
         is_cuda=predictor.is_cuda,
+        least=least,
     )
     groups = streaming.plan_groups(chunks, tiles_at_once=together, context=context)
     merger = Merger(

@@ -24,6 +24,7 @@ from ..model_files import model_file
 from ..model_files.model_file import ModelHeader
 from ..networks.build import build_network
 from ..networks.folding import fold_batch_norm
+from ..networks.fusing import fused
 from ..options import catalogue
 from ..options.programs import PredictOptions
 from ..progress import Part, Progress
@@ -44,12 +45,13 @@ WIDE = 4  # chunks that are so many times as wide as the patches of the fit dese
 class Team:
     """Networks that see the same chunks of the same greys, so that their mean is taken chunk by chunk.
 
-    models: their files, the first stands for all.
+    models: their files, the first stands for all. weights: how much each counts.
     """
 
     numbers: Normalisation
     chunks: Layout
     models: list[ModelHeader] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list)
     predictor: ChunkPredictor | None = None
 
     @property
@@ -121,26 +123,40 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader
     least = max(model.spec.minimum, edge)
     depth = options.chunk_depth if model.mode == "3D" else 1
     network = f"{model.mode} {model.spec.words}"
-    size = options.chunk_size
-    if size is None:
-        size = chunk_size.choose(
-            patch_of(model),
-            multiple=edge,
-            least=least,
-            depth=depth,
-            free_bytes=free_bytes(choose_device(options.device)),
-        )
+    sizes = _edges(options, shape, model, depth=depth)
+    size = max(sizes)
     faults = catalogue.size_faults("chunk_size", size, edge, minimum=least, network=network)
     faults += catalogue.size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
     if faults:
         raise OptionError(faults)
     return layout(
         shape,
-        (depth, size, size),
+        (depth, *sizes),
         overlap=options.chunk_overlap,
         multiple=(multiple[0], edge, edge),
         minimum=(multiple[0], least, least),
     )
+
+
+def _edges(
+    options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader, *, depth: int
+) -> tuple[int, int]:
+    """Of a chunk along y and x."""
+    if options.chunk_size is not None:
+        return options.chunk_size, options.chunk_size
+    edge, patch = max(model.spec.multiples[1:]), patch_of(model)
+    least, free = max(model.spec.minimum, edge), free_bytes(choose_device(options.device))
+    if chunk_size.is_near_sighted(model.spec.plain, patch, mode=model.mode):
+        y, x = (
+            max(
+                least,
+                chunk_size.whole(n, multiple=edge, overlap=options.chunk_overlap, free_bytes=free),
+            )
+            for n in shape[1:]
+        )
+        return y, x
+    size = chunk_size.choose(patch, multiple=edge, least=least, depth=depth, free_bytes=free)
+    return size, size
 
 
 def along(options: PredictOptions, header: Header, models: Sequence[ModelHeader]) -> tuple[str, str | None]:
@@ -249,25 +265,28 @@ def teams_of(
 ) -> list[Team]:
     """The models in teams, in their order."""
     found: list[Team] = []
-    for model, known in zip(models, measured, strict=True):
+    weights = options.model_weights or (1.0,) * len(models)
+    for model, known, weight in zip(models, measured, weights, strict=True):
         chunks = cut(options, shape, model)
         for team in found:
             is_alike = (team.model.mode, team.model.in_channels) == (model.mode, model.in_channels)
             if is_alike and (team.numbers, team.chunks) == (known.numbers, chunks):
                 team.models.append(model)
+                team.weights.append(weight)
                 break
         else:
-            found.append(Team(known.numbers, chunks, [model]))
+            found.append(Team(known.numbers, chunks, [model], [weight]))
     return found
 
 
 def load(options: PredictOptions, team: Team, *, device: torch.device, precision: torch.dtype | None) -> None:
     """Load the networks of a team."""
     is_3d = team.model.mode == "3D"
-    first, *others = [load_network(model, device) for model in team.models]
+    first, *others = [load_network(model, device, precision) for model in team.models]
     team.predictor = ChunkPredictor(
         first,
         others=others,
+        weights=team.weights,
         ways=symmetries(options.average, is_3d=is_3d),
         device=device,
         precision=precision,
@@ -290,15 +309,17 @@ def tell_cost(options: PredictOptions, teams: Sequence[Team], axes: str) -> None
     ways = [len(symmetries(options.average, is_3d=team.model.mode == "3D")) for team in teams]
     number = sum(n * len(team.models) for n, team in zip(ways, teams, strict=True)) * len(axes)
     models = sum(len(team.models) for team in teams)
-    parts = [f"{models} models"] * (models > 1)
+    counting = [f"{weight:g}" for weight in options.model_weights]
+    parts = [f"{models} models{' that count ' * bool(counting)}{' to '.join(counting)}"] * (models > 1)
     parts += [f"each chunk seen {max(ways)} ways ({options.average})"] * (max(ways) > 1)
     parts += ["three axes"] * (len(axes) > 1)
     if parts:
         log.info("%s: %d times the work of one pass.", ", ".join(parts).capitalize(), number)
 
 
-def load_network(model: ModelHeader, device: torch.device) -> torch.nn.Module:
-    """The network of a model file on the device, ready for prediction, batch normalisations folded.
+def load_network(model: ModelHeader, device: torch.device, precision: torch.dtype | None) -> torch.nn.Module:
+    """The network of a model file on the device, ready for prediction: batch normalisations folded, and on a
+    CPU rectifications fused with their convolutions.
 
     Raises ModelFileError when its weights do not fit its description.
     """
@@ -311,5 +332,9 @@ def load_network(model: ModelHeader, device: torch.device) -> torch.nn.Module:
     edge = max(2 * max(edges), model.spec.minimum)
     example = torch.zeros((1, model.in_channels, *((2 * depth, edge, edge) if is_3d else (edge, edge))))
     fold_batch_norm(network, example)
-    network = network.to(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
+    order = torch.channels_last_3d if is_3d else torch.channels_last
+    network = network.to(memory_format=order)
+    if device.type == "cpu" and not is_3d:
+        greys = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
+        network = fused(network, greys.contiguous(memory_format=order), precision)
     return network.to(device)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +35,7 @@ from .merging import Merger
 from .windows import Layout, layout
 
 SLAB_BYTES = 64 << 20
+SLICES_AT_ONCE = bricks.EDGE  # so that a brick is read and written once in a pass, where there is room
 LAYING_OUT = 4  # per cent of the progress
 
 
@@ -102,13 +103,14 @@ def lay_out(scan: Volume, greys: Bricks, progress: Progress) -> None:
 class Means:
     """Sums of class probabilities of several passes, on disk, with a line for each slab that was added.
 
+    weights: how much each pass counts.
     folder: where they stay, so that a run that was broken off goes on at `reached`: the number of a pass, and
     the slice along its axis. A slab that was being added then is taken back first.
     """
 
-    def __init__(self, shape: tuple[int, int, int], *, classes: int, passes: int, folder: Path):
-        self._levels = np.iinfo(np.uint16).max // passes
-        self._passes = passes
+    def __init__(self, shape: tuple[int, int, int], *, classes: int, weights: Sequence[float], folder: Path):
+        most, whole = np.iinfo(np.uint16).max, sum(weights)
+        self._levels = [int(most * weight / whole) for weight in weights]
         self._undo, path, sums = folder / "before.raw", folder / "passes.jsonl", folder / "sums.raw"
         if not sums.is_file():
             remove(path)
@@ -142,7 +144,8 @@ class Means:
 
     def add(self, number: int, axis: int, first: int, means: torch.Tensor) -> None:
         """Mean probabilities (slice, class, a, b) of a pass, the number-th."""
-        scaled = means[:, 1:].mul(self._levels).add_(0.5).clamp_(0, self._levels)
+        levels = self._levels[number]
+        scaled = means[:, 1:].mul(levels).add_(0.5).clamp_(0, levels)
         found = scaled.to(torch.int32).cpu().numpy().astype(np.uint16)
         told = {"pass": number, "axis": axis, "first": first, "end": first + len(found)}
         try:
@@ -164,9 +167,21 @@ class Means:
         for z0 in range(0, depth, self.at_once):
             z1 = min(z0 + self.at_once, depth)
             found = torch.from_numpy(self._sums.read(0, z0, z1).astype(np.float32))
-            others = found.div_(self._levels * self._passes)
+            others = found.div_(sum(self._levels))
             background = (1 - others.sum(dim=1, keepdim=True)).clamp_(min=0)
             yield z0, z1, torch.cat([background, others], dim=1)
+
+
+class Adding:
+    """Takes mean probabilities of a pass, slab by slab in order, and adds them to the sums."""
+
+    def __init__(self, means: Means, number: int, axis: int, first: int):
+        self._means, self._number, self._axis, self._next = means, number, axis, first
+
+    def write(self, slab: np.ndarray) -> None:
+        """slab: (slice, class, a, b)."""
+        self._means.add(self._number, self._axis, self._next, torch.from_numpy(slab))
+        self._next += len(slab)
 
 
 def whole_slices(shape: tuple[int, int, int]) -> Layout:

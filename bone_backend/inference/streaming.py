@@ -215,7 +215,8 @@ class ChunkPredictor:
     """Class probabilities of chunks, in batches that fit into the memory.
 
     network: in evaluation mode on the device; takes (batch, channel, [z,] y, x), gives logits. others:
-    further networks that see the same; ways: how each chunk is shown to each; of all the mean is taken.
+    further networks that see the same; ways: how each chunk is shown to each; of all the mean is taken, in
+    which each network counts as weights says.
     batch_size: in chunks; halved for the rest of the run when the memory runs out.
     """
 
@@ -228,10 +229,12 @@ class ChunkPredictor:
         batch_size: int = 1,
         is_3d: bool = False,
         others: Sequence[Callable[[torch.Tensor], torch.Tensor]] = (),
+        weights: Sequence[float] = (),
         ways: Sequence[Symmetry] = (Symmetry(),),
     ):
         self.network, self.device, self.precision = network, device, precision
         self.networks, self.ways = (network, *others), tuple(ways)
+        self.weights = tuple(weights) or (1.0,) * len(self.networks)
         self.batch_size, self.is_3d = batch_size, is_3d
         self.is_cuda = device.type == "cuda"
 
@@ -278,14 +281,15 @@ class ChunkPredictor:
         mean: torch.Tensor | None = None
         for way in self.ways:
             seen = way.of(batch).contiguous(memory_format=order)
-            for network in self.networks:
+            for network, weight in zip(self.networks, self.weights, strict=True):
                 with mixed_precision(self.device, self.precision), _fastest_convolutions():
                     logits = network(seen)
                 found = logits.to(torch.float32, memory_format=torch.contiguous_format).softmax(dim=1)
+                found = found if weight == 1 else found.mul_(weight)
                 mean = way.back(found) if mean is None else mean.add_(way.back(found))
         assert mean is not None
-        count = len(self.ways) * len(self.networks)
-        return mean.div_(count) if count > 1 else mean
+        count = len(self.ways) * sum(self.weights)
+        return mean if count == 1 else mean.div_(count)
 
     def _halve(self, tried: int) -> None:
         if self.is_cuda:
@@ -336,14 +340,16 @@ def choose_batch_size(predictor: ChunkPredictor, layout: Layout, *, channels: in
 
 
 def choose_tiles_at_once(
-    layout: Layout, *, batch_size: int, classes: int, context: int, is_cuda: bool
+    layout: Layout, *, batch_size: int, classes: int, context: int, is_cuda: bool, least: int = 1
 ) -> int:
-    """Tiles in a group: enough to fill a batch, within a budget; one slab at a time in 3D."""
+    """Tiles in a group: enough to fill a batch, `least` or more, within a budget; in 3D one slab."""
     if layout.z.size > 1:
         return 1
     slice_bytes = layout.y.extent * layout.x.extent * 4 * (classes + 2)
     budget = GPU_GROUP_BYTES if is_cuda else CPU_GROUP_BYTES
-    wanted = max(-(-batch_size // layout.per_tile), 4 * context)  # the context is read once for a group
+    wanted = max(
+        -(-batch_size // layout.per_tile), 4 * context, least
+    )  # the context is read once for a group
     return max(1, min(wanted, budget // slice_bytes))
 
 

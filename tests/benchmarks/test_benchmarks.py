@@ -102,10 +102,41 @@ def test_merging_gives_back_the_labels_of_the_field(capsys):
 @pytest.mark.slow
 def test_prediction_with_empatches_finds_the_same_labels(capsys):
     found = {
-        row[0]: row for row in rows(run("prediction", capsys, "--only", "empatches, plain loop", "MONAI"))[1:]
+        row[0]: row
+        for row in rows(
+            run("prediction", capsys, "--row", "speed", "--only", "empatches, plain loop", "MONAI")
+        )[1:]
     }
     assert set(found) == {"empatches, plain loop", "MONAI", "BONe, fp32", "BONe"}
-    assert float(found["empatches, plain loop"][-1].rstrip("%")) < 1
+    assert float(found["empatches, plain loop"][6].rstrip("%")) < 1
+    assert 0 < float(found["BONe"][7].rstrip("%")) <= 100
+
+
+@pytest.mark.slow
+def test_prediction_tells_its_memory_and_how_long_easy_takes(capsys):
+    found = rows(run("prediction", capsys, "--row", "memory", "easy", "--size", "64"))
+    assert [row[0] for row in found] == [
+        "slices",
+        "2",
+        "4",
+        "way",
+        "as it comes",
+        "chunks of 64 px",
+        "float32",
+    ]
+    assert [row[1] for row in found[4:]] == ["48 x 48", "48 x 48", "48 x 48"]
+    assert float(found[1][1]) > 100
+
+
+@pytest.mark.slow
+def test_choices_of_prediction_are_judged_on_a_scan_that_was_not_fitted(capsys, data):
+    choices = ["default", "along z only", "ensemble, the first counts twice", "largest part of bone"]
+    printed = run("prediction_choices", capsys, "--data", str(data), "--choices", *choices)
+    header, *found = rows(printed)
+    assert header[1] == "bone IoU"
+    assert [row[0] for row in found] == choices
+    assert all(re.fullmatch(r"[.]\d{4}", row[1]) for row in found)
+    assert "By the models of the other seeds" in printed
 
 
 def test_statistics_are_those_of_numpy(capsys):

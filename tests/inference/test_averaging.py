@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 from pathlib import Path
 
@@ -200,3 +201,33 @@ def test_models_that_do_not_go_together_are_refused(made, tmp_path):
         opening.read_models(options(tmp_path, "sized", "other"))
     with pytest.raises(OptionError, match="named twice"):
         opening.read_models(options(made, "a", "a"))
+
+
+@pytest.mark.parametrize("models", [("a", "b"), ("a", "c")], ids=["same greys", "other greys"])
+def test_models_count_as_their_weights_say(made, tmp_path, monkeypatch, caplog, models):
+    monkeypatch.setenv("BONE_CACHE", str(tmp_path / "cache"))
+    asked = options(made, *models, output=tmp_path / "labels.tif", model_weights=[5, 1])
+    with caplog.at_level(logging.INFO, "bone.prediction"):
+        predict(asked)
+    modes = {"a": "ZScore", "b": "ZScore", "c": "minMax"}
+    each = [
+        plain_probabilities(load_network(made / f"{name}.pth"), made_scan(), chunk=64, mode=modes[name])
+        for name in models
+    ]
+    mean = (5 * each[0] + each[1]) / 6
+    clear = is_clear(mean)
+    assert clear.mean() > 0.95
+    np.testing.assert_array_equal(read(tmp_path / "labels.tif")[clear], plain_labels(mean)[clear])
+    assert (plain_labels(mean) != plain_labels((each[0] + each[1]) / 2)).any()  # else it would prove nothing
+    assert "2 models that count 5 to 1: 2 times the work" in "\n".join(caplog.messages)
+    record = json.loads((tmp_path / "labels.tif.record.json").read_text())
+    assert record["options"]["model_weights"] == [5, 1]
+
+
+def test_weights_that_do_not_fit_the_models_are_refused(made):
+    with pytest.raises(OptionError, match=r"has 3 numbers, but 2 models are named[.] Give one"):
+        options(made, "a", "b", model_weights=[1, 2, 3])
+    with pytest.raises(OptionError, match=r"has 2 numbers, but 1 model is named"):
+        options(made, "a", model_weights=[1, 2])
+    with pytest.raises(OptionError, match="model_weights"):
+        options(made, "a", "b", model_weights=[1, 0])

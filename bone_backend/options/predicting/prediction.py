@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ...errors import Fault
+from ...errors import Fault, called
 from ...volumes.formats import in_words, labels_fault
 from ..converting.places import SIZES, VoxelSize
 from ..field import AUTO
@@ -28,6 +28,8 @@ from ..types import (
     UserPath,
 )
 from .cleaning import WAYS, Clean
+
+Weight = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class PredictOptions(Options):
@@ -66,6 +68,14 @@ class PredictOptions(Options):
         metavar="paths",
         advanced=True,
         help="Model files of the same classes whose probabilities are averaged with those of the model file.",
+    )
+    model_weights: tuple[Weight, ...] = option(
+        (),
+        group="Data",
+        label="Weights of the models",
+        metavar="numbers",
+        advanced=True,
+        help="How much each model counts in the mean, in their order, e.g. 2 1; none: all the same.",
     )
     overwrite: bool = option(
         False, group="Data", label="Overwrite", often=True, help="Replace existing labels."
@@ -110,8 +120,9 @@ class PredictOptions(Options):
         unit="px",
         metavar="N|auto",
         none_word=AUTO,
-        help="Edge of the square windows that a slice is cut into. auto: twice the patches of the fit. "
-        "512: as in the published program.",
+        help="Edge of the square windows that a slice is cut into. auto: whole slices where the network sees "
+        "no further than its patches, as Easy's do; else twice the patches of the fit. 512: as in the "
+        "published program.",
     )
     chunk_depth: Annotated[int, Field(ge=8, le=1024)] = option(
         64,
@@ -183,4 +194,14 @@ class PredictOptions(Options):
 
     def cross_faults(self) -> list[Fault]:
         fault = labels_fault(self.output)
-        return [Fault(fault)] if fault else []
+        found = [Fault(fault)] if fault else []
+        weights, models = len(self.model_weights), 1 + len(self.more_models)
+        if weights not in (0, models):
+            found.append(
+                Fault(
+                    f"{called('model_weights')} has {weights} {'number' if weights == 1 else 'numbers'}, but "
+                    f"{models} {'model is' if models == 1 else 'models are'} named. Give one for each model, "
+                    "in their order, or leave it out."
+                )
+            )
+        return found
