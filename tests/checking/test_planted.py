@@ -723,3 +723,12 @@ def test_what_is_no_mistake_is_not_told(here, capsys, what):
 
 def test_there_are_sixty_mistakes_at_least():
     assert len({mistake.name for mistake in MISTAKES}) == len(MISTAKES) >= 60
+
+
+@pytest.mark.slow
+def test_a_dry_run_of_a_fit_warns_of_a_turned_mask_as_the_check_does(here, capsys):
+    mask(np.flip(M[1], 2))
+    status, text = said(capsys, (*FIT, "--epochs", "1"))
+    assert status == 0
+    assert "Warning: Scan femur_2: its mask seems to lie the wrong way: turned over along x" in text
+    assert text.count("seems to") == 1
