@@ -217,7 +217,7 @@ def hostile(folder):
         ("empty.nii.gz", "", "is no NIfTI file"),
         ("tiff.nii", "II*\0", "is no NIfTI file"),
     ):  # fmt: skip
-        (folder / name).write_text(content)
+        (folder / name).write_text(content, encoding="utf-8")
         yield name, told
     good = folder / "flipped.nii.gz"
     with gzip.open(good, "wb") as stream:
