@@ -50,7 +50,7 @@ def test_a_format_reads_what_it_has_written_and_says_its_own_name(tmp_path, row)
         assert (volume.header.name, volume_name(path)) == ("scan", "scan")
         np.testing.assert_array_equal(volume.read(0, 4), ARRAY)
     storage = row.call("storage", path)
-    assert len(storage.files) == {"tiff-folder": 4, "ome-zarr": 2}.get(row.name, 1)
+    assert len(storage.files) == {"tiff-folder": 4, "image-folder": 4, "ome-zarr": 2}.get(row.name, 1)
     assert all(file.is_file() for file in storage.files)
     assert storage.compression == (row.packed or "none")
 
