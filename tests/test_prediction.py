@@ -450,8 +450,8 @@ def test_labels_have_a_record_of_what_made_them_by_which_they_are_scored(tmp_pat
     assert (scored.mean_iou, scored.warnings) == (1, ())
     assert scored.meaning.names[1] == "bone"
     assert result.warnings == (
-        "scan: the model was fitted on voxels of 4 x 5 um (y, x), this scan has 2 x 2.5 um (y, x); resample "
-        "it if the labels are poor.",
+        "scan: the model was fitted on voxels of 4 x 5 um (y, x), this scan has 2 x 2.5 um (y, x); if the "
+        "labels are poor, try --resample.",
     )
 
 

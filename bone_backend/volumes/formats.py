@@ -123,6 +123,7 @@ FORMATS = (
         name="dicom-folder",
         words="folder of DICOM slices",
         is_folder=True,
+        inside="one of several series, by its number or UID, as in folder#3",
         recognise="medical.dicom:is_dicom_folder",
         open="medical.dicom:open_dicom",
         peek="medical.dicom:peek_dicom",

@@ -150,6 +150,15 @@ def test_one_of_several_series_is_chosen(tmp_path, word, added):
     assert len(storage_of(folder, word).files) == 5
 
 
+def test_a_path_chooses_the_series(tmp_path):
+    folder = several(tmp_path / "knee")
+    with open_volume(f"{folder}#2.2") as volume:
+        np.testing.assert_array_equal(volume.read(0, 5), numbers() + 2)
+        assert volume.header.name == "knee_2.2"
+    with pytest.raises(ScanError, match=r"knee#2\.1 \(5 files like a0\.dcm"):
+        peek(folder)
+
+
 @pytest.mark.parametrize("word", ["", "3", "2", "1.2.3"])
 def test_what_to_type_is_told_where_it_is_not_clear_which_series(tmp_path, word):
     folder = several(tmp_path / "knee")
