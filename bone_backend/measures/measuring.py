@@ -296,8 +296,8 @@ def _doubts(listed: Sequence[Index], fitted: Mapping[str, Thickness], unit: Unit
     for one in listed:
         if one.index == "Conn.D" and one.value is not None and one.value < 0:
             yield (
-                "Conn.D is below 0: bone is in many parts. It stands for one connected piece; clean the "
-                "labels first (bone predict --clean LABEL:largest)."
+                "Conn.D is below 0: the bone is in several parts, or encloses cavities. It stands for one "
+                "piece without any; bone predict --clean LABEL:largest LABEL:fill makes such labels."
             )
 
 

@@ -105,6 +105,7 @@ class MeasureOptions(Options):
         group="Data",
         label="Voxel size",
         unit="um",
+        metavar="SIZE",
         often=True,
         help="Edge of a voxel, one number or three (z y x), where the file does not say it or is wrong.",
     )
