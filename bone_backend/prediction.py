@@ -27,7 +27,6 @@ from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
 from .progress import Part, Progress, silent
-from .volumes.kept import sweep
 from .volumes.output import claim
 from .volumes.volume import Volume, open_volume, volume_name
 
@@ -89,8 +88,7 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     beside the output, and the same prediction goes on there.
     """
     if options.resample:
-        sweep(options.output)
-        options.check_paths()
+        writing.check_paths(options)
         found: PredictionResult = model_grid.label_on_model_grid(options, _label, progress=progress)
         return found
     return _label(options, progress=progress)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import BoneError, Cancelled, OptionError, OutputError, ScanError, called
+from .files.inside import MARK
 from .files.names import from_home
 from .files.whole import temporary_path
 from .inference.record import shortened
@@ -192,7 +193,8 @@ def _of_result(told: Mapping[str, Any]) -> dict[str, Any]:
     """The options that the labels depend on; of files only their names, wherever they were named from."""
     found = {name: value for name, value in told.items() if name not in ("overwrite", "resume", "output")}
     for name in ("scan", "model"):
-        found[name] = Path(str(told[name])).name
+        file, mark, inside = str(told[name]).partition(MARK)
+        found[name] = f"{Path(file).name}{mark}{inside}"
     found["more_models"] = [Path(str(path)).name for path in told["more_models"]]
     return found
 

@@ -153,3 +153,21 @@ def test_a_column_that_is_nearly_output_is_no_matter_of_taste(tmp_path):
     told = {"scan": str(tmp_path / "scans.csv"), "model": "m.pth", "output_dir": str(tmp_path / "out")}
     with pytest.raises(ScanError, match=r"there is no column outptu\. Did you mean output\?"):
         list(wanted(PredictScansOptions.parse(told)))
+
+
+def test_data_sets_of_one_file_are_scans_of_their_own(made, tmp_path):
+    """Equal in shape, file and last name; their records and what they go on with tell them apart."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "both.h5", "w") as file:
+        file["one/data"], file["two/data"] = (made_scan((2, 64, 64), seed=seed) for seed in (5, 6))
+    names = [Path(f"{tmp_path}/both.h5#/{name}/data") for name in ("one", "two")]
+    records = []
+    for name in names:
+        found = predict_scans(options(made, name, output=tmp_path / "labels.tif", overwrite=bool(records)))
+        assert found["scans"][0].get("is_kept") is None
+        records.append(json.loads((tmp_path / "labels.tif.record.json").read_text(encoding="utf-8")))
+    assert records[0]["options"]["scan"].endswith("both.h5#/one/data")
+    again = predict_scans(options(made, names[1], output=tmp_path / "labels.tif"))
+    assert again["scans"][0]["is_kept"]
+    with pytest.raises(OutputError, match="already there"):
+        predict_scans(options(made, names[0], output=tmp_path / "labels.tif"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import digests
+from ..files.inside import MARK, parts_of
 from ..machine.versions import versions
 from ..model_files.header import ModelHeader
 from ..options.programs import PredictOptions, dump
@@ -73,4 +74,6 @@ def shortened(options: PredictOptions) -> dict[str, Any]:
 
 
 def _short(path: Path) -> Path:
-    return Path(*path.parts[-2:])
+    file, inside = parts_of(path)
+    short = Path(*file.parts[-2:])
+    return Path(f"{short}{MARK}{inside}") if inside else short

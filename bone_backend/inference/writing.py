@@ -191,7 +191,7 @@ def _key(found: Plan, teams: Sequence[Team], scan: Volume) -> str:
     files = [path.stat() for path in (scan.files or (found.options.scan,))]
     told = {
         "options": {name: value for name, value in dump(found.options).items() if name not in same},
-        "scan": [scan.header.shape, [[file.st_size, file.st_mtime_ns] for file in files]],
+        "scan": [scan.header.shape, scan.variant, [[file.st_size, file.st_mtime_ns] for file in files]],
         "models": [[model.sha256, model.bone.get("weights_sha256")] for t in teams for model in t.models],
         "numbers": [[asdict(team.numbers), asdict(team.chunks)] for team in teams],
         "device": [describe(teams[0].ready.device, teams[0].ready.precision), found.axes, found.names],
