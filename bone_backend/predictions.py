@@ -156,11 +156,11 @@ def _there(
         cluster.run_there(client, jobs, stop=stop, ended=ended, progress=progress, work=WORK, words="scans")
 
 
-def scan_job(values: Mapping[str, Any], progress: Progress = silent) -> dict[str, Any]:
-    """What a worker of a cluster does: one scan. values: "options" of it; "measure"; "stop": see
+def scan_job(options: Mapping[str, Any], progress: Progress = silent) -> dict[str, Any]:
+    """What a worker of a cluster does: one scan. options: "options" of it; "measure"; "stop": see
     `Watched`."""
-    options, watched = PredictOptions.parse(values["options"]), Watched(progress, Path(values["stop"]))
-    return _one(options, watched, measure=bool(values.get("measure")))
+    own, watched = PredictOptions.parse(options["options"]), Watched(progress, Path(options["stop"]))
+    return _one(own, watched, measure=bool(options.get("measure")))
 
 
 def _labelled_before(options: PredictOptions, models: list[ModelHeader]) -> dict[str, Any] | None:

@@ -102,7 +102,7 @@ def test_the_folder_that_one_is_in_is_no_output(tmp_path, monkeypatch, output, o
 
 @pytest.mark.parametrize(
     "name",
-    ["x.nii.bz2", "x.isq", "x.png", "x.raw", "x.csv", "x.PTH", "x.h5", "x.zip"],
+    ["x.nii.bz2", "x.isq", "x.jpg", "x.raw", "x.csv", "x.PTH", "x.h5", "x.zip"],
 )
 def test_labels_and_runs_with_endings_that_are_not_written_are_refused(name):
     with pytest.raises(OptionError, match=r"ending in \.tif, .* or \.zarr, or as a folder"):
@@ -111,7 +111,7 @@ def test_labels_and_runs_with_endings_that_are_not_written_are_refused(name):
         FitOptions.parse({"pairs": [["a", "b"], ["c", "d"]], "output": name})
 
 
-@pytest.mark.parametrize("name", ["x.nii.gz", "x.nii", "x.mha", "x.nrrd", "x.seg.nrrd", "x.am"])
+@pytest.mark.parametrize("name", ["x.nii.gz", "x.nii", "x.mha", "x.nrrd", "x.seg.nrrd", "x.am", "x.png"])
 def test_labels_may_be_files_of_these_endings_and_runs_not(name):
     assert PredictOptions.parse({"scan": "s", "model": "m.pth", "output": name}).output == Path(name)
     with pytest.raises(OptionError, match="a run is written as a folder"):

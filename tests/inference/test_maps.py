@@ -66,7 +66,7 @@ def test_means_of_three_axes_are_those_of_the_whole_volume_also_when_broken_off(
     with TemporaryDirectory() as place:
 
         def opened() -> Means:
-            return Means(shape, classes=classes, passes=3, folder=Path(place))
+            return Means(shape, classes=classes, weights=(1.0, 1.0, 1.0), folder=Path(place))
 
         means, added = opened(), 0
         for axis, (whole, height) in enumerate(zip(passes, heights, strict=True)):
