@@ -225,12 +225,12 @@ MISTAKES = [
     Mistake(
         "scan with NaN",
         lambda: scan(at(S[1].astype(np.float32), (5, 3, 3), np.nan)),
-        ("femur_2.tif", "slice 5", "NaN or infinity", "Replace"),
+        ("femur_2.tif", "slice 6", "NaN or infinity", "Replace"),
     ),
     Mistake(
         "scan with infinity",
         lambda: scan(at(S[1].astype(np.float32), (5, 3, 3), np.inf)),
-        ("femur_2.tif", "slice 5", "NaN or infinity"),
+        ("femur_2.tif", "slice 6", "NaN or infinity"),
     ),
     Mistake(
         "scan of 64-bit numbers",
