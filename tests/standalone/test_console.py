@@ -166,7 +166,7 @@ def test_what_does_not_fit_below_the_bar_is_left_out_from_the_end():
 def test_what_is_logged_waits_for_the_drawing_to_end():
     """Two threads that print at a time leave half of the bar on the screen."""
     lock, shown = threading.Lock(), []
-    console = SimpleNamespace(print=lambda _line: shown.append(lock.locked()))
+    console = SimpleNamespace(width=80, print=lambda _line: shown.append(lock.locked()))
     handler = Lines(console, lock)
     lock.acquire()
     thread = threading.Thread(target=handler.emit, args=(logging.makeLogRecord({"msg": "Epoch 1"}),))

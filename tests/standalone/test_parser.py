@@ -54,7 +54,7 @@ def test_several_that_could_be_meant_are_named():
 def test_a_flag_is_never_completed_so_that_new_options_change_no_command():
     assert "there is no option --output-folder" in faults("predict", "scan", "--output-folder", "x")[0]
     assert faults("predict", "scan", "--mod", "m.pth") == [
-        "there is no option --mod. Did you mean --model? See bone predict --help."
+        "there is no option --mod. Did you mean --model or --model-weights? See bone predict --help."
     ]
 
 
