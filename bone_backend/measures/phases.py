@@ -61,7 +61,7 @@ def _among(labels: np.ndarray, values: Iterable[int]) -> np.ndarray:
 def filled(bone: np.ndarray) -> np.ndarray:
     """Bone with all that it encloses, slice by slice: what the border of a slice cannot reach.
 
-    >>> filled(np.array([[[1, 1, 1], [1, 0, 1], [1, 1, 1]]], bool)).all()
+    >>> bool(filled(np.array([[[1, 1, 1], [1, 0, 1], [1, 1, 1]]], bool)).all())
     True
     """
     from scipy import ndimage
