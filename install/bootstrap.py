@@ -44,7 +44,13 @@ NEVER_IN_AVIZO = (
     *("tests/model_files/test_export.py", "tests/training/test_distributed.py"),
 )
 # Tests of the app that run beside its others: while one waits, another works.
-APART = ("tests/networks", "tests/model_files", "tests/training", "tests/machine")
+APART = {
+    "networks and benchmarks": (
+        *("tests/networks", "tests/model_files", "tests/training", "tests/machine"),
+        *("tests/benchmarks", "tests/converting", "tests/studies", "tests/side_by_side"),
+    ),
+    "command line and window": ("tests/standalone",),
+}
 
 
 @dataclass(frozen=True)
@@ -214,8 +220,8 @@ def test(options: argparse.Namespace) -> int:
         lanes = [[Suite("the app's environment", app, options.rest, bool(options.rest))]]
     else:
         lanes = [
-            [Suite("the app's environment", app, left_out((*AVIZO_TESTS, *APART)))],
-            [Suite("the app's environment, networks", app, list(APART))],
+            [Suite("the app's environment", app, left_out((*AVIZO_TESTS, *sum(APART.values(), ()))))],
+            *([Suite(f"the app's environment, {title}", app, [*paths])] for title, paths in APART.items()),
         ]
     if avizo is not None:
         lanes.append(avizo_suites(avizo, options.rest))

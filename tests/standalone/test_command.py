@@ -482,7 +482,7 @@ def test_with_json_a_fault_is_one_object_too(capsys):
         (["fit", "--nonsense"], "there is no option --nonsense. See bone fit --help."),
         (["demo", "--epochs", "x"], "epochs is 'x': give a whole number from 1 to 100000."),
         (["fitt"], "fitt is no command. Did you mean fit? See bone --help."),
-        (["--js"], "preview-augmentation, info, check, demo, window. See bone --help."),
+        (["--js"], "preview-augmentation, info, check, cache, convert, demo, window. See bone --help."),
     ],
 )
 def test_with_json_a_wrong_word_is_one_object_too(capsys, words, told):
