@@ -49,7 +49,6 @@ APART = {
         *("tests/networks", "tests/model_files", "tests/training", "tests/machine"),
         *("tests/benchmarks", "tests/converting", "tests/studies", "tests/side_by_side"),
     ),
-    "command line and window": ("tests/standalone",),
 }
 
 

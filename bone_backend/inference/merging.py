@@ -52,7 +52,7 @@ class Merger:
         self.start = 0  # slice of the scan that sums[0] belongs to
         self.sums = torch.zeros((depth, self.classes, height, width), device=device)
         self.histogram = torch.zeros((self.classes + 1) * 256, dtype=torch.int64, device=device)
-        self._sure: list[torch.Tensor] = []
+        self._sure: list[torch.Tensor | float] = []  # of each slice; on a GPU where nobody waits for it
         self._z_totals = layout.z.totals(merge)
         self._totals = _outer(layout.y.totals(merge), layout.x.totals(merge)).to(device)
         self._limit = self._scale = self._totals
@@ -132,7 +132,7 @@ class Merger:
         table = np.zeros((self.classes + 1, 256), np.int64)
         table[:, :LEVELS] = counts
         self.histogram.copy_(torch.from_numpy(table.reshape(-1)))
-        self._sure = [torch.tensor(mean * (LEVELS - 1) + 0.5) for mean in sure]
+        self._sure = [float(np.float32(mean * (LEVELS - 1) + 0.5)) for mean in sure]
 
     def skip(self, end: int) -> None:
         """Leave slices out that are known already."""
@@ -156,7 +156,8 @@ class Merger:
         else:
             out.copy_(self._table[codes.int()])
         levels = best.mul_(scale).add_(0.5)
-        self._sure.append(levels.mean())
+        # A number: a small tensor that is kept behind every large one parts the memory, which then grows.
+        self._sure.append(levels.mean() if levels.is_cuda else float(levels.mean()))
         placed = torch.nan_to_num_(levels, nan=0.0).to(torch.int32).add_(codes.to(torch.int32).mul_(256))
         self._count(placed.view(-1))
 
@@ -207,10 +208,9 @@ def _is_above(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.greater(one.numpy(), other.numpy()).view(np.uint8))
 
 
-def _confidences(levels: Sequence[torch.Tensor]) -> list[float]:
+def _confidences(levels: Sequence[torch.Tensor | float]) -> list[float]:
     """Means of levels + 0.5, as confidences."""
-    found = torch.stack([level.cpu() for level in levels]).tolist() if levels else []
-    return [(level - 0.5) / (LEVELS - 1) for level in found]
+    return [(float(level) - 0.5) / (LEVELS - 1) for level in levels]
 
 
 def _outer(y: np.ndarray, x: np.ndarray) -> torch.Tensor:
