@@ -27,10 +27,8 @@ VOXELS = 16 * 2**20
 BAND = 2 * 2**20  # voxels of one slice that are looked at: a band of rows, another one in each slice
 NEAR = 2  # voxels from an edge
 HALF = 0.25  # of the squared slope: half of the slope
-DARKEST, BRIGHTEST = (
-    -1.0,
-    2.0,
-)  # on a scale of 0 and 1 for the two tissues; what lies beyond counts as these
+# On a scale of 0 and 1 for the two tissues; what lies beyond, as metal, counts as these.
+DARKEST, BRIGHTEST = -1.0, 2.0
 BINS = 4096  # of decimal numbers
 _UPPER_BITS = 1 << 16
 _INFINITE = 0x7F80  # the upper half of infinity; those of negative numbers are larger

@@ -62,7 +62,8 @@ def measure(
 ) -> Statistics:
     """Statistics of a volume's voxels: those that are not 0 (voxels="nonzero"), or all of them ("all").
 
-    volume: uint8, int8, uint16, int16 or float32; read once (float32: twice), 8 MiB at a time.
+    volume: uint8, int8, uint16, int16 or float32; read once (float32: twice), 8 MiB at a time, and a sample
+    of its slices twice more (edges.py).
     Raises ScanError for another dtype, for NaN or infinity (naming the slice), and where no voxel is left.
     """
     check_choices(voxels, percentiles)
