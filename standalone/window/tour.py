@@ -6,6 +6,7 @@ Out: which step it is, its one sentence, what its button does; the scans.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ SHAPE, VOXEL_UM = (40, 96, 96), 20.0
 KINDS: tuple[dict[str, float], ...] = ({}, {"noise": 0.06}, {"beam_hardening": 0.2})
 CLASSES = ("1:bone:#e69f00", "2:pores:#56b4e9")
 MINUTES = 0.5  # of the fit
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,16 @@ class Tour:
 def make_scans(folder: Path, look: Callable[[], bool]) -> list[tuple[Path, Path]]:
     """Three femora and their masks; those that are there already stay. look: whether to go on.
 
-    Raises OutputError.
+    One thread at a time: a tour that is left and taken again writes the same files. Raises OutputError.
     """
+    with _making:
+        return _make_scans(folder, look)
+
+
+def _make_scans(folder: Path, look: Callable[[], bool]) -> list[tuple[Path, Path]]:
     from ..phantoms import Phantom
 
-    made = []
+    made: list[tuple[Path, Path]] = []
     for number, kind in enumerate(KINDS, start=1):
         scan, mask = folder / f"femur_{number}.tif", folder / f"femur_{number}_mask.tif"
         if not look():
@@ -125,6 +132,6 @@ def make_scans(folder: Path, look: Callable[[], bool]) -> list[tuple[Path, Path]
             folder.mkdir(parents=True, exist_ok=True)
             grey, labels = Phantom(shape=SHAPE, seed=number, **kind).slab(0, SHAPE[0])
             for path, array in ((scan, grey), (mask, labels)):
-                save(path, array, voxel_size=(VOXEL_UM,) * 3)
+                save(path, array, voxel_size=(VOXEL_UM,) * 3, overwrite=True)  # one of the two may be there
         made.append((scan, mask))
     return made
