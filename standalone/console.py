@@ -139,6 +139,7 @@ class ConsoleProgress:
     def __enter__(self) -> ConsoleProgress:
         self._before = {number: signal.signal(number, self._on_stop) for number in self._stops()}
         logger = logging.getLogger("bone")
+        self._logged_before = logger.level, logger.propagate
         if self._stream.isatty():
             self._handler = self._draw()
         else:
@@ -191,7 +192,10 @@ class ConsoleProgress:
         if self._live:
             self._live.stop()
         if self._handler:
-            logging.getLogger("bone").removeHandler(self._handler)
+            logger = logging.getLogger("bone")
+            logger.removeHandler(self._handler)
+            level, logger.propagate = self._logged_before
+            logger.setLevel(level)
         for number, before in self._before.items():
             signal.signal(number, before)
         if self._is_alone and self.stop_signal and not self._has_begun and error is not None:
