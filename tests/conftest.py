@@ -15,6 +15,19 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rare", action="store_true", help="also what is long and mostly tested by others: before a release"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--rare"):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("rare")])
+    items[:] = [item for item in items if not item.get_closest_marker("rare")]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
     """No test reads or fills the user's cache."""

@@ -59,7 +59,7 @@ def one_thread():
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    return make_model(tmp_path_factory.mktemp("model") / "plain.pth")
+    return make_model(tmp_path_factory.mktemp("model") / "plain.pth", is_plain=False)
 
 
 def made_scan(shape=(3, 100, 84), dtype=np.uint16, seed=0) -> np.ndarray:
@@ -140,7 +140,7 @@ def test_a_scan_smaller_than_a_chunk_is_reflected_to_the_networks_multiple(model
 def test_the_model_decides_how_greys_are_normalised(model, tmp_path):
     scan = made_scan((2, 64, 64))
     save(tmp_path / "scan.tif", scan)
-    other = make_model(tmp_path / "range.pth", normalization="minMax")
+    other = make_model(tmp_path / "range.pth", normalization="minMax", is_plain=False)
     result = predict(options(tmp_path / "scan.tif", other, tmp_path / "labels"))
     voxels = scan[scan != 0].astype(float)
     assert result.normalisation["shift"] == pytest.approx(voxels.min())
@@ -151,7 +151,7 @@ def test_the_model_decides_how_greys_are_normalised(model, tmp_path):
 
 
 def test_a_25d_model_sees_neighbouring_slices_and_the_border_slice_again(tmp_path):
-    model = make_model(tmp_path / "25d.pth", slices=5, classes=2)
+    model = make_model(tmp_path / "25d.pth", slices=5, classes=2, is_plain=False)
     scan = made_scan((9, 64, 64))
     save(tmp_path / "scan.tif", scan)
     expected = plain_probabilities(load_network(model), scan, chunk=64, slices=5)
@@ -163,9 +163,9 @@ def test_a_25d_model_sees_neighbouring_slices_and_the_border_slice_again(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", [20, 50])
+@pytest.mark.parametrize("depth", [pytest.param(20, marks=pytest.mark.rare), 50])
 def test_a_3d_model_reads_slabs_that_overlap_in_depth_too(depth, tmp_path):
-    model = make_model(tmp_path / "3d.pth", is_3d=True, classes=2)
+    model = make_model(tmp_path / "3d.pth", is_3d=True, classes=2, is_plain=False)
     scan = made_scan((depth, 70, 40))
     save(tmp_path / "scan.tif", scan)
     plain = plain_probabilities_3d(load_network(model), scan, chunk=(32, 64, 64))
@@ -191,7 +191,7 @@ def test_label_values_of_the_model_file_are_written(scan, model, tmp_path):
         {"value": 7, "name": "bone"},
         {"value": 300, "name": "pin"},
     ]
-    other = make_model(tmp_path / "valued.pth", bone={"classes": classes})
+    other = make_model(tmp_path / "valued.pth", bone={"classes": classes}, is_plain=False)
     predict(options(scan, model, tmp_path / "plain"))
     result = predict(options(scan, other, tmp_path / "valued"))
     plain, valued = read(tmp_path / "plain"), read(tmp_path / "valued")
@@ -306,14 +306,14 @@ def test_chunks_that_the_network_cannot_take_are_refused_with_the_next_sizes(sca
 @pytest.mark.parametrize(("patch", "is_told"), [(16, True), (32, False)])
 def test_chunks_far_wider_than_the_patches_of_the_fit_are_told(scan, tmp_path, caplog, patch, is_told):
     caplog.set_level("INFO")
-    model = make_model(tmp_path / "model.pth", patch_size=patch)
+    model = make_model(tmp_path / "model.pth", patch_size=patch, is_plain=False)
     predict(options(scan, model, tmp_path / "labels", chunk_size=96))
     assert ("try --chunk-size auto" in caplog.text) is is_told
 
 
 def test_chunks_that_nobody_asked_for_are_twice_as_wide_as_the_patches_and_told(tmp_path, caplog):
     caplog.set_level("INFO")
-    scan, model = made_scan((2, 200, 84)), make_model(tmp_path / "model.pth", patch_size=32)
+    scan, model = made_scan((2, 200, 84)), make_model(tmp_path / "model.pth", patch_size=32, is_plain=False)
     save(tmp_path / "scan.tif", scan)
     result = predict(options(tmp_path / "scan.tif", model, tmp_path / "labels", chunk_size="auto"))
     assert result.chunk == (1, 64, 64)
@@ -330,14 +330,14 @@ def test_a_scan_of_another_number_type_is_refused(model, tmp_path):
 
 
 def test_a_model_that_does_not_say_its_normalisation_is_refused(scan, tmp_path):
-    model = make_model(tmp_path / "old.pth", normalization=None)
+    model = make_model(tmp_path / "old.pth", normalization=None, is_plain=False)
     with pytest.raises(ModelFileError, match=r"does not say 'normalization'.*--normalization ZScore\|"):
         predict(options(scan, model, tmp_path / "labels"))
 
 
 def test_the_user_can_say_what_an_older_model_file_does_not(scan, tmp_path):
-    told = make_model(tmp_path / "new.pth", normalization="minMax")
-    older = make_model(tmp_path / "old.pth", normalization=None)
+    told = make_model(tmp_path / "new.pth", normalization="minMax", is_plain=False)
+    older = make_model(tmp_path / "old.pth", normalization=None, is_plain=False)
     predict(options(scan, told, tmp_path / "expected"))
     predict(options(scan, older, tmp_path / "found", normalization="minMax"))
     assert np.array_equal(read(tmp_path / "found"), read(tmp_path / "expected"))
@@ -370,7 +370,7 @@ def test_a_gpu_that_is_not_there_is_an_error_and_never_a_slow_run(scan, model, t
 
 
 def test_a_network_that_gives_no_numbers_is_noticed(scan, tmp_path):
-    model = make_model(tmp_path / "nan.pth")
+    model = make_model(tmp_path / "nan.pth", is_plain=False)
     header = model_file.read_header(model)
     state = model_file.load_state(model, header)
     state["segmentation_head.0.bias"] += torch.nan
@@ -437,7 +437,7 @@ def test_labels_have_a_record_of_what_made_them_by_which_they_are_scored(tmp_pat
     fitted = {"map_labels": [[255, 1]], "ignore_label": 7}
     names = [{"value": value, "name": name} for value, name in enumerate(("background", "bone", "pores"))]
     told = {"options": fitted, "classes": names, "voxel_size_um": [(8.0, 4.0, 5.0)]}
-    model = make_model(tmp_path / "mapped.pth", bone=told)
+    model = make_model(tmp_path / "mapped.pth", bone=told, is_plain=False)
     result = predict(options(scan, model, tmp_path / "labels"))
     record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))
     assert record["model"]["file"] == "mapped.pth"
@@ -456,7 +456,7 @@ def test_labels_have_a_record_of_what_made_them_by_which_they_are_scored(tmp_pat
 
 
 def test_the_record_of_labels_that_are_replaced_is_replaced_with_them(tmp_path, scan, model):
-    other = make_model(tmp_path / "other.pth", bone={"options": {"map_labels": [[9, 1]]}})
+    other = make_model(tmp_path / "other.pth", bone={"options": {"map_labels": [[9, 1]]}}, is_plain=False)
     predict(options(scan, other, tmp_path / "labels"))
     predict(options(scan, model, tmp_path / "labels", overwrite=True))
     record = json.loads((tmp_path / "labels.record.json").read_text(encoding="utf-8"))

@@ -47,6 +47,7 @@ def read(path: Path) -> np.ndarray:
         return volume.read(0, volume.header.shape[0])
 
 
+@pytest.mark.slow
 def test_the_command_labels_what_is_sound_and_tells_the_rest_in_a_table(made, tmp_path):
     words = ["predict", *sorted((made / "scans").iterdir()), made / "scans" / "gone.tif"]
     words += ["--model", made / "m.pth", "--chunk-size", "64", "--precision", "fp32", "--quiet"]

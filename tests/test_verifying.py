@@ -46,6 +46,7 @@ def copied(made: Path, folder: Path, name: str = "labels.tif") -> Path:
     return folder / name
 
 
+@pytest.mark.slow
 def test_the_command_says_that_labels_come_out_again(made, tmp_path):
     labels = copied(made, tmp_path)
     command = [

@@ -102,7 +102,9 @@ def cleaned(tmp_path_factory, model):
     return found
 
 
-@ALL
+@pytest.mark.parametrize(
+    "behaviour", [BEHAVIOURS[name] for name in ("plain", "shared memory", "boxes errors")]
+)
 def test_averaging_and_cleaning_are_those_of_the_command_and_confidence_is_a_second_field(
     behaviour, model, cleaned
 ):

@@ -178,7 +178,7 @@ def test_convolutions_are_right_where_torch_is(capsys):
     assert rows(run("bf16_kernels", capsys))[1:] == [["none"] * 4]
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_the_page_of_networks_is_made_for_one_backbone(capsys):
     printed = run("networks_table", capsys)
     assert re.search(r"\| mobilenet_v2 \| 6\.6 / ", printed)
@@ -235,7 +235,7 @@ def test_shifted_copies_keep_what_they_should():
     assert changed[:, :2].mean() == pytest.approx(0.08 * 200, abs=1)
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_normalisations_are_compared_on_other_scans(capsys, data):
     found = [row[0] for row in rows(run("normalisation", capsys, "--data", str(data)))[1:]]
     assert found == ["ZScore", "ZScore, tissue when predicting"]

@@ -164,13 +164,13 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 SHORT = {
     "kills_fit": ["--count", "2"],
     "kills_predict": ["--count", "1"],
-    "kills_study": ["--count", "1", "--kills", "1", "--folds", "2"],
     "disk_full": ["--count", "2"],
     "fuzz_formats": ["--count", "96"],
     "fuzz_tiff": ["--count", "20"],
     "fuzz_models": ["--count", "10"],
     "fuzz_records": ["--count", "6"],
 }
+LONG = {"kills_study": ["--count", "1", "--kills", "1", "--folds", "2"]}  # as tests of studies do it too
 RUN = """
 import importlib, json, os, sys
 for name, words in json.loads(sys.argv[1]).items():
@@ -181,8 +181,12 @@ for name, words in json.loads(sys.argv[1]).items():
 
 @pytest.fixture(scope="module")
 def short_runs(tmp_path_factory):
-    """What each campaign prints in a short run; all in one process, since torch takes seconds to import."""
-    words = [sys.executable, "-c", RUN, json.dumps(SHORT), str(tmp_path_factory.mktemp("failures"))]
+    return run_all(SHORT, tmp_path_factory.mktemp("failures"))
+
+
+def run_all(campaigns, failures):
+    """What each prints, and its status; all in one process, since torch takes seconds to import."""
+    words = [sys.executable, "-c", RUN, json.dumps(campaigns), str(failures)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=550)
     printed, found = [], {}
     for line in done.stdout.splitlines():
@@ -192,7 +196,7 @@ def short_runs(tmp_path_factory):
             printed = []
         else:
             printed.append(line)
-    assert set(found) == set(SHORT), done.stderr[-3000:]
+    assert set(found) == set(campaigns), done.stderr[-3000:]
     return found
 
 
@@ -204,7 +208,15 @@ def test_nothing_is_lost_in_a_short_run(short_runs, name):
     assert f"| {name} | tried |" in printed
 
 
+@pytest.mark.rare
+@pytest.mark.parametrize("name", LONG)
+def test_nothing_is_lost_in_a_long_run(name, tmp_path):
+    status, printed = run_all(LONG, tmp_path)[name]
+    assert status == 0, printed
+    assert f"| {name} | tried |" in printed
+
+
 def test_every_campaign_has_a_short_run():
     folder = ROOT / "benchmarks" / "campaigns"
     names = {path.stem for path in folder.glob("*.py") if "def main(" in path.read_text(encoding="utf-8")}
-    assert names == set(SHORT)
+    assert names == {*SHORT, *LONG}

@@ -393,6 +393,7 @@ print(found.peak_ram_gib)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more", [{}, {"resample": 25, "content": "labels"}, {"resample": "8,12,12"}, {"dtype": "float32"}]
 )

@@ -44,7 +44,7 @@ def made(tmp_path_factory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("averaging")
     save(folder / "scan.tif", made_scan(), voxel_size=(5.0, 5.0, 5.0))
-    first = make_model(folder / "a.pth", patch_size=32)
+    first = make_model(folder / "a.pth", patch_size=32, is_plain=False)
     header = model_file.read_header(first)
     state = model_file.load_state(first, header)
     state["segmentation_head.0.weight"] = state["segmentation_head.0.weight"].flip(1)
@@ -192,9 +192,11 @@ def test_labels_of_several_models_are_those_of_their_mean(made, tmp_path, monkey
 
 def test_models_that_do_not_go_together_are_refused(made, tmp_path):
     names = [{"value": 0, "name": "background"}, {"value": 1, "name": "bone"}, {"value": 2, "name": "pin"}]
-    make_model(tmp_path / "named.pth", bone={"classes": names, "voxel_size_um": [(50, 50, 50)]})
-    make_model(tmp_path / "sized.pth", bone={"voxel_size_um": [(10, 10, 10)]})
-    make_model(tmp_path / "other.pth", bone={"voxel_size_um": [(50, 50, 50)]})
+    make_model(
+        tmp_path / "named.pth", bone={"classes": names, "voxel_size_um": [(50, 50, 50)]}, is_plain=False
+    )
+    make_model(tmp_path / "sized.pth", bone={"voxel_size_um": [(10, 10, 10)]}, is_plain=False)
+    make_model(tmp_path / "other.pth", bone={"voxel_size_um": [(50, 50, 50)]}, is_plain=False)
     with pytest.raises(OptionError, match=r"a\.pth knows the classes 0 background, .*named\.pth .*2 pin"):
         opening.read_models(options(made, "a", more_models=[tmp_path / "named.pth"]))
     with pytest.raises(OptionError, match=r"voxels of 10 um, other\.pth of 50 um"):

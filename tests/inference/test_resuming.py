@@ -30,28 +30,32 @@ MODES = {
 }
 # Kills itself at the n-th report of its progress, again and again, until it comes to the end.
 KILLED = """
-import os, signal, sys, torch
+import json, os, signal, sys, torch, segmentation_models_pytorch
 torch.set_num_threads(1)
+import bone_backend.inference.labelling as labelling
 from bone_backend.options.programs import PredictOptions
 from bone_backend.prediction import predict
-import json
-values, every = json.loads(sys.argv[1]), int(sys.argv[2])
-kills = 0
-while True:
-    child = os.fork()
-    if child == 0:
-        left = [every]
-        def progress(*_):
-            left[0] -= 1
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-        predict(PredictOptions.parse(values), progress=progress)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if not os.WIFSIGNALED(status):
-        break
-    kills += 1
-print(kills, os.waitstatus_to_exitcode(status))
+labelling.LOOK_S = 0.0
+
+def kills_until_it_ends(values, every):
+  kills = 0
+  while True:
+      child = os.fork()
+      if child == 0:
+          left = [every]
+          def progress(*_):
+              left[0] -= 1
+              if not left[0]:
+                  os.kill(os.getpid(), signal.SIGKILL)
+          predict(PredictOptions.parse(values), progress=progress)
+          os._exit(0)
+      _, status = os.waitpid(child, 0)
+      if not os.WIFSIGNALED(status):
+          break
+      kills += 1
+  return kills, os.waitstatus_to_exitcode(status)
+
+print(json.dumps([kills_until_it_ends(*one) for one in json.loads(sys.argv[1])]))
 """
 
 
@@ -93,7 +97,9 @@ def slowly(monkeypatch):
     monkeypatch.setattr("bone_backend.inference.labelling.LOOK_S", 0.0)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=[pytest.mark.slow] * (mode != "maps and cleaning")) for mode in MODES]
+)
 def test_what_is_broken_off_anywhere_ends_with_the_same_bytes(mode, made, tmp_path, slowly):
     (tmp_path / "whole").mkdir()
     recorder, whole = run(made, tmp_path / "whole" / "labels.tif", **MODES[mode])
@@ -116,19 +122,26 @@ def test_what_is_broken_off_anywhere_ends_with_the_same_bytes(mode, made, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-@pytest.mark.parametrize("mode", ["slices", "three axes"])
-def test_killed_again_and_again_it_ends_with_the_same_bytes(mode, made, tmp_path, slowly):
-    (tmp_path / "whole").mkdir()
-    recorder, _ = run(made, tmp_path / "whole" / "labels.tif", **MODES[mode])
-    output = tmp_path / "killed" / "labels.tif"
-    told = json.dumps(values(made, output, **MODES[mode]))
-    code = "import bone_backend.inference.labelling as one\none.LOOK_S = 0.0\n" + KILLED
-    command = [sys.executable, "-c", code, told, str(len(recorder.reports) * 2 // 5)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=100)
-    kills, status = map(int, ended.stdout.split())
-    assert status == 0
-    assert kills >= 2
-    assert files(output.parent) == files(tmp_path / "whole")
+def test_killed_again_and_again_it_ends_with_the_same_bytes(made, tmp_path, slowly):
+    asked = []
+    for mode in ("slices", "three axes"):
+        (tmp_path / mode / "whole").mkdir(parents=True)
+        recorder, _ = run(made, tmp_path / mode / "whole" / "labels.tif", **MODES[mode])
+        output = tmp_path / mode / "killed" / "labels.tif"
+        asked.append((values(made, output, **MODES[mode]), len(recorder.reports) * 2 // 5))
+    for kills, status in in_child(KILLED, json.dumps(asked)):
+        assert status == 0
+        assert kills >= 2
+    for mode in ("slices", "three axes"):
+        assert files(tmp_path / mode / "killed") == files(tmp_path / mode / "whole")
+
+
+def in_child(code: str, *words: str):
+    """What a child prints at its end; it loads torch once and forks for each of its tasks."""
+    command = [sys.executable, "-c", code, *words]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
 
 
 def test_other_options_another_scan_and_no_resume_begin_anew(made, tmp_path, slowly):
@@ -183,23 +196,33 @@ def test_a_folder_of_somebody_else_in_its_place_is_left_alone(made, tmp_path):
     assert [p.name for p in folder.iterdir()] == ["mine.txt"]
 
 
-# Does the work and kills itself in a function, before or after it is done.
+# Does the work and kills itself in a function, before or after it is done; several times, to an output each.
 MOMENTS = """
-import importlib, json, os, signal, sys, torch
+import importlib, json, os, signal, sys, torch, segmentation_models_pytorch
 torch.set_num_threads(1)
 from bone_backend.options.programs import PredictOptions
 from bone_backend.prediction import predict
-values, name, is_after = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3] == "after"
-module, _, name = name.rpartition(".")
-owner = importlib.import_module(module) if ":" not in module else getattr(
-    importlib.import_module(module.partition(":")[0]), module.partition(":")[2])
-done = getattr(owner, name)
-def end(*args, **more):
-    if is_after:
-        done(*args, **more)
-    os.kill(os.getpid(), signal.SIGKILL)
-setattr(owner, name, end)
-predict(PredictOptions.parse(values))
+
+def die_in(values, name, when):
+    module, _, name = name.rpartition(".")
+    module, _, owner = module.partition(":")
+    owner = getattr(importlib.import_module(module), owner) if owner else importlib.import_module(module)
+    done = getattr(owner, name)
+    def end(*args, **more):
+        if when == "after":
+            done(*args, **more)
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(owner, name, end)
+    predict(PredictOptions.parse(values))
+
+ended = []
+for one in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        die_in(*one)
+        os._exit(0)
+    ended.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(ended))
 """
 LAST_MOMENTS = {
     "before the labels get their name": ("bone_backend.volumes.kept:Kept.is_done", "after"),
@@ -210,20 +233,24 @@ LAST_MOMENTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def died(made, tmp_path_factory):
+    """A folder for each last moment, as a prediction that was killed in it left it; and a whole one."""
+    folder, more = tmp_path_factory.mktemp("died"), {"maps": ["confidence", "entropy"]}
+    (folder / "whole").mkdir()
+    run(made, folder / "whole" / "labels.tif", **more)
+    outputs = {moment: folder / str(number) / "labels.tif" for number, moment in enumerate(LAST_MOMENTS)}
+    asked = [(values(made, path, **more), *LAST_MOMENTS[moment]) for moment, path in outputs.items()]
+    assert in_child(MOMENTS, json.dumps(asked)) == [-9] * len(asked)
+    return folder / "whole", outputs
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("moment", LAST_MOMENTS)
-def test_killed_in_a_last_moment_the_same_command_ends_it_and_replaces_nothing_of_anybody(
-    moment, made, tmp_path
-):
+def test_killed_in_a_last_moment_the_same_command_ends_it_and_replaces_nothing_of_anybody(moment, made, died):
     more = {"maps": ["confidence", "entropy"]}
-    (tmp_path / "whole").mkdir()
-    run(made, tmp_path / "whole" / "labels.tif", **more)
-    output = tmp_path / "killed" / "labels.tif"
-    told = json.dumps(values(made, output, **more))
-    command = [sys.executable, "-c", MOMENTS, told, *LAST_MOMENTS[moment]]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
-    assert ended.returncode == -9, ended.stderr
+    whole, output = died[0], died[1][moment]
     if output.exists() and not record_path(output).exists():
         with pytest.raises(OutputError, match="already there"):  # by another model: these are not its own
             run(made, output, model="25d", **more)
@@ -232,7 +259,7 @@ def test_killed_in_a_last_moment_the_same_command_ends_it_and_replaces_nothing_o
     else:
         with pytest.raises(OutputError, match="already there"):
             run(made, output, **more)
-    assert files(output.parent) == files(tmp_path / "whole")
+    assert files(output.parent) == files(whole)
     assert record_path(output).exists()
 
 

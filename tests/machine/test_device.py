@@ -96,7 +96,7 @@ def test_the_description_names_device_and_precision():
     assert describe(CPU, torch.bfloat16) == "CPU, bf16"
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_compiled_layers_compute_the_same_under_the_same_names():
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU())

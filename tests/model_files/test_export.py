@@ -63,7 +63,7 @@ def test_safetensors_hold_the_weights_and_a_card(tmp_path):
     [
         PLAIN,
         NetworkSpec("Plain U-Net", "", mode="2.5D", in_channels=3, plain=PlainShape(8, 3)),
-        NetworkSpec("U-Net", "resnet18", mode="3D"),
+        pytest.param(NetworkSpec("U-Net", "resnet18", mode="3D"), marks=pytest.mark.rare),
         NetworkSpec("Plain U-Net", mode="3D", plain=PlainShape(8, 3, "instance")),
     ],
     ids=lambda spec: f"{spec.architecture}-{spec.mode}",
@@ -176,7 +176,7 @@ def test_an_onnx_network_is_checked_at_the_patch_size_of_the_fit_too(tmp_path, m
     assert (352, 352) in checked
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_a_3d_pan_is_written_for_one_size_and_right_there(tmp_path):
     for package in export.ONNX_PACKAGES:
         pytest.importorskip(package)

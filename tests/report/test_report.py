@@ -404,6 +404,7 @@ def test_pictures_hold_the_voxels_that_they_were_given():
     assert wrong[0, 1].tolist() == [0xE0, 0x00, 0x20, 255]
 
 
+@pytest.mark.slow
 def test_the_worst_case_of_a_page_stays_small(whole):
     """Eight patches and three slices of pure noise with 64 classes, 2,000 epochs."""
     run, _, _ = whole
@@ -480,7 +481,7 @@ def slices_in(text):
             yield told[1], int(told[2]) - 1, np.asarray(Image.open(io.BytesIO(base64.b64decode(images[2]))))
 
 
-@pytest.mark.parametrize("mode", ["2D", "2.5D", "3D"])
+@pytest.mark.parametrize("mode", ["2D", "2.5D", pytest.param("3D", marks=pytest.mark.slow)])
 def test_whole_slices_in_the_report_are_those_of_a_prediction(mode, tmp_path):
     scans = {}
     for number in range(2):

@@ -167,7 +167,7 @@ def test_two_ctrl_c_end_at_once(scans, model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.rare)])
 def test_other_requests_to_stop_are_heeded_as_ctrl_c_is(scans, tmp_path, number):
     run = tmp_path / "run"
     with Terminal(fit_words(scans, run, epochs=500)) as terminal:
@@ -212,7 +212,9 @@ def test_a_window_that_closes_is_no_reason_to_end_under_nohup(scans, model, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("streams", ["2>&1 | head -c 1", "2> >(head -c 1 >&2) | cat"])
+@pytest.mark.parametrize(
+    "streams", ["2>&1 | head -c 1", pytest.param("2> >(head -c 1 >&2) | cat", marks=pytest.mark.rare)]
+)
 def test_a_reader_that_goes_away_does_not_end_the_work(scans, model, tmp_path, streams):
     quoted = " ".join(f"'{word}'" for word in predict_words(scans, model, tmp_path / "labels"))
     done = run_piped(["bash", "-c", f"set -o pipefail; {quoted} {streams}"])

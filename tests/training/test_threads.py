@@ -38,6 +38,7 @@ def test_the_fastest_number_is_chosen_and_fewer_where_it_is_all_the_same(seconds
     assert list(dict.fromkeys(seen)) == tried
 
 
+@pytest.mark.slow
 def test_a_fit_measures_at_its_start_keeps_the_number_where_it_must_and_gives_torch_its_own_back(
     pairs, tmp_path, monkeypatch
 ):

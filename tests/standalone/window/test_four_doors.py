@@ -28,7 +28,13 @@ def read(path: Path) -> np.ndarray:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [{}, MORE], ids=["plain", "averaged, cleaned, with a map"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param({}, marks=pytest.mark.rare, id="plain"),
+        pytest.param(MORE, id="averaged, cleaned, with a map"),
+    ],
+)
 def test_labels_of_all_four_doors_are_byte_equal(more, make_driver, tmp_path, monkeypatch):
     from bone_backend.prediction import predict  # loads torch
     from tests.prediction_models import make_model

@@ -49,7 +49,7 @@ def every(*, is_real: bool) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [1, 2], ids=["all at 100 %", "those of docs at 200 %"])
+@pytest.mark.parametrize("scale", [1, pytest.param(2, marks=pytest.mark.rare)])
 def test_every_picture_is_drawn_and_none_is_blank(application, tmp_path, scale):
     is_real = shutil.which("Xvfb") is not None and lacks_no_library()  # else the window draws itself
     command = [sys.executable, "-m", "tests.standalone.window.pictures", str(tmp_path), "--quick"]
