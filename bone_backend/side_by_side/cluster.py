@@ -87,7 +87,7 @@ def _local(count: int, gpus: int, threads: dict[str, str], *, called: str) -> An
     }
     scheduler = {
         "cls": Scheduler,
-        "options": {"dashboard_address": None, "dashboard": False, "port": 0, "host": HERE},
+        "options": {"dashboard_address": f"{HERE}:0", "dashboard": False, "port": 0, "host": HERE},
     }
     return SpecCluster(workers=workers, scheduler=scheduler, name=called, silence_logs=logging.ERROR)
 
