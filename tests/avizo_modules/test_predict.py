@@ -59,7 +59,10 @@ def test_labels_are_those_of_the_command_with_the_scans_box_and_name(behaviour, 
     scan, _ = add_pair(session, 1)
     module = predict_module(session, scan, model)
     assert module.ports.missing.text == "Press Apply."
-    told = "2D U-Net, mobilenet_v2; 0 background, 1 bone, 2 small pores; validation IoU 0.912"
+    told = (
+        "2D Plain U-Net (8 channels, 3 stages, batch normalisation); 0 background, 1 bone, 2 small pores; "
+        "validation IoU 0.912"
+    )
     assert module.ports.card.text == told
     session.press(module.ports.apply)
     assert (session.messages, session.warnings) == ([], [])
@@ -238,7 +241,7 @@ def test_chunk_depth_appears_for_a_3d_model(tmp_path, model):
     session = Session()
     module = predict_module(session, add_pair(session, 1)[0], model)
     assert not module.ports.chunkDepth.visible
-    solid = make_model(tmp_path / "solid.pth", classes=2, is_3d=True)
+    solid = make_model(tmp_path / "solid.pth", classes=2, is_3d=True, is_plain=False)
     session.pick(module.ports.model, solid)
     assert module.ports.chunkDepth.visible
     assert module.ports.card.text.startswith("3D U-Net, resnet18; 0 ")
