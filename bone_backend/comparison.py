@@ -24,6 +24,7 @@ from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
 from .files.whole import write_text
 from .options.programs import IoUOptions
+from .options.types import ClassName
 from .progress import Progress, silent
 from .scores import judgement as label_judgement
 from .scores import meaning as label_meaning
@@ -32,7 +33,7 @@ from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
 from .scores.slices import SliceCounts, SliceScores
 from .volumes.array import ArrayVolume
-from .volumes.classes import one_table
+from .volumes.classes import Named, one_table
 from .volumes.flat import read_together
 from .volumes.header import Header, Triple
 from .volumes.medical.matching import on_grid_of
@@ -99,6 +100,7 @@ class Comparison:
             "map_labels": [list(pair) for pair in self.meaning.map_labels],
             "ignore_label": self.meaning.ignore_label,
             "names": {str(value): name for value, name in self.meaning.names.items()},
+            "colours": {str(value): colour for value, colour in self.meaning.colours.items()},
             "labels_from": self.meaning.source,
             "warnings": list(self.warnings),
             "reference": self.reference,
@@ -117,6 +119,7 @@ def compare(
     map_labels: Sequence[tuple[int, int]] | None = None,
     ignore_label: int | None = None,
     model: Path | None = None,
+    class_names: Sequence[ClassName] = (),
     by_slice: bool = False,
     voxel_size: Triple | None = None,
 ) -> Comparison:
@@ -124,6 +127,7 @@ def compare(
 
     labels: the classes to score; None: every value that occurs in either. map_labels, ignore_label: as in a
     fit, of the reference; None: what the model file `model` or the record beside the prediction says.
+    class_names: names and colours of classes, before those that record, model and volumes tell.
     by_slice: keep the scores of every slice along z too. voxel_size: of both (um), instead of what they say.
     Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats, negative
     values, a scan), where no voxel counts, and for damaged files; Cancelled when progress says so.
@@ -140,13 +144,15 @@ def compare(
             model=model,
         )
         counts, by_z = _count(left, right, progress, by_slice=by_slice)
-        called, doubts = _called(left.header, right.header, meaning)
+        called, doubts = _called(left.header, right.header, meaning, class_names)
         names = tuple(str(side.header.path or side.header.name) for side in (left, right))
         short = left.header.name, right.header.name
     table, values, ways = _mapped(counts.matrix, counts.values, meaning, short)
     warnings = _unknown(meaning, counts.values) if map_labels else []
-    warnings += _advice(table, values, short, meaning) + doubts
-    meaning = replace(meaning, names=called)
+    warnings += _advice(table, values, short, meaning) + doubts + _unnamed(class_names, values)
+    names_of = {item.value: item.name for item in called}
+    colours = {item.value: item.colour for item in called if item.colour}
+    meaning = replace(meaning, names=names_of, colours=colours)
     _say(warnings)
     classes = _scores(table, values, labels)
     result = Comparison(
@@ -178,12 +184,30 @@ def _opened(side: Volume | Path | str, size: Triple | None, opened: contextlib.E
     return volume
 
 
-def _called(reference: Header, prediction: Header, meaning: LabelMeaning) -> tuple[dict[int, str], list[str]]:
-    """The name of each class: of the model or record, else of the files; and where these disagree."""
+def _called(
+    reference: Header, prediction: Header, meaning: LabelMeaning, given: Sequence[ClassName]
+) -> tuple[list[Any], list[str]]:
+    """Name and colour of each class, and where the two volumes disagree.
+
+    given: the user's, which win; then those of the model or record, of the prediction, of the reference.
+    """
     mask = one_table([("", reference.classes)], map_labels=meaning.map_labels).classes
-    files = [(str(reference.path), mask), (str(prediction.path), prediction.classes)]
-    found, doubts = one_table(files, advice="; compare the values of the two files")
-    return {item.value: item.name for item in found} | dict(meaning.names), doubts
+    files = [(str(prediction.path), prediction.classes), (str(reference.path), mask)]
+    told = [Named(value, name, meaning.colours.get(value)) for value, name in meaning.names.items()]
+    advice = (
+        f"; {'' if told else 'the first counts, '}compare the values of the two files or give --class-names"
+    )
+    doubts = one_table(files, given=given, advice=advice).doubts
+    found = one_table(files, given=told).classes
+    return one_table([("", found)], given=given).classes, doubts
+
+
+def _unnamed(given: Sequence[ClassName], values: tuple[int, ...]) -> list[str]:
+    """A word where the user names values that are not there."""
+    unknown = [str(item.value) for item in given if item.value not in values]
+    held = ", ".join(map(str, values[:8])) + (" ..." if len(values) > 8 else "")
+    told = f"--class-names names {', '.join(unknown)}, which neither volume holds; they hold {held}."
+    return [told] if unknown else []
 
 
 def _advice(
@@ -263,6 +287,7 @@ def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, A
         map_labels=options.map_labels or None,
         ignore_label=options.ignore_label,
         model=options.model,
+        class_names=options.class_names,
         by_slice=True,
         voxel_size=options.voxel_size,
     )
