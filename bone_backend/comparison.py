@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,13 @@ from .options.types import ClassName
 from .progress import Progress, silent
 from .scores import judgement as label_judgement
 from .scores import meaning as label_meaning
-from .scores import metrics, tables
+from .scores import metrics, naming, tables
 from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
 from .scores.slices import SliceCounts, SliceScores
 from .volumes.array import ArrayVolume
-from .volumes.classes import Named, one_table
 from .volumes.flat import read_together
-from .volumes.header import Header, Triple
+from .volumes.header import Triple
 from .volumes.medical.matching import on_grid_of
 from .volumes.output import prepare
 from .volumes.volume import Volume, open_volume
@@ -126,8 +125,8 @@ def compare(
     """Score predicted labels against a reference, voxel by voxel, in exact integers.
 
     labels: the classes to score; None: every value that occurs in either. map_labels, ignore_label: as in a
-    fit, of the reference; None: what the model file `model` or the record beside the prediction says.
-    class_names: names and colours of classes, before those that record, model and volumes tell.
+    fit, of the reference; None: what the model file `model` or the record beside the prediction says, which
+    tell names too, after class_names and before the volumes.
     by_slice: keep the scores of every slice along z too. voxel_size: of both (um), instead of what they say.
     Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats, negative
     values, a scan), where no voxel counts, and for damaged files; Cancelled when progress says so.
@@ -144,20 +143,16 @@ def compare(
             model=model,
         )
         counts, by_z = _count(left, right, progress, by_slice=by_slice)
-        called, doubts = _called(left.header, right.header, meaning, class_names)
-        names = tuple(str(side.header.path or side.header.name) for side in (left, right))
+        named, doubts = naming.named(meaning, left.header, right.header, class_names)
         short = left.header.name, right.header.name
     table, values, ways = _mapped(counts.matrix, counts.values, meaning, short)
-    warnings = _unknown(meaning, counts.values) if map_labels else []
-    warnings += _advice(table, values, short, meaning) + doubts + _unnamed(class_names, values)
-    names_of = {item.value: item.name for item in called}
-    colours = {item.value: item.colour for item in called if item.colour}
-    meaning = replace(meaning, names=names_of, colours=colours)
+    warnings = naming.unknown_mapped(meaning, counts.values) if map_labels else []
+    warnings += [*_advice(table, values, short, meaning), *doubts, *naming.unknown_named(class_names, values)]
     _say(warnings)
     classes = _scores(table, values, labels)
     result = Comparison(
-        reference=names[0],
-        prediction=names[1],
+        reference=str(left.header.path or left.header.name),
+        prediction=str(right.header.path or right.header.name),
         classes=classes,
         mean_iou=metrics.mean([score.iou for score in classes.values()]),
         mean_dice=metrics.mean([score.dice for score in classes.values()]),
@@ -166,7 +161,7 @@ def compare(
         voxels=left.header.voxels,
         seconds=round(time.monotonic() - began, 3),
         ignored_voxels=left.header.voxels - int(table.sum()),
-        meaning=meaning,
+        meaning=named,
         warnings=tuple(warnings),
         slices=by_z.scores(values, rows=ways[0], columns=ways[1]) if by_z else None,
     )
@@ -182,32 +177,6 @@ def _opened(side: Volume | Path | str, size: Triple | None, opened: contextlib.E
     if size is not None:
         volume.header = volume.header.with_voxel_size_um(size)
     return volume
-
-
-def _called(
-    reference: Header, prediction: Header, meaning: LabelMeaning, given: Sequence[ClassName]
-) -> tuple[list[Any], list[str]]:
-    """Name and colour of each class, and where the two volumes disagree.
-
-    given: the user's, which win; then those of the model or record, of the prediction, of the reference.
-    """
-    mask = one_table([("", reference.classes)], map_labels=meaning.map_labels).classes
-    files = [(str(prediction.path), prediction.classes), (str(reference.path), mask)]
-    told = [Named(value, name, meaning.colours.get(value)) for value, name in meaning.names.items()]
-    advice = (
-        f"; {'' if told else 'the first counts, '}compare the values of the two files or give --class-names"
-    )
-    doubts = one_table(files, given=given, advice=advice).doubts
-    found = one_table(files, given=told).classes
-    return one_table([("", found)], given=given).classes, doubts
-
-
-def _unnamed(given: Sequence[ClassName], values: tuple[int, ...]) -> list[str]:
-    """A word where the user names values that are not there."""
-    unknown = [str(item.value) for item in given if item.value not in values]
-    held = ", ".join(map(str, values[:8])) + (" ..." if len(values) > 8 else "")
-    told = f"--class-names names {', '.join(unknown)}, which neither volume holds; they hold {held}."
-    return [told] if unknown else []
 
 
 def _advice(
@@ -264,14 +233,6 @@ def _mapped(
             f"{names[0]}: no voxel counts: all have the ignored label {ignored}. Use another --ignore-label."
         )
     return table, values, ways
-
-
-def _unknown(meaning: LabelMeaning, values: tuple[int, ...]) -> list[str]:
-    """A word where the user maps values that are not there."""
-    unknown = [str(old) for old, _ in meaning.map_labels if old not in values]
-    held = ", ".join(map(str, values[:8])) + (" ..." if len(values) > 8 else "")
-    told = f"map_labels names {', '.join(unknown)}, which neither volume holds; they hold {held}."
-    return [told] if unknown and meaning.map_labels != ((0, 0),) else []
 
 
 def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, Any]:

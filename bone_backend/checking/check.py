@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ..dataset import checks
-from ..dataset.pairs import name_fault
 from ..dataset.plan import Extent
 from ..errors import BoneError, ScanError
 from ..files.whole import write_text
@@ -197,12 +196,7 @@ def _beside(seen: Seen, number: int) -> list[Finding]:
     lies = seen.verdict.in_words() if seen.verdict else None
     texts += [lies] if lies else []
     if seen.shift is not None and not lies:
-        many = f"{abs(seen.shift.voxels)} voxel{'s' * (abs(seen.shift.voxels) > 1)}"
-        texts.append(
-            f"its mask seems to lie {many} beside the scan along {seen.shift.axis}: moved by "
-            f"{seen.shift.voxels:+d}, the grey values change {seen.shift.factor:.2f} times as steeply at its "
-            "edges"
-        )
+        texts.append(seen.shift.in_words())
     return [Finding(DOUBT, number, text) for text in texts]
 
 
@@ -250,7 +244,7 @@ def _as_a_fit(
     findings += lone
     if len(sound) < len(rows):
         return findings, None  # which a fit does not begin with
-    if fault := name_fault(options, labels):
+    if fault := checks.name_fault(options, labels):
         return [*findings, Finding(FAULT, None, fault.put(_flag).removesuffix("."))], None
     sides, concerns = plan.split(chosen, sound, labels, {item.value: item.name for item in named})
     needs = plan.needs(chosen, sound)

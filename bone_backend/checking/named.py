@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..dataset.pairs import table_of_names
+from ..dataset.checks import table_of_names
 from ..files.names import readable
 from ..volumes.classes import Named, class_name, describe_classes
 from .options import CheckOptions

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..errors import Fault, OptionError, ScanError, called
+from ..errors import OptionError, ScanError
 from ..files.names import readable
 from ..options.fit import FitOptions, SettledFit
-from ..options.fit_data import FitData
 from ..options.programs import Pair
 from ..options.types import LONGEST_NAME, ClassName
 from ..pairing.names import unique_names
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
-from ..volumes.classes import Table, one_table
 from ..volumes.header import Header, Triple
 from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.patch_source import PatchSource, open_source
@@ -114,7 +112,7 @@ def open_pairs(
             for maker, (_, mask) in zip(makers, whole, strict=True)
         )
         labels = replace(labels, contents=contents)
-        if fault := name_fault(options, labels):
+        if fault := checks.name_fault(options, labels):
             raise OptionError(fault)
         chosen, doubts = _with_names(chosen, labels, [mask for _, mask in whole])
     pairs = [
@@ -142,30 +140,12 @@ def _faults_of(
     )
 
 
-def name_fault(options: FitData, labels: checks.Labels) -> Fault | None:
-    """What to say where a class is named that no mask holds."""
-    unknown = [item.value for item in options.class_names if item.value not in labels.values]
-    if not unknown:
-        return None
-    told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
-    return Fault(f"{called('class_names')} names {told[0]}, but the masks hold the classes {told[1]}.")
-
-
-def table_of_names(options: FitData, masks: Sequence[tuple[str, Iterable[Any]]]) -> Table:
-    """The one name and colour of every class, by its value after mapping; those given win.
-
-    masks: of each its path and the classes that its file names.
-    """
-    advice = "; the first counts. Say its name with --class-names, or give one of them another value"
-    return one_table(masks, given=options.class_names, map_labels=options.map_labels, advice=advice)
-
-
 def _with_names(
     options: SettledFit, labels: checks.Labels, masks: Sequence[Volume]
 ) -> tuple[SettledFit, list[str]]:
     """The options with the names and colours that the masks tell of their values; those given win."""
     told = [(readable(str(mask.header.path or mask.header.name)), mask.header.classes) for mask in masks]
-    classes, doubts = table_of_names(options, told)
+    classes, doubts = checks.table_of_names(options, told)
     names = tuple(
         ClassName(value=item.value, name=readable(item.name)[:LONGEST_NAME], colour=item.colour)
         for item in classes
