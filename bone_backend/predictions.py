@@ -10,7 +10,6 @@ and labels that are in the way, are told before any work. torch is loaded once i
 from __future__ import annotations
 
 import csv
-import difflib
 import logging
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 from .errors import BoneError, Cancelled, OptionError, OutputError, ScanError, called
 from .files.inside import MARK
 from .files.names import from_home
+from .files.table_columns import misspelt, unused
 from .files.whole import temporary_path
 from .inference.record import shortened
 from .inference.writing import check_paths
@@ -270,18 +270,15 @@ def _of_table(path: Path) -> Iterator[Wanted]:
     first = text.partition("\n")[0]
     rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
     names = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
+    if told := misspelt(names, COLUMNS):
+        raise ScanError(f"{path}: {told}")
     if "scan" not in names:
         seen = ", ".join(filter(None, names)) or "none"
         raise ScanError(
             f"{path}: has no column scan (it has: {seen}). The first line names the columns: scan, output."
         )
-    others = [name for name in names if name and name not in COLUMNS]
-    missing = [one for one in COLUMNS if one not in names]
-    for name in others:
-        if meant := difflib.get_close_matches(name, missing, cutoff=0.75):
-            raise ScanError(f"{path}: there is no column {name}. Did you mean {meant[0]}?")
-    if others:
-        log.info("%s: not used are the columns %s.", path.name, ", ".join(others))
+    if told := unused(names, COLUMNS):
+        log.warning("%s: %s", path.name, told)
     for row in rows:
         scan = (row[names["scan"]] or "").strip()
         output = (row[names["output"]] or "").strip() if "output" in names else ""
