@@ -104,6 +104,10 @@ def test_iou_takes_names_and_colours_that_are_given_then_those_of_prediction_and
     assert "#102030" in page.read_text(encoding="utf-8")
     classes = tmp_path / "classes.csv"
     classes.write_text("value,name,colour\n1,corticalis,#a0b0c0\n7,enamel,\n", encoding="utf-8")
+    misspelt = tmp_path / "misspelt.csv"
+    misspelt.write_text("value,name,colur\n1,corticalis,#a0b0c0\n", encoding="utf-8")
+    assert command.main([*words, "--class-names", str(misspelt)]) == 1
+    assert "there is no column colur. Did you mean colour?" in capsys.readouterr().err
     words += ["--class-names", str(classes), "--page", str(page), "--output", str(table)]
     assert command.main(words) == 0
     shown = capsys.readouterr()

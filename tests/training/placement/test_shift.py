@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from bone_backend.options.programs import FitOptions
+from bone_backend.progress import silent
+from bone_backend.training.distributed import World
+from bone_backend.training.opening import open_data
 from bone_backend.training.placement import shift
 from bone_backend.volumes.array import ArrayVolume
 from bone_backend.volumes.patch_source import ArraySource
+from bone_backend.volumes.volume import save
+from tests.conftest import fit_values
 
 SHAPE = (40, 50, 60)
 
@@ -55,3 +61,18 @@ def test_too_few_slices_or_edges_say_nothing():
     dot = np.zeros_like(MASK)
     dot[20, 20, 20] = 1
     assert look(dot) is None
+
+
+def test_a_fit_warns_of_it_in_the_words_of_the_check(tmp_path):
+    """Of every door, since all fits begin with the same look."""
+    volumes = {"scan": SCAN, "mask": np.ascontiguousarray(np.roll(MASK, 2, 2))}
+    for name, array in volumes.items():
+        save(tmp_path / f"{name}.tif", array, voxel_size=(20.0,) * 3)
+    pair = [str(tmp_path / "scan.tif"), str(tmp_path / "mask.tif")]
+    options = FitOptions.parse(fit_values([pair], tmp_path / "run", validation="slabs"))
+    data = open_data(options, World(), progress=silent)
+    told = [text for text in data.concerns if "seems to" in text]
+    assert len(told) == 1
+    assert told[0].startswith(
+        "Scan scan: its mask seems to lie 2 voxels beside the scan along x: moved by -2, "
+    )
