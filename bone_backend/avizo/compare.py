@@ -40,7 +40,7 @@ class IoU(Door):
                     f"{prediction.name} has {_lattice(prediction.shape)} voxels, but {reference.name} has "
                     f"{_lattice(reference.shape)} (x, y, z). Only labels of the same scan can be compared."
                 )
-            else:
+            elif not self.panel.values(IoUOptions).get("voxel_size"):  # one that is given counts for both
                 faults += [told[0].upper() + told[1:] for told in size_faults(reference, prediction)]
         for facts in (reference, prediction):
             if facts is not None and facts.dtype.kind not in "iu":
