@@ -1,4 +1,4 @@
-"""One scan on several workers: the same bytes as in one process, also when a worker is killed in the middle."""
+"""One scan on several workers: the same bytes as in one process, also when a worker is killed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def made(tmp_path_factory) -> Path:
     make_model(folder / "slices.pth", is_plain=True, slices=3)
     make_model(folder / "deep.pth", is_plain=True, is_3d=True)
     scan = np.random.default_rng(0).integers(1, 255, (70, 40, 44)).astype(np.uint8)
-    save(folder / "scan.tif", scan, voxel_size=10.0)
+    save(folder / "scan.tif", scan, voxel_size=(10.0, 10.0, 10.0))
     return folder
 
 
@@ -91,15 +91,11 @@ def test_what_several_workers_make_is_byte_equal(made, crew, tmp_path, kind):
     assert files(there.parent) == files(here.parent)
     assert len({*np.unique(np.frombuffer(here.read_bytes()[-70 * 40 * 44 :], np.uint8))}) > 1
     assert {**result(there), "maps": 0} == {**result(here), "maps": 0}
-    assert (
-        sorted(path.name for path in there.parent.iterdir())
-        == sorted(files(here.parent)) + ["a.tif.record.json"] * (len(files(here.parent)) == 1)
-        or not folder_of(there).exists()
-    )
+    assert not folder_of(there).exists()
 
 
 @pytest.mark.slow
-def test_the_slab_of_a_killed_worker_is_done_again(made, client, crew, tmp_path, caplog):
+def test_the_slab_of_a_killed_worker_is_done_again(made, client, crew, tmp_path):
     here, there, killed = tmp_path / "here" / "a.tif", tmp_path / "there" / "a.tif", []
 
     def progress(*_):
@@ -112,8 +108,7 @@ def test_the_slab_of_a_killed_worker_is_done_again(made, client, crew, tmp_path,
 
     more = {"model": "slices", "average": "turns", "batch_size": 1}
     predict(options(made, here, **more))
-    with caplog.at_level(logging.WARNING, "bone.cluster"):
-        predict(options(made, there, **more), crew=crew, progress=progress)
+    predict(options(made, there, **more), crew=crew, progress=progress)
     assert killed
     assert files(there.parent) == files(here.parent)
 
@@ -166,7 +161,6 @@ def test_one_scan_of_a_person_goes_to_all_workers_in_slabs(made, client, tmp_pat
     predict(options(made, tmp_path / "here.tif", axes="auto"))
     assert (tmp_path / "labels.tif").read_bytes() == (tmp_path / "here.tif").read_bytes()
     (tmp_path / "labels.tif").unlink()
-    (made / "m.pth").touch()
     monkeypatch.setattr(worker, "look_around", _fail)
     with pytest.raises(ScanError, match="no memory left"):
         predict_scans_job(PredictScansOptions.parse(told))
