@@ -51,9 +51,16 @@ class DaskCrew:
                 self._client.cancel(list(self._open))
                 wait_for_rest(self._client)
             self._client.run(self._forget, on_error="ignore")
+        except Exception:
+            if self._answers():
+                raise
         finally:
             self._taking.shutdown(wait=False, cancel_futures=True)
             self._stop.unlink(missing_ok=True)
+
+    def _answers(self) -> bool:
+        """Whether the scheduler does."""
+        return bool(self._client.status == "running")
 
     @property
     def workers(self) -> int:
@@ -115,7 +122,8 @@ class DaskCrew:
         if time.monotonic() >= self._due:
             before, self._known = self._known, able_of(self._client)
             self._due = time.monotonic() + LEAST_LOOK_S
-            for address in sorted(before.keys() - self._known.keys()):
+            lost = before.keys() - self._known.keys() if self._answers() else ()
+            for address in sorted(lost):
                 log.warning("The worker %s was lost; what it had is done again.", address)
         return self._known
 

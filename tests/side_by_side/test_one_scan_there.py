@@ -221,10 +221,10 @@ class _Lost:
     def sync(self, *_, **__):
         raise OSError
 
-    def cancel(self, *_): ...
+    status = "closed"
 
-    def run(self, *_, **__):
-        return {}
+    def cancel(self, *_):
+        raise RuntimeError("Client is closed")
 
 
 def test_a_scheduler_that_is_lost_is_told(tmp_path):
