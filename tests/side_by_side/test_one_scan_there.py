@@ -102,8 +102,8 @@ def test_the_slab_of_a_killed_worker_is_done_again(made, client, crew, tmp_path)
         journal = folder_of(there) / "slabs.jsonl"
         if not killed and journal.is_file() and journal.stat().st_size:
             at_work = client.sync(client.scheduler.processing)
-            killed.append(next(address for address, keys in at_work.items() if keys))
             pids = client.run(_pid)
+            killed.append(next((address for address, keys in at_work.items() if keys), next(iter(pids))))
             psutil.Process(pids[killed[0]]).kill()
 
     more = {"model": "slices", "average": "turns", "batch_size": 1}
