@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BoneError, Cancelled, OutputError
+from ..errors import BoneError, Cancelled, OutputError, WorkerError
 from ..files.makers import boot
 from ..files.whole import remove_left_over
-from ..machine.device import describe
 from ..machine.versions import versions
 from ..options.programs import PredictOptions, dump
 from ..progress import Part, Progress
@@ -30,13 +29,15 @@ from ..volumes.output import prepare
 from ..volumes.scratch import Scratch
 from ..volumes.volume import Digested, Header, Volume, create, open_volume, sha256_of
 from . import cleaning, maps
+from .dealing.crew import Crew
+from .dealing.head import Dealt
 from .labelling import Labelling
 from .labels import ClassMap, Confidence
-from .opening import Team
+from .opening import Place, Team
 from .streaming import Look
 
 FINISHING_SHARE = 10  # per cent of the progress
-WORTH_GOING_ON = (Cancelled, OutputError, KeyboardInterrupt, OSError, MemoryError)
+WORTH_GOING_ON = (Cancelled, OutputError, KeyboardInterrupt, OSError, MemoryError, WorkerError)
 
 log = logging.getLogger("bone.prediction")
 
@@ -122,9 +123,17 @@ def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str
 
 
 def write(
-    found: Plan, teams: Sequence[Team], scan: Volume, *, look: Look | None, progress: Progress
+    found: Plan,
+    teams: Sequence[Team],
+    scan: Volume,
+    *,
+    look: Look | None,
+    progress: Progress,
+    crew: Crew | None = None,
+    place: Place,
 ) -> Written:
-    """Do it. look: is shown labels and greys, before cleaning.
+    """Do it. look: is shown labels and greys, before cleaning. crew: who computes, None: this process. place:
+    where that is.
 
     What is finished when it is broken off is kept beside the output, and the same prediction goes on there.
     """
@@ -138,6 +147,8 @@ def write(
     finishing = Part(progress, first=100 - FINISHING_SHARE, share=FINISHING_SHARE, steps=100)
     try:
         work = Labelling(options, teams, found.class_map, kept, look)
+        if crew is not None:
+            work = Dealt(options, teams, found.class_map, kept, look, crew=crew, place=place)
         counted = work.along(found.axes, scan, progress=labelling)
         confidence = Confidence(found.class_map, counted.counts, counted.sure)
         written = _finish(found, kept, confidence, progress=finishing)
@@ -194,7 +205,7 @@ def _key(found: Plan, teams: Sequence[Team], scan: Volume) -> str:
         "scan": [scan.header.shape, scan.variant, [[file.st_size, file.st_mtime_ns] for file in files]],
         "models": [[model.sha256, model.bone.get("weights_sha256")] for t in teams for model in t.models],
         "numbers": [[asdict(team.numbers), asdict(team.chunks)] for team in teams],
-        "device": [describe(teams[0].ready.device, teams[0].ready.precision), found.axes, found.names],
+        "device": [teams[0].where, found.axes, found.names],
         # what is summed over several passes has no checksums, so it is not trusted after a restart
         "start": boot() if len(found.axes) > 1 or len(teams) > 1 else "",
         "versions": versions(),
