@@ -1,4 +1,4 @@
-"""How alike are the grey scales of scans: by the tissues beside edges, over all voxels, and by Z-score?
+"""How alike are the grey scales of scans: by what lies beside edges, by means over all voxels, by Z-score?
 
 In:  the folder of real scans (--data, default ../shared/data). Run as: python -m benchmarks.edges
 Out: a table: where what surrounds bone (two and three voxels away) and bone itself come to lie in each scan
@@ -25,7 +25,8 @@ from bone_backend.volumes.volume import open_volume
 SCANS = ("c57bl6", "balb", "dba2", "cast", "cast, gamma .75", "cast, enlarged", "cast, blurred", "femur")
 SCANS += ("trabecular", "trabecular 1", "trabecular 3", "tooth")
 SCALES = {  # normalisation, and the voxels that it goes by
-    "beside edges": ("tissue", "edges"),
+    "beside edges": ("tissue", "edge-tissues"),
+    "beside edges, means": ("tissue", "edges"),
     "tissues of all voxels": ("tissue", "auto"),
     "Z-score": ("ZScore", "nonzero"),
 }

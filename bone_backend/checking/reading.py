@@ -147,7 +147,7 @@ class _Greys:
             self._give_up(fault)
             return
         if tally is not None:
-            tally = replace(tally, edges=near_edges(self._scan, tally.tissues))
+            tally = replace(tally, **near_edges(self._scan, tally.tissues)._asdict())
             self._seen.statistics = tally
             if self._mark:
                 remembered.write(self._mark, tally.to_dict())

@@ -86,7 +86,7 @@ def _learning(options: FitOptions, *, is_gpu: bool) -> dict[str, Any]:
 def _voxels(options: FitOptions) -> dict[str, Any]:
     """Where a new fit looks for the tissues. A run that goes on keeps what "auto" was when it began."""
     is_open = options.statistics_voxels == "auto" and options.normalization == "tissue"
-    return {"statistics_voxels": "edges"} if is_open and options.resume is None else {}
+    return {"statistics_voxels": "edge-tissues"} if is_open and options.resume is None else {}
 
 
 def _minutes(options: FitOptions) -> float | None:

@@ -24,7 +24,7 @@ import numpy as np
 
 from ..intensity.histogram import Histogram
 from ..intensity.normalisation import normalisation
-from ..intensity.summary import Statistics, check_written
+from ..intensity.summary import TISSUE_VOXELS, Statistics, check_written
 from ..intensity.tissues import Tissues
 
 # Differences to the nearest scan of the fit that are ordinary.
@@ -58,7 +58,7 @@ def advice(scan: Statistics, fitted: Sequence[Statistics], *, mode: str, voxels:
     if not fitted or scan.tissues is None:
         return []
     if not scan.tissues.are_separate:
-        is_said = mode == "tissue" and voxels in ("auto", "edges")  # by `scale_notes`
+        is_said = mode == "tissue" and voxels in TISSUE_VOXELS  # by `scale_notes`
         return [] if is_said else [NOT_SEPARATE]
     told = [_spread(scan, fitted), _share(scan, fitted)]
     if mode != "tissue":

@@ -15,17 +15,17 @@ from ..jobs import run as jobs
 from ..options.programs import StatisticsOptions
 from ..progress import Progress, silent
 from .statistics import remembered
-from .summary import Statistics
+from .summary import Statistics, voxels_to_count
 
 
 def ask(scans: Sequence[Path], voxels: str, *, progress: Progress = silent) -> list[Statistics]:
-    """Statistics of every scan, in order. voxels: "nonzero", "all", or "auto" and "edges", which
+    """Statistics of every scan, in order. voxels: "nonzero", "all", or those of TISSUE_VOXELS, which
     count the former and take their scale from the tissues.
 
     Raises what the worker raises.
     """
-    voxels = "nonzero" if voxels in ("auto", "edges") else voxels
-    return [Statistics.from_dict(found) for found in ask_plain(scans, voxels, progress=progress)]
+    answer = ask_plain(scans, voxels_to_count(voxels), progress=progress)
+    return [Statistics.from_dict(found) for found in answer]
 
 
 def ask_plain(scans: Sequence[Path], voxels: str, *, progress: Progress = silent) -> list[dict[str, Any]]:

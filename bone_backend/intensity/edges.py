@@ -1,12 +1,15 @@
 """Find a scan's two tissues where they meet: the grey values on both sides of its strong edges.
 
 In:  an open volume, and its tissues over all voxels.
-Out: (low, high), the means of the two tissues within two voxels of where they meet; None where all is alike.
+Out: the means of the two tissues within two voxels of where they meet, and the median of the darker one; None
+     where all is alike.
 Means over all voxels depend on what else is in the field of view: air that one scanner writes as 0 and
 another with noise, a holder, how wide the border is. What lies beside the surface of bone does not. Slices
 are smoothed by a binomial of five, the edge is where the slope reaches half of the typical one of an edge
 (above which half of the energy of all slopes lies), and the voxels around it are parted by Otsu's threshold.
-How alike the scales of scans become: python -m benchmarks.edges.
+The mean of the darker side depends on how far the greys of the edge itself reach into it, so on the curve of
+the greys (gamma) and on the thickness of bone; its median hardly does. How alike the scales of scans become:
+python -m benchmarks.edges.
 numpy only, as the statistics; the same bits for any number of processes.
 """
 
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,28 +37,56 @@ BINS = 4096  # of decimal numbers
 _UPPER_BITS = 1 << 16
 _INFINITE = 0x7F80  # the upper half of infinity; those of negative numbers are larger
 
+Pair = tuple[float, float]
 
-def near_edges(volume: Volume, tissues: Tissues | None) -> tuple[float, float] | None:
-    """Means of the darker and of the brighter tissue beside strong edges, in grey values.
+
+class Beside(NamedTuple):
+    """The darker and the brighter tissue beside strong edges, in grey values; named as in Statistics."""
+
+    edges: Pair | None = None  # means of both
+    edge_tissues: Pair | None = None  # median of the darker, mean of the brighter
+
+
+def near_edges(volume: Volume, tissues: Tissues | None) -> Beside:
+    """What lies beside the strong edges of a scan.
 
     volume: uint8, int8, uint16, int16 or float32, without NaN. tissues: over all its voxels.
     """
     if tissues is None:
-        return None
+        return Beside()
     slopes = np.zeros(_UPPER_BITS, np.int64)
     for band in _bands(volume):
         slopes += count_values(_upper_bits(_slopes(band, tissues)))
     energy = np.cumsum(slopes * _values_of_bits())
     if not energy[-1] > 0:
-        return None
+        return Beside()
     limit = HALF * float(_values_of_bits()[np.searchsorted(energy, energy[-1] / 2)])
     counted = _Counts(volume.header.dtype, tissues)
     for band in _bands(volume):
         counted.add(band[_widened(_slopes(band, tissues) >= limit)])
-    return otsu_means(*counted.used())
+    values, counts = counted.used()
+    means = otsu_means(values, counts)
+    if means is None:
+        return Beside()
+    return Beside(means, (darker_median(values, counts, limit=sum(means) / 2), means[1]))
 
 
-def near_edges_of(path: str, tissues: Tissues | None) -> tuple[float, float] | None:
+def darker_median(values: np.ndarray, counts: np.ndarray, *, limit: float) -> float:
+    """Median of the values up to a limit; each value stands for all halfway to its neighbours.
+
+    values: float64 (n,), rising, at least two; counts: int64 (n,). limit: at least the first value.
+
+    >>> darker_median(np.array([1.0, 2.0, 3.0, 9.0]), np.array([2, 1, 3, 8]), limit=5.0)
+    2.5
+    """
+    halfway = (values[1:] + values[:-1]) / 2
+    borders = np.concatenate([[2 * values[0] - halfway[0]], halfway])
+    below = values[:-1] <= limit
+    up_to = np.concatenate([[0], np.cumsum(counts[:-1][below])])
+    return float(np.interp(up_to[-1] / 2, up_to, borders[: up_to.size]))
+
+
+def near_edges_of(path: str, tissues: Tissues | None) -> Beside:
     """The same of a scan that is opened for it, in whatever process."""
     with open_volume(Path(path)) as volume:
         return near_edges(volume, tissues)

@@ -76,6 +76,11 @@ def _edges(statistics: Statistics) -> Normalisation:
     return _tissue(statistics) if statistics.edges is None else _to_tissues(*statistics.edges)
 
 
+def _edge_tissues(statistics: Statistics) -> Normalisation:
+    """The same with the median of the darker one."""
+    return _edges(statistics) if statistics.edge_tissues is None else _to_tissues(*statistics.edge_tissues)
+
+
 def _otsu(statistics: Statistics) -> Normalisation:
     """The same by the means of Otsu's classes over the voxels that were counted: the first definition."""
     low, high = statistics.otsu_means or (statistics.min, statistics.max)
@@ -108,9 +113,10 @@ NORMALISATIONS: dict[str, Callable[[Statistics], Normalisation]] = {
     "ZScore": _z_score,
     "minMax": _min_max,
     "percentiles": _percentiles,
-    "tissue": _edges,
+    "tissue": _edge_tissues,
 }
-TISSUES = {"edges": _edges, "auto": _tissue}  # the voxels that they go by
+# The voxels that they go by: in TISSUE_VOXELS.
+TISSUES = {"edge-tissues": _edge_tissues, "edges": _edges, "auto": _tissue}
 
 
 def normalisation(
@@ -135,6 +141,12 @@ def normalisation(
     return made
 
 
+def beside_edges(statistics: Statistics, voxels: str) -> tuple[float, float] | None:
+    """The two tissues beside edges by which a scale goes; None where it goes by others."""
+    pairs = {"edges": statistics.edges, "edge-tissues": statistics.edge_tissues}
+    return pairs.get(voxels)
+
+
 def scale_notes(
     mode: str, statistics: Statistics, *, name: str, voxels: str = "auto"
 ) -> tuple[list[str], list[str]]:
@@ -146,8 +158,8 @@ def scale_notes(
     if mode != "tissue" or voxels not in TISSUES or tissues is None:
         return [], []
     note = f"{name}: the two tissues have the grey values {tissues}."
-    if voxels == "edges" and statistics.edges is not None:
-        low, high = statistics.edges
+    if (found := beside_edges(statistics, voxels)) is not None:
+        low, high = found
         note = f"{name}: beside its edges the two tissues have the grey values {low:.5g} and {high:.5g}."
     if tissues.are_separate:
         return [note], []

@@ -20,7 +20,7 @@ from ..files.whole import remove_left_over, whole_file
 from ..volumes.cache import ADVICE, cache_folder
 from .summary import check_written
 
-VERSION = 4  # goes up when the numbers of an unchanged scan would change
+VERSION = 5  # goes up when the numbers of an unchanged scan would change
 SAMPLE_BYTES = 64 * 1024
 
 LOG = logging.getLogger("bone.statistics")

@@ -73,7 +73,7 @@ def measure(
         for z1 in _count(volume, 0, depth, tally=tally):
             progress(z1, depth, f"Measuring {name}")
         tally = tally.finish()
-    return replace(tally, edges=near_edges(volume, tally.tissues))
+    return replace(tally, **near_edges(volume, tally.tissues)._asdict())
 
 
 def first_tally(
@@ -228,7 +228,7 @@ def _count_scans(
     order = list(scans)
     asked = [(str(scans[n].path), tallies[n].tissues) for n in order]
     for number, found in _each(near_edges_of, asked, processes=min(processes, len(asked)), look=look):
-        tallies[order[number]] = replace(tallies[order[number]], edges=found)
+        tallies[order[number]] = replace(tallies[order[number]], **found._asdict())
         done += 1
         look()
 

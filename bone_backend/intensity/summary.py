@@ -19,6 +19,7 @@ from . import tissues
 from .tissues import Tissues
 
 VOXELS = ("nonzero", "all")
+TISSUE_VOXELS = ("auto", "edges", "edge-tissues")  # of a scale that goes by tissues, which are always sought
 PERCENTILES = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)
 
 
@@ -34,7 +35,8 @@ class Statistics:
     voxels:      "nonzero" (voxels of value 0 are left out) or "all".
     tissues:     the two tissues, sought among all voxels in any case; None where all are equal.
     edges:       mean grey values of the two tissues beside strong edges (edges.py); None where there are
-                 none, and in what an older version has counted.
+                 none, and in what an older version has counted. edge_tissues: the same
+                 with the median of the darker one.
     """
 
     count: int
@@ -47,10 +49,11 @@ class Statistics:
     voxels: str = "nonzero"
     tissues: Tissues | None = None
     edges: tuple[float, float] | None = None
+    edge_tissues: tuple[float, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values, alike before and after a way through JSON."""
-        pairs = {"otsu_means": self.otsu_means, "edges": self.edges}
+        pairs = {name: getattr(self, name) for name in ("otsu_means", *_BESIDE)}
         return asdict(self) | {name: None if pair is None else list(pair) for name, pair in pairs.items()}
 
     @classmethod
@@ -67,7 +70,11 @@ class Statistics:
             voxels=values["voxels"],
             tissues=Tissues.from_dict(values["tissues"]) if values.get("tissues") else None,
             edges=_pair(values.get("edges")),
+            edge_tissues=_pair(values.get("edge_tissues")),
         )
+
+
+_BESIDE = ("edges", "edge_tissues")  # which what an older version has counted may lack
 
 
 def _pair(values: Sequence[float] | None) -> tuple[float, float] | None:
@@ -78,7 +85,7 @@ def check_written(values: Any) -> None:
     """Raise ValueError where values that were read from a file are not those of `Statistics.to_dict`."""
     numbers = ("mean", "std", "min", "max")
     known = {field.name for field in fields(Statistics)}
-    if not isinstance(values, dict) or values.keys() | {"edges"} != known:
+    if not isinstance(values, dict) or values.keys() | {*_BESIDE} != known:
         raise ValueError("it holds no statistics")
     count, means, percentiles = values["count"], values["otsu_means"], values["percentiles"]
     if type(count) is not int or not 0 < count < 2**63:
@@ -93,7 +100,7 @@ def check_written(values: Any) -> None:
         raise ValueError("percentiles are no numbers")
     if not all(re.fullmatch(r"\d{1,3}(\.\d{1,12})?", name) for name in percentiles):
         raise ValueError("percentiles have other names")
-    for name, pair in (("otsu_means", means), ("edges", values.get("edges"))):
+    for name, pair in (("otsu_means", means), *((name, values.get(name)) for name in _BESIDE)):
         if pair is not None and not (
             isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair))
         ):
@@ -104,6 +111,15 @@ def check_written(values: Any) -> None:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def voxels_to_count(voxels: str) -> str:
+    """What is counted where a fit or model goes by these voxels.
+
+    >>> voxels_to_count("edges"), voxels_to_count("all")
+    ('nonzero', 'all')
+    """
+    return "nonzero" if voxels in TISSUE_VOXELS else voxels
 
 
 def check_choices(voxels: str, percentiles: Sequence[float]) -> None:

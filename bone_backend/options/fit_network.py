@@ -112,16 +112,17 @@ class FitInput(Options):
         label="Normalization",
         help="Per scan. ZScore: mean 0, standard deviation 1, clipped to -5..5. minMax: 0..1. percentiles: "
         "0.5 to 99.5 % become "
-        "0..1. tissue: the mean grey values of the scan's two tissues (bone, and what is not) get fixed "
+        "0..1. tissue: the typical grey values of the scan's two tissues (bone, and what is not) get fixed "
         "values, which carries over between scanners best.",
     )
-    statistics_voxels: Literal["auto", "edges", "nonzero", "all"] = option(
+    statistics_voxels: Literal["auto", "edge-tissues", "edges", "nonzero", "all"] = option(
         "auto",
         group="Network input",
         label="Statistics over",
-        help="Voxels that the normalisation statistics count. auto: those that are not 0; for tissue edges: "
-        "those within two voxels of where the tissues meet. With the others tissue takes Otsu's class means "
-        "over the voxels named.",
+        help="Voxels that the normalisation statistics count. auto: those that are not 0; for tissue "
+        "edge-tissues: those within two voxels of where the tissues meet, by the median of the darker one "
+        "and the mean of the brighter (edges: by both means, as in older fits). With the others tissue takes "
+        "Otsu's class means over the voxels named.",
     )
     empty_tiles: Literal["keep", "skip in training", "skip everywhere"] = option(
         "keep",

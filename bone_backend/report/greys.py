@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..intensity.histogram import Histogram
-from ..intensity.normalisation import Normalisation, normalisation
+from ..intensity.normalisation import Normalisation, beside_edges, normalisation
 from ..intensity.summary import Statistics, check_written
 from ..options.programs import FitOptions
 from ..volumes.classes import TRAINING, VALIDATION
@@ -93,8 +93,7 @@ def _row(record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions
         if name in scans
     ]
     scale = normalisation(options.normalization, found, name=name, voxels=options.counted_voxels)
-    beside = found.edges if options.counted_voxels == "edges" else None
-    means = beside or (tissues.low, tissues.high)
+    means = beside_edges(found, options.counted_voxels) or (tissues.low, tissues.high)
     return Row(name, " and ".join(uses), means, tissues.histogram, scale)
 
 

@@ -18,7 +18,7 @@ from bone_backend.inference import grey_scale
 from bone_backend.inference.voxel_size import advice
 from bone_backend.information.model import facts
 from bone_backend.intensity.statistics import measure
-from bone_backend.intensity.summary import Statistics
+from bone_backend.intensity.summary import Statistics, voxels_to_count
 from bone_backend.model_files.header import read_header
 from bone_backend.runs.files import model_of
 from bone_backend.volumes.array import ArrayVolume
@@ -61,9 +61,8 @@ class Card:
         """
         if not self.fitted or sample.size == 0:
             return []
-        voxels = "nonzero" if self.voxels == "auto" else self.voxels
         try:
-            found = measure(ArrayVolume(sample.reshape(1, 1, -1)), voxels=voxels)
+            found = measure(ArrayVolume(sample.reshape(1, 1, -1)), voxels=voxels_to_count(self.voxels))
         except BoneError:  # nothing but zeros; the prediction says so
             return []
         return grey_scale.advice(found, self.fitted, mode=self.normalization, voxels=self.voxels)

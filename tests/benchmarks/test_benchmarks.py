@@ -192,7 +192,7 @@ def test_the_phantom_is_fitted_and_scored(capsys):
 
 def test_grey_scales_are_compared_scan_by_scan(capsys, data):
     header, *found = rows(run("edges", capsys, "--data", str(data)))
-    assert header[1:] == ["beside edges", "tissues of all voxels", "Z-score"]
+    assert header[1:] == ["beside edges", "beside edges, means", "tissues of all voxels", "Z-score"]
     assert [row[0] for row in found] == ["c57bl6", "balb", "spread, of the distance"]
     assert all(re.fullmatch(r"-?\d\.\d\d / -?\d\.\d\d", row[1]) for row in found[:2])
 

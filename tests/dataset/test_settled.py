@@ -18,7 +18,7 @@ PUBLISHED |= {"patches_per_tile": 4, "class_balance": 0.0}
 
 def options(**values):
     """Where only the patch size is left open."""
-    return FitOptions.parse({**PAIRS, **PUBLISHED, "statistics_voxels": "edges"} | values)
+    return FitOptions.parse({**PAIRS, **PUBLISHED, "statistics_voxels": "edge-tissues"} | values)
 
 
 @pytest.mark.parametrize(
@@ -47,19 +47,25 @@ def test_what_is_left_open_suits_network_and_machine_and_is_told(values, is_gpu,
     found, notes = settled(easy, ["a", "b"], [(300, 400, 500)] * 2, is_gpu=is_gpu)
     assert {name: getattr(found, name) for name in chosen} == chosen
     assert told in " ".join(notes)
-    assert (easy.statistics_voxels, found.statistics_voxels) == ("auto", "edges")
+    assert (easy.statistics_voxels, found.statistics_voxels) == ("auto", "edge-tissues")
     given = {name for name, value in dict(easy).items() if value is not None} - {"statistics_voxels"}
     assert {name: getattr(found, name) for name in given} == {name: getattr(easy, name) for name in given}
     assert settled(found, ["a", "b"], [(300, 400, 500)] * 2, is_gpu=not is_gpu) == (found, [])
 
 
 @pytest.mark.parametrize(
-    "values", [{"resume": "run"}, {"normalization": "ZScore"}, {"statistics_voxels": "all"}]
+    "values",
+    [
+        {"resume": "run"},
+        {"normalization": "ZScore"},
+        {"statistics_voxels": "all"},
+        {"statistics_voxels": "edges"},
+    ],
 )
 def test_the_grey_scale_of_an_older_run_or_of_another_kind_is_kept(values):
     asked = FitOptions.parse(PAIRS).model_copy(update=values)
     found, _ = settled(asked, ["a"], [(300, 400, 500)])
-    assert found.statistics_voxels == asked.statistics_voxels != "edges"
+    assert found.statistics_voxels == asked.statistics_voxels != "edge-tissues"
 
 
 @pytest.mark.parametrize(

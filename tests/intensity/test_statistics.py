@@ -93,6 +93,7 @@ def test_a_scan_that_can_be_counted_by_hand():
         tissues=Tissues(1.5, 3.5, contrast=4.0, border=2 / 6, histogram=Histogram(0.5, 1.0, (1, 1, 1, 1))),
         voxels="nonzero",
         edges=(1 / 3, 3.0),  # every voxel is near an edge
+        edge_tissues=(0.25, 3.0),  # of two 0 from -0.5 to 0.5 and a 1 behind them
     )
     assert measure(ArrayVolume(scan), voxels="all").mean == 10 / 6
 

@@ -177,9 +177,12 @@ def test_they_come_back_from_json():
     assert Statistics.from_dict(found.to_dict()) == found
     old = {name: value for name, value in found.to_dict().items() if name != "tissues"}
     assert Statistics.from_dict(old).tissues is None
-    older = {name: value for name, value in found.to_dict().items() if name != "edges"}
+    older = {name: value for name, value in found.to_dict().items() if name != "edge_tissues"}
     check_written(older)
-    assert Statistics.from_dict(older) == replace(found, edges=None)
+    assert Statistics.from_dict(older) == replace(found, edge_tissues=None)
+    del older["edges"]
+    check_written(older)
+    assert Statistics.from_dict(older) == replace(found, edges=None, edge_tissues=None)
 
 
 def test_one_value_has_no_tissues_and_two_values_have():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -22,13 +24,17 @@ def femur(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("model") / "femur.pth", voxels="nonzero")
+
+
+def make(path: Path, *, voxels: str) -> Path:
     from tests.prediction_models import make_model  # loads torch
 
     found = {
         f"femur_{seed}": measure(ArrayVolume(femur(seed)), voxels="nonzero").to_dict() for seed in (1, 2)
     }
-    bone = {"statistics": found, "statistics_voxels": "nonzero", "voxel_size_um": [[20.0, 20.0, 20.0]]}
-    return make_model(tmp_path_factory.mktemp("model") / "femur.pth", bone=bone, is_plain=True)
+    bone = {"statistics": found, "statistics_voxels": voxels, "voxel_size_um": [[20.0, 20.0, 20.0]]}
+    return make_model(path, bone=bone, is_plain=True)
 
 
 def test_greys_like_those_of_the_fit_get_no_word_and_others_one(model):
@@ -38,6 +44,14 @@ def test_greys_like_those_of_the_fit_get_no_word_and_others_one(model):
     told = card.grey_warnings((255 - femur(3)).reshape(-1))
     assert any("Is its grey scale inverted" in text for text in told)
     assert card.grey_warnings(np.zeros(100, np.uint8)) == []  # a prediction refuses it
+
+
+@pytest.mark.parametrize("voxels", ["auto", "edges", "edge-tissues", "all"])
+def test_a_model_with_any_grey_scale_warns(voxels, tmp_path):
+    card = read_card(str(make(tmp_path / "femur.pth", voxels=voxels)))
+    assert card.grey_warnings(femur(3).reshape(-1)) == []
+    told = card.grey_warnings((255 - femur(3)).reshape(-1))
+    assert any("Is its grey scale inverted" in text for text in told)
 
 
 def test_a_scan_outside_of_the_model_is_told_before_it_is_labelled(driver, model, tmp_path):
