@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from .inference import agreement, opening, voxel_size, writing
+from .inference.backends import loading
 from .inference.labels import ClassMap
 from .inference.maps import path_of
 from .inference.record import of_scan, record
@@ -42,11 +43,12 @@ class PredictionResult:
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
     and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
     batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which slices were
-    labelled, "z" or "zyx". average: how often each chunk was seen, see the option. models: of how many the
-    mean was taken. cleaning: of each step, in their order, how many voxels it has changed; voxels are counted
-    after it, confidence and agreement before. maps: paths of what was written beside the labels. agreement:
-    of the labels with the scan's own split into two tissues, see `Agreement`; None where there is nothing to
-    compare with. warnings: in words.
+    labelled, "z" or "zyx". backend: what computed the network, "torch" or "openvino", and its version.
+    average: how often each chunk was seen, see the option. models: of how many the mean was taken. cleaning:
+    of each step, in their order, how many voxels it has changed; voxels are counted after it, confidence and
+    agreement before. maps: paths of what was written beside the labels. agreement: of the labels with the
+    scan's own split into two tissues, see `Agreement`; None where there is nothing to compare with. warnings:
+    in words.
     """
 
     output: Path
@@ -61,6 +63,8 @@ class PredictionResult:
     batch_size: int
     chunk: tuple[int, int, int]
     axes: str
+    backend: str
+    backend_version: str
     average: str = "none"
     models: int = 1
     cleaning: tuple[dict[str, Any], ...] = ()
@@ -116,12 +120,15 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
         measured = opening.measure_all(options, models, progress=counting)
         teams = opening.teams_of(options, scan.header.shape, models, measured)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
-        opening.load_all(options, teams, device=device, precision=precision)
-        log.info("Labelling %s on %s.", scan.header.name, describe(device, precision))
+        task, where = loading.Task(options, scan, device, precision), describe(device, precision)
+        backend = loading.load_all(task, teams, begun=writing.begun_by(plan, teams, scan, where))
+        log.info("Labelling %s on %s, by %s.", scan.header.name, where, backend.words)
         warnings = _warn(scan, models, why, measured)
         opening.tell_cost(options, teams, axes)
         rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
-        written = writing.write(plan, teams, scan, look=bright.add if bright else None, progress=rest)
+        written = writing.write(
+            plan, teams, scan, backend=backend, look=bright.add if bright else None, progress=rest
+        )
         found = bright.agreement(written.confidence.voxels, class_map) if bright else None
         warnings += _doubt(scan, found, class_map, written.voxels)
 
@@ -134,7 +141,9 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
         voxels=written.voxels,
         confidence=written.confidence.to_dict(),
         normalisation=asdict(measured[0].numbers),
-        device=describe(device, precision),
+        device=where,
+        backend=backend.name,
+        backend_version=backend.version,
         batch_size=teams[0].ready.batch_size,
         chunk=teams[0].chunks.size,
         axes=axes,
@@ -145,10 +154,8 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
         agreement=found,
         warnings=warnings,
     )
-    told = record(
-        options, models, class_map, header, result.plain(), scan=known, labels_sha256=written.sha256
-    )
-    written.record(told)
+    plain, sha256 = result.plain(), written.sha256
+    written.record(record(options, models, class_map, header, plain, scan=known, labels_sha256=sha256))
     return result
 
 

@@ -20,9 +20,10 @@ import torch
 
 from .errors import OptionError, ScanError, called
 from .inference import labelling, opening
+from .inference.backends import loading
+from .inference.backends.choosing import TORCH
 from .inference.labels import ClassMap
 from .inference.record import of_scan
-from .machine.device import choose_device, choose_precision
 from .model_files.header import ModelHeader
 from .options.predicting.verifying import VerifyOptions
 from .options.programs import PredictOptions
@@ -143,6 +144,7 @@ def _options(
     told = {name: value for name, value in _mapping(record, "options").items() if name in known}
     told |= {"scan": str(scan), "model": first, "more_models": others, "output": "again.tif", "maps": []}
     told |= {"device": options.device, "precision": options.precision, "overwrite": False}
+    told["backend"] = _mapping(record, "result").get("backend", TORCH)  # older records do not say it
     return PredictOptions.parse(told)
 
 
@@ -167,8 +169,8 @@ def _sample(
         notes.append(f"The labels {why}, so no slice stands for itself; --whole labels all again.")
         return 0, 0
     (team,) = teams
-    device = choose_device(made.device)
-    opening.load(made, team, device=device, precision=choose_precision(made.precision, device))
+    device, precision = opening.machine(made)
+    loading.load_all(loading.Task(made, greys, device, precision), teams)
     class_map = ClassMap.from_model(headers[0].bone.get("classes"), headers[0].num_classes)
     groups, merger = labelling.plan(
         made, team.ready, chunks=team.chunks, class_map=class_map, model=team.model

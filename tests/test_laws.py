@@ -32,6 +32,7 @@ SHELVES = {
             *("dataset.augmentation", "dataset.hashing", "dataset.loader", "dataset.pairs"),
             *(
                 "dataset.transforms",
+                "inference.backends",
                 "inference.labelling",
                 "inference.maps",
                 "inference.merging",

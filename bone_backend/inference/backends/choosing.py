@@ -1,0 +1,99 @@
+"""What computes a network: torch, or OpenVINO where it was measured to be faster and agrees with torch.
+
+In:  a network by torch and by OpenVINO, a chunk of the scan itself.
+Out: how long each takes; how far they are apart, and how far they may be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from ...errors import PackageError, called
+from ...machine.device import mixed_precision
+from .remembered import Seconds
+
+TORCH, OPENVINO = "torch", "openvino"
+MARGIN = 0.9  # of torch's time that OpenVINO may take to be chosen
+ROUNDS, ENOUGH_S = 5, 4.0
+# Largest difference to float32 torch that is taken, relative to the largest logit; in bf16 what torch's own
+# bf16 differs by counts too, so many times.
+NEAR, NEAR_BF16, TIMES_TORCH = 1e-3, 0.01, 2
+Network = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Backend(NamedTuple):
+    """What computes, and its version."""
+
+    name: str
+    version: str
+
+    @property
+    def words(self) -> str:
+        return f"{'OpenVINO' if self.name == OPENVINO else self.name} {self.version}"
+
+
+def by_torch() -> Backend:
+    """Torch, as it is here."""
+    return Backend(TORCH, str(torch.__version__))
+
+
+def measured(
+    networks: Sequence[Network],
+    chunk: torch.Tensor,
+    precision: torch.dtype | None,
+    *,
+    now: Callable[[], float] = time.perf_counter,
+) -> Seconds:
+    """How long torch and OpenVINO take for a chunk: the least of some times, by turns, so that what else the
+    machine does meanwhile hits both. networks: torch's, OpenVINO's.
+    """
+    taken: list[list[float]] = [[], []]
+    began = now()
+    with torch.inference_mode(), mixed_precision(chunk.device, precision):
+        for network in networks:
+            network(chunk)  # the first time takes longer
+        while len(taken[1]) < ROUNDS and (not taken[1] or now() - began < ENOUGH_S):
+            for network, times in zip(networks, taken, strict=True):
+                before = now()
+                network(chunk)
+                times.append(now() - before)
+    return Seconds(*map(min, taken))
+
+
+def is_faster(seconds: Seconds) -> bool:
+    """Whether OpenVINO is so much faster that it is chosen."""
+    return seconds.openvino < MARGIN * seconds.torch
+
+
+def agreement(
+    network: Network,
+    chunk: torch.Tensor,
+    *,
+    plain: Network,
+    own: Network,
+    precision: torch.dtype | None,
+    name: str,
+) -> str:
+    """Compare the logits of OpenVINO with those of torch; gives in words how far they are apart.
+
+    plain: by torch, for float32. own: as torch would predict in this precision. name: of the model.
+    Raises PackageError where they differ by more than rounding may.
+    """
+    with torch.inference_mode():
+        expected = plain(chunk)
+        with mixed_precision(chunk.device, precision):
+            by_own = own(chunk)
+        found = network(chunk)
+    if not bool(torch.isfinite(expected).all()):
+        return "not compared, for torch gives no numbers"  # which the prediction tells
+    largest = float(expected.abs().max()) or 1.0
+    torchs, ours = (float((one.float() - expected).abs().max()) / largest for one in (by_own, found))
+    limit = NEAR if precision is None else max(NEAR_BF16, TIMES_TORCH * torchs)
+    told = f"logits differ from float32 torch's by {ours:.2g} of the largest ({limit:.2g} is allowed)"
+    if not ours <= limit:
+        raise PackageError(f"OpenVINO does not compute {name} well: {told}. Use {called('backend')} torch.")
+    return told

@@ -1,0 +1,182 @@
+"""Load the networks of a prediction, and decide what computes them.
+
+In:  PredictOptions, Teams, the open scan, what computed the part that is there already.
+Out: Teams that are ready, and the Backend.
+"auto" is torch unless OpenVINO is installed and was measured to be faster here. What was measured is
+remembered for as long as machine, network, size of the chunks and versions stay: no prediction is computed
+otherwise the next time because the machine had something else to do.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from ... import __version__
+from ...errors import PackageError, called
+from ...model_files.header import ModelHeader
+from ...networks.fusing import fused
+from ...options.field import AUTO
+from ...options.programs import PredictOptions
+from ...volumes.volume import Volume
+from .. import streaming
+from ..opening import Team, folded_network, load_network
+from ..streaming import ChunkPredictor
+from ..symmetry import symmetries
+from . import choosing, openvino_network, remembered
+from .choosing import OPENVINO, TORCH, Backend, Network
+from .openvino_network import OpenVinoNetwork
+
+log = logging.getLogger("bone.prediction")
+
+# Of a chunk that is measured and compared: voxels along (z, y, x).
+MOST_2D, MOST_3D = (1, 512, 512), (32, 128, 128)
+ANEW = (
+    "What is there of this prediction was labelled by OpenVINO, and torch does not go on with it. Without "
+    f"{called('resume')} it begins anew."
+)
+
+
+class Task(NamedTuple):
+    """What all networks of a prediction share."""
+
+    options: PredictOptions
+    scan: Volume
+    device: torch.device
+    precision: torch.dtype | None
+
+
+def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None) -> Backend:
+    """Load the networks of all teams; gives what computes them.
+
+    begun: what computed the part that is there already, with which "auto" goes on.
+    Raises PackageError where OpenVINO was asked for, or has begun, and is missing or cannot do it.
+    """
+    name, why = str(task.options.backend), "as asked for"
+    is_auto = name == AUTO
+    if is_auto:
+        name, why = (begun.name, "as it was begun") if begun else _chosen(task, teams[0])
+    if name == OPENVINO:
+        try:
+            return _by_openvino(task, teams, why)
+        except PackageError as fault:
+            if not is_auto:
+                raise
+            if begun is not None:
+                raise PackageError([*fault.faults, ANEW]) from fault
+            why = str(fault)
+    if why:
+        log.info("Backend torch: %s", why)
+    for team in teams:
+        networks = [load_network(model, task.device, task.precision) for model in team.models]
+        team.predictor = _predictor(task, team, networks)
+    return choosing.by_torch()
+
+
+def _by_openvino(task: Task, teams: Sequence[Team], why: str) -> Backend:
+    """Each network is compared with torch's on a chunk of the scan, before it is used."""
+    backend, told = Backend(OPENVINO, openvino_network.version()), ""
+    for team in teams:
+        chunk, networks = example(task.scan, team), list[Network]()
+        for model in team.models:
+            trial = _trial(model, task)
+            told = choosing.agreement(
+                trial.openvino,
+                chunk,
+                plain=trial.plain,
+                own=trial.torch,
+                precision=task.precision,
+                name=model.path.name,
+            )
+            networks.append(trial.openvino)
+        team.predictor = _predictor(task, team, networks)
+    log.info("Backend %s: %s; %s.", backend.words, why, told)
+    return backend
+
+
+def _predictor(task: Task, team: Team, networks: Sequence[Network]) -> ChunkPredictor:
+    is_3d = team.model.mode == "3D"
+    first, *others = networks
+    return ChunkPredictor(
+        first,
+        others=others,
+        weights=team.weights,
+        ways=symmetries(task.options.average, is_3d=is_3d),
+        device=task.device,
+        precision=task.precision,
+        is_3d=is_3d,
+    )
+
+
+class Trial(NamedTuple):
+    """A network three times: in float32 by torch, as torch predicts with it, by OpenVINO."""
+
+    plain: Network
+    torch: Network
+    openvino: OpenVinoNetwork
+
+
+def _trial(model: ModelHeader, task: Task) -> Trial:
+    plain, small = folded_network(model)
+    by_openvino = OpenVinoNetwork(plain, small, precision=task.precision)
+    own = plain if model.mode == "3D" else fused(plain, small, task.precision)
+    return Trial(plain, own, by_openvino)
+
+
+def _chosen(task: Task, team: Team) -> tuple[str, str]:
+    """What "auto" is here, and why; no reason where there is no choice."""
+    if task.device.type != "cpu" or not openvino_network.is_installed():
+        return TORCH, ""
+    chunk = example(task.scan, team)
+    asked = question(team.model, chunk, task.precision)
+    found, when = remembered.read(asked), "measured earlier"
+    if found is None:
+        try:
+            trial = _trial(team.model, task)
+            seconds = choosing.measured((trial.torch, trial.openvino), chunk, task.precision)
+        except PackageError as fault:
+            return TORCH, str(fault)
+        found, when = remembered.keep(asked, seconds), "measured now and remembered"
+    if found is None:
+        return TORCH, "what is measured of OpenVINO cannot be remembered here"
+    took = f"OpenVINO takes {100 * found.openvino / found.torch:.0f} % of torch's time for a chunk"
+    why = f"{took} ({when}; chosen below {100 * choosing.MARGIN:.0f} %)"
+    return OPENVINO if choosing.is_faster(found) else TORCH, why
+
+
+def question(model: ModelHeader, chunk: torch.Tensor, precision: torch.dtype | None) -> dict[str, object]:
+    """What it depends on which is faster."""
+    return {
+        "network": [model.spec.words, model.mode, model.in_channels, model.num_classes],
+        "chunk": list(chunk.shape),
+        "precision": str(precision),
+        "threads": torch.get_num_threads(),
+        "processor": openvino_network.processor(),
+        "versions": [__version__, str(torch.__version__), openvino_network.version()],
+    }
+
+
+def example(scan: Volume, team: Team) -> torch.Tensor:
+    """Greys from the middle of the scan, as the networks will see them: one chunk, or as much of it as is
+    enough to measure.
+    """
+    layout, is_3d = team.chunks, team.model.mode == "3D"
+    groups = streaming.plan_groups(layout, tiles_at_once=1, context=team.model.in_channels // 2)
+    middle = groups[len(groups) // 2]
+    ((_, raw),) = streaming.read_ahead(scan, [middle], is_3d=is_3d, pin=False)
+    slab = streaming.prepare(raw, team.numbers, layout=layout, device=torch.device("cpu"))
+    corners = [*layout.corners()]
+    y, x = corners[len(corners) // 2]
+    most = MOST_3D if is_3d else MOST_2D
+    depth, height, width = (min(size, limit) for size, limit in zip(layout.size, most, strict=True))
+    depth = depth if is_3d else len(slab)
+    y, x = (
+        start + (size - length) // 2
+        for start, size, length in ((y, layout.y.size, height), (x, layout.x.size, width))
+    )
+    chunk = slab[:depth, y : y + height, x : x + width]
+    batch = chunk[None, None] if is_3d else chunk[None]
+    return batch.contiguous(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
