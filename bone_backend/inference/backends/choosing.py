@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from ...errors import PackageError, called
+from ...errors import PackageError
 from ...machine.device import mixed_precision
 from .remembered import Seconds
 
@@ -95,5 +95,5 @@ def agreement(
     limit = NEAR if precision is None else max(NEAR_BF16, TIMES_TORCH * torchs)
     told = f"logits differ from float32 torch's by {ours:.2g} of the largest ({limit:.2g} is allowed)"
     if not ours <= limit:
-        raise PackageError(f"OpenVINO does not compute {name} well: {told}. Use {called('backend')} torch.")
+        raise PackageError(f"OpenVINO does not compute {name} well: {told}.")
     return told

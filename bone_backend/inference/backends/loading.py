@@ -64,12 +64,12 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
             return _by_openvino(task, teams, why)
         except PackageError as fault:
             if not is_auto:
-                raise
+                raise PackageError(f"{fault} Use {called('backend')} torch.") from fault
             if begun is not None:
                 raise PackageError([*fault.faults, ANEW]) from fault
             why = str(fault)
     if why:
-        log.info("Backend torch: %s", why)
+        log.info("Backend torch: %s.", why.rstrip("."))
     for team in teams:
         networks = [load_network(model, task.device, task.precision) for model in team.models]
         team.predictor = _predictor(task, team, networks)

@@ -133,8 +133,7 @@ class OpenVinoNetwork:
                 raise MemoryError(str(error)) from error
             lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise PackageError(
-                f"OpenVINO {version()} cannot compute this network ({self._words}: {lines[-1][:200]}). Use "
-                f"{called('backend')} torch."
+                f"OpenVINO {version()} cannot compute this network ({self._words}: {lines[-1][:200]})."
             ) from error
 
 
