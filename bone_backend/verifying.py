@@ -20,8 +20,8 @@ import torch
 
 from .errors import OptionError, ScanError, called
 from .inference import labelling, opening
-from .inference.backends import loading
-from .inference.backends.choosing import TORCH
+from .inference.backends import loading, openvino_network
+from .inference.backends.choosing import OPENVINO, TORCH
 from .inference.labels import ClassMap
 from .inference.record import of_scan
 from .model_files.header import ModelHeader
@@ -48,6 +48,8 @@ def verify_job(options: VerifyOptions, progress: Progress = silent) -> dict[str,
     record = meaning.read_record(options.labels)
     scan, models = _scan(options, record), _models(options, record)
     made = _options(record, scan, models, options)
+    if made.backend == OPENVINO:
+        openvino_network.library("These labels were made by OpenVINO")
     headers = opening.read_models(made)
     with open_volume(options.labels) as labels, open_volume(scan) as greys:
         if labels.header.shape != greys.header.shape:

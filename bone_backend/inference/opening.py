@@ -73,7 +73,7 @@ def machine(options: PredictOptions) -> tuple[torch.device, torch.dtype | None]:
     for and is missing.
     """
     if options.backend == "openvino":
-        openvino_network.library()
+        openvino_network.library(otherwise=f"Or use {called('backend')} torch.")
     device = _place(options)
     return device, choose_precision(options.precision, device)
 

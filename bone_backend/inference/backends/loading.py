@@ -34,10 +34,8 @@ log = logging.getLogger("bone.prediction")
 
 # Of a chunk that is measured and compared: voxels along (z, y, x).
 MOST_2D, MOST_3D = (1, 512, 512), (32, 128, 128)
-ANEW = (
-    "What is there of this prediction was labelled by OpenVINO, and torch does not go on with it. Without "
-    f"{called('resume')} it begins anew."
-)
+BEGUN = "What is there of this prediction was labelled by OpenVINO"
+ANEW = f"Or begin it anew, with {called('resume')} off."
 
 
 class Task(NamedTuple):
@@ -60,13 +58,15 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
     if is_auto:
         name, why = (begun.name, "as it was begun") if begun else _chosen(task, teams[0])
     if name == OPENVINO:
+        if is_auto and begun is not None:
+            openvino_network.library(BEGUN, ANEW)
         try:
             return _by_openvino(task, teams, why)
         except PackageError as fault:
             if not is_auto:
                 raise PackageError(f"{fault} Use {called('backend')} torch.") from fault
             if begun is not None:
-                raise PackageError([*fault.faults, ANEW]) from fault
+                raise PackageError(f"{BEGUN}. {fault} {ANEW}") from fault
             why = str(fault)
     if why:
         log.info("Backend torch: %s.", why.rstrip("."))

@@ -29,8 +29,11 @@ MOST_SHAPES = 4  # of batches that stay compiled: each holds the memory of its l
 LOOK_MS = 200  # between two looks for a stop
 
 
-def library() -> ModuleType:
-    """The package. Raises PackageError where it is missing or does not work."""
+def library(wanted: str = f"{called('backend')} is openvino", otherwise: str = "") -> ModuleType:
+    """The package. Raises PackageError where it is missing or does not work.
+
+    wanted: why it is needed. otherwise: a sentence that says what goes without it.
+    """
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
@@ -39,8 +42,8 @@ def library() -> ModuleType:
         is_missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
         why = "is not installed" if is_missing else f"does not work here ({error})"
         raise PackageError(
-            f"{called('backend')} is openvino, but the Python package openvino {why}. Install it: {INSTALL}. "
-            f"Or use {called('backend')} torch."
+            f"{wanted}, but the Python package openvino {why}. Install it: {INSTALL}.{' ' * bool(otherwise)}"
+            f"{otherwise}"
         ) from error
 
 
