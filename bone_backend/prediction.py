@@ -120,7 +120,7 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
         measured = opening.measure_all(options, models, progress=counting)
         teams = opening.teams_of(options, scan.header.shape, models, measured)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
-        task, where = loading.Task(options, scan, device, precision), describe(device, precision)
+        task, where = loading.Task(options, scan, device, precision, axes), describe(device, precision)
         backend = loading.load_all(task, teams, begun=writing.begun_by(plan, teams, scan, where))
         log.info("Labelling %s on %s, by %s.", scan.header.name, where, backend.words)
         warnings = _warn(scan, models, why, measured)

@@ -172,7 +172,7 @@ def _sample(
         return 0, 0
     (team,) = teams
     device, precision = opening.machine(made)
-    loading.load_all(loading.Task(made, greys, device, precision), teams)
+    loading.load_all(loading.Task(made, greys, device, precision, axes), teams)
     class_map = ClassMap.from_model(headers[0].bone.get("classes"), headers[0].num_classes)
     groups, merger = labelling.plan(
         made, team.ready, chunks=team.chunks, class_map=class_map, model=team.model

@@ -47,9 +47,9 @@ def measured(
     precision: torch.dtype | None,
     *,
     now: Callable[[], float] = time.perf_counter,
-) -> Seconds:
-    """How long torch and OpenVINO take for a chunk: the least of some times, by turns, so that what else the
-    machine does meanwhile hits both. networks: torch's, OpenVINO's.
+) -> tuple[float, float]:
+    """Seconds that torch and OpenVINO take for a chunk: the least of some times, by turns, so that what else
+    the machine does meanwhile hits both. networks: torch's, OpenVINO's.
     """
     taken: list[list[float]] = [[], []]
     began = now()
@@ -61,12 +61,18 @@ def measured(
                 before = now()
                 network(chunk)
                 times.append(now() - before)
-    return Seconds(*map(min, taken))
+    return min(taken[0]), min(taken[1])
 
 
-def is_faster(seconds: Seconds) -> bool:
-    """Whether OpenVINO is so much faster that it is chosen."""
-    return seconds.openvino < MARGIN * seconds.torch
+def verdict(seconds: Seconds, *, chunks: float, models: int, when: str) -> tuple[str, str]:
+    """The backend for so many chunks, each seen by all models, and why. when: it was measured."""
+    share = seconds.openvino / seconds.torch
+    took = f"OpenVINO takes {100 * share:.0f} % of torch's time for a chunk ({when})"
+    if share >= MARGIN:
+        return TORCH, f"{took}; below {100 * MARGIN:.0f} % it would be taken"
+    saved, start = chunks * models * (seconds.torch - seconds.openvino), models * seconds.start
+    told = f"{took}, so it would save {saved:.1f} s here and take {start:.1f} s to begin"
+    return OPENVINO if saved > start else TORCH, told
 
 
 def agreement(

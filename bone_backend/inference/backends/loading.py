@@ -2,15 +2,20 @@
 
 In:  PredictOptions, Teams, the open scan, what computed the part that is there already.
 Out: Teams that are ready, and the Backend.
-"auto" is torch unless OpenVINO is installed and was measured to be faster here. What was measured is
-remembered for as long as machine, network, size of the chunks and versions stay: no prediction is computed
-otherwise the next time because the machine had something else to do.
+"auto" is torch unless OpenVINO is installed and was measured to be faster here, by more than it takes to
+begin: import, translation and comparison are a second or two, in which torch labels a small scan. What was
+measured is remembered for as long as machine, network, size of the chunks and versions stay: no prediction
+is computed otherwise the next time because the machine had something else to do.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import platform
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -29,6 +34,7 @@ from ..symmetry import symmetries
 from . import choosing, openvino_network, remembered
 from .choosing import OPENVINO, TORCH, Backend, Network
 from .openvino_network import OpenVinoNetwork
+from .remembered import Seconds
 
 log = logging.getLogger("bone.prediction")
 
@@ -39,12 +45,13 @@ ANEW = f"Or begin it anew, with {called('resume')} off."
 
 
 class Task(NamedTuple):
-    """What all networks of a prediction share."""
+    """What all networks of a prediction share. axes: along which the scan is labelled."""
 
     options: PredictOptions
     scan: Volume
     device: torch.device
     precision: torch.dtype | None
+    axes: str
 
 
 def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None) -> Backend:
@@ -56,7 +63,7 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
     name, why = str(task.options.backend), "as asked for"
     is_auto = name == AUTO
     if is_auto:
-        name, why = (begun.name, "as it was begun") if begun else _chosen(task, teams[0])
+        name, why = (begun.name, "as it was begun") if begun else _chosen(task, teams)
     if name == OPENVINO:
         if is_auto and begun is not None:
             openvino_network.library(BEGUN, ANEW)
@@ -83,14 +90,7 @@ def _by_openvino(task: Task, teams: Sequence[Team], why: str) -> Backend:
         chunk, networks = example(task.scan, team), list[Network]()
         for model in team.models:
             trial = _trial(model, task)
-            told = choosing.agreement(
-                trial.openvino,
-                chunk,
-                plain=trial.plain,
-                own=trial.torch,
-                precision=task.precision,
-                name=model.path.name,
-            )
+            told = _compare(trial, chunk, task, model)
             networks.append(trial.openvino)
         team.predictor = _predictor(task, team, networks)
     log.info("Backend %s: %s; %s.", backend.words, why, told)
@@ -126,25 +126,55 @@ def _trial(model: ModelHeader, task: Task) -> Trial:
     return Trial(plain, own, by_openvino)
 
 
-def _chosen(task: Task, team: Team) -> tuple[str, str]:
+def _chosen(task: Task, teams: Sequence[Team]) -> tuple[str, str]:
     """What "auto" is here, and why; no reason where there is no choice."""
     if task.device.type != "cpu" or not openvino_network.is_installed():
         return TORCH, ""
-    chunk = example(task.scan, team)
-    asked = question(team.model, chunk, task.precision)
+    first = teams[0]
+    chunk = example(task.scan, first)
+    asked = question(first.model, chunk, task.precision)
     found, when = remembered.read(asked), "measured earlier"
     if found is None:
         try:
-            trial = _trial(team.model, task)
-            seconds = choosing.measured((trial.torch, trial.openvino), chunk, task.precision)
+            seconds = _measured(first.model, chunk, task)
         except PackageError as fault:
             return TORCH, str(fault)
         found, when = remembered.keep(asked, seconds), "measured now and remembered"
     if found is None:
         return TORCH, "what is measured of OpenVINO cannot be remembered here"
-    took = f"OpenVINO takes {100 * found.openvino / found.torch:.0f} % of torch's time for a chunk"
-    why = f"{took} ({when}; chosen below {100 * choosing.MARGIN:.0f} %)"
-    return OPENVINO if choosing.is_faster(found) else TORCH, why
+    is_3d = first.model.mode == "3D"
+    ways = len(task.axes) * len(symmetries(task.options.average, is_3d=is_3d))
+    chunks = ways * task.scan.header.voxels / math.prod(chunk.shape[2:])
+    return choosing.verdict(found, chunks=chunks, models=sum(len(team.models) for team in teams), when=when)
+
+
+def _measured(model: ModelHeader, chunk: torch.Tensor, task: Task) -> Seconds:
+    began = time.perf_counter()
+    trial = _trial(model, task)
+    _compare(trial, chunk, task, model)
+    start = time.perf_counter() - began
+    return Seconds(*choosing.measured((trial.torch, trial.openvino), chunk, task.precision), start)
+
+
+def _compare(trial: Trial, chunk: torch.Tensor, task: Task, model: ModelHeader) -> str:
+    return choosing.agreement(
+        trial.openvino,
+        chunk,
+        plain=trial.plain,
+        own=trial.torch,
+        precision=task.precision,
+        name=model.path.name,
+    )
+
+
+def _processor() -> str:
+    """The name of this CPU, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{platform.machine()} {named[0] if named else platform.processor()}"
 
 
 def question(model: ModelHeader, chunk: torch.Tensor, precision: torch.dtype | None) -> dict[str, object]:
@@ -154,7 +184,7 @@ def question(model: ModelHeader, chunk: torch.Tensor, precision: torch.dtype | N
         "chunk": list(chunk.shape),
         "precision": str(precision),
         "threads": torch.get_num_threads(),
-        "processor": openvino_network.processor(),
+        "processor": _processor(),
         "versions": [__version__, str(torch.__version__), openvino_network.version()],
     }
 

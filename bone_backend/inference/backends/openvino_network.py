@@ -9,7 +9,8 @@ telling: BONe sends nothing to anybody.
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.metadata
+import importlib.util
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -48,22 +49,16 @@ def library(wanted: str = f"{called('backend')} is openvino", otherwise: str = "
 
 
 def is_installed() -> bool:
-    """Whether the package is there and can be loaded."""
-    try:
-        library()
-    except PackageError:
-        return False
-    return True
+    """Whether the package is there; it is not loaded."""
+    return importlib.util.find_spec("openvino") is not None
 
 
 def version() -> str:
-    """Of the package, as 2026.4.1."""
-    return str(library().__version__).partition("-")[0]
-
-
-def processor() -> str:
-    """What OpenVINO calls this CPU."""
-    return str(library().Core().get_property("CPU", "FULL_DEVICE_NAME"))
+    """Of the package, as 2026.4.1; it is not loaded where that is known without."""
+    try:
+        return importlib.metadata.version("openvino")
+    except importlib.metadata.PackageNotFoundError:
+        return str(library().__version__).partition("-")[0]
 
 
 class OpenVinoNetwork:

@@ -7,7 +7,15 @@ import torch
 
 from bone_backend.errors import PackageError
 from bone_backend.inference.backends import remembered
-from bone_backend.inference.backends.choosing import MARGIN, ROUNDS, agreement, is_faster, measured
+from bone_backend.inference.backends.choosing import (
+    MARGIN,
+    OPENVINO,
+    ROUNDS,
+    TORCH,
+    agreement,
+    measured,
+    verdict,
+)
 from bone_backend.inference.backends.remembered import FOLDER, Seconds
 from bone_backend.volumes.cache import cache_folder
 
@@ -49,10 +57,27 @@ def test_large_chunks_are_measured_once():
     assert clock.calls == ["t", "o"] * 2
 
 
+def chosen(*seconds: float, chunks: float = 1000, models: int = 1) -> tuple[str, str]:
+    return verdict(Seconds(*seconds), chunks=chunks, models=models, when="measured earlier")
+
+
 def test_a_tenth_of_the_time_has_to_be_saved():
-    assert is_faster(Seconds(1.0, MARGIN - 0.001))
-    assert not is_faster(Seconds(1.0, MARGIN))
-    assert not is_faster(Seconds(0.5, 1.0))
+    assert chosen(1.0, MARGIN - 0.001, 0.0)[0] == OPENVINO
+    assert chosen(1.0, MARGIN, 0.0)[0] == TORCH
+    assert chosen(0.5, 1.0, 0.0) == (
+        TORCH,
+        "OpenVINO takes 200 % of torch's time for a chunk (measured earlier); below 90 % it would be taken",
+    )
+
+
+def test_a_small_scan_is_not_worth_the_beginning():
+    assert chosen(0.2, 0.1, 2.0, chunks=21)[0] == OPENVINO
+    assert chosen(0.2, 0.1, 2.0, chunks=19) == (
+        TORCH,
+        "OpenVINO takes 50 % of torch's time for a chunk (measured earlier), so it would save 1.9 s here and "
+        "take 2.0 s to begin",
+    )
+    assert [chosen(0.2, 0.1, 2.0, chunks=n, models=5)[0] for n in (19, 21)] == [TORCH, OPENVINO]
 
 
 def double(batch: torch.Tensor) -> torch.Tensor:
@@ -95,21 +120,21 @@ def test_where_torch_gives_no_numbers_nothing_is_compared():
 
 def test_what_was_measured_first_is_remembered():
     assert remembered.read(QUESTION) is None
-    assert remembered.keep(QUESTION, Seconds(1.0, 0.5)) == Seconds(1.0, 0.5)
-    assert remembered.keep(QUESTION, Seconds(1.0, 2.0)) == Seconds(1.0, 0.5)
+    assert remembered.keep(QUESTION, Seconds(1.0, 0.5, 0.7)) == Seconds(1.0, 0.5, 0.7)
+    assert remembered.keep(QUESTION, Seconds(1.0, 2.0, 0.7)) == Seconds(1.0, 0.5, 0.7)
     assert remembered.read({**QUESTION, "threads": 3}) is None
 
 
 def test_what_is_damaged_is_measured_again(caplog):
-    remembered.keep(QUESTION, Seconds(1.0, 0.5))
+    remembered.keep(QUESTION, Seconds(1.0, 0.5, 0.7))
     (path,) = (cache_folder() / FOLDER).iterdir()
     path.write_text(path.read_text(encoding="utf-8").replace("0.5", "2.5"), encoding="utf-8")
     assert remembered.read(QUESTION) is None
     assert "is damaged" in caplog.text
-    assert remembered.keep(QUESTION, Seconds(1.0, 3.0)) == Seconds(1.0, 3.0)
+    assert remembered.keep(QUESTION, Seconds(1.0, 3.0, 0.7)) == Seconds(1.0, 3.0, 0.7)
 
 
 def test_where_nothing_can_be_kept_there_is_no_answer():
     cache_folder().parent.mkdir(exist_ok=True)
     cache_folder().write_text("a file", encoding="utf-8")
-    assert remembered.keep(QUESTION, Seconds(1.0, 0.5)) is None
+    assert remembered.keep(QUESTION, Seconds(1.0, 0.5, 0.7)) is None

@@ -31,7 +31,7 @@ from tests.test_prediction import made_scan, options, read
 from .conftest import STAND_IN
 
 ROOT = Path(__file__).resolve().parents[3]
-FASTER, SLOWER = Seconds(1.0, 0.6), Seconds(1.0, 0.95)
+FASTER, SLOWER, LATER = Seconds(1.0, 0.6, 0.0), Seconds(1.0, 0.95, 0.0), Seconds(1.0, 0.6, 9.0)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def measured(made, monkeypatch):
             raise AssertionError("measured again")
 
         monkeypatch.setattr(remembered, "read", lambda _: seconds)
-        monkeypatch.setattr(loading.choosing, "measured", now)
+        monkeypatch.setattr(loading, "_measured", now)
 
     return say
 
@@ -72,7 +72,8 @@ def lines(caplog) -> list[str]:
     return [one.message for one in caplog.records if one.message.startswith("Backend")]
 
 
-def test_without_openvino_auto_is_torch_and_says_nothing_of_it(made, missing, tmp_path, told):
+def test_without_openvino_auto_is_torch_and_says_nothing_of_it(made, tmp_path, told, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
     result = run(made, tmp_path / "labels.tif")
     assert (result.backend, lines(told)) == ("torch", [])
     assert f"on CPU, fp32, by torch {result.backend_version}." in told.text
@@ -108,19 +109,23 @@ def test_auto_takes_what_was_measured_and_the_log_says_why(made, stand_in, tmp_p
     assert run(made, tmp_path / "a.tif").backend == "openvino"
     measured(SLOWER)
     assert run(made, tmp_path / "b.tif").backend == "torch"
-    first, second = lines(told)
+    measured(LATER)
+    assert run(made, tmp_path / "c.tif").backend == "torch"
+    first, second, third = lines(told)
     assert first.startswith(
-        "Backend OpenVINO 0.0.1: OpenVINO takes 60 % of torch's time for a chunk (measured earlier; chosen "
-        "below 90 %); logits differ from float32 torch's by "
+        "Backend OpenVINO 0.0.1: OpenVINO takes 60 % of torch's time for a chunk (measured earlier), so it "
+        "would save 3.2 s here and take 0.0 s to begin; logits differ from float32 torch's by "
     )
-    took = "95 % of torch's time for a chunk (measured earlier; chosen below 90 %)"
-    assert second == f"Backend torch: OpenVINO takes {took}."
+    assert second.startswith(
+        "Backend torch: OpenVINO takes 95 % of torch's time for a chunk (measured earlier)"
+    )
+    assert third.endswith("so it would save 3.2 s here and take 9.0 s to begin.")
 
 
 def test_a_machine_that_is_busy_later_changes_no_labels(made, stand_in, tmp_path, monkeypatch, told):
     monkeypatch.setenv("MOCK_OPENVINO_SECONDS", "0.05")
     assert run(made, tmp_path / "a.tif").backend == "torch"
-    monkeypatch.setattr(loading.choosing, "measured", lambda *_: FASTER)
+    monkeypatch.setattr(loading, "_measured", lambda *_: FASTER)
     assert run(made, tmp_path / "b.tif").backend == "torch"
     assert [("measured now and remembered" in one, "measured earlier" in one) for one in lines(told)] == [
         (True, False),
@@ -132,7 +137,7 @@ def test_a_machine_that_is_busy_later_changes_no_labels(made, stand_in, tmp_path
 
 def test_where_nothing_can_be_remembered_auto_is_torch(made, stand_in, tmp_path, monkeypatch, told):
     monkeypatch.setattr(remembered, "keep", lambda *_: None)
-    monkeypatch.setattr(loading.choosing, "measured", lambda *_: FASTER)
+    monkeypatch.setattr(loading, "_measured", lambda *_: FASTER)
     assert run(made, tmp_path / "a.tif").backend == "torch"
     assert lines(told) == ["Backend torch: what is measured of OpenVINO cannot be remembered here."]
 
@@ -240,7 +245,8 @@ def test_labels_of_openvino_are_not_verified_by_torch(made, stand_in, tmp_path, 
         verify_job(VerifyOptions.parse({**asked, "precision": "fp32", "device": "cpu"}))
 
 
-def test_older_records_are_verified_by_torch(made, missing, tmp_path, told):
+def test_older_records_are_verified_by_torch(made, tmp_path, told, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
     run(made, tmp_path / "labels.tif", axes="z")
     (path,) = tmp_path.glob("*.record.json")
     record = json.loads(path.read_text(encoding="utf-8"))
