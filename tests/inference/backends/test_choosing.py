@@ -46,8 +46,8 @@ class Clock:
 
 def test_the_least_of_several_times_by_turns_counts_and_the_first_does_not():
     clock = Clock()
-    networks = clock.network("t", 0.01, 0.4, 0.2, 0.3), clock.network("o", 0.01, 0.1, 0.3)
-    assert measured(networks, CHUNK, None, now=clock) == pytest.approx((0.2, 0.1))
+    networks = clock.network("t", 0.001, 0.04, 0.02, 0.03), clock.network("o", 0.001, 0.01, 0.03)
+    assert measured(networks, CHUNK, None, now=clock) == pytest.approx((0.02, 0.01))
     assert clock.calls == ["t", "o"] * (ROUNDS + 1)
 
 
