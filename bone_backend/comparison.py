@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,17 @@ from .dataset.checks import IGNORED, class_of
 from .errors import ScanError
 from .files.whole import write_text
 from .options.programs import IoUOptions
+from .options.types import ClassName
 from .progress import Progress, silent
 from .scores import judgement as label_judgement
 from .scores import meaning as label_meaning
-from .scores import metrics, tables
+from .scores import metrics, naming, tables
 from .scores.judgement import ScanWatch
 from .scores.meaning import LabelMeaning
 from .scores.slices import SliceCounts, SliceScores
 from .volumes.array import ArrayVolume
-from .volumes.classes import one_table
 from .volumes.flat import read_together
-from .volumes.header import Header, Triple
+from .volumes.header import Triple
 from .volumes.medical.matching import on_grid_of
 from .volumes.output import prepare
 from .volumes.volume import Volume, open_volume
@@ -99,6 +99,7 @@ class Comparison:
             "map_labels": [list(pair) for pair in self.meaning.map_labels],
             "ignore_label": self.meaning.ignore_label,
             "names": {str(value): name for value, name in self.meaning.names.items()},
+            "colours": {str(value): colour for value, colour in self.meaning.colours.items()},
             "labels_from": self.meaning.source,
             "warnings": list(self.warnings),
             "reference": self.reference,
@@ -117,13 +118,15 @@ def compare(
     map_labels: Sequence[tuple[int, int]] | None = None,
     ignore_label: int | None = None,
     model: Path | None = None,
+    class_names: Sequence[ClassName] = (),
     by_slice: bool = False,
     voxel_size: Triple | None = None,
 ) -> Comparison:
     """Score predicted labels against a reference, voxel by voxel, in exact integers.
 
     labels: the classes to score; None: every value that occurs in either. map_labels, ignore_label: as in a
-    fit, of the reference; None: what the model file `model` or the record beside the prediction says.
+    fit, of the reference; None: what the model file `model` or the record beside the prediction says, which
+    tell names too, after class_names and before the volumes.
     by_slice: keep the scores of every slice along z too. voxel_size: of both (um), instead of what they say.
     Raises ScanError for shapes or voxel sizes that differ, for volumes that are no labels (floats, negative
     values, a scan), where no voxel counts, and for damaged files; Cancelled when progress says so.
@@ -140,18 +143,16 @@ def compare(
             model=model,
         )
         counts, by_z = _count(left, right, progress, by_slice=by_slice)
-        called, doubts = _called(left.header, right.header, meaning)
-        names = tuple(str(side.header.path or side.header.name) for side in (left, right))
+        named, doubts = naming.named(meaning, left.header, right.header, class_names)
         short = left.header.name, right.header.name
     table, values, ways = _mapped(counts.matrix, counts.values, meaning, short)
-    warnings = _unknown(meaning, counts.values) if map_labels else []
-    warnings += _advice(table, values, short, meaning) + doubts
-    meaning = replace(meaning, names=called)
+    warnings = naming.unknown_mapped(meaning, counts.values) if map_labels else []
+    warnings += [*_advice(table, values, short, meaning), *doubts, *naming.unknown_named(class_names, values)]
     _say(warnings)
     classes = _scores(table, values, labels)
     result = Comparison(
-        reference=names[0],
-        prediction=names[1],
+        reference=str(left.header.path or left.header.name),
+        prediction=str(right.header.path or right.header.name),
         classes=classes,
         mean_iou=metrics.mean([score.iou for score in classes.values()]),
         mean_dice=metrics.mean([score.dice for score in classes.values()]),
@@ -160,7 +161,7 @@ def compare(
         voxels=left.header.voxels,
         seconds=round(time.monotonic() - began, 3),
         ignored_voxels=left.header.voxels - int(table.sum()),
-        meaning=meaning,
+        meaning=named,
         warnings=tuple(warnings),
         slices=by_z.scores(values, rows=ways[0], columns=ways[1]) if by_z else None,
     )
@@ -176,14 +177,6 @@ def _opened(side: Volume | Path | str, size: Triple | None, opened: contextlib.E
     if size is not None:
         volume.header = volume.header.with_voxel_size_um(size)
     return volume
-
-
-def _called(reference: Header, prediction: Header, meaning: LabelMeaning) -> tuple[dict[int, str], list[str]]:
-    """The name of each class: of the model or record, else of the files; and where these disagree."""
-    mask = one_table([("", reference.classes)], map_labels=meaning.map_labels).classes
-    files = [(str(reference.path), mask), (str(prediction.path), prediction.classes)]
-    found, doubts = one_table(files, advice="; compare the values of the two files")
-    return {item.value: item.name for item in found} | dict(meaning.names), doubts
 
 
 def _advice(
@@ -242,14 +235,6 @@ def _mapped(
     return table, values, ways
 
 
-def _unknown(meaning: LabelMeaning, values: tuple[int, ...]) -> list[str]:
-    """A word where the user maps values that are not there."""
-    unknown = [str(old) for old, _ in meaning.map_labels if old not in values]
-    held = ", ".join(map(str, values[:8])) + (" ..." if len(values) > 8 else "")
-    told = f"map_labels names {', '.join(unknown)}, which neither volume holds; they hold {held}."
-    return [told] if unknown and meaning.map_labels != ((0, 0),) else []
-
-
 def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, Any]:
     """The command "iou"."""
     options.check_paths()
@@ -263,6 +248,7 @@ def compare_job(options: IoUOptions, progress: Progress = silent) -> dict[str, A
         map_labels=options.map_labels or None,
         ignore_label=options.ignore_label,
         model=options.model,
+        class_names=options.class_names,
         by_slice=True,
         voxel_size=options.voxel_size,
     )

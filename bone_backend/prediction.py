@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ import torch
 
 from .inference import agreement, opening, voxel_size, writing
 from .inference.backends import loading
+from .inference.backends.choosing import Backend
+from .inference.dealing import head
+from .inference.dealing.crew import Crew
 from .inference.labels import ClassMap
 from .inference.maps import path_of
 from .inference.record import of_scan, record
 from .inference.rescaling import model_grid
-from .machine.device import describe
 from .machine.monitor import GIB, Monitor
 from .model_files.header import ModelHeader
 from .options.programs import PredictOptions
@@ -48,7 +51,7 @@ class PredictionResult:
     of each step, in their order, how many voxels it has changed; voxels are counted after it, confidence and
     agreement before. maps: paths of what was written beside the labels. agreement: of the labels with the
     scan's own split into two tissues, see `Agreement`; None where there is nothing to compare with. warnings:
-    in words.
+    in words. Memory is that of this process, also where a crew computed.
     """
 
     output: Path
@@ -84,8 +87,11 @@ class PredictionResult:
         }
 
 
-def predict(options: PredictOptions, *, progress: Progress = silent) -> PredictionResult:
-    """Label a scan; the labels appear under `options.output` when they are whole.
+def predict(
+    options: PredictOptions, *, progress: Progress = silent, crew: Crew | None = None
+) -> PredictionResult:
+    """Label a scan; the labels appear under `options.output` when they are whole. crew: workers that compute
+    in place of this process.
 
     Raises ModelFileError, ScanError, OptionError, OutputError or HardwareError in the user's words, before
     the work starts where that is possible; Cancelled when a stop was asked for: what is finished is kept
@@ -93,16 +99,21 @@ def predict(options: PredictOptions, *, progress: Progress = silent) -> Predicti
     """
     if options.resample:
         writing.check_paths(options)
-        found: PredictionResult = model_grid.label_on_model_grid(options, _label, progress=progress)
+        found: PredictionResult = model_grid.label_on_model_grid(
+            options, partial(_label, crew=crew), are_several=crew is not None, progress=progress
+        )
         return found
-    return _label(options, progress=progress)
+    return _label(options, progress=progress, crew=crew)
 
 
-def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
+def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) -> PredictionResult:
     """The story, on the voxels of the scan as it lies on the disk."""
     started = time.perf_counter()
     writing.check_paths(options)
-    device, precision = opening.machine(options)
+    if crew:
+        loading.check_shared(options, None)
+    place = head.place_of(crew, options, progress) if crew else opening.machine(options)
+    device = torch.device("cpu") if crew else place.device  # of this process
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
 
@@ -118,17 +129,18 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
         known = of_scan(scan, options.scan, progress=Part(progress, first=0, share=1, steps=100))
         counting = Part(progress, first=1, share=STATISTICS_SHARE - 1, steps=100)
         measured = opening.measure_all(options, models, progress=counting)
-        teams = opening.teams_of(options, scan.header.shape, models, measured)
+        free = place.free if crew else None
+        teams = opening.teams_of(options, scan.header.shape, models, measured, free=free)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
-        task, where = loading.Task(options, scan, device, precision, axes), describe(device, precision)
-        backend = loading.load_all(task, teams, begun=writing.begun_by(plan, teams, scan, where))
-        log.info("Labelling %s on %s, by %s.", scan.header.name, where, backend.words)
+        task = loading.Task(options, scan, place.device, place.precision, axes)
+        begun = writing.begun_by(plan, teams, scan, place.words)
+        backend = _load(task, teams, place, crew, begun)
+        log.info("Labelling %s on %s, by %s.", scan.header.name, place.words, backend.words)
         warnings = _warn(scan, models, why, measured)
         opening.tell_cost(options, teams, axes)
         rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
-        written = writing.write(
-            plan, teams, scan, backend=backend, look=bright.add if bright else None, progress=rest
-        )
+        more: dict[str, Any] = {"look": bright.add if bright else None, "crew": crew, "place": place}
+        written = writing.write(plan, teams, scan, backend=backend, progress=rest, **more)
         found = bright.agreement(written.confidence.voxels, class_map) if bright else None
         warnings += _doubt(scan, found, class_map, written.voxels)
 
@@ -141,7 +153,7 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
         voxels=written.voxels,
         confidence=written.confidence.to_dict(),
         normalisation=asdict(measured[0].numbers),
-        device=where,
+        device=place.words,
         backend=backend.name,
         backend_version=backend.version,
         batch_size=teams[0].ready.batch_size,
@@ -162,6 +174,22 @@ def _label(options: PredictOptions, *, progress: Progress) -> PredictionResult:
 def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[str, Any]:
     """The command "predict"."""
     return predict(options, progress=progress).plain()
+
+
+def _load(
+    task: loading.Task,
+    teams: Sequence[opening.Team],
+    place: opening.Place,
+    crew: Crew | None,
+    begun: Backend | None,
+) -> Backend:
+    """The networks, where they are used; gives what computes them."""
+    if crew is None:
+        return loading.load_all(task, teams, begun=begun)
+    loading.check_shared(task.options, begun)
+    head.leave_to(teams, place)
+    log.info("%d workers of the cluster compute.", crew.workers)
+    return loading.by_torch()
 
 
 def _warn(

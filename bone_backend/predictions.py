@@ -2,15 +2,15 @@
 
 In:  PredictScansOptions: scans, patterns or tables of scans (.csv); a model; a folder for the labels.
 Out: the labels of each, and a dictionary that says of each scan how it went.
-One after the other in this process, or side by side on the workers of a cluster, which all see the folder:
-then a worker that is lost loses nothing, since another goes on with what it has left there. Names that clash,
+One after the other in this process, or on the workers of a cluster, which all see the folder: scans side by
+side, or slabs of one scan. A worker that is lost loses nothing: another goes on with what it has left there,
+or does its slab again. Names that clash,
 and labels that are in the way, are told before any work. torch is loaded once in each process.
 """
 
 from __future__ import annotations
 
 import csv
-import difflib
 import logging
 import time
 from collections import Counter
@@ -21,7 +21,9 @@ from typing import Any, NamedTuple
 from .errors import BoneError, Cancelled, OptionError, OutputError, ScanError, called
 from .files.inside import MARK
 from .files.names import from_home
+from .files.table_columns import misspelt, unused
 from .files.whole import temporary_path
+from .inference.dealing.crew import Crew
 from .inference.record import shortened
 from .inference.writing import check_paths
 from .model_files.header import ModelHeader, read_header
@@ -31,7 +33,7 @@ from .prediction import predict
 from .progress import Part, Progress, silent
 from .runs.files import matching
 from .scores import meaning
-from .side_by_side import cluster, slots
+from .side_by_side import cluster, crew, slots
 from .side_by_side.cluster import Watched
 from .volumes.kept import sweep
 from .volumes.output import made_folder
@@ -60,7 +62,7 @@ def predict_scans_job(options: PredictScansOptions, progress: Progress = silent)
     if options.cluster is None:
         (only,) = _each(options, [Wanted(options.scan)])
         _check_measures([only], options.measure)
-        return _with_measures(only, progress, measure=options.measure)
+        return _with_measures(only, progress, options.measure)
     (found,) = predict_scans(options, progress=progress)["scans"]
     if "error" in found:
         raise ScanError(found["error"])
@@ -121,9 +123,50 @@ def _here(
 def _there(
     asked: PredictScansOptions, todo: Mapping[int, PredictOptions], done: Done, progress: Progress
 ) -> None:
-    """On the workers of a cluster, each with a scan at a time."""
+    """On the workers of a cluster: each with a scan at a time, or, where there are fewer scans than workers,
+    all with slabs of one scan after the other."""
     folder = next(iter(todo.values())).output.absolute().parent
     stop = temporary_path(folder / "stop")
+    gpus = slots.gpus_of_this_machine(next(iter(todo.values())).device)
+    with (
+        made_folder(folder),
+        cluster.connected(
+            str(asked.cluster), gpus=gpus, called="bone-predict", cores=cluster.cores()
+        ) as client,
+    ):
+        if len(todo) < max(2, len(cluster.able_of(client))):
+            _in_slabs(client, stop, asked, todo, done, progress)
+        else:
+            _whole(client, stop, asked, todo, done, progress)
+
+
+def _in_slabs(
+    client: Any,
+    stop: Path,
+    asked: PredictScansOptions,
+    todo: Mapping[int, PredictOptions],
+    done: Done,
+    progress: Progress,
+) -> None:
+    """One scan after the other, each by all workers."""
+    from .inference.dealing.worker import forget
+
+    count = len(todo) + len(done)
+    for number, one in todo.items():
+        with crew.DaskCrew(client, stop, forget) as workers:
+            share = _Share(progress, number, count)
+            done[number] = _one(one, share, measure=asked.measure, workers=workers)
+
+
+def _whole(
+    client: Any,
+    stop: Path,
+    asked: PredictScansOptions,
+    todo: Mapping[int, PredictOptions],
+    done: Done,
+    progress: Progress,
+) -> None:
+    """Each worker with a scan at a time."""
     jobs: list[slots.Job] = [
         {
             "key": str(number),
@@ -146,14 +189,7 @@ def _there(
             log.warning("%s", warning)
         done[number] = {**told, "scan": scan}
 
-    gpus = slots.gpus_of_this_machine(next(iter(todo.values())).device)
-    with (
-        made_folder(folder),
-        cluster.connected(
-            str(asked.cluster), gpus=gpus, called="bone-predict", cores=cluster.cores()
-        ) as client,
-    ):
-        cluster.run_there(client, jobs, stop=stop, ended=ended, progress=progress, work=WORK, words="scans")
+    cluster.run_there(client, jobs, stop=stop, ended=ended, progress=progress, work=WORK, words="scans")
 
 
 def scan_job(options: Mapping[str, Any], progress: Progress = silent) -> dict[str, Any]:
@@ -199,11 +235,13 @@ def _of_result(told: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _with_measures(options: PredictOptions, progress: Progress, *, measure: bool) -> dict[str, Any]:
+def _with_measures(
+    options: PredictOptions, progress: Progress, measure: bool, workers: Crew | None = None
+) -> dict[str, Any]:
     """What `predict` gives, and what is measured afterwards where that was asked for."""
     if not measure:
-        return predict(options, progress=progress).plain()
-    found = predict(options, progress=Part(progress, first=0, share=1, steps=2)).plain()
+        return predict(options, progress=progress, crew=workers).plain()
+    found = predict(options, progress=Part(progress, first=0, share=1, steps=2), crew=workers).plain()
     return {**found, **_measured(options, Part(progress, first=1, share=1, steps=2))}
 
 
@@ -229,10 +267,12 @@ def _check_measures(work: list[PredictOptions], measure: bool) -> None:
         check_beside([one.output for one in work], overwrite=work[0].overwrite)
 
 
-def _one(options: PredictOptions, progress: Progress, *, measure: bool) -> dict[str, Any]:
-    """How one scan went."""
+def _one(
+    options: PredictOptions, progress: Progress, *, measure: bool, workers: Crew | None = None
+) -> dict[str, Any]:
+    """How one scan went. workers: who compute it, None: this process."""
     try:
-        return {"scan": str(options.scan), **_with_measures(options, progress, measure=measure)}
+        return {"scan": str(options.scan), **_with_measures(options, progress, measure, workers)}
     except Cancelled:
         raise
     except (BoneError, OSError) as fault:
@@ -270,18 +310,15 @@ def _of_table(path: Path) -> Iterator[Wanted]:
     first = text.partition("\n")[0]
     rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
     names = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
+    if told := misspelt(names, COLUMNS):
+        raise ScanError(f"{path}: {told}")
     if "scan" not in names:
         seen = ", ".join(filter(None, names)) or "none"
         raise ScanError(
             f"{path}: has no column scan (it has: {seen}). The first line names the columns: scan, output."
         )
-    others = [name for name in names if name and name not in COLUMNS]
-    missing = [one for one in COLUMNS if one not in names]
-    for name in others:
-        if meant := difflib.get_close_matches(name, missing, cutoff=0.75):
-            raise ScanError(f"{path}: there is no column {name}. Did you mean {meant[0]}?")
-    if others:
-        log.info("%s: not used are the columns %s.", path.name, ", ".join(others))
+    if told := unused(names, COLUMNS):
+        log.warning("%s: %s", path.name, told)
     for row in rows:
         scan = (row[names["scan"]] or "").strip()
         output = (row[names["output"]] or "").strip() if "output" in names else ""

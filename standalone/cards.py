@@ -11,6 +11,7 @@ from typing import Any
 
 from bone_backend.durations import measured
 from bone_backend.volumes import formats
+from bone_backend.volumes.header import GIVEN
 
 from .columns import Row, percent, printable, rows, score, size, table, value
 
@@ -118,7 +119,10 @@ def _voxel_size(found: dict[str, Any]) -> str | None:
         told = f"{sizes[0]:.6g} {unit} in all directions"
     else:
         told = f"{' x '.join(f'{s:.6g}' for s in sizes)} {unit} (z, y, x)"
-    return f"{told}, from {found['voxel_size_from']}" if found.get("voxel_size_from") else told
+    source = found.get("voxel_size_from")
+    if source == GIVEN:
+        return f"{told}, given by {source}"
+    return f"{told}, from {source}" if source else told
 
 
 def _looked(looked: dict[str, Any]) -> str | None:

@@ -1,11 +1,12 @@
 """Text in columns, and numbers as people write them.
 
 In:  names with their values, or a table of words.
-Out: lines that fit the terminal; paths and single words are never broken.
+Out: lines that fit the terminal; single words are never broken, paths in sentences behind a slash only.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -78,10 +79,30 @@ def value(item: Any) -> str:
 
 
 def sentence(text: str) -> str:
-    """A sentence in lines of whole words for a terminal; in one line where it is piped."""
+    """A sentence in lines of whole words for a terminal, a longer path broken behind a slash; in one line
+    where it is piped.
+    """
     if sys.stdout is None or not sys.stdout.isatty():
         return text
-    return "\n".join(textwrap.wrap(text, width(), break_long_words=False, break_on_hyphens=False))
+    lines = textwrap.wrap(text, width(), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(at_slashes(line, width()) for line in lines)
+
+
+def at_slashes(text: str, room: int) -> str:
+    """A text whose paths are broken behind a slash where they do not fit into a line.
+
+    >>> at_slashes("in scans/of_the_second/batch", 20).split("\\n")
+    ['in scans/of_the_second/', 'batch']
+    """
+    words = []
+    for word in text.split(" "):
+        lines = [""]
+        for part in re.findall(r"[^/]*/|[^/]+", word) if len(word) > room else [word]:
+            if lines[-1] and len(lines[-1] + part) > room:
+                lines.append("")
+            lines[-1] += part
+        words.append("\n".join(lines))
+    return " ".join(words)
 
 
 def printable(text: str) -> str:

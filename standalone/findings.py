@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .columns import percent, sentence, size, table
+from bone_backend.volumes.classes import class_name
+from bone_backend.volumes.header import GIVEN
+
+from .cards import name_of
+from .columns import percent, printable, sentence, size, table, width
 
 MOST_LABELS = 5  # columns of labels, besides one for all others
 
@@ -17,7 +21,9 @@ def page(found: dict[str, Any]) -> str:
     """The tables of pairs, the findings, and what a fit would do."""
     heads = ["pair", "size (z, y, x)", "voxels, \N{MICRO SIGN}m", "scan", "mask", "labels"]
     lines = table(heads, [_row(row) for row in found["pairs"]])
-    lines += _contents(found["pairs"]) + _subjects(found["pairs"])
+    if any(row["scan"].get("voxel_size_from") == GIVEN for row in found["pairs"]):
+        lines += ["", "The voxel sizes are given by --voxel-size."]
+    lines += _contents(found["pairs"], found["classes"]) + _subjects(found["pairs"])
     for finding in found["findings"]:
         of = f"pair {finding['pair']}: " if finding["pair"] else ""
         end = "" if finding["text"].endswith(("?", ".")) else "."
@@ -47,11 +53,12 @@ def _row(row: dict[str, Any]) -> list[str]:
     return [*cells, shown or "-"]
 
 
-def _contents(rows: list[dict[str, Any]]) -> list[str]:
-    """Grey values of the two tissues, and the share of each label, scan by scan."""
-    values = sorted({int(value) for row in rows for value in row.get("labels", {})})
+def _contents(rows: list[dict[str, Any]], classes: list[dict[str, Any]]) -> list[str]:
+    """Grey values of the two tissues, and the share of each label, scan by scan; labels by their names."""
+    values = [item["value"] for item in classes]
     shown, others = values[:MOST_LABELS], values[MOST_LABELS:]
-    heads = ["pair", "two tissues", *(f"label {value}" for value in shown), *["others"] * bool(others)]
+    names = {item["value"]: printable(item["name"]) for item in classes}
+    told = [name_of(names, value) for value in shown]
     lines = []
     for row in rows:
         labels = {int(value): voxels for value, voxels in row.get("labels", {}).items()}
@@ -63,7 +70,16 @@ def _contents(rows: list[dict[str, Any]]) -> list[str]:
         rest = [percent(sum(labels.get(value, 0) for value in others) / total)] * bool(others)
         greys = f"{tissues['low']:.4g}, {tissues['high']:.4g}" if tissues else "-"
         lines.append([f"{row['number']} {row['name']}", greys, *shares, *rest])
-    return ["", *table(heads, lines)] if lines else []
+    if not lines:
+        return []
+    end = ["others"] * bool(others)
+    made = table(["pair", "two tissues", *told, *end], lines)
+    if max(map(len, made)) <= width() and not others:
+        return ["", *made]
+    made = table(["pair", "two tissues", *(f"label {value}" for value in shown), *end], lines)
+    are_named = any(names[value] != class_name(value) for value in values)
+    known = ", ".join(name_of(names, value) for value in values)
+    return ["", *made, *(["", sentence(f"Labels: {known}.")] if are_named else [])]
 
 
 def _subjects(rows: list[dict[str, Any]]) -> list[str]:

@@ -9,7 +9,6 @@ does not fit is left out from the least important on.
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -19,6 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from .columns import at_slashes
 from .console import figures_in_words
 
 STYLES = {logging.WARNING: "yellow", logging.ERROR: "red"}
@@ -41,23 +41,6 @@ class Lines(logging.Handler):
             stamp = time.strftime("%H:%M:%S")
             told = at_slashes(self.format(record), self._console.width - len(stamp) - 2)
             self._console.print(beside(stamp, Text(told, style=style)))
-
-
-def at_slashes(text: str, room: int) -> str:
-    """A text whose paths are broken behind a slash where they do not fit into a line.
-
-    >>> at_slashes("in scans/of_the_second/batch", 20).split("\\n")
-    ['in scans/of_the_second/', 'batch']
-    """
-    words = []
-    for word in text.split(" "):
-        lines = [""]
-        for part in re.findall(r"[^/]*/|[^/]+", word) if len(word) > room else [word]:
-            if lines[-1] and len(lines[-1] + part) > room:
-                lines.append("")
-            lines[-1] += part
-        words.append("\n".join(lines))
-    return " ".join(words)
 
 
 def beside(stamp: str, text: Text) -> Table:

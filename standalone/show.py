@@ -104,10 +104,7 @@ def _doubtful(slices: list[dict[str, Any]]) -> str:
 
 def scans(found: dict[str, Any]) -> str:
     """How it went with each of several scans."""
-    paths = [one["scan"] for one in found["scans"]]
-    names = {path: Path(path).name for path in paths}
-    if len(set(names.values())) < len(set(paths)):
-        names = {path: path for path in paths}
+    names = _short_names([one["scan"] for one in found["scans"]])
     lines, faults = [], []
     for one in found["scans"]:
         name = names[one["scan"]]
@@ -131,6 +128,20 @@ def scans(found: dict[str, Any]) -> str:
             *map(sentence, faults),
         ]
     )
+
+
+def _short_names(paths: list[str]) -> dict[str, str]:
+    """The last parts of each path, as many as tell all of them apart.
+
+    >>> list(_short_names(["a/b/femur.tif", "a/c/femur.tif"]).values())
+    ['b/femur.tif', 'c/femur.tif']
+    """
+    most = max((len(Path(path).parts) for path in paths), default=1)
+    for count in range(1, most + 1):
+        names = {path: str(Path(*Path(path).parts[-count:])) for path in paths}
+        if len({*names.values()}) == len({*paths}):
+            return names
+    return {path: path for path in paths}
 
 
 def iou(found: dict[str, Any]) -> str:

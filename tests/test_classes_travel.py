@@ -82,7 +82,84 @@ def test_iou_tells_where_two_files_call_a_label_by_other_names(named, caplog):
     other = str(Path(named[2][1]).with_name("other.seg.nrrd"))
     run_here("convert", {"source": named[2][1], "output": other, "class_names": ["1:marrow"]})
     found = run_here("iou", {"reference": named[2][1], "prediction": other})
-    assert any('"compacta" in' in warning and 'but "marrow" in' in warning for warning in found["warnings"])
+    assert found["names"]["1"] == "marrow"
+    assert any('"marrow" in' in warning and 'but "compacta" in' in warning for warning in found["warnings"])
+
+
+def test_iou_takes_names_and_colours_that_are_given_then_those_of_prediction_and_reference(
+    named, tmp_path, capsys
+):
+    """In the console, the table and the page; the names of both volumes disagree, which is told."""
+    prediction, table, page = str(tmp_path / "p.seg.nrrd"), tmp_path / "iou.csv", tmp_path / "iou.html"
+    values = {"source": named[2][1], "output": prediction}
+    run_here("convert", {**values, "class_names": ["1:marrow:#102030", "2:fat"]})
+    words = ["iou", named[2][1], prediction, "--quiet", "--overwrite"]
+    assert command.main([*words, "--output", str(table), "--page", str(page)]) == 0
+    shown = capsys.readouterr()
+    assert "1 marrow" in shown.out  # the prediction's, which comes first
+    assert '"marrow" in' in shown.err
+    assert 'but "compacta" in' in shown.err
+    assert f"Written  {table}" in shown.out
+    assert table.read_text(encoding="utf-8").splitlines()[2].endswith(",marrow")
+    assert "#102030" in page.read_text(encoding="utf-8")
+    classes = tmp_path / "classes.csv"
+    classes.write_text("value,name,colour\n1,corticalis,#a0b0c0\n7,enamel,\n", encoding="utf-8")
+    misspelt = tmp_path / "misspelt.csv"
+    misspelt.write_text("value,name,colur\n1,corticalis,#a0b0c0\n", encoding="utf-8")
+    assert command.main([*words, "--class-names", str(misspelt)]) == 1
+    assert "there is no column colur. Did you mean colour?" in capsys.readouterr().err
+    words += ["--class-names", str(classes), "--page", str(page), "--output", str(table)]
+    assert command.main(words) == 0
+    shown = capsys.readouterr()
+    assert "1 corticalis" in shown.out
+    assert "2 fat" in shown.out
+    assert "marrow" not in shown.err
+    assert "--class-names names 7, which neither volume holds; they hold 0, 1, 2." in shown.err
+    assert table.read_text(encoding="utf-8").splitlines()[2].endswith(",corticalis")
+    assert "corticalis" in page.read_text(encoding="utf-8")
+    assert "#a0b0c0" in page.read_text(encoding="utf-8")
+
+
+def test_the_check_calls_classes_as_the_masks_do_and_tells_where_they_disagree(
+    named, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    page = tmp_path / "check.html"
+    words = ["check", *(word for pair in named for word in ("--pair", *pair)), "--page", str(page)]
+    assert command.main([*words, "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert "0 background  1 cortical bone  2 marrow" in shown  # at the head of the columns
+    assert 'DOUBT: Label 1 is called "cortical bone" in ' in shown
+    assert "--class-names" in shown
+    text = page.read_text(encoding="utf-8")
+    assert "cortical bone" in text
+    assert "#ff8800" in text
+    words.append("--overwrite")
+    monkeypatch.setenv("COLUMNS", "50")  # too narrow for that
+    assert command.main([*words, "--quiet"]) == 0
+    assert "Labels: 0 background, 1 cortical bone, 2 marrow." in capsys.readouterr().out
+    words += ["--class-names", "1:bone", "2:pores"]
+    assert command.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(item["value"], item["name"]) for item in found["classes"]] == [
+        (0, "background"),
+        (1, "bone"),
+        (2, "pores"),
+    ]
+    assert found["classes"][1]["colour"] == "#ff8800"  # a name without a colour keeps that of the mask
+    assert not any("is called" in finding["text"] for finding in found["findings"])
+    assert command.main([*words, "9:enamel", "--quiet"]) == 0
+    assert "FAULT: --class-names names 9, but the masks hold the classes 0, 1, 2." in capsys.readouterr().out
+
+
+def test_the_check_names_mapped_values_and_what_is_not_counted(pairs, capsys):
+    words = ["check", "--pair", *map(str, pairs[0]), "--pair", *map(str, pairs[1]), "--json"]
+    assert command.main([*words, "--map-labels", "2:1", "--class-names", "1:bone"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [item["name"] for item in found["classes"]] == ["background", "bone", "bone"]
+    assert command.main([*words, "--ignore-label", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [item["name"] for item in found["classes"]] == ["background", "class 1", "not counted"]
 
 
 def test_the_voxel_size_that_is_given_is_that_of_scans_and_masks(pairs, tmp_path):

@@ -290,8 +290,9 @@ def test_the_job_returns_plain_json_and_writes_the_table(tmp_path):
     }
     with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ["class", "iou", "dice", "reference_voxels", "predicted_voxels", "intersection_voxels"]
-    assert rows[2] == ["1", str(2 / 3), "0.8", "2", "3", "2"]
+    voxels = ["reference_voxels", "predicted_voxels", "intersection_voxels"]
+    assert rows[0] == ["class", "iou", "dice", *voxels, "name"]
+    assert rows[2] == ["1", str(2 / 3), "0.8", "2", "3", "2", "class 1"]
     assert rows[-1][0] == "mean"
     assert float(rows[-1][1]) == answer["mean_iou"]
     assert run_here("iou", options | {"output": None})["classes"] == answer["classes"]
@@ -302,7 +303,7 @@ def test_a_score_without_meaning_is_null_in_json_and_empty_in_the_table(tmp_path
     assert result.to_dict()["classes"]["9"]["iou"] is None
     assert result.to_dict()["mean_iou"] is None
     write_csv(tmp_path / "scores.csv", result)
-    assert (tmp_path / "scores.csv").read_text().splitlines()[1] == "9,,,0,0,0"
+    assert (tmp_path / "scores.csv").read_text().splitlines()[1] == "9,,,0,0,0,class 9"
 
 
 def test_a_table_that_cannot_be_written_leaves_nothing(tmp_path):

@@ -22,7 +22,7 @@ SHELVES = {
     ),
     "avizo": "avizo",
     **dict.fromkeys(
-        ("machine.monitor", "networks.spec", "runs.records", "training.belonging", "training.sides"), "numpy"
+        ("machine.monitor", "networks.spec", "runs.records", "training.placement", "training.sides"), "numpy"
     ),
     **dict.fromkeys(
         (
@@ -33,6 +33,7 @@ SHELVES = {
             *(
                 "dataset.transforms",
                 "inference.backends",
+                "inference.dealing",
                 "inference.labelling",
                 "inference.maps",
                 "inference.merging",

@@ -156,6 +156,14 @@ def test_a_column_that_is_nearly_output_is_no_matter_of_taste(tmp_path):
         list(wanted(PredictScansOptions.parse(told)))
 
 
+def test_a_column_that_is_of_no_use_is_a_warning_with_those_that_are(tmp_path, caplog):
+    (tmp_path / "scans.csv").write_text("scan,animal,sex\na.tif,1,f\n", encoding="utf-8")
+    told = {"scan": str(tmp_path / "scans.csv"), "model": "m.pth", "output_dir": str(tmp_path / "out")}
+    assert [one.scan for one in wanted(PredictScansOptions.parse(told))] == [tmp_path / "a.tif"]
+    words = "scans.csv: the columns animal, sex are not used. Those that are known: scan, output."
+    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [("WARNING", words)]
+
+
 def test_data_sets_of_one_file_are_scans_of_their_own(made, tmp_path):
     """Equal in shape, file and last name; their records and what they go on with tell them apart."""
     h5py = pytest.importorskip("h5py")

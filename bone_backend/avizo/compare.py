@@ -40,7 +40,7 @@ class IoU(Door):
                     f"{prediction.name} has {_lattice(prediction.shape)} voxels, but {reference.name} has "
                     f"{_lattice(reference.shape)} (x, y, z). Only labels of the same scan can be compared."
                 )
-            else:
+            elif not self.panel.values(IoUOptions).get("voxel_size"):  # one that is given counts for both
                 faults += [told[0].upper() + told[1:] for told in size_faults(reference, prediction)]
         for facts in (reference, prediction):
             if facts is not None and facts.dtype.kind not in "iu":
@@ -69,6 +69,8 @@ class IoU(Door):
             map_labels=options.map_labels or None,
             ignore_label=options.ignore_label,
             model=options.model,
+            class_names=options.class_names,
+            voxel_size=options.voxel_size,
             by_slice=bool(options.slices or options.page),
         )
         found = result.to_dict()
@@ -101,7 +103,7 @@ class IoU(Door):
         given: names of the model file, which count most.
         """
         names: dict[int, str] = {}
-        for name, voxels in (("prediction", "predicted_voxels"), ("reference", "reference_voxels")):
+        for name, voxels in (("reference", "reference_voxels"), ("prediction", "predicted_voxels")):
             field = self.panel.connections[name].source()
             values = [int(value) for value, score in classes.items() if score[voxels]]
             names |= label_names(field, values)

@@ -7,12 +7,11 @@ Panel, port groups (.xml) and help page are made from the same form, so they can
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from ..errors import Fault
 from ..jobs.commands import COMMANDS
-from ..options.fields import OptionField, Options
+from ..options.field import OptionField, in_labels
+from ..options.fields import Options
 from ..options.programs import (
     FitHostOptions,
     HostOptions,
@@ -27,8 +26,6 @@ MOST_CLASS_LINES = 8
 LOOSE = "Panel"  # options of this group stand above all groups
 STATE = "State"
 APPLY = "apply"
-# a flag, or a name with an underscore, but not in a path
-_WRITTEN = re.compile(r"(?<![\w./\\-])(--[a-z-]+|[a-z]+(_[a-z]+)+)(?![\w/\\-]|\.\w)")
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,8 @@ class Form:
         return [(group, fields) for group, fields in found.items() if fields]
 
     def in_words(self, text: str) -> str:
-        """A text in the panel's words: labels for the options that a fault calls, and for anything that is
-        written as an option only, a flag or a name with an underscore.
-        """
-        fields = [*self.options.option_fields(), *self.host.option_fields()]
-        labels = {field.name: field.label for field in fields}
-        told = Fault(text).put(lambda name: labels.get(name, name))
-        written = {field.flag: field.label for field in fields}
-        written |= {name: label for name, label in labels.items() if "_" in name}
-        return _WRITTEN.sub(lambda found: written.get(found[0], found[0]), told)
+        """A text in the panel's words."""
+        return in_labels(text, [*self.options.option_fields(), *self.host.option_fields()])
 
 
 def _pairs() -> tuple[Connection, ...]:

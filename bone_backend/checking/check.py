@@ -21,12 +21,14 @@ from ..files.whole import write_text
 from ..options.types import Pair
 from ..pairing.names import unique_names
 from ..progress import Part, Progress
-from ..volumes.header import Header
+from ..volumes.classes import Named
+from ..volumes.header import Header, Triple
 from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.output import prepare
 from ..volumes.patch_source import unpacked_bytes
 from ..volumes.volume import Volume, open_volume
 from . import contents, plan, together, words
+from .named import classes_of
 from .options import CheckOptions
 from .plan import Candidate
 from .planes import Look
@@ -50,7 +52,7 @@ def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
     names = unique_names([pair.scan for pair in options.pairs])
     for number, (name, pair) in enumerate(zip(names, options.pairs, strict=True), start=1):
         part = Part(progress, first=100 * (number - 1), share=100, steps=100 * len(options.pairs))
-        row, own, candidate, told = _pair(pair, number, name, options.ignore_label, part)
+        row, own, candidate, told = _pair(pair, number, name, options, part)
         rows.append(row)
         if own:
             seen[number] = own
@@ -67,11 +69,13 @@ def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
     statistics = {number: own.statistics for number, own in seen.items() if own.statistics}
     findings += together.odd_greys(statistics)
     findings += together.empty_masks({number: own.labels for number, own in seen.items()})
-    more, fit = _as_a_fit(options, sound, rows)
-    findings += more
+    classes, named, doubts = classes_of(options, rows)
+    more, fit = _as_a_fit(options, sound, rows, classes=classes, named=named)
+    findings += doubts + more
     findings.sort(key=lambda one: (one.kind != FAULT, one.pair or 0))
     found = {
         "pairs": rows,
+        "classes": classes,
         "findings": [one._asdict() for one in dict.fromkeys(findings)],
         "faults": sum(one.kind == FAULT for one in dict.fromkeys(findings)),
         "doubts": sum(one.kind == DOUBT for one in dict.fromkeys(findings)),
@@ -83,12 +87,12 @@ def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
     if options.page is not None:
         from ..report.check_page import page  # loads Jinja2, and stands on a higher shelf
 
-        write_text(options.page, page(found, looks, options))
+        write_text(options.page, page(found, looks))
     return found
 
 
 def _pair(
-    pair: Pair, number: int, name: str, ignore_label: int | None, progress: Progress
+    pair: Pair, number: int, name: str, options: CheckOptions, progress: Progress
 ) -> tuple[dict[str, Any], Seen | None, Candidate | None, list[Finding]]:
     """Row, what the voxels tell, the pair for a fit where it is sound, and findings."""
     row: dict[str, Any] = {
@@ -99,7 +103,7 @@ def _pair(
         "scan": {"path": str(pair.scan)},
         "mask": {"path": str(pair.mask)},
     }
-    opened, findings = _open(pair, number, row)
+    opened, findings = _open(pair, number, row, options.voxel_size)
     if opened is None:
         return row, None, None, findings
     scan, mask = opened
@@ -112,7 +116,9 @@ def _pair(
         if scan.header.voxel_size is None:
             findings.append(Finding(DOUBT, number, "the voxel size of its scan is unknown"))
         try:
-            seen = read_pair(scan, mask, Path(pair.scan), ignore_label=ignore_label, progress=progress)
+            seen = read_pair(
+                scan, mask, Path(pair.scan), ignore_label=options.ignore_label, progress=progress
+            )
         except ScanError as error:
             return row, None, None, [*findings, *_faults(number, error)]
         folder = plan.folder_of_cache()
@@ -128,8 +134,13 @@ def _pair(
     return row, seen, candidate, findings
 
 
-def _open(pair: Pair, number: int, row: dict[str, Any]) -> tuple[tuple[Volume, Volume] | None, list[Finding]]:
-    """Both sides of a pair, the mask on the grid of its scan; what they are goes into the row."""
+def _open(
+    pair: Pair, number: int, row: dict[str, Any], voxel_size: Triple | None
+) -> tuple[tuple[Volume, Volume] | None, list[Finding]]:
+    """Both sides of a pair, the mask on the grid of its scan; what they are goes into the row.
+
+    voxel_size: in um, instead of what they say.
+    """
     findings: list[Finding] = []
     volumes: list[Volume] = []
     for side, path in (("scan", pair.scan), ("mask", pair.mask)):
@@ -138,6 +149,8 @@ def _open(pair: Pair, number: int, row: dict[str, Any]) -> tuple[tuple[Volume, V
         except BoneError as error:
             findings += _faults(number, error)
             continue
+        if voxel_size is not None:
+            volume.header = volume.header.with_voxel_size_um(voxel_size)
         row[side] |= _facts(volume.header)
         volumes.append(volume)
     if len(volumes) == 2:
@@ -183,12 +196,7 @@ def _beside(seen: Seen, number: int) -> list[Finding]:
     lies = seen.verdict.in_words() if seen.verdict else None
     texts += [lies] if lies else []
     if seen.shift is not None and not lies:
-        many = f"{abs(seen.shift.voxels)} voxel{'s' * (abs(seen.shift.voxels) > 1)}"
-        texts.append(
-            f"its mask seems to lie {many} beside the scan along {seen.shift.axis}: moved by "
-            f"{seen.shift.voxels:+d}, the grey values change {seen.shift.factor:.2f} times as steeply at its "
-            "edges"
-        )
+        texts.append(seen.shift.in_words())
     return [Finding(DOUBT, number, text) for text in texts]
 
 
@@ -198,10 +206,22 @@ def _name_subjects(rows: list[dict[str, Any]]) -> None:
         row["guessed_subject"] = guess
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _as_a_fit(
-    options: CheckOptions, sound: list[Candidate], rows: list[dict[str, Any]]
+    options: CheckOptions,
+    sound: list[Candidate],
+    rows: list[dict[str, Any]],
+    *,
+    classes: list[dict[str, Any]],
+    named: list[Named],
 ) -> tuple[list[Finding], Mapping[str, Any] | None]:
-    """What a fit finds in the pairs that are sound by themselves, in its words; its split and needs."""
+    """What a fit finds in the pairs that are sound by themselves, in its words; its split and needs.
+
+    classes: by the values that are stored; named: by those after mapping.
+    """
     shapes = {
         row["number"]: (row["name"], tuple(row["scan"]["shape"])) for row in rows if "shape" in row["scan"]
     }
@@ -210,6 +230,7 @@ def _as_a_fit(
     chosen, findings = plan.settle(options.of_fit(), shapes)
     findings += plan.greys(chosen, sound)
     counts = {one.number: one.counts for one in sound}
+    lone = together.lone_labels(counts, {item["value"]: item["name"] for item in classes})
     try:
         labels = checks.read_labels(
             [*counts.values()],
@@ -219,11 +240,13 @@ def _as_a_fit(
         )
     except ScanError as error:
         told = [Finding(FAULT, None, str(fault)) for fault in error.faults] if sound else []
-        return findings + told + together.lone_labels(counts), None
-    findings += together.lone_labels(counts)
+        return findings + told + lone, None
+    findings += lone
     if len(sound) < len(rows):
         return findings, None  # which a fit does not begin with
-    sides, concerns = plan.split(chosen, sound, labels)
+    if fault := checks.name_fault(options, labels):
+        return [*findings, Finding(FAULT, None, fault.put(_flag).removesuffix("."))], None
+    sides, concerns = plan.split(chosen, sound, labels, {item.value: item.name for item in named})
     needs = plan.needs(chosen, sound)
     lines = [*([words.split_in_words(sides)] if sides else []), words.needs_in_words(needs)]
     fit = {"split": sides, "needs": needs, "patch_size": chosen.patch_size, "told": lines}

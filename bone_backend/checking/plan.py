@@ -87,7 +87,10 @@ def greys(options: FitOptions, candidates: Sequence[Candidate]) -> list[Finding]
 
 
 def split(
-    options: SettledFit, candidates: Sequence[Candidate], labels: checks.Labels
+    options: SettledFit,
+    candidates: Sequence[Candidate],
+    labels: checks.Labels,
+    names_of_classes: Mapping[int, str],
 ) -> tuple[dict[str, Any] | None, list[Finding]]:
     """The split that a fit would make, and classes that it leaves out of a side."""
     contents = tuple(
@@ -101,7 +104,7 @@ def split(
             names,
             training=sides.training,
             validation=sides.validation,
-            classes={item.value: item.name for item in options.class_names},
+            classes=names_of_classes,
             judged=sides.judged,
         )
     except BoneError as error:

@@ -24,16 +24,14 @@ from ..intensity.edges import near_edges
 from ..intensity.statistics import PERCENTILES, first_tally
 from ..intensity.summary import Statistics
 from ..progress import Part, Progress
-from ..training.belonging import Sample, Verdict
+from ..training.placement.belonging import Sample, Verdict
+from ..training.placement.shift import Agreement, Shift, blocks, middle
 from ..volumes.volume import Volume
 from . import contents
 from .planes import Look, Planes
-from .shift import REACH, Agreement, Shift
 
 SLAB_BYTES = 16 << 20
-BLOCKS = 4  # of slices, for the edges
-BLOCK_SLICES = 2 * REACH + 10
-WIDEST = 768  # px of a block, from the middle
+WIDEST = 768  # px of a block for the edges, from the middle
 QUESTION = {"voxels": "nonzero", "percentiles": PERCENTILES}  # as a fit asks
 
 
@@ -164,20 +162,16 @@ class _Edges:
 
     def __init__(self, depth: int):
         self.agreement = Agreement()
-        size = min(BLOCK_SLICES, depth)
-        starts = np.linspace(0, depth - size, BLOCKS + 2).astype(int)[1:-1].tolist()
-        self._blocks: list[tuple[int, int, list[tuple[np.ndarray, np.ndarray]]]] = []
-        for start in dict.fromkeys(starts):
-            self._blocks.append((start, start + size, []))
+        self._blocks: list[tuple[int, int, list[tuple[np.ndarray, np.ndarray]]]] = [
+            (first, last, []) for first, last in blocks(depth)
+        ]
 
     def add(self, z0: int, scan: np.ndarray, mask: np.ndarray) -> None:
         """Slices z0 and on of both."""
-        middle = tuple(
-            slice(max(0, (n - WIDEST) // 2), max(0, (n - WIDEST) // 2) + WIDEST) for n in scan.shape[1:]
-        )
+        inside = tuple(slice(*middle(n, WIDEST)) for n in scan.shape[1:])
         for first, last, planes in self._blocks:
             for z in range(max(first, z0), min(last, z0 + len(scan))):
-                planes.append((scan[z - z0][middle].copy(), mask[z - z0][middle].copy()))
+                planes.append((scan[z - z0][inside].copy(), mask[z - z0][inside].copy()))
             if planes and len(planes) == last - first:
                 grey, labels = (np.stack(side) for side in zip(*planes, strict=True))
                 planes.clear()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..intensity.summary import Statistics
+from ..volumes.classes import class_name
 
 # Micro-CT has voxels of 0.3 to 200 um, clinical CT up to 5 mm; all beyond was told in a wrong unit.
 LEAST_UM, MOST_UM = 0.05, 10_000.0
@@ -77,21 +78,34 @@ def odd_greys(statistics: Mapping[int, Statistics]) -> list[Finding]:
     ]
 
 
-def lone_labels(counts: Mapping[int, Mapping[int, int]]) -> list[Finding]:
-    """Labels that one mask alone holds, or of which there is one voxel. counts: of each pair's mask."""
+def lone_labels(counts: Mapping[int, Mapping[int, int]], names: Mapping[int, str]) -> list[Finding]:
+    """Labels that one mask alone holds, or of which there is one voxel.
+
+    counts: of each pair's mask. names: of the values that are stored.
+    """
     found = []
     holders = Counter(value for labels in counts.values() for value in labels)
     for number, labels in counts.items():
         single = [value for value, voxels in labels.items() if voxels == 1 and value]
         alone = [value for value in labels if holders[value] == 1 and value and value not in single]
         if len(counts) > 2 and 0 < len(alone) <= 8:
-            told = ", ".join(f"{value} ({labels[value]:,} voxels)" for value in alone)
+            told = ", ".join(f"{_called(value, names)} ({labels[value]:,} voxels)" for value in alone)
             found.append(Finding(DOUBT, number, f"its mask alone holds label {told}"))
         if 0 < len(single) <= 8:
-            told = ", ".join(map(str, single))
+            told = ", ".join(_called(value, names) for value in single)
             text = f"its mask holds label {told} in one voxel only: a slip of the pen? Paint it over"
             found.append(Finding(DOUBT, number, text))
     return found
+
+
+def _called(value: int, names: Mapping[int, str]) -> str:
+    """A label value with its name, where it has one.
+
+    >>> _called(2, {2: "marrow"}), _called(3, {3: "class 3"})
+    ('2 "marrow"', '3')
+    """
+    name = names.get(value, class_name(value))
+    return str(value) if name == class_name(value) else f'{value} "{name}"'
 
 
 def empty_masks(counts: Mapping[int, Mapping[int, int]]) -> list[Finding]:

@@ -7,14 +7,17 @@ pair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import Fault, ScanError, called
 from ..options.catalogue import ARCHITECTURES, OWN_ARCHITECTURES
+from ..options.fit_data import FitData
 from ..progress import Progress, silent
+from ..volumes.classes import Table, one_table
 from ..volumes.volume import Volume
 from .contents import Contents, ContentsMaker
 from .label_advice import advice, grey_edges, listing
@@ -263,6 +266,24 @@ def class_of(value: int, mapping: Mapping[int, int], ignore_label: int | None) -
     """
     new = mapping.get(value, value)
     return IGNORED if ignore_label in (value, new) else new
+
+
+def name_fault(options: FitData, labels: Labels) -> Fault | None:
+    """What to say where a class is named that no mask holds."""
+    unknown = [item.value for item in options.class_names if item.value not in labels.values]
+    if not unknown:
+        return None
+    told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
+    return Fault(f"{called('class_names')} names {told[0]}, but the masks hold the classes {told[1]}.")
+
+
+def table_of_names(options: FitData, masks: Sequence[tuple[str, Iterable[Any]]]) -> Table:
+    """The one name and colour of every class, by its value after mapping; those given win.
+
+    masks: of each its path and the classes that its file names.
+    """
+    advice = "; the first counts. Say its name with --class-names, or give one of them another value"
+    return one_table(masks, given=options.class_names, map_labels=options.map_labels, advice=advice)
 
 
 def size_faults(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ..errors import OptionError, ScanError, called
+from ..errors import OptionError, ScanError
 from ..files.names import readable
 from ..options.fit import FitOptions, SettledFit
 from ..options.programs import Pair
@@ -21,7 +21,6 @@ from ..options.types import LONGEST_NAME, ClassName
 from ..pairing.names import unique_names
 from ..progress import Part, Progress
 from ..volumes.cache import cache_folder
-from ..volumes.classes import one_table
 from ..volumes.header import Header, Triple
 from ..volumes.medical.matching import MatchedVolume, on_grid_of
 from ..volumes.patch_source import PatchSource, open_source
@@ -113,7 +112,8 @@ def open_pairs(
             for maker, (_, mask) in zip(makers, whole, strict=True)
         )
         labels = replace(labels, contents=contents)
-        _check_names(options, labels)
+        if fault := checks.name_fault(options, labels):
+            raise OptionError(fault)
         chosen, doubts = _with_names(chosen, labels, [mask for _, mask in whole])
     pairs = [
         OpenPair(name, pair, volumes_of[0].header, scan, mask)
@@ -140,25 +140,12 @@ def _faults_of(
     )
 
 
-def _check_names(options: FitOptions, labels: checks.Labels) -> None:
-    """Raise OptionError where a class is named that no mask holds."""
-    unknown = [item.value for item in options.class_names if item.value not in labels.values]
-    if unknown:
-        told = ", ".join(map(str, unknown)), ", ".join(map(str, labels.values))
-        raise OptionError(
-            f"{called('class_names')} names {told[0]}, but the masks hold the classes {told[1]}."
-        )
-
-
 def _with_names(
     options: SettledFit, labels: checks.Labels, masks: Sequence[Volume]
 ) -> tuple[SettledFit, list[str]]:
     """The options with the names and colours that the masks tell of their values; those given win."""
     told = [(readable(str(mask.header.path or mask.header.name)), mask.header.classes) for mask in masks]
-    advice = (
-        f"; the first counts. Say its name with {called('class_names')}, or give one of them another value"
-    )
-    classes, doubts = one_table(told, given=options.class_names, map_labels=options.map_labels, advice=advice)
+    classes, doubts = checks.table_of_names(options, told)
     names = tuple(
         ClassName(value=item.value, name=readable(item.name)[:LONGEST_NAME], colour=item.colour)
         for item in classes

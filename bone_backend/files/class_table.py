@@ -10,6 +10,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from .table_columns import misspelt
+
 ENDINGS = (".csv", ".tsv")
 COLUMNS = ("value", "name", "colour")
 OTHER_NAMES = {"label": "value", "id": "value", "class": "name", "color": "colour"}
@@ -31,6 +33,8 @@ def read_classes(path: Path) -> list[dict[str, str]]:
     columns = {name: number for number, name in enumerate(COLUMNS)}
     if numbered and not numbered[0][1][0].isdigit():
         named = [OTHER_NAMES.get(cell.lower(), cell.lower()) for cell in numbered.pop(0)[1]]
+        if told := misspelt(named, COLUMNS):
+            raise ValueError(f"{path.name}: {told.removesuffix('.')}")
         if not {"value", "name"} <= {*named}:
             raise ValueError(f"the first line of {path.name} names no columns value and name")
         columns = {name: named.index(name) for name in COLUMNS if name in named}

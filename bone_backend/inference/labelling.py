@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -59,9 +60,7 @@ class Labelling:
         groups, merger = self._plan(team, team.chunks)
         if self.kept.counts is not None:
             merger.go_on(self.kept.counts, self.kept.sure)
-            if self.look:
-                for z0, labels in self.kept.slabs():
-                    self.look(labels, scan.read(z0, z0 + len(labels)))
+            self._look_again(scan)
         label(
             scan,
             self.kept,
@@ -77,14 +76,27 @@ class Labelling:
         )
         return merger.counted()
 
+    def _look_again(self, scan: Volume) -> None:
+        """Show what an earlier run has kept."""
+        if self.look:
+            for z0, labels in self.kept.slabs():
+                self.look(labels, scan.read(z0, z0 + len(labels)))
+
+    @property
+    def greys_folder(self) -> Path:
+        """Where the scan lies, laid out for three axes."""
+        return cache_folder()
+
     def _in_passes(self, axes: str, scan: Volume, *, progress: Progress) -> Counted:
         """From the mean of several passes, which is kept on disk."""
-        header, classes, folder = scan.header, len(self.class_map.values), cache_folder()
+        header, classes, folder = scan.header, len(self.class_map.values), self.greys_folder
         log.info(
             "Labelling %s; %s are kept in %s meanwhile.",
             "along z, y and x" if axes == "zyx" else f"in {len(self.teams)} passes",
             size_in_words(passes.needed_bytes(header, classes, axes=axes)),
-            self.kept.folder if axes == "z" else f"{self.kept.folder} and {folder}",
+            self.kept.folder
+            if axes == "z" or folder == self.kept.folder
+            else f"{self.kept.folder} and {folder}",
         )
         weights = [sum(team.weights) for team in self.teams for _ in axes]
         laying, *each, deciding = passes.parts(progress, len(weights))
@@ -97,9 +109,7 @@ class Labelling:
                 greys = stack.enter_context(Bricks(header.shape, header.dtype, folder=folder))
                 passes.lay_out(scan, greys, laying)
                 views = [passes.Turned(greys, header, AXES.index(axis)) for axis in axes]
-            for number, part in enumerate(each):
-                axis, team = number % len(axes), self.teams[number // len(axes)]
-                self._sum(number, views[axis], axis, team, means=means, progress=part)
+            self._sum_all(views, means, each)
             self.kept.forget()  # to decide is quick
             writing = stack.enter_context(
                 streaming.WriteBehind(self.kept, look=self.look, beside=self.kept.beside)
@@ -118,36 +128,37 @@ class Labelling:
                 progress=deciding,
             ).counted()
 
+    def _sum_all(self, views: Sequence[Slices], means: passes.Means, each: Sequence[Progress]) -> None:
+        """Do all passes: each team along each axis."""
+        for number, part in enumerate(each):
+            axis, team = number % len(views), self.teams[number // len(views)]
+            self._sum(number, views[axis], axis, team, means=means, progress=part)
+
     def _sum(
         self, number: int, view: Slices, axis: int, team: Team, *, means: passes.Means, progress: Progress
     ) -> None:
         """Add a pass along an axis to the mean, from where an earlier run has come to."""
-        reached, start = means.reached
-        depth = view.header.shape[0]
-        start = depth if number < reached else start if number == reached else 0
-        if start == depth:
+        start = means.start_of(number, view.header.shape[0])
+        if start == view.header.shape[0]:
             return
         chunks = team.chunks if axis == 0 else cut(self.options, view.header.shape, team.model)
         groups, merger = self._plan(team, chunks, least=passes.SLICES_AT_ONCE)
         with streaming.WriteBehind(passes.Adding(means, number, axis, start)) as adding:
-
-            def finish(end: int, _: torch.Tensor) -> None:
-                found = merger.take_means(end)
-                if torch.isnan(found).any():
-                    raise lost_numbers(team.ready)
-                adding.write(found)
-
-            stream(
+            find_means(
                 view,
                 team.ready,
                 groups=groups,
                 merger=merger,
                 numbers=team.numbers,
                 progress=progress,
-                finish=finish,
-                told=f" along {AXES[axis]}" + (f" by {team.model.path.name}" if len(self.teams) > 1 else ""),
+                write=adding.write,
+                told=self._told(axis, team),
                 start=start,
             )
+
+    def _told(self, axis: int, team: Team) -> str:
+        """Which pass it is."""
+        return f" along {AXES[axis]}" + (f" by {team.model.path.name}" if len(self.teams) > 1 else "")
 
     def _plan(self, team: Team, chunks: Layout, *, least: int = 1) -> tuple[list[Group], Merger]:
         return plan(
@@ -177,16 +188,7 @@ def plan(
         predictor.batch_size = options.batch_size or streaming.choose_batch_size(
             predictor, chunks, channels=model.in_channels
         )
-    context = model.in_channels // 2  # slices that a 2.5D network sees to each side
-    together = streaming.choose_tiles_at_once(
-        chunks,
-        batch_size=predictor.batch_size,
-        classes=model.num_classes,
-        context=context,
-        is_cuda=predictor.is_cuda,
-        least=least,
-    )
-    groups = streaming.plan_groups(chunks, tiles_at_once=together, context=context)
+    groups = groups_of(predictor, chunks=chunks, model=model, least=least)
     merger = Merger(
         chunks,
         class_map=class_map,
@@ -198,8 +200,22 @@ def plan(
     return groups, merger
 
 
+def groups_of(predictor: ChunkPredictor, *, chunks: Layout, model: ModelHeader, least: int) -> list[Group]:
+    """Which tiles go together, for the predictor's batch size."""
+    context = model.in_channels // 2  # slices that a 2.5D network sees to each side
+    together = streaming.choose_tiles_at_once(
+        chunks,
+        batch_size=predictor.batch_size,
+        classes=model.num_classes,
+        context=context,
+        is_cuda=predictor.is_cuda,
+        least=least,
+    )
+    return streaming.plan_groups(chunks, tiles_at_once=together, context=context)
+
+
 def label(
-    scan: Volume,
+    scan: Slices,
     output: Sink,
     predictor: ChunkPredictor,
     *,
@@ -238,6 +254,42 @@ def label(
             finish=finish,
             start=start,
         )
+
+
+def find_means(
+    view: Slices,
+    predictor: ChunkPredictor,
+    *,
+    groups: Sequence[Group],
+    merger: Merger,
+    numbers: Normalisation,
+    progress: Progress,
+    write: Callable[[torch.Tensor], None],
+    told: str = "",
+    start: int = 0,
+) -> None:
+    """Predict group by group. write: takes the mean probabilities (slice, class, a, b) as they come.
+
+    Raises HardwareError or ScanError when the network gives something that is no number.
+    """
+
+    def finish(end: int, _: torch.Tensor) -> None:
+        found = merger.take_means(end)
+        if torch.isnan(found).any():
+            raise lost_numbers(predictor)
+        write(found)
+
+    stream(
+        view,
+        predictor,
+        groups=groups,
+        merger=merger,
+        numbers=numbers,
+        progress=progress,
+        finish=finish,
+        told=told,
+        start=start,
+    )
 
 
 def stream(

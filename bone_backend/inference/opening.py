@@ -20,7 +20,7 @@ from ..files.names import real
 from ..intensity.asking import ask
 from ..intensity.normalisation import NORMALISATIONS, Normalisation, normalisation, scale_notes
 from ..intensity.summary import Statistics
-from ..machine.device import choose_device, choose_precision, free_bytes
+from ..machine.device import choose_device, choose_precision, describe, free_bytes
 from ..model_files import model_file
 from ..model_files.model_file import ModelHeader
 from ..networks.build import build_network
@@ -48,7 +48,8 @@ WIDE = 4  # chunks that are so many times as wide as the patches of the fit dese
 class Team:
     """Networks that see the same chunks of the same greys, so that their mean is taken chunk by chunk.
 
-    models: their files, the first stands for all. weights: how much each counts.
+    models: their files, the first stands for all. weights: how much each counts. where: they compute, in
+    words.
     """
 
     numbers: Normalisation
@@ -56,6 +57,7 @@ class Team:
     models: list[ModelHeader] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     predictor: ChunkPredictor | None = None
+    where: str = ""
 
     @property
     def model(self) -> ModelHeader:
@@ -68,17 +70,25 @@ class Team:
         return self.predictor
 
 
-def machine(options: PredictOptions) -> tuple[torch.device, torch.dtype | None]:
-    """Where and how precisely it is computed. Raises HardwareError, and PackageError where OpenVINO was asked
-    for and is missing.
-    """
+class Place(NamedTuple):
+    """Where and how precisely it is computed, the same in words, and the free memory there, bytes."""
+
+    device: torch.device
+    precision: torch.dtype | None
+    words: str
+    free: int
+
+
+def machine(options: PredictOptions) -> Place:
+    """That of this process. Raises HardwareError, PackageError where OpenVINO was asked for and is missing."""
     if options.backend == "openvino":
         openvino_network.library(otherwise=f"Or use {called('backend')} torch.")
-    device = _place(options)
-    return device, choose_precision(options.precision, device)
+    device = _device(options)
+    precision = choose_precision(options.precision, device)
+    return Place(device, precision, describe(device, precision), free_bytes(device))
 
 
-def _place(options: PredictOptions) -> torch.device:
+def _device(options: PredictOptions) -> torch.device:
     """OpenVINO computes on the CPU, whatever else is there."""
     is_anywhere = options.device == AUTO and options.backend == "openvino"
     return choose_device("cpu" if is_anywhere else options.device)
@@ -126,8 +136,10 @@ def check(options: PredictOptions, scan: Volume, models: Sequence[ModelHeader]) 
         normalisation_mode(options, model)
 
 
-def cut(options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader) -> Layout:
-    """The chunks of a scan of that shape (z, y, x).
+def cut(
+    options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader, *, free: int | None = None
+) -> Layout:
+    """The chunks of a scan of that shape (z, y, x). free: memory, bytes; None: as much as there is.
 
     Raises OptionError where the network cannot take chunks of the size asked for.
     """
@@ -136,7 +148,7 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader
     least = max(model.spec.minimum, edge)
     depth = options.chunk_depth if model.mode == "3D" else 1
     network = f"{model.mode} {model.spec.words}"
-    sizes = _edges(options, shape, model, depth=depth)
+    sizes = _edges(options, shape, model, depth=depth, free=free)
     size = max(sizes)
     faults = catalogue.size_faults("chunk_size", size, edge, minimum=least, network=network)
     faults += catalogue.size_faults("chunk_depth", depth, multiple[0], minimum=multiple[0], network=network)
@@ -152,13 +164,14 @@ def cut(options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader
 
 
 def _edges(
-    options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader, *, depth: int
+    options: PredictOptions, shape: tuple[int, int, int], model: ModelHeader, *, depth: int, free: int | None
 ) -> tuple[int, int]:
     """Of a chunk along y and x."""
     if options.chunk_size is not None:
         return options.chunk_size, options.chunk_size
     edge, patch = max(model.spec.multiples[1:]), patch_of(model)
-    least, free = max(model.spec.minimum, edge), free_bytes(_place(options))
+    least = max(model.spec.minimum, edge)
+    free = free_bytes(_device(options)) if free is None else free
     if chunk_size.is_near_sighted(model.spec.plain, patch, mode=model.mode):
         y, x = (
             max(
@@ -275,12 +288,14 @@ def teams_of(
     shape: tuple[int, int, int],
     models: Sequence[ModelHeader],
     measured: Sequence[Measured],
+    *,
+    free: int | None = None,
 ) -> list[Team]:
-    """The models in teams, in their order."""
+    """The models in teams, in their order. free: see `cut`."""
     found: list[Team] = []
     weights = options.model_weights or (1.0,) * len(models)
     for model, known, weight in zip(models, measured, weights, strict=True):
-        chunks = cut(options, shape, model)
+        chunks = cut(options, shape, model, free=free)
         for team in found:
             is_alike = (team.model.mode, team.model.in_channels) == (model.mode, model.in_channels)
             if is_alike and (team.numbers, team.chunks) == (known.numbers, chunks):
@@ -290,6 +305,28 @@ def teams_of(
         else:
             found.append(Team(known.numbers, chunks, [model], [weight]))
     return found
+
+
+def predictor_of(
+    options: PredictOptions,
+    models: Sequence[ModelHeader],
+    weights: Sequence[float],
+    *,
+    device: torch.device,
+    precision: torch.dtype | None,
+) -> ChunkPredictor:
+    """Their networks, loaded, of which the mean is taken; by torch."""
+    is_3d = models[0].mode == "3D"
+    first, *others = [load_network(model, device, precision) for model in models]
+    return ChunkPredictor(
+        first,
+        others=others,
+        weights=weights,
+        ways=symmetries(options.average, is_3d=is_3d),
+        device=device,
+        precision=precision,
+        is_3d=is_3d,
+    )
 
 
 def tell_cost(options: PredictOptions, teams: Sequence[Team], axes: str) -> None:

@@ -46,12 +46,12 @@ class Turned:
     """
 
     def __init__(self, greys: Bricks, header: Header, axis: int):
-        self._greys, self._axis = greys, axis
+        self.greys, self._axis = greys, axis
         self.header = replace(header, shape=turned(header.shape, axis))
 
     def read(self, first: int, last: int, *, out: np.ndarray) -> np.ndarray:
         """Slices first to last (half-open), as a Volume gives them."""
-        out[...] = self._greys.read(self._axis, first, last)[:, 0]
+        out[...] = self.greys.read(self._axis, first, last)[:, 0]
         return out
 
 
@@ -103,14 +103,14 @@ def lay_out(scan: Volume, greys: Bricks, progress: Progress) -> None:
 class Means:
     """Sums of class probabilities of several passes, on disk, with a line for each slab that was added.
 
-    weights: how much each pass counts.
+    weights: how much each pass counts; levels: the steps that the probability 1 has in each.
     folder: where they stay, so that a run that was broken off goes on at `reached`: the number of a pass, and
     the slice along its axis. A slab that was being added then is taken back first.
     """
 
     def __init__(self, shape: tuple[int, int, int], *, classes: int, weights: Sequence[float], folder: Path):
         most, whole = np.iinfo(np.uint16).max, sum(weights)
-        self._levels = [int(most * weight / whole) for weight in weights]
+        self.levels = [int(most * weight / whole) for weight in weights]
         self._undo, path, sums = folder / "before.raw", folder / "passes.jsonl", folder / "sums.raw"
         if not sums.is_file():
             remove(path)
@@ -120,6 +120,11 @@ class Means:
         self.reached = (0, 0)
         self._journal = path.open("a+b")
         self._go_on()
+
+    def start_of(self, number: int, depth: int) -> int:
+        """The slice from which a pass goes on, which has so many slices; depth: it is done."""
+        reached, start = self.reached
+        return depth if number < reached else start if number == reached else 0
 
     def _go_on(self) -> None:
         self._journal.seek(0)
@@ -144,9 +149,10 @@ class Means:
 
     def add(self, number: int, axis: int, first: int, means: torch.Tensor) -> None:
         """Mean probabilities (slice, class, a, b) of a pass, the number-th."""
-        levels = self._levels[number]
-        scaled = means[:, 1:].mul(levels).add_(0.5).clamp_(0, levels)
-        found = scaled.to(torch.int32).cpu().numpy().astype(np.uint16)
+        self.add_steps(number, axis, first, in_steps(means, self.levels[number]))
+
+    def add_steps(self, number: int, axis: int, first: int, found: np.ndarray) -> None:
+        """The same as `in_steps` gives them."""
         told = {"pass": number, "axis": axis, "first": first, "end": first + len(found)}
         try:
             before = self._sums.read(axis, first, first + len(found))
@@ -167,9 +173,15 @@ class Means:
         for z0 in range(0, depth, self.at_once):
             z1 = min(z0 + self.at_once, depth)
             found = torch.from_numpy(self._sums.read(0, z0, z1).astype(np.float32))
-            others = found.div_(sum(self._levels))
+            others = found.div_(sum(self.levels))
             background = (1 - others.sum(dim=1, keepdim=True)).clamp_(min=0)
             yield z0, z1, torch.cat([background, others], dim=1)
+
+
+def in_steps(means: torch.Tensor, levels: int) -> np.ndarray:
+    """Mean probabilities (slice, class, a, b) of all classes but the first, uint16: `levels` is 1."""
+    scaled = means[:, 1:].mul(levels).add_(0.5).clamp_(0, levels)
+    return scaled.to(torch.int32).cpu().numpy().astype(np.uint16)
 
 
 class Adding:

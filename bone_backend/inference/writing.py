@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import BoneError, Cancelled, OutputError
+from ..errors import BoneError, Cancelled, OutputError, WorkerError
 from ..files.makers import boot
 from ..files.whole import remove_left_over
-from ..machine.device import describe
 from ..machine.versions import versions
 from ..options.programs import PredictOptions, dump
 from ..progress import Part, Progress
@@ -31,13 +30,15 @@ from ..volumes.scratch import Scratch
 from ..volumes.volume import Digested, Header, Volume, create, open_volume, sha256_of
 from . import cleaning, maps
 from .backends.choosing import Backend
+from .dealing.crew import Crew
+from .dealing.head import Dealt
 from .labelling import Labelling
 from .labels import ClassMap, Confidence
-from .opening import Team
+from .opening import Place, Team
 from .streaming import Look
 
 FINISHING_SHARE = 10  # per cent of the progress
-WORTH_GOING_ON = (Cancelled, OutputError, KeyboardInterrupt, OSError, MemoryError)
+WORTH_GOING_ON = (Cancelled, OutputError, KeyboardInterrupt, OSError, MemoryError, WorkerError)
 
 log = logging.getLogger("bone.prediction")
 
@@ -145,14 +146,17 @@ def write(
     backend: Backend,
     look: Look | None,
     progress: Progress,
+    crew: Crew | None = None,
+    place: Place,
 ) -> Written:
-    """Do it. backend: computes the networks. look: is shown labels and greys, before cleaning.
+    """Do it. backend: computes the networks. look: is shown labels and greys, before cleaning. crew: who
+    computes, None: this process. place: where that is.
 
     What is finished when it is broken off is kept beside the output, and the same prediction goes on there.
     """
     options = found.options
-    kept, ready = Kept(options.output, found.header, found.names), teams[0].ready
-    key = _key(found, teams, scan, backend, describe(ready.device, ready.precision))
+    kept = Kept(options.output, found.header, found.names)
+    key = _key(found, teams, scan, backend, place.words)
     if found.is_own and not options.overwrite and not kept.is_of(key):
         prepare(options.output, overwrite=False, needed_bytes=0)  # they are of another prediction
     if kept.begin(key, resume=options.resume, told={"backend": backend}):
@@ -161,6 +165,8 @@ def write(
     finishing = Part(progress, first=100 - FINISHING_SHARE, share=FINISHING_SHARE, steps=100)
     try:
         work = Labelling(options, teams, found.class_map, kept, look)
+        if crew is not None:
+            work = Dealt(options, teams, found.class_map, kept, look, crew=crew, place=place)
         counted = work.along(found.axes, scan, progress=labelling)
         confidence = Confidence(found.class_map, counted.counts, counted.sure)
         written = _finish(found, kept, confidence, progress=finishing)

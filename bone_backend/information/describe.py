@@ -12,13 +12,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from ..errors import ScanError
+from ..errors import OptionError, ScanError, called
 from ..files.inside import file_of
 from ..files.names import from_home
 from ..options.programs import InfoOptions
 from ..progress import Progress
 from ..runs.files import BEST, CHECKPOINT, found, model_of
 from ..volumes.formats import format_of, in_words
+from ..volumes.header import Triple
 from . import model as model_facts
 from . import ours
 from . import run as run_facts
@@ -40,6 +41,8 @@ BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"%PDF", "a PDF document"),
     (0, b"{", "a text in JSON"),
 )
+VOLUMES = ("scan", "mask", "scan or mask")
+KINDS = {"model": "a model file", "run": "the run folder of a fit", "study": "the folder of a study"}
 ADVICE = {
     "a DICOM image": "Give the folder of its series.",
     "a PNG picture": "Give the folder of its slices.",
@@ -48,10 +51,11 @@ ADVICE = {
 }
 
 
-def describe(path: Path) -> dict[str, Any]:
+def describe(path: Path, *, voxel_size: Triple | None = None) -> dict[str, Any]:
     """The facts. Raises BoneError where there is nothing, or a scan or model file is damaged.
 
-    Numbers that JSON does not have (nan, inf) are None.
+    voxel_size: of a scan or mask, in um, instead of what it says. Numbers that JSON does not have (nan, inf)
+    are None.
     """
     path = _named(from_home(path))
     try:
@@ -59,15 +63,19 @@ def describe(path: Path) -> dict[str, Any]:
             raise ScanError(f"{path} does not exist.")
     except OSError as fault:
         raise ScanError(f"{str(path)[:300]} cannot be opened ({fault.strerror or fault}).") from fault
-    return {key: _finite(value) for key, value in _facts(path).items()}
+    facts = _facts(path, voxel_size)
+    if voxel_size is not None and facts["kind"] not in VOLUMES:
+        told = f"{called('voxel_size')} is for a scan or a mask"
+        raise OptionError(f"{told}, and {path} is {KINDS.get(facts['kind']) or facts['what']}. Leave it out.")
+    return {key: _finite(value) for key, value in facts.items()}
 
 
 def describe_job(options: InfoOptions, progress: Progress) -> dict[str, Any]:
     """The command "info"."""
-    return describe(options.path)
+    return describe(options.path, voxel_size=options.voxel_size)
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _facts(path: Path, voxel_size: Triple | None) -> dict[str, Any]:
     if path.is_dir() and study_facts.is_study(path):
         return study_facts.facts(path)
     if path.is_dir() and run_facts.is_run(path):
@@ -75,14 +83,14 @@ def _facts(path: Path) -> dict[str, Any]:
     if (found := ours.facts(path)) is not None:
         return found
     if path.is_dir():
-        return _folder(path)
+        return volume_facts.facts(path, voxel_size) if format_of(path) else _folder(path)
     if path.name == CHECKPOINT and run_facts.is_run(path.parent):
         what = "the state of a fit, from which it goes on"
         return _unknown(path, what, f"Go on with: bone fit --resume {path.parent}")
     if path.suffix.lower() in (".pth", ".pt"):
         return model_facts.facts(path)
     if format_of(path):
-        return volume_facts.facts(path)
+        return volume_facts.facts(path, voxel_size)
     kind = _kind_of_file(path)
     return _unknown(path, kind, ADVICE.get(kind, ""))
 
@@ -99,8 +107,6 @@ def _kind_of_file(path: Path) -> str:
 
 def _folder(path: Path) -> dict[str, Any]:
     names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
-    if format_of(path):
-        return volume_facts.facts(path)
     inner = [name for name in names if (path / name).is_dir()]
     files = [name for name in names if name not in inner]
     what = "an empty folder" if not names else f"a folder without TIFF slices ({len(names):,} entries)"

@@ -28,7 +28,7 @@ MOST_BYTES = 1 << 20  # of a page or table that are looked at
 PAGE = re.compile(r"class=kind>BONe ([a-z ]+)</p><h1>(.*?)</h1>", re.DOTALL)
 TABLES = {  # how the columns begin
     ("class", "iou", "dice"): "a table of bone iou: the scores of each class",
-    ("slice", "mean_iou", "counted_voxels"): "a table of bone iou: the scores of each slice",
+    ("z", "mean_iou", "counted_voxels"): "a table of bone iou: the scores of each slice",
     ("configuration", "fold", "seed"): "the results of a study: a row for each run and scan",
     ("epoch",): "the scores of a fit: a row for each epoch",
     ("scan", "mask"): "a table of pairs, for bone fit --pairs-from",

@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import ScanError
 from ..intensity.tally import count_values, otsu_means
 from ..scores import meaning as label_meaning
+from ..volumes.header import Triple
 from ..volumes.volume import Header, Volume, open_volume, peek, storage_of
 
 LOOK_BYTES = 64 * 2**20  # of a volume; more is looked at in slices evenly spaced
@@ -28,12 +29,15 @@ OTSU_BINS = 256
 THIRD_PEAK = 0.4  # a third class must leave less than this of the variance that two leave
 
 
-def facts(path: Path) -> dict[str, Any]:
+def facts(path: Path, voxel_size: Triple | None = None) -> dict[str, Any]:
     """Kind, format, geometry, and labels or grey values. Raises ScanError for what is no volume.
 
+    voxel_size: in um, instead of what the volume says.
     A volume whose header can be read and whose slices cannot has the fault under "fault".
     """
     header = peek(path)
+    if voxel_size is not None:
+        header = header.with_voxel_size_um(voxel_size)
     known = _of_header(path, header)
     try:
         with open_volume(path) as volume:

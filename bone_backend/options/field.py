@@ -6,10 +6,15 @@ Out: an OptionField; its limits in words, and whether it means something beside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ..errors import Fault
+
+# a flag, or a name with an underscore, but not in a path
+_WRITTEN = re.compile(r"(?<![\w./\\-])(--[a-z-]+|[a-z]+(_[a-z]+)+)(?![\w/\\-]|\.\w)")
 AUTO = "auto"  # written for None where the program then chooses
 
 Kind = Literal["int", "float", "bool", "choice", "text", "path", "file", "folder", "save", "volume", "list"]
@@ -72,6 +77,19 @@ class OptionField:
         if any(values.get(other) in excluded for other, excluded in self.unless.items()):
             return False
         return all(values.get(other) in allowed for other, allowed in self.applies.items())
+
+
+def in_labels(text: str, fields: Iterable[OptionField], *, without: re.Pattern[str] | None = None) -> str:
+    """A text with labels for the options that a fault calls, and for anything that is written as an option
+    only, a flag or a name with an underscore. without: what is taken out before, since it is for a terminal.
+    """
+    fields = [*fields]
+    labels = {field.name: field.label for field in fields}
+    told = Fault(text).put(lambda name: labels.get(name, name))
+    told = without.sub("", told) if without else told
+    written = {field.flag: field.label for field in fields}
+    written |= {name: label for name, label in labels.items() if "_" in name}
+    return _WRITTEN.sub(lambda found: written.get(found[0], found[0]), told)
 
 
 def _number(value: float) -> str:

@@ -18,7 +18,7 @@ from ..files.outputs import Named, ending_fault
 from ..volumes.formats import in_words
 from .converting.places import SIZES, VoxelSize
 from .fields import Options, option
-from .types import ClassNames, Label, LabelMap, NamedPair, UserPath, map_faults
+from .types import ClassNames, Label, LabelMap, NamedPair, UserPath, map_faults, name_faults
 
 
 class FitData(Options):
@@ -104,10 +104,7 @@ class FitData(Options):
 
     def cross_faults(self) -> list[Fault]:
         faults = super().cross_faults() + self._pair_faults() + map_faults(self.map_labels)
-        values = [item.value for item in self.class_names]
-        if len(set(values)) < len(values):
-            faults.append(Fault(f"{called('class_names')} names a label value twice."))
-        return faults + self._validation_faults()
+        return faults + name_faults(self.class_names) + self._validation_faults()
 
     def _pair_faults(self) -> list[Fault]:
         faults: list[Fault] = []

@@ -21,6 +21,7 @@ from .fit import FitOptions
 from .predicting.prediction import PredictOptions
 from .preview import PreviewOptions
 from .types import (
+    ClassNames,
     InputPath,
     Label,
     LabelMap,
@@ -28,6 +29,7 @@ from .types import (
     Pair,
     UserPath,
     map_faults,
+    name_faults,
 )
 
 __all__ = [
@@ -71,6 +73,14 @@ class IoUOptions(Options):
         label="Map labels",
         help="Change label values of the reference as the fit did, e.g. 255:1; of the prediction too where "
         "it holds the old values. None: what the record of the labels or the model says.",
+    )
+    class_names: ClassNames = option(
+        (),
+        metavar="VALUE:NAME[:#rrggbb]",
+        group="Data",
+        label="Class names",
+        help="Names and colours of the label values, e.g. 1:bone 2:pores, or a .csv of them; those of the "
+        "record, the model and the volumes count where you give none.",
     )
     ignore_label: Label | None = option(
         None,
@@ -126,7 +136,8 @@ class IoUOptions(Options):
         ]
         if self.slices is not None and self.slices == self.output:
             faults.append(f"{called('slices')} is the file of {called('output')}. Give each its own name.")
-        return [Fault(fault) for fault in faults if fault] + map_faults(self.map_labels)
+        found = [Fault(fault) for fault in faults if fault]
+        return found + map_faults(self.map_labels) + name_faults(self.class_names)
 
 
 class StatisticsOptions(Options):
@@ -180,6 +191,15 @@ class InfoOptions(Options):
         label="Path",
         positional=True,
         help="A scan, a mask, a model file, a run folder or a study.",
+    )
+    voxel_size: VoxelSize | None = option(
+        None,
+        group="Data",
+        label="Voxel size",
+        kind="text",
+        metavar=SIZES,
+        help="The voxel size of a scan or mask, instead of what it says: one number, or z,y,x; um where no "
+        "unit is written.",
     )
 
 

@@ -151,6 +151,13 @@ class ClassName(BaseModel):
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
 
 
+def name_faults(class_names: Sequence[ClassName]) -> list[Fault]:
+    """A value with two names, as `cross_faults` tells it."""
+    values = [item.value for item in class_names]
+    is_sound = len(set(values)) == len(values)
+    return [] if is_sound else [Fault(f"{called('class_names')} names a label value twice.")]
+
+
 class Pair(BaseModel):
     """A scan, its mask, and the animal or person it comes from (one subject can have several scans)."""
 

@@ -8,12 +8,16 @@ each with its line; then nothing is taken.
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ScanError
 from ..files.inside import file_of
 from ..files.names import from_home, in_full
+from ..files.table_columns import misspelt, unused
+
+log = logging.getLogger("bone.pairing")
 
 ENDINGS = (".csv", ".tsv")
 COLUMNS = ("scan", "mask", "subject")
@@ -76,10 +80,15 @@ def _columns(
     named = {OTHER_NAMES.get(cell, cell): number for number, cell in enumerate(first)}
     if not named.keys() & set(COLUMNS):
         return {name: number for number, name in enumerate(COLUMNS)}, [*rows]
+    where = f"{path.name}, line {rows[0][0]}"
+    if told := misspelt(named, COLUMNS):
+        raise ScanError(f"{where}: {told}")
     lost = [name for name in COLUMNS[:2] if name not in named]
     if lost:
         told = f"there is no column {lost[0]}; name them scan, mask, subject"
-        raise ScanError(f"{path.name}, line {rows[0][0]}: {told}.")
+        raise ScanError(f"{where}: {told}.")
+    if told := unused(named, COLUMNS):
+        log.warning("%s: %s", path.name, told)
     return {name: number for name, number in named.items() if name in COLUMNS}, [*rows[1:]]
 
 

@@ -1,6 +1,6 @@
 """What `bone check` found, as one page of HTML that needs nothing from outside.
 
-In:  the findings as plain values, slices of each pair, and the options.
+In:  the findings as plain values, and slices of each pair.
 Out: the text of the page.
 """
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..checking.options import CheckOptions
 from ..checking.planes import Look
 from ..intensity.normalisation import Normalisation
 from ..intensity.summary import Statistics
-from ..volumes.classes import TRAINING, VALIDATION, describe_classes
+from ..volumes.classes import TRAINING, VALIDATION
+from ..volumes.header import GIVEN
 from ..volumes.output import size_in_words
 from .greys import MOST_ROWS, Row, drawn
 from .pictures import NOT_COUNTED, data_uri, label_png, png
@@ -30,10 +30,9 @@ GIB = 2**30
 Found = Mapping[str, Any]
 
 
-def page(found: Found, looks: Mapping[int, Sequence[Look]], options: CheckOptions) -> str:
+def page(found: Found, looks: Mapping[int, Sequence[Look]]) -> str:
     """The whole page. looks: slices of the pairs, by number."""
-    values = sorted({int(value) for row in found["pairs"] for value in row.get("labels", {})})
-    classes = describe_classes(values, options.class_names)
+    classes = found["classes"]
     of_pair: dict[int | None, list[Any]] = {}
     for finding in found["findings"]:
         of_pair.setdefault(finding["pair"], []).append(finding)
@@ -82,7 +81,7 @@ def _pair(row: Found, found: Found, findings: Sequence[Found]) -> dict[str, Any]
                 "shape": " × ".join(map(str, facts.get("shape", []))),
                 "dtype": facts.get("dtype", ""),
                 "voxel": _size(facts),
-                "source": facts.get("voxel_size_from") or "",
+                "source": _source(facts.get("voxel_size_from") or ""),
                 "matched": facts.get("matched", ""),
             }
         )
@@ -99,6 +98,10 @@ def _pair(row: Found, found: Found, findings: Sequence[Found]) -> dict[str, Any]
         "notes": [note for note in notes if note],
         "sides": sides,
     }
+
+
+def _source(told_by: str) -> str:
+    return f"given by {told_by}" if told_by == GIVEN else told_by
 
 
 def _size(facts: Found) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..scores.slices import SliceScores
 from ..scores.tables import classes_of
-from ..volumes.classes import MEAN, class_colour
+from ..volumes.classes import MEAN
 from .charts import Line, line_chart
 from .rendering import rendered
 from .scores import confusion_cell, in_words
@@ -28,7 +28,7 @@ Found = Mapping[str, Any]
 
 def page(found: Found) -> str:
     """The whole page."""
-    classes = [{**item, "colour": class_colour(item["value"])} for item in classes_of(found)]
+    classes = classes_of(found)
     by_value = {item["value"]: item for item in classes}
     sides = ("iou", "dice"), ("reference_voxels", "predicted_voxels", "intersection_voxels")
     scores: list[dict[str, Any]] = [

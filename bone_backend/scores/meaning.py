@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..errors import ModelFileError, OutputError, ScanError
 from ..files.whole import write_text
 from ..options.types import LONGEST_NAME, Label, LabelMap
+from ..volumes.header import is_colour
 
 log = logging.getLogger("bone.comparison")
 
@@ -30,13 +31,15 @@ MOST_BYTES = 1 << 20  # of a record; that of a hundred classes has 20 kB
 class LabelMeaning:
     """map_labels: (old, new) values of the mask. ignore_label: value of voxels that do not count.
 
-    names: class value -> name. source: where any of it was taken from, in words; "" where the user said all.
+    names, colours: class value -> name, and "#rrggbb". source: where any of it was taken from, in words; ""
+    where the user said all.
     """
 
     map_labels: tuple[tuple[int, int], ...] = ()
     ignore_label: int | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     source: str = ""
+    colours: Mapping[int, str] = field(default_factory=dict)
 
     def told(self) -> str:
         """The mapping in the words of the options; "" where there is none."""
@@ -50,6 +53,7 @@ class _Named(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
     value: Label
     name: str
+    colour: Any = None
 
 
 class _Told(BaseModel):
@@ -89,6 +93,7 @@ def find(
         known.ignore_label if ignore_label is None else ignore_label,
         known.names,
         known.source,
+        known.colours,
     )
     taken = LabelMeaning(
         found.map_labels if map_labels is None else (), found.ignore_label if ignore_label is None else None
@@ -199,6 +204,7 @@ def _meaning(told: _Told, source: str) -> LabelMeaning:
         told.ignore_label,
         {item.value: _printable(item.name) for item in told.classes},
         source,
+        {item.value: item.colour for item in told.classes if is_colour(item.colour)},
     )
 
 

@@ -14,17 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from ..files.whole import whole_file
-from ..volumes.classes import class_name, columns
+from ..volumes.classes import class_colour, class_name, columns
 from .slices import SIDES, SliceScores
 
 CLASS_COLUMNS = ("iou", "dice", *SIDES)
 
 
 def classes_table(found: Mapping[str, Any]) -> str:
-    """A row for each class and one for the mean."""
-    rows = [[value, *(told[name] for name in CLASS_COLUMNS)] for value, told in found["classes"].items()]
-    mean = ["mean", found["mean_iou"], found["mean_dice"], "", "", ""]
-    return _text([["class", *CLASS_COLUMNS], *rows, mean])
+    """A row for each class, with its name at the end, and one for the mean."""
+    names = {str(item["value"]): item["name"] for item in classes_of(found)}
+    rows = [
+        [value, *(told[name] for name in CLASS_COLUMNS), names[value]]
+        for value, told in found["classes"].items()
+    ]
+    mean = ["mean", found["mean_iou"], found["mean_dice"], "", "", "", ""]
+    return _text([["class", *CLASS_COLUMNS, "name"], *rows, mean])
 
 
 def slices_table(found: Mapping[str, Any]) -> str:
@@ -48,10 +52,17 @@ def slices_table(found: Mapping[str, Any]) -> str:
 
 
 def classes_of(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """{"value", "name"} of every label value that occurs, and of every class that is scored."""
-    names = found.get("names") or {}
+    """{"value", "name", "colour"} of every label value that occurs, and of every class that is scored."""
+    names, colours = found.get("names") or {}, found.get("colours") or {}
     values = sorted({*found["values"], *(int(value) for value in found["classes"])})
-    return [{"value": value, "name": names.get(str(value)) or class_name(value)} for value in values]
+    return [
+        {
+            "value": value,
+            "name": names.get(str(value)) or class_name(value),
+            "colour": colours.get(str(value)) or class_colour(value),
+        }
+        for value in values
+    ]
 
 
 def write_table(path: Path, text: str) -> None:

@@ -108,7 +108,7 @@ def run_there(
     have PATIENCE_S to keep what they have reached.
     """
     stop.unlink(missing_ok=True)
-    _warn(client, words)
+    say_who_works(client, words)
     futures = {
         client.submit(
             run_on_worker,
@@ -127,14 +127,31 @@ def run_there(
                 job = futures.pop(future)
                 ended(job, future.exception() if future.status != "finished" else future.result())
             done = len(todo) - len(futures)
-            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            workers = len(workers_of(client))
             progress(done, len(todo), f"{done} of {len(todo)} {words} done, {workers} workers")
     except BaseException:
         stop.touch()
         client.cancel([future for future in futures if future.status != "finished"])
-        _wait_for_rest(client)
+        wait_for_rest(client)
         stop.unlink(missing_ok=True)
         raise
+
+
+def workers_of(client: Any) -> dict[str, dict[str, Any]]:
+    """What is known of each worker, by its address; nothing where the scheduler does not answer.
+
+    Not by `Client.scheduler_info`, which now and then gives what its own heartbeat has asked for: no workers.
+    """
+    try:
+        return dict(client.sync(client.scheduler.identity, n_workers=-1)["workers"])
+    except OSError:
+        return {}
+
+
+def able_of(client: Any) -> dict[str, str]:
+    """The machine of each worker that offers what a job takes, by its address."""
+    workers = workers_of(client).items()
+    return {address: str(one["host"]) for address, one in workers if one.get("resources", {}).get(RESOURCE)}
 
 
 def run_on_worker(work: str, job: Job) -> dict[str, Any]:
@@ -168,7 +185,7 @@ class Watched:
         self._progress(step, steps, message, figures)
 
 
-def _wait_for_rest(client: Any) -> None:
+def wait_for_rest(client: Any) -> None:
     """Until no worker computes for this client any more, at most PATIENCE_S."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline and any(client.run(_is_at_work).values()):
@@ -179,9 +196,9 @@ def _is_at_work(dask_worker: Any) -> bool:
     return bool(dask_worker.active_threads)
 
 
-def _warn(client: Any, words: str) -> None:
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    able = [one for one in workers if one.get("resources", {}).get(RESOURCE)]
+def say_who_works(client: Any, words: str) -> None:
+    """How many workers take jobs, and what is missing where none does."""
+    workers, able = workers_of(client), able_of(client)
     if workers and not able:
         log.warning(
             "None of the %d workers offers %s=1, so nothing begins. Start them with: dask worker ADDRESS "

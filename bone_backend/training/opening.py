@@ -23,9 +23,9 @@ from ..options import transforms
 from ..options.fit import SettledFit
 from ..options.programs import FitOptions
 from ..progress import Part, Progress
-from . import belonging
 from .brightness import bright_voxels
 from .distributed import World
+from .placement import belonging, shift
 from .sides import Scans, Sides, part
 from .thickness import thickness
 
@@ -126,11 +126,15 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
 
 
 def _lying_wrong(pairs: list[OpenPair], ignore_label: int | None) -> list[str]:
-    """Masks that seem to be turned over, or to belong to another scan, as `bone check` tells them."""
+    """Masks that seem to be turned over, to belong to another scan or to lie beside their own, in the words
+    of `bone check`."""
     found = []
     for pair in pairs:
         verdict = belonging.look(pair.scan, pair.mask, ignore_label=ignore_label)
-        if verdict is not None and (told := verdict.in_words()):
+        told = verdict.in_words() if verdict else None
+        if told is None and (moved := shift.look(pair.scan, pair.mask)):
+            told = moved.in_words()
+        if told:
             found.append(f"Scan {pair.name}: {told}{'' if told.endswith('?') else '.'}")
     return found
 

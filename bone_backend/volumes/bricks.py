@@ -62,6 +62,25 @@ class Bricks:
             remove(self._path)
             raise output_fault(self._path, fault) from fault
 
+    @classmethod
+    def of_others(cls, path: Path, shape: tuple[int, int, int], dtype: np.dtype) -> Bricks:
+        """Those of one channel that another process has made, to be read. Raises OutputError."""
+        found = cls.__new__(cls)
+        found.shape, found.channels, found._path, found._is_kept = shape, 1, path, True
+        whole = (*(-(-n // EDGE) for n in shape), 1, EDGE, EDGE, EDGE)
+        try:
+            found._values = np.memmap(path, dtype=dtype, mode="r", shape=whole)
+        except (OSError, ValueError) as fault:
+            raise OutputError(
+                f"{path}: cannot be read here ({fault}). Do all machines see its folder?"
+            ) from fault
+        return found
+
+    def shown(self) -> Path:
+        """The file, with all that was added so far, for others to read."""
+        self._values.flush()
+        return self._path
+
     def __enter__(self) -> Bricks:
         return self
 

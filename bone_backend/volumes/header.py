@@ -63,6 +63,9 @@ def volume_name(path: Path) -> str:
     return readable("_".join(filter(None, [bare, name_inside(inside)])))
 
 
+GIVEN = "--voxel-size"  # what says a voxel size that the user gave
+
+
 class LabelClass(NamedTuple):
     """What a label value means: its class's name, and its colour as "#rrggbb" (None: not said)."""
 
@@ -145,7 +148,7 @@ class Header:
         z, y, x = (length / UM_PER_UNIT[unit] for length in size)
         origin = self.origin if self.unit else (0.0, 0.0, 0.0)
         told = {"voxel_size": (z, y, x), "unit": unit, "origin": origin}
-        return replace(self, **told, is_z_told=True, voxel_size_from="the user")  # type: ignore[arg-type]
+        return replace(self, **told, is_z_told=True, voxel_size_from=GIVEN)  # type: ignore[arg-type]
 
     @property
     def voxels(self) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 
 from bone_backend.errors import BoneError, Fault
 from bone_backend.jobs.commands import COMMANDS
-from bone_backend.options.fields import OptionField, Options
+from bone_backend.options.field import OptionField, in_labels
+from bone_backend.options.fields import Options
 from bone_backend.options.recipes import RECIPES
 
 # What Easy shows, at most five; names that a table does not have are left out.
@@ -22,8 +23,6 @@ EASY = {
     "predict": ("scan", "model", "output"),
     "iou": ("reference", "prediction"),
 }
-# a flag, or a name with an underscore, but not in a path
-_WRITTEN = re.compile(r"(?<![\w./\\-])(--[a-z-]+|[a-z]+(_[a-z]+)+)(?![\w/\\-]|\.\w)")
 _PLACES = re.compile(r" (Name each with --pair SCAN MASK|Give every scan once)\.")
 
 
@@ -145,11 +144,7 @@ class Form:
 
     def in_words(self, fault: Fault) -> str:
         """A fault with labels for the options that it calls, and for flags and names that it writes."""
-        labels = {name: one.label for name, one in self.fields.items()}
-        text = _PLACES.sub("", Fault(fault).put(lambda name: labels.get(name, name)))
-        written = {one.flag: one.label for one in self.fields.values()}
-        written |= {name: label for name, label in labels.items() if "_" in name}
-        return _WRITTEN.sub(lambda found: written.get(found[0], found[0]), text)
+        return in_labels(fault, self.fields.values(), without=_PLACES)
 
 
 def as_text(one: OptionField, value: Any) -> str:

@@ -149,7 +149,10 @@ class IoUTab(RunTab):
         self.run_bar.tell(f"Done. {mean}", "good")
         if self.viewer.view is not None:
             self.viewer.view.take_meaning(result.get("map_labels") or (), result.get("ignore_label"))
-        names = {int(value): (name, None) for value, name in (result.get("names") or {}).items()}
+        colours = result.get("colours") or {}
+        names = {
+            int(value): (name, colours.get(value)) for value, name in (result.get("names") or {}).items()
+        }
         self.viewer.take_classes(names)
         self._show_slices(result)
         saves = [
@@ -208,13 +211,14 @@ class IoUTab(RunTab):
 
     def _fill(self, result: dict[str, Any]) -> None:
         names, rows = result.get("names") or {}, []
+        colours = {item["value"]: item["colour"] for item in tables.classes_of(result)}
         for label, told in result["classes"].items():
             voxels = [f"{told[side]:,}" if side in told else "" for side in SIDES]
             row = [name_of(names, label), score(told["iou"]), score(told["dice"]), *voxels]
             rows.append((int(label), row))
         self.table.setRowCount(len(rows) + 1)
         for number, (label, row) in enumerate(rows):
-            self._row(number, row, class_colour(label))
+            self._row(number, row, colours[label])
         self._row(
             len(rows), ["mean", score(result["mean_iou"]), score(result["mean_dice"]), "", "", ""], None
         )

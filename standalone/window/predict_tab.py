@@ -57,7 +57,7 @@ class PredictTab(RunTab):
         column.addLayout(self.card_grid)
         self.warning = QLabel()
         self.warning.setWordWrap(True)
-        self.warning.setProperty("kind", "fault")
+        self.warning.setProperty("kind", "doubt")
         column.addWidget(self.warning)
         self.panel.layout_inside.insertWidget(2, self.card_box)
         self.card_box.hide()
@@ -196,7 +196,7 @@ class PredictTab(RunTab):
         for text in warnings:
             self.log.appendPlainText(f"warning: {text}")
         labels, scan = str(result["output"]), str(task.options["scan"])
-        self.run_bar.tell("\n".join([told, *warnings]), "fault" if warnings else "good")
+        self.run_bar.tell("\n".join([told, *warnings]), "doubt" if warnings else "good")
         if not self._has_waited or self.isVisible():
             self.show_labels(scan, labels)
         self.run_bar.show_actions(

@@ -80,7 +80,7 @@ class RunBar(QWidget):
             self.start.setEnabled(True)
 
     def tell(self, text: str, kind: str = "hint") -> None:
-        """One or a few lines. kind: "hint", "fault", "good" or "" (plain)."""
+        """One or a few lines. kind: "hint", "fault", "doubt", "good" or "" (plain)."""
         self.told.setText(text)
         mark(self.told, "kind", kind)
 

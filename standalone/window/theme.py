@@ -28,6 +28,7 @@ class Colours:
     accent: str
     on_accent: str
     wrong: str
+    doubt: str  # to be looked at; nothing failed
     good: str
     training: str  # curves
     validation: str
@@ -44,6 +45,7 @@ LIGHT = Colours(
     "#0063a3",
     "#ffffff",
     "#b00020",
+    "#875300",
     "#1b7a3d",
     TRAINING,
     VALIDATION,
@@ -59,6 +61,7 @@ DARK = Colours(
     "#4aa8e8",
     "#0d1a24",
     "#ff8a80",
+    "#f2c063",
     "#7ccf96",
     "#62b0ea",
     "#ff8f5e",
@@ -187,6 +190,7 @@ def _sheet(found: Colours) -> str:
     QGroupBox {{ font-weight: bold; }} QGroupBox * {{ font-weight: normal; }}
     QLabel[kind="hint"] {{ color: {found.hint}; }}
     QLabel[kind="fault"] {{ color: {found.wrong}; }}
+    QLabel[kind="doubt"] {{ color: {found.doubt}; }}
     QLabel[kind="good"] {{ color: {found.good}; }}
     QLabel[kind="title"] {{ font-weight: bold; }}
     QLineEdit {{ border: 1px solid {found.edge}; border-radius: 3px; padding: 2px 3px;

@@ -101,6 +101,32 @@ def test_more_labels_than_lines_are_in_the_console():
     assert "Label 11: IoU" in session.console
 
 
+def other_field(session, behaviour, **change):
+    """The reference of this project, and a prediction that is unlike it, brought into it."""
+    from mocks.avizo import current
+
+    _, [reference, _] = two(session)
+    _, [_, prediction] = two(Session(behaviour), **change)
+    session.project.add(prediction)
+    current.register(session)
+    prediction._mock_session = session
+    return [reference, prediction]
+
+
+@ALL
+def test_a_voxel_size_and_names_that_are_given_count_for_both(behaviour):
+    session = Session(behaviour)
+    module = connected(session, other_field(session, behaviour, voxel=(0.5, 0.25, 2.0)))
+    assert not module.ports.apply.enabled
+    session.type(module.ports.voxelSize, "1,0.25,0.5")
+    session.type(module.ports.classNames, "1:cortex 2:pores")
+    assert module.ports.missing.text == "Press Apply."
+    session.press(module.ports.apply)
+    assert session.messages == []
+    labels = [getattr(module.ports, f"class{n}").label for n in range(3)]
+    assert labels[1:] == ["cortex (1)", "pores (2)"]
+
+
 @ALL
 @pytest.mark.parametrize(
     ("change", "told"),
@@ -111,14 +137,7 @@ def test_more_labels_than_lines_are_in_the_console():
 )
 def test_another_geometry_is_told(behaviour, change, told):
     session = Session(behaviour)
-    _, [reference, _] = two(session)
-    _, [_, prediction] = two(Session(behaviour), **change)
-    session.project.add(prediction)
-    from mocks.avizo import current
-
-    current.register(session)
-    prediction._mock_session = session
-    module = connected(session, [reference, prediction])
+    module = connected(session, other_field(session, behaviour, **change))
     assert told in module.ports.missing.text
     assert not module.ports.apply.enabled
     press_by_script(module)

@@ -16,6 +16,7 @@ from bone_backend.errors import OptionError, OutputError
 from bone_backend.intensity.asking import ask_plain
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import save
+from standalone import command
 
 SHAPE = (24, 40, 44)
 
@@ -115,6 +116,28 @@ def test_a_file_that_cannot_be_read_is_a_fault_and_the_others_are_looked_at(tmp_
     found = check_job(CheckOptions.parse({"pairs": named}), silent)
     assert [item["pair"] for item in found["findings"] if item["kind"] == "fault"] == [1, 1]
     assert "labels" in found["pairs"][1]
+
+
+def test_a_voxel_size_that_is_given_counts_for_scans_and_masks_and_says_where_it_is_from(
+    tmp_path, good, capsys
+):
+    """The mask says another size; which is a fault until one is given."""
+    named = []
+    for what, array, size in zip(("scan", "mask"), good[0], (10.0, 25.0), strict=True):
+        save(tmp_path / f"{what}_1.tif", array, voxel_size=(size,) * 3)
+        named.append(str(tmp_path / f"{what}_1.tif"))
+    page = tmp_path / "check.html"
+    words = ["check", "--pair", *named, "--quiet"]
+    assert command.main(words) == 0
+    assert "FAULT: pair 1: the mask's voxels are" in capsys.readouterr().out
+    assert command.main([*words, "--voxel-size", "0.04mm,20um,20um"]) == 1
+    assert "write it as one length above 0 or as three" in capsys.readouterr().err
+    assert command.main([*words, "--voxel-size", "40,20,20", "--page", str(page)]) == 0
+    shown = capsys.readouterr().out
+    assert "no fault" in shown
+    assert "40 x 20 x 20" in shown
+    assert "The voxel sizes are given by --voxel-size." in shown
+    assert page.read_text(encoding="utf-8").count("given by --voxel-size") == 2
 
 
 def test_an_option_that_would_change_nothing_is_refused():

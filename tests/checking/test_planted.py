@@ -545,7 +545,7 @@ MISTAKES = [
     Mistake(
         "table without the column mask",
         lambda: table(ROWS.replace("mask,subject", "mast,subject")),
-        ("pairs.csv, line 1", "no column mask"),
+        ("pairs.csv, line 1", "no column mast. Did you mean mask?"),
         TABLE,
     ),
     Mistake(

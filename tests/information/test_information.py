@@ -17,7 +17,7 @@ from bone_backend.information.describe import describe
 from bone_backend.information.volume import tissue_peaks
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
-from standalone import show
+from standalone import command, show
 from tests.prediction_models import make_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,6 +138,26 @@ def test_the_source_of_the_voxel_size_is_named(tmp_path, phantom, write, source)
     assert found["voxel_size"] is not None
     assert source in found["voxel_size_from"]
     assert source in card(path)
+
+
+def test_a_voxel_size_that_is_given_is_told_with_its_source(tmp_path, phantom, capsys):
+    path = tmp_path / "a.tif"
+    save(path, phantom[0], voxel_size=(20.0,) * 3)
+    words = ["info", str(path), "--quiet", "--voxel-size"]
+    assert command.main([*words, "0.04mm"]) == 0
+    assert "40 \N{MICRO SIGN}m in all directions, given by --voxel-size\n" in capsys.readouterr().out
+    assert command.main([*words, "40,20,20", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["voxel_size_um"] == [40, 20, 20]
+    assert command.main([*words, "0"]) == 1
+    assert "--voxel-size is '0': write it as one length above 0" in capsys.readouterr().err
+    make_model(tmp_path / "m.pth", is_plain=True)
+    assert command.main(["info", str(tmp_path / "m.pth"), "--voxel-size", "20", "--quiet"]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "--voxel-size is for a scan or a mask, and" in told
+    assert told.endswith("m.pth is a model file. Leave it out.")
+    (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
+    assert command.main(["info", str(tmp_path / "notes.txt"), "--voxel-size", "20", "--quiet"]) == 1
+    assert "is a file that BONe does not know. Leave it out." in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_volume_with_a_fault_has_its_header_and_the_fault(tmp_path, phantom):

@@ -35,6 +35,17 @@ def test_a_table_is_read_however_it_was_saved(scans, text):
     ]
 
 
+def test_a_column_of_no_use_is_told(scans, caplog):
+    text = "scan,mask,age\ndata/a.tif,data/a_mask.tif,3\n"
+    (scans / "pairs.csv").write_text(text, encoding="utf-8")
+    assert len(read_pairs(scans / "pairs.csv")) == 1
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        "pairs.csv: the column age is not used. Those that are known: scan, mask, subject."
+    )
+
+
 def test_all_faults_are_told_each_with_its_line(scans):
     (scans / "pairs.csv").write_text(
         "scan,mask\ndata/a.tif,data/a_mask.tif\ndata/c.tif,data/a_mask.tif\n\ndata/a.tif,\n"
@@ -56,6 +67,8 @@ def test_all_faults_are_told_each_with_its_line(scans):
     [
         (b"", "is empty"),
         (b"scan,subject\na,b\n", "line 1: there is no column mask"),
+        (b"scan,mask,subjct\na,b,c\n", r"line 1: there is no column subjct\. Did you mean subject\?"),
+        (b"scan,masc\na,b\n", r"Did you mean mask\? Those that are known: scan, mask, subject\."),
         (b"\xff\xfe\x00", "Save it as CSV in UTF-8"),
     ],
 )

@@ -37,7 +37,7 @@ def model(folder, **options):
 def test_a_record_that_was_written_is_read_back(labels):
     write_record(labels, TOLD)
     assert of_record(labels, SHAPE) == LabelMeaning(
-        ((255, 1),), 254, NAMES, "the record labels.tif.record.json"
+        ((255, 1),), 254, NAMES, "the record labels.tif.record.json", {1: "#ff0000"}
     )
 
 

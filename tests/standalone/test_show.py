@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from standalone import show
@@ -167,3 +169,29 @@ def test_other_results_keep_their_lines_and_lose_control_characters():
         "Patches  a",
         "Changes  none",
     ]
+
+
+SEVERAL = {
+    "scans": [
+        {"scan": "batch/one/femur.tif", "confidence": {"mean": 0.9}, "seconds": 3.0, "warnings": []},
+        {"scan": "a_folder_of_very_many_letters/of_the_second_batch/two/femur.tif", "error": "is empty."},
+    ],
+    "failed": 1,
+    "seconds": 3.0,
+}
+
+
+class Screen(io.StringIO):
+    """A terminal that is read afterwards."""
+
+    def isatty(self):
+        return True
+
+
+def test_scans_of_one_name_are_told_apart_and_a_long_path_is_broken_behind_a_slash(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr("sys.stdout", Screen())
+    lines = show.result("predict", SEVERAL).splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["one/femur.tif", "two/femur.tif"]
+    assert lines[-3:] == ["a_folder_of_very_many_letters/of_the_second_batch/two/", "femur.tif:", "is empty."]
+    assert max(map(len, lines)) < 60

@@ -213,9 +213,11 @@ def test_a_file_with_other_bytes_is_read_or_refused_and_nothing_else(tmp_path_fa
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.getbasetemp() / "fuzz.am"
     path.write_bytes(content)
+    told = None
     try:
         with open_volume(path) as volume:
             small = volume.header.nbytes < 1 << 20
             assert not small or volume.read(0, 1).shape == (1, *volume.header.shape[1:])
-    except ScanError:
-        pass
+    except ScanError as fault:
+        told = str(fault)
+    assert told is None or path.name in told

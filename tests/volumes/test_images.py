@@ -160,9 +160,11 @@ def test_a_slice_with_other_bytes_is_read_or_refused_and_nothing_else(tmp_path_f
         content[data.draw(st.integers(0, min(len(content), 200) - 1))] = data.draw(st.integers(0, 255))
     for z in (0, 1):
         (folder / f"s{z}.{ending}").write_bytes(content)
+    told = None
     try:
         with open_volume(folder) as volume:
             small = volume.header.nbytes < 1 << 20
             assert not small or volume.read(0, 1).shape == (1, *volume.header.shape[1:])
-    except ScanError:
-        pass
+    except ScanError as fault:
+        told = str(fault)
+    assert told is None or folder.name in told

@@ -1,6 +1,5 @@
 """NIfTI, NRRD and MetaImage: what SimpleITK writes is read, and what is written SimpleITK reads."""
 
-import contextlib
 import gzip
 import io
 import re
@@ -239,21 +238,50 @@ def test_every_broken_file_is_told_by_name_in_one_sentence(tmp_path):
     assert seen > 30
 
 
-@settings(max_examples=150, deadline=None)
-@given(data=st.data(), name=st.sampled_from(["a.nii", "a.nii.gz", "a.nrrd", "a.mha"]))
-def test_a_file_with_other_bytes_is_read_or_refused_and_nothing_else(tmp_path_factory, data, name):
-    folder = tmp_path_factory.getbasetemp()
-    origin = folder / f"fuzz_{name}"
-    if not origin.exists():
-        written_by_itk(origin, numbers("uint8"))
-    content = bytearray(origin.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, min(len(content), 420) - 1))] = data.draw(st.integers(0, 255))
-    path = folder / f"changed_{name}"
-    path.write_bytes(content)
-    with contextlib.suppress(ScanError), open_volume(path) as volume:
-        if volume.header.nbytes < 1 << 20:
-            volume.read(0, volume.header.shape[0])
+def read_by_others(path):
+    """The voxels (z, y, x) as nibabel, pynrrd or ITK read them."""
+    if ".nii" in path.name:
+        return np.asanyarray(nibabel.load(path).dataobj).T
+    if path.suffix == ".nrrd":
+        return nrrd.read(str(path), index_order="C")[0]
+    return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd", "a.mha"])
+def test_a_file_with_other_bytes_is_read_as_by_others_or_refused_by_its_name(tmp_path, name):
+    """Nothing but a ScanError, or the voxels that the file's own library finds, where it finds as many of
+    that type.
+    """
+    rng = np.random.default_rng(4)
+    path = tmp_path / name
+    written_by_itk(path, numbers("uint8"))
+    whole = path.read_bytes()
+    refused = unnamed = same = 0
+    for number in range(60):
+        is_inside = name.endswith(".gz") and number % 2  # else nothing but the packing is damaged
+        content = bytearray(gzip.decompress(whole) if is_inside else whole)
+        for _ in range(rng.integers(1, 4)):
+            content[rng.integers(0, min(len(content), 420))] = rng.integers(0, 256)
+        path.write_bytes(gzip.compress(content) if is_inside else content)
+        try:
+            with open_volume(path) as volume:
+                assert volume.header.nbytes < 1 << 24
+                found = volume.read(0, volume.header.shape[0])
+                assert (found.shape, found.dtype) == (volume.header.shape, volume.header.dtype)
+        except ScanError as fault:
+            unnamed += path.name not in str(fault)
+            refused += 1
+            continue
+        try:
+            expected = read_by_others(path)
+        except Exception:  # it may be stricter, or stumble
+            continue
+        if expected.shape == found.shape and expected.dtype == found.dtype:
+            np.testing.assert_array_equal(found, expected)
+            same += 1
+    assert unnamed == 0
+    assert refused >= 3
+    assert same >= 5
 
 
 @pytest.mark.parametrize("name", ["labels.isq", "labels.dcm", "labels.gz", "labels.nhdr", "labels.nii.bz2"])

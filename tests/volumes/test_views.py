@@ -148,18 +148,28 @@ class Once(Volume):
     """Complains where a slice is read twice or out of order."""
 
     def __init__(self, source):
-        self.header, self._source, self._next = source.header, source, 0
+        self.header, self._source, self._next, self.read_slices = source.header, source, 0, 0
 
     def _fill(self, z0, z1, out):
         assert z0 >= self._next
         self._next = z1
+        self.read_slices += z1 - z0
         self._source.read(z0, z1, out=out)
 
 
 @pytest.mark.parametrize("size", [0.3, 0.9, 1.0, 1.4, 2.0, 3.7])
 @pytest.mark.parametrize("way", ["", "majority", "nearest"])
 def test_the_source_is_read_once_and_in_order(size, way):
-    whole(ResampledVolume(Once(volume(ARRAY % 3, (1.0, 1.0, 1.0))), (size, 1.0, 1.0), labels_by=way))
+    source = volume(ARRAY % 3, (1.0, 1.0, 1.0))
+    once = Once(source)
+    found = whole(ResampledVolume(once, (size, 1.0, 1.0), labels_by=way))
+    free = ResampledVolume(source, (size, 1.0, 1.0), labels_by=way)
+    backwards = [free.read(z, z + 1) for z in reversed(range(free.header.shape[0]))]
+    np.testing.assert_array_equal(found, np.concatenate(backwards[::-1]))
+    asked = [place for z in range(len(found)) for place, _share in free._sources(z)]
+    assert once.read_slices == len({*(free._near[0] if way == "nearest" else asked)})
+    with pytest.raises(AssertionError):
+        once.read(0, 1)
 
 
 def test_an_unknown_voxel_size_cannot_become_another():

@@ -21,18 +21,19 @@ from typing import NamedTuple
 import torch
 
 from ... import __version__
-from ...errors import PackageError, called
+from ...errors import OptionError, PackageError, called
+from ...machine.device import describe
 from ...model_files.header import ModelHeader
 from ...networks.fusing import fused
 from ...options.field import AUTO
 from ...options.programs import PredictOptions
 from ...volumes.volume import Volume
 from .. import streaming
-from ..opening import Team, folded_network, load_network
+from ..opening import Team, folded_network, predictor_of
 from ..streaming import ChunkPredictor
 from ..symmetry import symmetries
 from . import choosing, openvino_network, remembered
-from .choosing import OPENVINO, TORCH, Backend, Network
+from .choosing import OPENVINO, TORCH, Backend, Network, by_torch
 from .openvino_network import OpenVinoNetwork
 from .remembered import Seconds
 
@@ -78,9 +79,25 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
     if why:
         log.info("Backend torch: %s.", why.rstrip("."))
     for team in teams:
-        networks = [load_network(model, task.device, task.precision) for model in team.models]
-        team.predictor = _predictor(task, team, networks)
-    return choosing.by_torch()
+        team.where = describe(task.device, task.precision)
+        team.predictor = predictor_of(
+            task.options, team.models, team.weights, device=task.device, precision=task.precision
+        )
+    return by_torch()
+
+
+def check_shared(options: PredictOptions, begun: Backend | None) -> None:
+    """Workers that share a scan compute by torch. Raises OptionError where OpenVINO was asked for, or has
+    begun.
+    """
+    told = "which only torch computes. Label it without"
+    if options.backend == OPENVINO:
+        raise OptionError(
+            f"{called('backend')} is openvino, but several workers share the scan, {told} {called('cluster')}, "
+            f"or use {called('backend')} torch."
+        )
+    if begun is not None and begun.name == OPENVINO:
+        raise OptionError(f"{BEGUN}, but now several workers share it, {told} {called('cluster')}. {ANEW}")
 
 
 def _by_openvino(task: Task, teams: Sequence[Team], why: str) -> Backend:
@@ -92,6 +109,7 @@ def _by_openvino(task: Task, teams: Sequence[Team], why: str) -> Backend:
             trial = _trial(model, task)
             told = _compare(trial, chunk, task, model)
             networks.append(trial.openvino)
+        team.where = describe(task.device, task.precision)
         team.predictor = _predictor(task, team, networks)
     log.info("Backend %s: %s; %s.", backend.words, why, told)
     return backend

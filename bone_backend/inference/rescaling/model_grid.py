@@ -49,8 +49,11 @@ LABELLED, BACK = 5, 85  # per cent of the progress, where these begin
 Label = Callable[..., Any]  # (options, progress=) -> PredictionResult
 
 
-def label_on_model_grid(options: PredictOptions, label: Label, *, progress: Progress) -> Any:
+def label_on_model_grid(
+    options: PredictOptions, label: Label, *, progress: Progress, are_several: bool = False
+) -> Any:
     """What `label` gives for the scan, its voxels brought to the size of the model where they differ.
+    are_several: machines that label it, so the resampled scan stands beside the output, where all see it.
 
     Raises OptionError where one of the sizes is unknown; what `label` raises. Broken off it goes on like any
     prediction.
@@ -66,7 +69,7 @@ def label_on_model_grid(options: PredictOptions, label: Label, *, progress: Prog
             return label(options.model_copy(update={"resample": False}), progress=progress)
         with (
             claim(options.output, doing="a prediction"),
-            _between(options, scan, models, size) as (there, place),
+            _between(options, scan, models, size, are_several=are_several) as (there, place),
         ):
             _write_scan(scan, size, there, Part(progress, first=0, share=LABELLED, steps=100))
             inner = options.model_copy(
@@ -124,7 +127,7 @@ def _are_cubes(size: Sequence[float]) -> bool:
 
 @contextmanager
 def _between(
-    options: PredictOptions, scan: Volume, models: Sequence[ModelHeader], size: Triple
+    options: PredictOptions, scan: Volume, models: Sequence[ModelHeader], size: Triple, *, are_several: bool
 ) -> Iterator[tuple[Path, Path]]:
     """Where the scan and the labels stand meanwhile; both are removed but where the work can go on there."""
     names = maps.names_of(
@@ -133,9 +136,11 @@ def _between(
     for path in (options.output, *(maps.path_of(options.output, name) for name in names)):
         prepare(path, overwrite=options.overwrite, needed_bytes=scan.header.voxels)
     key = fingerprint(scan.files or (options.scan,), scan.header.voxel_size, size)
-    greys = cache_folder() / "resampled" / key / f"{scan.header.name}.npy"
     folder = options.output.with_name(f"{options.output.name}.at-model-size")
-    if folder.exists() and any(not path.name.lstrip(".").startswith("labels") for path in folder.iterdir()):
+    base = folder if are_several else cache_folder()
+    greys = base / "resampled" / key / f"{scan.header.name}.npy"
+    own = ("labels", "resampled")
+    if folder.exists() and any(not path.name.lstrip(".").startswith(own) for path in folder.iterdir()):
         raise OutputError(f"{folder}: is in the way, and not BONe's. Move it, or choose another output.")
     is_broken_off = False
     try:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from ...errors import Fault, called
 from ...volumes.formats import in_words, labels_fault
 from ..fields import Options, option
-from ..types import ClassNames, InputPath, UserPath
+from ..types import ClassNames, InputPath, UserPath, name_faults
 from .places import SIZES, Crop, GreyRange, VoxelSize
 
 
@@ -132,10 +132,7 @@ class ConvertOptions(Options):
         if self.grey_range is not None and (self.content == "labels" or self.class_names):
             told = f"{called('grey_range')} would turn labels into other labels"
             faults.append(Fault(f"{told}. Leave it out, or say {called('content')} greys."))
-        values = [item.value for item in self.class_names]
-        if len(set(values)) < len(values):
-            faults.append(Fault(f"{called('class_names')} names a label value twice."))
-        return faults
+        return faults + name_faults(self.class_names)
 
     def settings(self) -> dict[str, Any]:
         """What was asked for, without the paths."""

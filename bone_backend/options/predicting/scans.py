@@ -66,9 +66,9 @@ class PredictScansOptions(PredictOptions):
         group="Machine",
         label="Cluster",
         metavar="ADDRESS|local:N",
-        help="Label several scans side by side, on the workers of this Dask scheduler, which offer the "
-        "resource GPU=1 each, or on N workers that are started here (one for each GPU is best). Needs the "
-        "Python package distributed.",
+        help="Label on the workers of this Dask scheduler, which offer the resource GPU=1 each, or on N "
+        "workers that are started here (one for each GPU is best): several scans side by side, one scan slab "
+        "by slab on all of them. Needs the Python package distributed.",
     )
 
     measure: bool = option(

@@ -23,7 +23,7 @@ from .space import RAS, matrix_of, mm_per_unit, place_of
 from .voxels import BlockWriter, storage, volume_of
 
 NAMES = (b"n+1\0", b"n+2\0")  # of one file; "ni1" and "ni2" have their voxels in another
-UNITS = {"meter": "m", "mm": "mm", "micron": "um"}
+UNITS = {1: "m", 2: "mm", 3: "um"}  # by the lowest three bits of xyzt_units; those of time may be anything
 
 
 class _Layout(NamedTuple):
@@ -119,7 +119,7 @@ def _scale(found: Any) -> tuple[float, float] | None:
 
 def _place(found: Any) -> tuple[Triple | None, str, Triple, Any, str]:
     """Voxel size, unit, origin, direction, and where they stand: sform, else qform, else pixdim alone."""
-    unit = UNITS.get(found.get_xyzt_units()[0], "")
+    unit = UNITS.get(int(found["xyzt_units"]) & 7, "")
     for name in ("sform", "qform"):
         affine, code = getattr(found, f"get_{name}")(coded=True)
         if code and affine is not None:

@@ -156,7 +156,8 @@ class StreamVolume(Volume):
             np.copyto(out, plane)
             return
         slope, intercept = self._scale
-        np.copyto(out, plane * np.float64(slope) + np.float64(intercept), casting="same_kind")
+        with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is told where it is counted
+            np.copyto(out, plane * np.float64(slope) + np.float64(intercept), casting="same_kind")
 
     def _close(self) -> None:
         for file in {id(one): one for one in (self._stream, self._file) if one is not None}.values():

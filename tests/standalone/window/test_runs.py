@@ -195,8 +195,10 @@ def test_many_scans_become_a_queue_and_one_that_fails_does_not_stop_the_rest(dri
     assert dock.table.item(0, 2).text() == "a.npy: truncated"
     asked = [Path(options["scan"]).name + " " + Path(options["output"]).name for _, options in turns.asked]
     assert asked == ["a.npy a_labels.tif", "c.npy c_labels.tif", "b.npy b_labels.tif"]
-    turns.end(prediction(tmp_path / "b_labels.npy"))
+    turns.end(prediction(tmp_path / "b_labels.npy", warnings=["it is darker."]))
     driver.wait(lambda: states(driver) == [FAILED, DONE, DONE, FAILED])
+    assert tab.run_bar.told.text().startswith("Done: 5 slices")
+    assert tab.run_bar.told.property("kind") == "doubt"  # and not red: nothing failed
     driver.click(dock.buttons["Clear finished"])
     assert (dock.runs.rows, dock.isVisible()) == ([], False)
 

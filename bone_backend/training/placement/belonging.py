@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..volumes.patch_source import PatchSource
+from ...volumes.patch_source import PatchSource
 
 EDGE = 64  # voxels that are kept along an axis
 FEW = 32  # the same where slices are read for it alone

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from bone_backend.training import belonging
+from bone_backend.training.placement import belonging
 from bone_backend.volumes.array import ArrayVolume
 from bone_backend.volumes.patch_source import ArraySource
 
