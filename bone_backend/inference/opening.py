@@ -80,7 +80,7 @@ class Place(NamedTuple):
 
 
 def machine(options: PredictOptions) -> Place:
-    """That of this process. Raises HardwareError, PackageError where OpenVINO was asked for and is missing."""
+    """That of this process. Raises HardwareError, or PackageError where OpenVINO is wished and missing."""
     if options.backend == "openvino":
         openvino_network.library(otherwise=f"Or use {called('backend')} torch.")
     device = _device(options)

@@ -93,8 +93,8 @@ def check_shared(options: PredictOptions, begun: Backend | None) -> None:
     told = "which only torch computes. Label it without"
     if options.backend == OPENVINO:
         raise OptionError(
-            f"{called('backend')} is openvino, but several workers share the scan, {told} {called('cluster')}, "
-            f"or use {called('backend')} torch."
+            f"{called('backend')} is openvino, but several workers share the scan, {told} "
+            f"{called('cluster')}, or use {called('backend')} torch."
         )
     if begun is not None and begun.name == OPENVINO:
         raise OptionError(f"{BEGUN}, but now several workers share it, {told} {called('cluster')}. {ANEW}")
