@@ -171,8 +171,8 @@ def _sample(
         notes.append(f"The labels {why}, so no slice stands for itself; --whole labels all again.")
         return 0, 0
     (team,) = teams
-    place = opening.machine(made)
-    loading.load_all(loading.Task(made, greys, place.device, place.precision, axes), teams)
+    here = opening.machine(made)
+    loading.load_all(loading.Task(made, greys, here.device, here.precision, axes), teams)
     class_map = ClassMap.from_model(headers[0].bone.get("classes"), headers[0].num_classes)
     groups, merger = labelling.plan(
         made, team.ready, chunks=team.chunks, class_map=class_map, model=team.model
