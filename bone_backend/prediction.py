@@ -110,9 +110,7 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
     """The story, on the voxels of the scan as it lies on the disk."""
     started = time.perf_counter()
     writing.check_paths(options)
-    if crew:
-        loading.check_shared(options, None)
-    place = head.place_of(crew, options, progress) if crew else opening.machine(options)
+    place = _place(options, crew, progress)
     device = torch.device("cpu") if crew else place.device  # of this process
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
