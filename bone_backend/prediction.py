@@ -131,8 +131,7 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         teams = opening.teams_of(options, scan.header.shape, models, measured, free=free)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
         task = loading.Task(options, scan, place.device, place.precision, axes)
-        begun = writing.begun_by(plan, teams, scan, place.words)
-        backend = _load(task, teams, place, crew, begun)
+        backend = _load(task, teams, place, crew, writing.begun_by(plan, teams, scan, place.words))
         log.info("Labelling %s on %s, by %s.", scan.header.name, place.words, backend.words)
         warnings = _warn(scan, models, why, measured)
         opening.tell_cost(options, teams, axes)
@@ -167,6 +166,14 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
     plain, sha256 = result.plain(), written.sha256
     written.record(record(options, models, class_map, header, plain, scan=known, labels_sha256=sha256))
     return result
+
+
+def _place(options: PredictOptions, crew: Crew | None, progress: Progress) -> opening.Place:
+    """Where it is computed."""
+    if crew is None:
+        return opening.machine(options)
+    loading.check_shared(options, None)
+    return head.place_of(crew, options, progress)
 
 
 def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[str, Any]:
