@@ -1,6 +1,6 @@
 """P1 and P3: labelling a scan with one network, against MONAI, nnU-Net and a plain loop with empatches.
 
-In:  nothing, or --row speed|memory|easy, --model FILE (2D), --slices, --size, --repeats. Run as:
+In:  nothing, or --row speed|memory|easy|backends, --model FILE (2D), --slices, --size, --repeats. Run as:
      python -m benchmarks.prediction
 Out: a table for each row.
 speed: seconds per slice (median of the repeats, range), ratio, peak private memory, agreement, and which
@@ -12,6 +12,8 @@ memory: peak RAM of `bone predict`, with the program itself, for scans of --dept
 is a sparse file and the network small (Plain U-Net of 8 channels, along z), so that it ends in minutes.
 easy: `bone predict` of a cube of --edge voxels with the network of Easy (random weights) along three axes,
 by the chunks that it chooses, and by chunks of 64 px.
+backends: `bone predict` of each of --scans by --model (else of a phantom by a small network) by torch and by
+OpenVINO, in float32 and bf16, and how many voxels are unlike those of torch in float32.
 Peers: benchmarks/requirements.txt.
 """
 
@@ -236,6 +238,7 @@ CANDIDATES: dict[str, tuple[str, Callable[[Path, str], Callable[[], None]]]] = {
     "BONe, one chunk a slice": ("torch", lambda folder, name: bone(folder, name, chunk_size=8192)),
 }
 REFERENCE, OURS = "BONe, fp32", "BONe"
+PACKAGES = {"torch": "torch", "openvino": "openvino"}
 
 
 def row_of(name: str, samples: list, watched: list, *, slices: int, ours: float, folder: Path) -> list[str]:
@@ -345,7 +348,34 @@ def easy(given: argparse.Namespace) -> None:
     print(markdown_table(["way", "chunk", "seconds", "CPU s of the command", "peak RAM, GiB"], rows))
 
 
-TABLES = {"speed": speed, "memory": memory, "easy": easy}
+BACKENDS = {f"{name}, {kind}": package for kind in ("fp32", "bf16") for name, package in PACKAGES.items()}
+
+
+def backends(given: argparse.Namespace) -> None:
+    """Print what each backend takes for whole scans, and how far its labels are from those of torch."""
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        model, scans = given.model or small_model(folder / "small.pth", channels=8), given.scans
+        if not scans:
+            save(folder / "phantom.npy", Phantom(shape=(8, given.edge, given.edge), seed=5).slab(0, 8)[0])
+            scans = [folder / "phantom.npy"]
+        for scan in scans:
+            for way in installed(BACKENDS):
+                backend, precision = way.split(", ")
+                words = ("--model", model, "--output", folder / f"{way}.tif", "--overwrite")
+                before = children_seconds()
+                told = command(given, scan, *words, "--backend", backend, "--precision", precision)
+                cpu = children_seconds() - before
+                labels = [tifffile.imread(folder / f"{name}.tif") for name in ("torch, fp32", way)]
+                row = [scan.stem, way, f"{cpu:.1f}", f"{told['seconds']:.1f}", f"{told['peak_ram_gib']:.2f}"]
+                rows.append([*row, f"{np.mean(labels[0] != labels[1]):.4%}"])
+    print(machine(*installed({name: name for name in PACKAGES})), end="\n\n")
+    header = ["scan", "backend", "CPU s of the command", "seconds", "peak RAM, GiB", "unlike torch's fp32"]
+    print(markdown_table(header, rows + missing_rows(BACKENDS, 6)))
+
+
+TABLES = {"speed": speed, "memory": memory, "easy": easy, "backends": backends}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -356,6 +386,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--depths", type=int, nargs="+", default=[100, 500, 2112])
     parser.add_argument("--edge", type=int, default=500)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--scans", type=Path, nargs="+", default=[])
     parser.add_argument("--only", nargs="*", choices=list(CANDIDATES), help="Measure these beside BONe.")
     parser.add_argument("--candidate", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)

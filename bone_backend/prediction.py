@@ -19,6 +19,8 @@ from typing import Any
 import torch
 
 from .inference import agreement, opening, voxel_size, writing
+from .inference.backends import loading
+from .inference.backends.choosing import Backend
 from .inference.dealing import head
 from .inference.dealing.crew import Crew
 from .inference.labels import ClassMap
@@ -44,11 +46,12 @@ class PredictionResult:
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
     and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
     batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which slices were
-    labelled, "z" or "zyx". average: how often each chunk was seen, see the option. models: of how many the
-    mean was taken. cleaning: of each step, in their order, how many voxels it has changed; voxels are counted
-    after it, confidence and agreement before. maps: paths of what was written beside the labels. agreement:
-    of the labels with the scan's own split into two tissues, see `Agreement`; None where there is nothing to
-    compare with. warnings: in words. Memory is that of this process, also where a crew computed.
+    labelled, "z" or "zyx". backend: what computed the network, "torch" or "openvino", and its version.
+    average: how often each chunk was seen, see the option. models: of how many the mean was taken. cleaning:
+    of each step, in their order, how many voxels it has changed; voxels are counted after it, confidence and
+    agreement before. maps: paths of what was written beside the labels. agreement: of the labels with the
+    scan's own split into two tissues, see `Agreement`; None where there is nothing to compare with. warnings:
+    in words. Memory is that of this process, also where a crew computed.
     """
 
     output: Path
@@ -63,6 +66,8 @@ class PredictionResult:
     batch_size: int
     chunk: tuple[int, int, int]
     axes: str
+    backend: str
+    backend_version: str
     average: str = "none"
     models: int = 1
     cleaning: tuple[dict[str, Any], ...] = ()
@@ -105,7 +110,7 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
     """The story, on the voxels of the scan as it lies on the disk."""
     started = time.perf_counter()
     writing.check_paths(options)
-    place = head.place_of(crew, options, progress) if crew else opening.machine(options)
+    place = _place(options, crew, progress)
     device = torch.device("cpu") if crew else place.device  # of this process
     models = opening.read_models(options)
     class_map = ClassMap.from_model(models[0].bone.get("classes"), models[0].num_classes)
@@ -125,13 +130,14 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         free = place.free if crew else None
         teams = opening.teams_of(options, scan.header.shape, models, measured, free=free)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
-        _load(options, teams, place, crew)
-        log.info("Labelling %s on %s.", scan.header.name, place.words)
+        task = loading.Task(options, scan, place.device, place.precision, axes)
+        backend = _load(task, teams, place, crew, writing.begun_by(plan, teams, scan, place.words))
+        log.info("Labelling %s on %s, by %s.", scan.header.name, place.words, backend.words)
         warnings = _warn(scan, models, why, measured)
         opening.tell_cost(options, teams, axes)
         rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
-        look = bright.add if bright else None
-        written = writing.write(plan, teams, scan, look=look, progress=rest, crew=crew, place=place)
+        more: dict[str, Any] = {"look": bright.add if bright else None, "crew": crew, "place": place}
+        written = writing.write(plan, teams, scan, backend=backend, progress=rest, **more)
         found = bright.agreement(written.confidence.voxels, class_map) if bright else None
         warnings += _doubt(scan, found, class_map, written.voxels)
 
@@ -145,6 +151,8 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         confidence=written.confidence.to_dict(),
         normalisation=asdict(measured[0].numbers),
         device=place.words,
+        backend=backend.name,
+        backend_version=backend.version,
         batch_size=teams[0].ready.batch_size,
         chunk=teams[0].chunks.size,
         axes=axes,
@@ -155,11 +163,17 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         agreement=found,
         warnings=warnings,
     )
-    told = record(
-        options, models, class_map, header, result.plain(), scan=known, labels_sha256=written.sha256
-    )
-    written.record(told)
+    plain, sha256 = result.plain(), written.sha256
+    written.record(record(options, models, class_map, header, plain, scan=known, labels_sha256=sha256))
     return result
+
+
+def _place(options: PredictOptions, crew: Crew | None, progress: Progress) -> opening.Place:
+    """Where it is computed."""
+    if crew is None:
+        return opening.machine(options)
+    loading.check_shared(options, None)
+    return head.place_of(crew, options, progress)
 
 
 def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[str, Any]:
@@ -168,14 +182,19 @@ def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[st
 
 
 def _load(
-    options: PredictOptions, teams: Sequence[opening.Team], place: opening.Place, crew: Crew | None
-) -> None:
-    """The networks, where they are used."""
+    task: loading.Task,
+    teams: Sequence[opening.Team],
+    place: opening.Place,
+    crew: Crew | None,
+    begun: Backend | None,
+) -> Backend:
+    """The networks, where they are used; gives what computes them."""
     if crew is None:
-        opening.load_all(options, teams, device=place.device, precision=place.precision)
-        return
+        return loading.load_all(task, teams, begun=begun)
+    loading.check_shared(task.options, begun)
     head.leave_to(teams, place)
     log.info("%d workers of the cluster compute.", crew.workers)
+    return loading.by_torch()
 
 
 def _warn(

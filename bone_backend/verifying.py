@@ -20,9 +20,10 @@ import torch
 
 from .errors import OptionError, ScanError, called
 from .inference import labelling, opening
+from .inference.backends import loading, openvino_network
+from .inference.backends.choosing import OPENVINO, TORCH
 from .inference.labels import ClassMap
 from .inference.record import of_scan
-from .machine.device import choose_device, choose_precision
 from .model_files.header import ModelHeader
 from .options.predicting.verifying import VerifyOptions
 from .options.programs import PredictOptions
@@ -47,6 +48,8 @@ def verify_job(options: VerifyOptions, progress: Progress = silent) -> dict[str,
     record = meaning.read_record(options.labels)
     scan, models = _scan(options, record), _models(options, record)
     made = _options(record, scan, models, options)
+    if made.backend == OPENVINO:
+        openvino_network.library("These labels were made by OpenVINO")
     headers = opening.read_models(made)
     with open_volume(options.labels) as labels, open_volume(scan) as greys:
         if labels.header.shape != greys.header.shape:
@@ -143,6 +146,7 @@ def _options(
     told = {name: value for name, value in _mapping(record, "options").items() if name in known}
     told |= {"scan": str(scan), "model": first, "more_models": others, "output": "again.tif", "maps": []}
     told |= {"device": options.device, "precision": options.precision, "overwrite": False}
+    told["backend"] = _mapping(record, "result").get("backend", TORCH)  # older records do not say it
     return PredictOptions.parse(told)
 
 
@@ -167,8 +171,8 @@ def _sample(
         notes.append(f"The labels {why}, so no slice stands for itself; --whole labels all again.")
         return 0, 0
     (team,) = teams
-    device = choose_device(made.device)
-    opening.load(made, team, device=device, precision=choose_precision(made.precision, device))
+    here = opening.machine(made)
+    loading.load_all(loading.Task(made, greys, here.device, here.precision, axes), teams)
     class_map = ClassMap.from_model(headers[0].bone.get("classes"), headers[0].num_classes)
     groups, merger = labelling.plan(
         made, team.ready, chunks=team.chunks, class_map=class_map, model=team.model

@@ -35,6 +35,7 @@ INSTALL = CHECKOUT / "install"
 APP_PYTHONS = ((3, 12), (3, 13), (3, 11))
 AVIZO_PYTHONS = ((3, 11),)
 NOTHING_COLLECTED = 5  # pytest's exit status
+OPENVINO_HELP = "also what `bone predict --backend openvino` needs (180 MB)"
 
 # The modules and the stand-in run on Avizo's Python only, their slow tests too. Of the others, those that are
 # not slow run there as well, without those of what never runs inside Avizo or is torch's alone.
@@ -99,10 +100,12 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
     app = commands.add_parser("app", parents=[common], help="make the app's environment")
     app.add_argument("--window", action="store_true", help="also what `bone window` needs (370 MB)")
     app.add_argument("--cluster", action="store_true", help="also what `bone study --cluster` needs (30 MB)")
+    app.add_argument("--openvino", action="store_true", help=OPENVINO_HELP)
     worker = commands.add_parser("worker", parents=[common], help="make the worker's environment")
     worker.add_argument(
         "--with-torch", action="store_true", help="also what fitting and predicting in the worker need"
     )
+    worker.add_argument("--openvino", action="store_true", help=f"{OPENVINO_HELP}, and --with-torch")
     avizo = commands.add_parser("avizo", parents=[common], help="put the modules into an installed Avizo")
     avizo.add_argument(
         "--avizo-dir", type=Path, required=True, metavar="DIR", help="where Avizo is installed"
@@ -124,6 +127,7 @@ def make_app(options: argparse.Namespace, *, with_tests: bool = False) -> Path:
     layers += [INSTALL / "requirements-cluster.txt"] * (
         with_tests or bool(getattr(options, "cluster", False))
     )
+    layers += [INSTALL / "requirements-openvino.txt"] * bool(getattr(options, "openvino", False))
     layers += [INSTALL / "requirements-test.txt"] * with_tests
     folder = options.folder / ".venv"
     source = source_of(options)
@@ -139,8 +143,10 @@ def make_worker(options: argparse.Namespace) -> Path:
         (INSTALL / "requirements-worker.txt",),
         source_of(options),
     )
-    if getattr(options, "with_torch", False):
+    with_openvino = bool(getattr(options, "openvino", False))
+    if with_openvino or getattr(options, "with_torch", False):
         layers += (INSTALL / "requirements-app.txt",)
+        layers += (INSTALL / "requirements-openvino.txt",) * with_openvino
     else:
         source = replace(source, torch=None)
     python = environments.make(environments.Environment(folder, APP_PYTHONS, layers, source=source))

@@ -32,6 +32,7 @@ SHELVES = {
             *("dataset.augmentation", "dataset.hashing", "dataset.loader", "dataset.pairs"),
             *(
                 "dataset.transforms",
+                "inference.backends",
                 "inference.dealing",
                 "inference.labelling",
                 "inference.maps",

@@ -27,6 +27,7 @@ from ..volumes.kept import Kept, Note
 from ..volumes.output import size_in_words
 from ..volumes.volume import Volume
 from . import maps, passes, streaming
+from .backends.openvino_network import OpenVinoNetwork
 from .labels import ClassMap
 from .merging import Counted, Merger
 from .opening import Team, cut
@@ -344,7 +345,9 @@ class Lookout:
         """Look between the layers too, where one batch can take longer than a user waits for Stop."""
         stack = contextlib.ExitStack()
         for network in predictor.networks:
-            if not predictor.is_cuda and isinstance(network, torch.nn.Module):
+            if isinstance(network, OpenVinoNetwork):
+                stack.enter_context(network.interruptible(self))
+            elif not predictor.is_cuda and isinstance(network, torch.nn.Module):
                 stack.enter_context(interruptible(network, self))
         return stack
 

@@ -1,7 +1,8 @@
 """What a prediction checks and opens first: models, networks, greys, and how the scan is cut.
 
 In:  PredictOptions, an open scan.
-Out: Teams: networks that see the same chunks of the same greys, ready to be used; or a fault in words.
+Out: Teams: networks that see the same chunks of the same greys, to be loaded (`backends/loading.py`); or a
+     fault in words.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from ..networks.build import build_network
 from ..networks.folding import fold_batch_norm
 from ..networks.fusing import fused
 from ..options import catalogue
+from ..options.field import AUTO
 from ..options.programs import PredictOptions
 from ..progress import Part, Progress
 from ..volumes.header import Header
 from ..volumes.volume import Volume, volume_name
 from . import chunk_size, grey_scale, passes, voxel_size
+from .backends import openvino_network
 from .labels import ClassMap
 from .streaming import ChunkPredictor
 from .symmetry import symmetries
@@ -77,10 +80,18 @@ class Place(NamedTuple):
 
 
 def machine(options: PredictOptions) -> Place:
-    """That of this process. Raises HardwareError."""
-    device = choose_device(options.device)
+    """That of this process. Raises HardwareError, or PackageError where OpenVINO is wished and missing."""
+    if options.backend == "openvino":
+        openvino_network.library(otherwise=f"Or use {called('backend')} torch.")
+    device = _device(options)
     precision = choose_precision(options.precision, device)
     return Place(device, precision, describe(device, precision), free_bytes(device))
+
+
+def _device(options: PredictOptions) -> torch.device:
+    """OpenVINO computes on the CPU, whatever else is there."""
+    is_anywhere = options.device == AUTO and options.backend == "openvino"
+    return choose_device("cpu" if is_anywhere else options.device)
 
 
 def read_models(options: PredictOptions) -> list[ModelHeader]:
@@ -160,7 +171,7 @@ def _edges(
         return options.chunk_size, options.chunk_size
     edge, patch = max(model.spec.multiples[1:]), patch_of(model)
     least = max(model.spec.minimum, edge)
-    free = free_bytes(choose_device(options.device)) if free is None else free
+    free = free_bytes(_device(options)) if free is None else free
     if chunk_size.is_near_sighted(model.spec.plain, patch, mode=model.mode):
         y, x = (
             max(
@@ -296,12 +307,6 @@ def teams_of(
     return found
 
 
-def load(options: PredictOptions, team: Team, *, device: torch.device, precision: torch.dtype | None) -> None:
-    """Load the networks of a team."""
-    team.where = describe(device, precision)
-    team.predictor = predictor_of(options, team.models, team.weights, device=device, precision=precision)
-
-
 def predictor_of(
     options: PredictOptions,
     models: Sequence[ModelHeader],
@@ -310,7 +315,7 @@ def predictor_of(
     device: torch.device,
     precision: torch.dtype | None,
 ) -> ChunkPredictor:
-    """Their networks, loaded, of which the mean is taken."""
+    """Their networks, loaded, of which the mean is taken; by torch."""
     is_3d = models[0].mode == "3D"
     first, *others = [load_network(model, device, precision) for model in models]
     return ChunkPredictor(
@@ -322,14 +327,6 @@ def predictor_of(
         precision=precision,
         is_3d=is_3d,
     )
-
-
-def load_all(
-    options: PredictOptions, teams: Sequence[Team], *, device: torch.device, precision: torch.dtype | None
-) -> None:
-    """Load the networks of all teams."""
-    for team in teams:
-        load(options, team, device=device, precision=precision)
 
 
 def tell_cost(options: PredictOptions, teams: Sequence[Team], axes: str) -> None:
@@ -353,6 +350,17 @@ def load_network(model: ModelHeader, device: torch.device, precision: torch.dtyp
 
     Raises ModelFileError when its weights do not fit its description.
     """
+    network, example = folded_network(model)
+    if device.type == "cpu" and model.mode != "3D":
+        network = fused(network, example, precision)
+    return network.to(device)
+
+
+def folded_network(model: ModelHeader) -> tuple[torch.nn.Module, torch.Tensor]:
+    """The network of a model file on the CPU, in float32, batch normalisations folded; and a small input.
+
+    Raises ModelFileError when its weights do not fit its description.
+    """
     model_file.check_weights(model)
     network = build_network(model.spec)
     network.load_state_dict(model_file.load_state(model.path, model))
@@ -363,8 +371,5 @@ def load_network(model: ModelHeader, device: torch.device, precision: torch.dtyp
     example = torch.zeros((1, model.in_channels, *((2 * depth, edge, edge) if is_3d else (edge, edge))))
     fold_batch_norm(network, example)
     order = torch.channels_last_3d if is_3d else torch.channels_last
-    network = network.to(memory_format=order)
-    if device.type == "cpu" and not is_3d:
-        greys = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
-        network = fused(network, greys.contiguous(memory_format=order), precision)
-    return network.to(device)
+    greys = torch.randn(example.shape, generator=torch.Generator().manual_seed(0))
+    return network.to(memory_format=order), greys.contiguous(memory_format=order)

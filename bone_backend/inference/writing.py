@@ -29,6 +29,7 @@ from ..volumes.output import prepare
 from ..volumes.scratch import Scratch
 from ..volumes.volume import Digested, Header, Volume, create, open_volume, sha256_of
 from . import cleaning, maps
+from .backends.choosing import Backend
 from .dealing.crew import Crew
 from .dealing.head import Dealt
 from .labelling import Labelling
@@ -122,26 +123,43 @@ def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str
     return found
 
 
+def begun_by(found: Plan, teams: Sequence[Team], scan: Volume, machine: str) -> Backend | None:
+    """What computed the part that is there of the same prediction; None where there is none.
+
+    machine: see `describe`.
+    """
+    if not found.options.resume:
+        return None
+    kept = Kept(found.options.output, found.header, found.names)
+    told = kept.told_before().get("backend")
+    if not isinstance(told, list) or len(told) != len(Backend._fields):
+        return None
+    backend = Backend(*map(str, told))
+    return backend if kept.is_of(_key(found, teams, scan, backend, machine)) else None
+
+
 def write(
     found: Plan,
     teams: Sequence[Team],
     scan: Volume,
     *,
+    backend: Backend,
     look: Look | None,
     progress: Progress,
     crew: Crew | None = None,
     place: Place,
 ) -> Written:
-    """Do it. look: is shown labels and greys, before cleaning. crew: who computes, None: this process. place:
-    where that is.
+    """Do it. backend: computes the networks. look: is shown labels and greys, before cleaning. crew: who
+    computes, None: this process. place: where that is.
 
     What is finished when it is broken off is kept beside the output, and the same prediction goes on there.
     """
     options = found.options
-    kept, key = Kept(options.output, found.header, found.names), _key(found, teams, scan)
+    kept = Kept(options.output, found.header, found.names)
+    key = _key(found, teams, scan, backend, place.words)
     if found.is_own and not options.overwrite and not kept.is_of(key):
         prepare(options.output, overwrite=False, needed_bytes=0)  # they are of another prediction
-    if kept.begin(key, resume=options.resume):
+    if kept.begin(key, resume=options.resume, told={"backend": backend}):
         log.info("Going on with an earlier prediction, %s.", _reached(kept))
     labelling = Part(progress, first=0, share=100 - FINISHING_SHARE, steps=100)
     finishing = Part(progress, first=100 - FINISHING_SHARE, share=FINISHING_SHARE, steps=100)
@@ -196,16 +214,17 @@ def _reached(kept: Kept) -> str:
     return f"{kept.slices} of {kept.header.shape[0]} slices are labelled" if kept.slices else "a part is done"
 
 
-def _key(found: Plan, teams: Sequence[Team], scan: Volume) -> str:
+def _key(found: Plan, teams: Sequence[Team], scan: Volume, backend: Backend, machine: str) -> str:
     """Equal for predictions that give the same labels: what is read, by what, how."""
-    same = {"overwrite", "clean", "resume", "output", "scan", "model", "more_models"}  # or told below
+    same = {"overwrite", "clean", "resume", "output", "scan", "model", "more_models", "backend"}  # told below
     files = [path.stat() for path in (scan.files or (found.options.scan,))]
     told = {
         "options": {name: value for name, value in dump(found.options).items() if name not in same},
         "scan": [scan.header.shape, scan.variant, [[file.st_size, file.st_mtime_ns] for file in files]],
         "models": [[model.sha256, model.bone.get("weights_sha256")] for t in teams for model in t.models],
         "numbers": [[asdict(team.numbers), asdict(team.chunks)] for team in teams],
-        "device": [teams[0].where, found.axes, found.names],
+        "device": [machine, found.axes, found.names],
+        "backend": backend,
         # what is summed over several passes has no checksums, so it is not trusted after a restart
         "start": boot() if len(found.axes) > 1 or len(teams) > 1 else "",
         "versions": versions(),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +51,10 @@ class Kept:
         self.counts: np.ndarray | None = None
         self._open: dict[str, Any] = {}
 
-    def begin(self, key: str, *, resume: bool) -> bool:
+    def begin(self, key: str, *, resume: bool, told: Mapping[str, Any] | None = None) -> bool:
         """Go on with what is there, or begin anew; says whether it goes on.
+
+        told: kept with the key, for `told_before`.
 
         Raises OutputError where the folder is somebody else's.
         """
@@ -63,7 +65,7 @@ class Kept:
         try:
             if not is_same:
                 _remove(self.folder)
-                self._make(key)
+                self._make(key, told or {})
             self._open = {name: self._file(f"{name}.raw") for name in (LABELS, *self.names)}
             self._open[SLABS] = self._file(SLABS)
             self._take_what_is_sound()
@@ -71,16 +73,20 @@ class Kept:
             raise output_fault(self.folder, fault, is_kept=True) from fault
         return is_same
 
+    def told_before(self) -> dict[str, Any]:
+        """What was told when the work that is there was begun; empty where nothing is there."""
+        return self._found() or {}
+
     def is_of(self, key: str) -> bool:
         """Whether what is there is of the work that the key stands for."""
         return (self._found() or {}).get("key") == key
 
-    def _make(self, key: str) -> None:
+    def _make(self, key: str, told: Mapping[str, Any]) -> None:
         """The folder, which is never without its state, so that it is known again."""
         made = temporary_path(self._output)
         try:
             made.mkdir(parents=True)
-            write_text(made / STATE, json.dumps({"kind": KIND, "key": key}) + "\n")
+            write_text(made / STATE, json.dumps({**told, "kind": KIND, "key": key}) + "\n")
             made.rename(self.folder)
         finally:
             remove(made)

@@ -129,6 +129,17 @@ def test_prediction_tells_its_memory_and_how_long_easy_takes(capsys):
 
 
 @pytest.mark.slow
+def test_prediction_tells_what_each_backend_takes_and_how_far_it_is_from_torch(capsys):
+    found = {
+        row[0] if "not installed" in row else row[1]: row
+        for row in rows(run("prediction", capsys, "--row", "backends"))[1:]
+    }
+    assert set(found) == {"torch, fp32", "torch, bf16", "openvino, fp32", "openvino, bf16"}
+    assert found["torch, fp32"][-1] == "0.0000%"
+    assert float(found["torch, bf16"][-1].rstrip("%")) < 5
+
+
+@pytest.mark.slow
 def test_choices_of_prediction_are_judged_on_a_scan_that_was_not_fitted(capsys, data):
     choices = ["default", "along z only", "ensemble, the first counts twice", "largest part of bone"]
     printed = run("prediction_choices", capsys, "--data", str(data), "--choices", *choices)

@@ -125,8 +125,9 @@ def test_the_window_gets_its_packages_and_its_place_in_the_menu(monkeypatch, tmp
     assert not (tmp_path / "share").exists()
     assert bootstrap.main(["app", "--window"]) == 0
     assert bootstrap.main(["app", "--cluster"]) == 0
+    assert bootstrap.main(["app", "--openvino"]) == 0
     layers = [[layer.name for layer in one.layers] for one in made]
-    more = [[], ["requirements-window.txt"], ["requirements-cluster.txt"]]
+    more = [[], *([f"requirements-{name}.txt"] for name in ("window", "cluster", "openvino"))]
     assert layers == [["requirements-app.txt", *one] for one in more]
     entry = (tmp_path / "share/applications/bone-window.desktop").read_text(encoding="utf-8")
     command = tmp_path / "my venv/bin/bone-window"
@@ -148,6 +149,9 @@ def test_the_workers_python_is_noted_where_the_host_looks(monkeypatch, tmp_path)
     assert note.read_text(encoding="utf-8") == f"{python}\n"
     assert [layer.name for layer in made[0].layers] == ["requirements-worker.txt"]
     assert made[0].source.torch is None
+    bootstrap.make_worker(bootstrap.read_arguments(["worker", "--openvino", "--folder", str(tmp_path)]))
+    more = [f"requirements-{name}.txt" for name in ("worker", "app", "openvino")]
+    assert [layer.name for layer in made[1].layers] == more
     before = note.stat().st_mtime_ns
     bootstrap.make_worker(options)
     assert note.stat().st_mtime_ns == before

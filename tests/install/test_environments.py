@@ -218,7 +218,7 @@ def test_pins_knows_that_a_version_can_depend_on_python(tmp_path):
     assert environments.pins(layer) == {"a-b": ["1.0", "2.0"], "c": ["3"]}
 
 
-@pytest.mark.parametrize("name", ["app", "test", "worker", "avizo", "cluster"])
+@pytest.mark.parametrize("name", ["app", "test", "worker", "avizo", "cluster", "openvino"])
 def test_every_requirement_is_pinned_and_names_no_host(name):
     file = Path(environments.__file__).parent / f"requirements-{name}.txt"
     lines = [one for one in file.read_text(encoding="utf-8").splitlines() if one and not one.startswith("#")]
@@ -254,6 +254,7 @@ def test_all_that_the_project_asks_for_is_pinned_on_the_side_where_it_is_needed(
     assert extra("formats") <= {*avizo} & {*avizo_files.IN_AVIZO}
     assert extra("formats") <= {*environments.pins(INSTALL / "requirements-worker.txt")}
     assert extra("cluster") <= {*app, *environments.pins(INSTALL / "requirements-cluster.txt")}
+    assert extra("openvino") <= {*environments.pins(INSTALL / "requirements-openvino.txt")}
 
 
 def extra(name: str) -> set[str]:

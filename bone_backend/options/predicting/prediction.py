@@ -191,10 +191,25 @@ class PredictOptions(Options):
     )
     device: Device = DEVICE
     precision: Precision = PRECISION
+    backend: Literal["auto", "torch", "openvino"] = option(
+        "auto",
+        group="Machine",
+        label="Backend",
+        advanced=True,
+        help="What computes the network: torch, or OpenVINO, a package that is installed beside BONe, on a "
+        "CPU only. auto: torch, but OpenVINO where it is there and was measured to be faster here.",
+    )
 
     def cross_faults(self) -> list[Fault]:
         fault = labels_fault(self.output)
         found = [Fault(fault)] if fault else []
+        if self.backend == "openvino" and self.device not in ("auto", "cpu"):
+            found.append(
+                Fault(
+                    f"{called('backend')} is openvino, which computes on a CPU, but {called('device')} is "
+                    f"{self.device}. Use {called('device')} cpu, or {called('backend')} torch."
+                )
+            )
         weights, models = len(self.model_weights), 1 + len(self.more_models)
         if weights not in (0, models):
             found.append(

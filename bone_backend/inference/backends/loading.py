@@ -1,0 +1,230 @@
+"""Load the networks of a prediction, and decide what computes them.
+
+In:  PredictOptions, Teams, the open scan, what computed the part that is there already.
+Out: Teams that are ready, and the Backend.
+"auto" is torch unless OpenVINO is installed and was measured to be faster here, by more than it takes to
+begin: import, translation and comparison are a second or two, in which torch labels a small scan. What was
+measured is remembered for as long as machine, network, size of the chunks and versions stay: no prediction
+is computed otherwise the next time because the machine had something else to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from ... import __version__
+from ...errors import OptionError, PackageError, called
+from ...machine.device import describe
+from ...model_files.header import ModelHeader
+from ...networks.fusing import fused
+from ...options.field import AUTO
+from ...options.programs import PredictOptions
+from ...volumes.volume import Volume
+from .. import streaming
+from ..opening import Team, folded_network, predictor_of
+from ..streaming import ChunkPredictor
+from ..symmetry import symmetries
+from . import choosing, openvino_network, remembered
+from .choosing import OPENVINO, TORCH, Backend, Network, by_torch
+from .openvino_network import OpenVinoNetwork
+from .remembered import Seconds
+
+log = logging.getLogger("bone.prediction")
+
+# Of a chunk that is measured and compared: voxels along (z, y, x).
+MOST_2D, MOST_3D = (1, 512, 512), (32, 128, 128)
+BEGUN = "What is there of this prediction was labelled by OpenVINO"
+ANEW = f"Or begin it anew, with {called('resume')} off."
+
+
+class Task(NamedTuple):
+    """What all networks of a prediction share. axes: along which the scan is labelled."""
+
+    options: PredictOptions
+    scan: Volume
+    device: torch.device
+    precision: torch.dtype | None
+    axes: str
+
+
+def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None) -> Backend:
+    """Load the networks of all teams; gives what computes them.
+
+    begun: what computed the part that is there already, with which "auto" goes on.
+    Raises PackageError where OpenVINO was asked for, or has begun, and is missing or cannot do it.
+    """
+    name, why = str(task.options.backend), "as asked for"
+    is_auto = name == AUTO
+    if is_auto:
+        name, why = (begun.name, "as it was begun") if begun else _chosen(task, teams)
+    if name == OPENVINO:
+        if is_auto and begun is not None:
+            openvino_network.library(BEGUN, ANEW)
+        try:
+            return _by_openvino(task, teams, why)
+        except PackageError as fault:
+            if not is_auto:
+                raise PackageError(f"{fault} Use {called('backend')} torch.") from fault
+            if begun is not None:
+                raise PackageError(f"{BEGUN}. {fault} {ANEW}") from fault
+            why = str(fault)
+    if why:
+        log.info("Backend torch: %s.", why.rstrip("."))
+    for team in teams:
+        team.where = describe(task.device, task.precision)
+        team.predictor = predictor_of(
+            task.options, team.models, team.weights, device=task.device, precision=task.precision
+        )
+    return by_torch()
+
+
+def check_shared(options: PredictOptions, begun: Backend | None) -> None:
+    """Workers that share a scan compute by torch. Raises OptionError where OpenVINO was asked for, or has
+    begun.
+    """
+    told = "which only torch computes. Label it without"
+    if options.backend == OPENVINO:
+        raise OptionError(
+            f"{called('backend')} is openvino, but several workers share the scan, {told} "
+            f"{called('cluster')}, or use {called('backend')} torch."
+        )
+    if begun is not None and begun.name == OPENVINO:
+        raise OptionError(f"{BEGUN}, but now several workers share it, {told} {called('cluster')}. {ANEW}")
+
+
+def _by_openvino(task: Task, teams: Sequence[Team], why: str) -> Backend:
+    """Each network is compared with torch's on a chunk of the scan, before it is used."""
+    backend, told = Backend(OPENVINO, openvino_network.version()), ""
+    for team in teams:
+        chunk, networks = example(task.scan, team), list[Network]()
+        for model in team.models:
+            trial = _trial(model, task)
+            told = _compare(trial, chunk, task, model)
+            networks.append(trial.openvino)
+        team.where = describe(task.device, task.precision)
+        team.predictor = _predictor(task, team, networks)
+    log.info("Backend %s: %s; %s.", backend.words, why, told)
+    return backend
+
+
+def _predictor(task: Task, team: Team, networks: Sequence[Network]) -> ChunkPredictor:
+    is_3d = team.model.mode == "3D"
+    first, *others = networks
+    return ChunkPredictor(
+        first,
+        others=others,
+        weights=team.weights,
+        ways=symmetries(task.options.average, is_3d=is_3d),
+        device=task.device,
+        precision=task.precision,
+        is_3d=is_3d,
+    )
+
+
+class Trial(NamedTuple):
+    """A network three times: in float32 by torch, as torch predicts with it, by OpenVINO."""
+
+    plain: Network
+    torch: Network
+    openvino: OpenVinoNetwork
+
+
+def _trial(model: ModelHeader, task: Task) -> Trial:
+    plain, small = folded_network(model)
+    by_openvino = OpenVinoNetwork(plain, small, precision=task.precision)
+    own = plain if model.mode == "3D" else fused(plain, small, task.precision)
+    return Trial(plain, own, by_openvino)
+
+
+def _chosen(task: Task, teams: Sequence[Team]) -> tuple[str, str]:
+    """What "auto" is here, and why; no reason where there is no choice."""
+    if task.device.type != "cpu" or not openvino_network.is_installed():
+        return TORCH, ""
+    first = teams[0]
+    chunk = example(task.scan, first)
+    asked = question(first.model, chunk, task.precision)
+    found, when = remembered.read(asked), "measured earlier"
+    if found is None:
+        try:
+            seconds = _measured(first.model, chunk, task)
+        except PackageError as fault:
+            return TORCH, str(fault)
+        found, when = remembered.keep(asked, seconds), "measured now and remembered"
+    if found is None:
+        return TORCH, "what is measured of OpenVINO cannot be remembered here"
+    is_3d = first.model.mode == "3D"
+    ways = len(task.axes) * len(symmetries(task.options.average, is_3d=is_3d))
+    chunks = ways * task.scan.header.voxels / math.prod(chunk.shape[2:])
+    return choosing.verdict(found, chunks=chunks, models=sum(len(team.models) for team in teams), when=when)
+
+
+def _measured(model: ModelHeader, chunk: torch.Tensor, task: Task) -> Seconds:
+    began = time.perf_counter()
+    trial = _trial(model, task)
+    _compare(trial, chunk, task, model)
+    start = time.perf_counter() - began
+    return Seconds(*choosing.measured((trial.torch, trial.openvino), chunk, task.precision), start)
+
+
+def _compare(trial: Trial, chunk: torch.Tensor, task: Task, model: ModelHeader) -> str:
+    return choosing.agreement(
+        trial.openvino,
+        chunk,
+        plain=trial.plain,
+        own=trial.torch,
+        precision=task.precision,
+        name=model.path.name,
+    )
+
+
+def _processor() -> str:
+    """The name of this CPU, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{platform.machine()} {named[0] if named else platform.processor()}"
+
+
+def question(model: ModelHeader, chunk: torch.Tensor, precision: torch.dtype | None) -> dict[str, object]:
+    """What it depends on which is faster."""
+    return {
+        "network": [model.spec.words, model.mode, model.in_channels, model.num_classes],
+        "chunk": list(chunk.shape),
+        "precision": str(precision),
+        "threads": torch.get_num_threads(),
+        "processor": _processor(),
+        "versions": [__version__, str(torch.__version__), openvino_network.version()],
+    }
+
+
+def example(scan: Volume, team: Team) -> torch.Tensor:
+    """Greys from the middle of the scan, as the networks will see them: one chunk, or as much of it as is
+    enough to measure.
+    """
+    layout, is_3d = team.chunks, team.model.mode == "3D"
+    groups = streaming.plan_groups(layout, tiles_at_once=1, context=team.model.in_channels // 2)
+    middle = groups[len(groups) // 2]
+    ((_, raw),) = streaming.read_ahead(scan, [middle], is_3d=is_3d, pin=False)
+    slab = streaming.prepare(raw, team.numbers, layout=layout, device=torch.device("cpu"))
+    corners = [*layout.corners()]
+    y, x = corners[len(corners) // 2]
+    most = MOST_3D if is_3d else MOST_2D
+    depth, height, width = (min(size, limit) for size, limit in zip(layout.size, most, strict=True))
+    depth = depth if is_3d else len(slab)
+    y, x = (
+        start + (size - length) // 2
+        for start, size, length in ((y, layout.y.size, height), (x, layout.x.size, width))
+    )
+    chunk = slab[:depth, y : y + height, x : x + width]
+    batch = chunk[None, None] if is_3d else chunk[None]
+    return batch.contiguous(memory_format=torch.channels_last_3d if is_3d else torch.channels_last)
