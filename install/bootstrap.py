@@ -53,6 +53,10 @@ APART = {
 }
 
 
+# Of these the tests of Avizo's Python, which end first, are followed.
+LAST = ("tests/install", "tests/measures", "tests/report", "tests/inference/backends", "tests/files")
+
+
 @dataclass(frozen=True)
 class Suite:
     """Tests that run together. may_be_empty: nothing collected is no fault."""
@@ -225,11 +229,13 @@ def test(options: argparse.Namespace) -> int:
         lanes = [[Suite("the app's environment", app, options.rest, bool(options.rest))]]
     else:
         lanes = [
-            [Suite("the app's environment", app, left_out((*AVIZO_TESTS, *sum(APART.values(), ()))))],
+            [Suite("the app's environment", app, left_out((*AVIZO_TESTS, *LAST, *sum(APART.values(), ()))))],
             *([Suite(f"the app's environment, {title}", app, [*paths])] for title, paths in APART.items()),
         ]
     if avizo is not None:
         lanes.append(avizo_suites(avizo, options.rest))
+        if not options.rest:
+            lanes[-1].append(Suite("the app's environment, the last", app, [*LAST]))
     cores = os.cpu_count() or 1
     if options.in_turn or cores < 2:
         return verdict(run_suites([suite for lane in lanes for suite in lane]))

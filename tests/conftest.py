@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,16 @@ def own_log():
     yield
     level, logger.propagate, logger.handlers[:] = before
     logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def own_threads():
+    """As many threads compute after a test as before it: sums depend on it."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    yield
+    if torch and torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -305,7 +305,7 @@ def test_class_weights_count_and_must_be_as_many_as_classes(whole, pairs, tmp_pa
     assert last_weights(tmp_path / "same") != last_weights(tmp_path / "bone")
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_a_custom_stride_lets_thin_patches_fit(pairs, tmp_path):
     chosen = {
         "mode": "3D",

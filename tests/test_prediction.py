@@ -241,6 +241,7 @@ def test_the_progress_tells_the_slices_and_reaches_its_end(scan, model, tmp_path
     assert told.reports[-1].message == "Labelled 3 slices"
 
 
+@pytest.mark.slow
 def test_a_stop_is_noticed_within_two_seconds_and_leaves_nothing(model, tmp_path):
     save(tmp_path / "scan.tif", made_scan((1, 512, 512)).repeat(40, axis=0))
     asked = []

@@ -179,7 +179,7 @@ def test_one_architecture_is_fitted_and_scores_as_its_table_says(capsys):
     assert found[3] == found[4]
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_memory_in_avizo_is_measured_beside_files(capsys):
     found = rows(run("avizo_memory", capsys))[1:]
     assert [row[2] for row in found] == ["files", "module, copy"]

@@ -162,7 +162,7 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 
 
 SHORT = {
-    "kills_fit": ["--count", "2"],
+    "kills_fit": ["--count", "1"],
     "kills_predict": ["--count", "1"],
     "disk_full": ["--count", "2"],
     "fuzz_formats": ["--count", "96"],

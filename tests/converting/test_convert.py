@@ -395,7 +395,13 @@ print(found.peak_ram_gib)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "more", [{}, {"resample": 25, "content": "labels"}, {"resample": "8,12,12"}, {"dtype": "float32"}]
+    "more",
+    [
+        {},
+        {"resample": 25, "content": "labels"},
+        pytest.param({"resample": "8,12,12"}, marks=pytest.mark.rare),
+        {"dtype": "float32"},
+    ],
 )
 def test_memory_does_not_grow_with_the_scan(tmp_path, more):
     """A scan of 200 MB that is a hole in a file: far less is held."""

@@ -64,7 +64,7 @@ def test_every_test_runs_on_one_side_at_least(suites, monkeypatch):
     moved = [arguments for python, arguments in suites[0] if python == "app"]
     left_out = {word.removeprefix("--ignore=") for words in moved for word in words if "--ignore=" in word}
     taken = {word for words in moved for word in words if not word.startswith("-")}
-    assert taken == {path for paths in bootstrap.APART.values() for path in paths}
+    assert taken == {*bootstrap.LAST, *(path for paths in bootstrap.APART.values() for path in paths)}
     assert left_out == taken | set(bootstrap.AVIZO_TESTS)
     there = {path for path in bootstrap.AVIZO_TESTS if (bootstrap.CHECKOUT / path).exists()}
     avizo = [arguments for python, arguments in suites[0] if python == "avizo"]
@@ -82,7 +82,7 @@ def test_what_the_others_said_is_shown_in_the_end(monkeypatch, suites, capfd):
     assert bootstrap.main(["test"]) == 0
     told = capfd.readouterr().out
     assert told.index("said by app") < told.index("== More ran meanwhile") < told.index("said by avizo")
-    assert told.count("said by app") == 1 + len(bootstrap.APART)
+    assert told.count("said by app") == 2 + len(bootstrap.APART)
     assert "passed: 1 tests in the app's environment" in told
 
 

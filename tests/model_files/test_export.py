@@ -62,7 +62,10 @@ def test_safetensors_hold_the_weights_and_a_card(tmp_path):
     "spec",
     [
         PLAIN,
-        NetworkSpec("Plain U-Net", "", mode="2.5D", in_channels=3, plain=PlainShape(8, 3)),
+        pytest.param(
+            NetworkSpec("Plain U-Net", "", mode="2.5D", in_channels=3, plain=PlainShape(8, 3)),
+            marks=pytest.mark.rare,
+        ),
         pytest.param(NetworkSpec("U-Net", "resnet18", mode="3D"), marks=pytest.mark.rare),
         NetworkSpec("Plain U-Net", mode="3D", plain=PlainShape(8, 3, "instance")),
     ],

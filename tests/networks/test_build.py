@@ -12,6 +12,13 @@ from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
 from bone_backend.options.backbones import FAMILIES
 
+LARGE = ("mix transformer", "efficientnet", "mobileone", "inception", "densenet", "senet", "dpn")  # take long
+
+
+def some_of(families):
+    """For parametrize: those of large networks are built rarely."""
+    return [pytest.param(name, marks=[pytest.mark.rare] * (name in LARGE)) for name in families]
+
 
 def shape_after(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of the result, on the device "meta"; without normalisations, which are slow there."""
@@ -121,7 +128,7 @@ def test_a_skeleton_takes_no_memory():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", some_of(FAMILIES))
 def test_pairs_of_a_family_do_in_2d_what_the_catalogue_says(family):
     wrong = []
     for number, backbone in enumerate(FAMILIES[family]):
@@ -151,7 +158,7 @@ def test_the_size_multiple_is_the_smallest_that_the_library_takes(architecture):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "mix transformer"])
+@pytest.mark.parametrize("family", some_of(name for name in FAMILIES if name != "mix transformer"))
 def test_every_backbone_and_every_architecture_becomes_3d(family):
     backbones = FAMILIES[family]
     pairs = [("U-Net", backbone) for backbone in backbones]

@@ -404,7 +404,7 @@ def test_pictures_hold_the_voxels_that_they_were_given():
     assert wrong[0, 1].tolist() == [0xE0, 0x00, 0x20, 255]
 
 
-@pytest.mark.slow
+@pytest.mark.rare
 def test_the_worst_case_of_a_page_stays_small(whole):
     """Eight patches and three slices of pure noise with 64 classes, 2,000 epochs."""
     run, _, _ = whole

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from bone_backend.comparison import compare
 from bone_backend.files.locks import holder
@@ -29,7 +30,10 @@ def one_thread():
     """Sums do not depend on how busy the machine is."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield
+    torch.set_num_threads(threads)
     if before is None:
         del os.environ["OMP_NUM_THREADS"]
     else:

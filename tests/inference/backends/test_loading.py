@@ -273,6 +273,7 @@ def command(made: Path, first: Path, *words: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 def test_the_command_says_the_line_that_installs_it(made, missing, tmp_path):
     ended = command(made, missing, "--output", str(tmp_path / "a.tif"), "--backend", "openvino")
     assert ended.returncode != 0
@@ -282,6 +283,7 @@ def test_the_command_says_the_line_that_installs_it(made, missing, tmp_path):
     assert [*tmp_path.glob("a*")] == []
 
 
+@pytest.mark.slow
 def test_the_command_labels_with_it(made, tmp_path):
     words = ["--output", str(tmp_path / "a.tif"), "--backend", "openvino", "--json"]
     ended = command(made, STAND_IN, *words)
