@@ -12,7 +12,7 @@ from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
 from bone_backend.options.backbones import FAMILIES
 
-LARGE = ("mix transformer", "efficientnet", "mobileone", "inception", "densenet", "senet", "dpn")  # take long
+LARGE = ("mix transformer", "efficientnet", "mobileone", "inception", "densenet", "senet", "dpn")
 
 
 def some_of(families):
