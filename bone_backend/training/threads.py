@@ -3,8 +3,8 @@
 In:  a fit that is ready for its first step.
 Out: that number, which torch then uses until the fit ends.
 The threads of a step wait for each other many times. For small patches that costs more than a further thread
-gives, and by far the most where other programs work beside: two threads on two busy cores took 770 ms for a
-step of the Plain U-Net, one took 40 (benchmarks/waiting.py).
+gives, and by far the most where other programs work beside: beside four busy processes two threads on two
+cores took 636 ms for a step of the Plain U-Net, one took 243 (benchmarks/waiting.py).
 """
 
 from __future__ import annotations
