@@ -206,10 +206,6 @@ def _name_subjects(rows: list[dict[str, Any]]) -> None:
         row["guessed_subject"] = guess
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 def _as_a_fit(
     options: CheckOptions,
     sound: list[Candidate],
@@ -245,7 +241,9 @@ def _as_a_fit(
     if len(sound) < len(rows):
         return findings, None  # which a fit does not begin with
     if fault := checks.name_fault(options, labels):
-        return [*findings, Finding(FAULT, None, fault.put(_flag).removesuffix("."))], None
+        flags = {field.name: field.flag for field in options.option_fields()}
+        in_flags = fault.put(lambda name: flags.get(name, name)).removesuffix(".")
+        return [*findings, Finding(FAULT, None, in_flags)], None
     sides, concerns = plan.split(chosen, sound, labels, {item.value: item.name for item in named})
     needs = plan.needs(chosen, sound)
     lines = [*([words.split_in_words(sides)] if sides else []), words.needs_in_words(needs)]
