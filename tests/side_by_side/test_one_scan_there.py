@@ -59,6 +59,12 @@ def client():
         yield found
 
 
+@pytest.fixture(autouse=True)
+def all_there(client):
+    """A worker that a test killed is there again before the next one counts them."""
+    client.wait_for_workers(2, timeout=60)
+
+
 @pytest.fixture
 def crew(client, tmp_path):
     with DaskCrew(client, tmp_path / "stop", worker.forget) as found:
