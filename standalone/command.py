@@ -155,7 +155,7 @@ def _run(words: list[str]) -> int:
         return 0
     told = json.dumps(result, default=str) if arguments.json else show.result(arguments.command, result)
     is_below_log = not quiet and all(stream and stream.isatty() for stream in (sys.stdout, sys.stderr))
-    status = 1 if result.get("failed") else 0  # of several, some
+    status = 1 if result.get("failed") or result.get("faults") else 0  # of several, some
     return _say(f"\n{told}\n" if is_below_log else f"{told}\n", status=status)
 
 

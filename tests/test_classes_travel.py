@@ -148,7 +148,7 @@ def test_the_check_calls_classes_as_the_masks_do_and_tells_where_they_disagree(
     ]
     assert found["classes"][1]["colour"] == "#ff8800"  # a name without a colour keeps that of the mask
     assert not any("is called" in finding["text"] for finding in found["findings"])
-    assert command.main([*words, "9:enamel", "--quiet"]) == 0
+    assert command.main([*words, "9:enamel", "--quiet"]) == 1
     assert "FAULT: --class-names names 9, but the masks hold the classes 0, 1, 2." in capsys.readouterr().out
 
 

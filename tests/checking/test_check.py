@@ -128,7 +128,7 @@ def test_a_voxel_size_that_is_given_counts_for_scans_and_masks_and_says_where_it
         named.append(str(tmp_path / f"{what}_1.tif"))
     page = tmp_path / "check.html"
     words = ["check", "--pair", *named, "--quiet"]
-    assert command.main(words) == 0
+    assert command.main(words) == 1
     assert "FAULT: pair 1: the mask's voxels are" in capsys.readouterr().out
     assert command.main([*words, "--voxel-size", "0.04mm,20um,20um"]) == 1
     assert "write it as one length above 0 or as three" in capsys.readouterr().err
