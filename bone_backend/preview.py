@@ -21,14 +21,13 @@ from .dataset.choice import Choice
 from .dataset.contents import Holdings
 from .dataset.loader import PatchLayout, common_dtype, gather
 from .dataset.pairs import OpenPair, open_pairs
-from .dataset.plan import PatchShape, Plan, draw_plan
+from .dataset.plan import Chances, PatchShape, Plan, draw_plan
 from .dataset.variation import neutral
 from .intensity.asking import ask
 from .intensity.normalisation import normalisation
 from .options import transforms as transform_table
 from .options.fit import FitOptions, SettledFit
 from .progress import Part, Progress, silent
-from .training.loop import chances_of
 from .volumes.classes import describe_classes
 
 
@@ -78,7 +77,8 @@ def make_sheet(options: FitOptions, *, examples: int, variants: int, progress: P
     patch = PatchShape(*settled.patch)
     counting = Part(progress, first=50, share=50, steps=100)
     found = ask([pair.pair.scan for pair in pairs], settled.counted_voxels, progress=counting)
-    norms = [normalisation(options.normalization, each, voxels=settled.counted_voxels) for each in found]
+    voxels = settled.counted_voxels
+    norms = [normalisation(options.normalization, each, voxels=voxels, fitted=found) for each in found]
     maker = _Maker(
         settled,
         pairs,
@@ -128,7 +128,7 @@ class _Maker:
             max_overlap=options.max_patch_overlap,
             seed=options.seed,
             epoch=epoch,
-            chances=chances_of(options) if options.augmentation else None,
+            chances=Chances.of(options) if options.augmentation else None,
             transforms=self._transforms,
             choice=Choice(Holdings.of(self.labels.contents), foreground_share=1.0),
             tile_depth=options.tile_depth if is_3d else 1,

@@ -528,7 +528,7 @@ def test_a_plain_u_net_says_in_its_file_what_it_is_and_which_tissues_its_scale_g
     header = model_file.read_header(result.model)
     assert (header.architecture, header.backbone) == ("Plain U-Net", "")
     assert header.bone["network"]["plain"] == {"channels": 8, "depth": 3, "norm": "batch"}
-    assert header.bone["statistics_voxels"] == "edge-tissues"
+    assert header.bone["statistics_voxels"] == "shared-tissues"
     assert rescore(tmp_path / "run") == pytest.approx(result.best_val_iou, abs=1e-6)
     log = (tmp_path / "run" / "log.txt").read_text(encoding="utf-8")
     assert log.count(": beside its edges the two tissues have the grey values ") == len(pairs)

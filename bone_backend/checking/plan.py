@@ -66,6 +66,7 @@ def settle(
 def greys(options: FitOptions, candidates: Sequence[Candidate]) -> list[Finding]:
     """What a fit says of the scale of each scan."""
     found = []
+    fitted = [one.statistics for one in candidates if one.statistics is not None]
     for one in candidates:
         if one.statistics is None:
             continue
@@ -75,6 +76,7 @@ def greys(options: FitOptions, candidates: Sequence[Candidate]) -> list[Finding]
                 one.statistics,
                 name=f"scan {one.pair.scan}",
                 voxels=options.counted_voxels,
+                fitted=fitted,
             )
         except BoneError as error:
             found.append(Finding(FAULT, one.number, str(error)))

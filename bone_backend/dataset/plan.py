@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from ..options.fit import FitOptions
 from .choice import ANY, Choice, Visits, choose_visits
 from .corners import aim, draw_corners
 from .variation import Table, draw_variation
@@ -97,6 +98,18 @@ class Chances:
     brightness_range: float = 0.15
     contrast: float = 0.4
     contrast_range: float = 0.25
+
+    @classmethod
+    def of(cls, options: FitOptions) -> Self:
+        """As the options have them."""
+        return cls(
+            flip=options.flip_chance,
+            turn=options.turn_probability,
+            brightness=options.brightness_probability,
+            brightness_range=options.brightness_range,
+            contrast=options.contrast_probability,
+            contrast_range=options.contrast_range,
+        )
 
 
 PAPER_2D = Chances()

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..intensity.summary import SHARED
 from ..options import recipes
 from ..options.fit import FIRST_ROUND, FitOptions, SettledFit
 from ..options.fit_network import PLAIN_CHANNELS, PLAIN_DEPTH
@@ -65,7 +66,7 @@ def settled(
         if name in chosen
     ]
     notes = own + notes + ([f"Chosen for this network: {', '.join(told)}."] if told else [])
-    chosen |= _time(options) | _voxels(options)
+    chosen |= _time(options) | _statistics(options)
     return SettledFit.model_construct(**{**dict(options), **chosen}), notes
 
 
@@ -83,10 +84,18 @@ def _learning(options: FitOptions, *, is_gpu: bool) -> dict[str, Any]:
     return values
 
 
-def _voxels(options: FitOptions) -> dict[str, Any]:
-    """Where a new fit looks for the tissues. A run that goes on keeps what "auto" was when it began."""
-    is_open = options.statistics_voxels == "auto" and options.normalization == "tissue"
-    return {"statistics_voxels": "edge-tissues"} if is_open and options.resume is None else {}
+def _statistics(options: FitOptions) -> dict[str, Any]:
+    """Where a new fit looks for the tissues, and what its batch normalisations go by.
+
+    A run that goes on keeps what "auto" was when it began.
+    """
+    found: dict[str, Any] = {}
+    is_new = options.resume is None
+    if options.statistics_voxels == "auto" and options.normalization == "tissue" and is_new:
+        found["statistics_voxels"] = SHARED
+    if options.batch_statistics == "auto":
+        found["batch_statistics"] = "fixed" if is_new and options.plain is not None else "running"
+    return found
 
 
 def _minutes(options: FitOptions) -> float | None:

@@ -39,7 +39,7 @@ NOT_SEPARATE = (
 
 
 def statistics_of(kept: Any) -> list[Statistics]:
-    """Those scans of a model file's "statistics" of which all is known that is compared here."""
+    """Those of a model file's "statistics" that are whole."""
     found = []
     for values in kept.values() if isinstance(kept, dict) else ():
         try:
@@ -47,7 +47,7 @@ def statistics_of(kept: Any) -> list[Statistics]:
         except ValueError:
             continue
         found.append(Statistics.from_dict(values))
-    return [one for one in found if _tissues(one) is not None]
+    return found
 
 
 def advice(scan: Statistics, fitted: Sequence[Statistics], *, mode: str, voxels: str) -> list[str]:
@@ -55,6 +55,7 @@ def advice(scan: Statistics, fitted: Sequence[Statistics], *, mode: str, voxels:
 
     fitted: as `statistics_of` gives them. mode, voxels: of the normalisation.
     """
+    fitted = [one for one in fitted if _tissues(one) is not None]  # of which all is known
     if not fitted or scan.tissues is None:
         return []
     if not scan.tissues.are_separate:

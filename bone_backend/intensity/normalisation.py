@@ -7,13 +7,14 @@ Whoever has the values on a GPU uses the numbers; `apply` is the same for numpy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import OptionError, ScanError
-from .summary import Statistics
+from . import shared
+from .summary import SHARED, Statistics
 
 # What the two Otsu classes of a typical bone scan have as Z-scores: half the voxels in each class, and a
 # spread within the classes that is small against their distance, put the means near -1 and 1.
@@ -116,21 +117,29 @@ NORMALISATIONS: dict[str, Callable[[Statistics], Normalisation]] = {
     "tissue": _edge_tissues,
 }
 # The voxels that they go by: in TISSUE_VOXELS.
-TISSUES = {"edge-tissues": _edge_tissues, "edges": _edges, "auto": _tissue}
+TISSUES = {SHARED: _edge_tissues, "edge-tissues": _edge_tissues, "edges": _edges, "auto": _tissue}
 
 
 def normalisation(
-    mode: str, statistics: Statistics, *, name: str = "The scan", voxels: str = "auto"
+    mode: str,
+    statistics: Statistics,
+    *,
+    name: str = "The scan",
+    voxels: str = "auto",
+    fitted: Sequence[Statistics] = (),
 ) -> Normalisation:
     """The normalisation of a scan with these statistics.
 
     mode: a key of NORMALISATIONS. name: of the scan, for messages. voxels: as the fit was told; with "auto"
     "tissue" has its second definition, with "nonzero" and "all" its first, by which older models were fitted.
+    fitted: the statistics of all scans of the fit, with which one of the same scanner may share its scale.
     Raises ScanError where all grey values are the same.
     """
     if mode not in NORMALISATIONS:
         raise OptionError(f"There is no normalisation {mode!r}; there are {', '.join(NORMALISATIONS)}.")
     make = NORMALISATIONS[mode] if mode != "tissue" else TISSUES.get(voxels, _otsu)
+    if voxels == SHARED:
+        statistics = replace(statistics, edge_tissues=shared.tissues(statistics, fitted)[0])
     try:
         made = make(statistics)
     except _UniformError as uniform:
@@ -141,14 +150,16 @@ def normalisation(
     return made
 
 
-def beside_edges(statistics: Statistics, voxels: str) -> tuple[float, float] | None:
+def beside_edges(
+    statistics: Statistics, voxels: str, fitted: Sequence[Statistics] = ()
+) -> tuple[float, float] | None:
     """The two tissues beside edges by which a scale goes; None where it goes by others."""
     pairs = {"edges": statistics.edges, "edge-tissues": statistics.edge_tissues}
-    return pairs.get(voxels)
+    return shared.tissues(statistics, fitted)[0] if voxels == SHARED else pairs.get(voxels)
 
 
 def scale_notes(
-    mode: str, statistics: Statistics, *, name: str, voxels: str = "auto"
+    mode: str, statistics: Statistics, *, name: str, voxels: str = "auto", fitted: Sequence[Statistics] = ()
 ) -> tuple[list[str], list[str]]:
     """What to say of a scan's scale: which grey values were taken for its tissues, and doubts.
 
@@ -158,9 +169,8 @@ def scale_notes(
     if mode != "tissue" or voxels not in TISSUES or tissues is None:
         return [], []
     note = f"{name}: the two tissues have the grey values {tissues}."
-    if (found := beside_edges(statistics, voxels)) is not None:
-        low, high = found
-        note = f"{name}: beside its edges the two tissues have the grey values {low:.5g} and {high:.5g}."
+    if (found := beside_edges(statistics, voxels, fitted)) is not None:
+        note = f"{name}: {_beside_in_words(statistics, found, fitted)}."
     if tissues.are_separate:
         return [note], []
     doubt = (
@@ -169,3 +179,16 @@ def scale_notes(
         "noisy? Take a part that holds bone and what surrounds it, or another normalization."
     )
     return [note], [doubt]
+
+
+def _beside_in_words(statistics: Statistics, found: tuple[float, float], fitted: Sequence[Statistics]) -> str:
+    """found: the two tissues by which the scale goes."""
+    told = "beside its edges the two tissues have the grey values {:.5g} and {:.5g}"
+    own = statistics.edge_tissues
+    if own is None or found in (own, statistics.edges):
+        return told.format(*found)
+    count = shared.tissues(statistics, fitted)[1]
+    return (
+        f"{told.format(*own)}; as in {count} of the {len(fitted)} scans of the fit, so the scale is theirs: "
+        "{:.5g} and {:.5g}".format(*found)
+    )

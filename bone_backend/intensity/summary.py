@@ -19,7 +19,13 @@ from . import tissues
 from .tissues import Tissues
 
 VOXELS = ("nonzero", "all")
-TISSUE_VOXELS = ("auto", "edges", "edge-tissues")  # of a scale that goes by tissues, which are always sought
+SHARED = "shared-tissues"
+TISSUE_VOXELS = (
+    "auto",
+    "edges",
+    "edge-tissues",
+    SHARED,
+)  # of a scale that goes by tissues, which are always sought
 PERCENTILES = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)
 
 

@@ -346,7 +346,9 @@ class _Own(_Part):
     network: _Network = Field(default_factory=_Network)
     voxel_size_um: Sequence[Size | None] = ()
     statistics: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    statistics_voxels: Literal["auto", "edge-tissues", "edges", "nonzero", "all"] = "nonzero"
+    statistics_voxels: Literal["auto", "shared-tissues", "edge-tissues", "edges", "nonzero", "all"] = (
+        "nonzero"
+    )
     options: _Chosen = Field(default_factory=_Chosen)
     scores: dict[str, float | None] = Field(default_factory=dict)
 

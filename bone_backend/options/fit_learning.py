@@ -182,6 +182,16 @@ class FitLearning(Options):
         advanced=True,
         help="One number for each class, background first: how much it counts in the loss. None: 1 for all.",
     )
+    batch_statistics: Literal["auto", "running", "fixed"] = option(
+        "auto",
+        group="Fitting",
+        label="Batch statistics",
+        advanced=True,
+        help="What batch normalisations go by. running: each batch in training, their moving average in "
+        "prediction, as published. fixed: the same in the first half of the epochs; then they are measured "
+        "on training patches without augmentation and stay, so that the network learns as it will be used. "
+        "auto: fixed for a Plain U-Net, else running.",
+    )
     epoch_steps: WholeOrAuto = option(
         None,
         group="Fitting",

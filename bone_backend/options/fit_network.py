@@ -115,13 +115,14 @@ class FitInput(Options):
         "0..1. tissue: the typical grey values of the scan's two tissues (bone, and what is not) get fixed "
         "values, which carries over between scanners best.",
     )
-    statistics_voxels: Literal["auto", "edge-tissues", "edges", "nonzero", "all"] = option(
+    statistics_voxels: Literal["auto", "shared-tissues", "edge-tissues", "edges", "nonzero", "all"] = option(
         "auto",
         group="Network input",
         label="Statistics over",
         help="Voxels that the normalisation statistics count. auto: those that are not 0; for tissue "
-        "edge-tissues: those within two voxels of where the tissues meet, by the median of the darker one "
-        "and the mean of the brighter (edges: by both means, as in older fits). With the others tissue takes "
+        "shared-tissues: those within two voxels of where the tissues meet, by the median of the darker one "
+        "and the mean of the brighter; scans where these are about the same share their mean. edge-tissues: "
+        "the same, each scan by itself; edges: by both means, as in older fits. With the others tissue takes "
         "Otsu's class means over the voxels named.",
     )
     empty_tiles: Literal["keep", "skip in training", "skip everywhere"] = option(

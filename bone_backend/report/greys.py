@@ -65,7 +65,8 @@ class Row:
 def greys_section(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """The picture and what it shows; None where the record holds no histograms, as that of an older run."""
     options = FitOptions.model_validate({**record["options"], "resume": None})
-    rows = [row for item in record["inputs"] if (row := _row(record, item, options))]
+    fitted = [found for item in record["inputs"] if (found := _statistics(item))]
+    rows = [row for item in record["inputs"] if (row := _row(record, item, options, fitted))]
     if not rows:
         return None
     shown = rows[:MOST_ROWS]
@@ -77,14 +78,20 @@ def greys_section(record: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _row(record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions) -> Row | None:
+def _statistics(item: Mapping[str, Any]) -> Statistics | None:
     try:
         check_written(item["statistics"])
     except ValueError:
         return None
-    found = Statistics.from_dict(item["statistics"])
-    tissues = found.tissues
-    if tissues is None or tissues.histogram is None:
+    return Statistics.from_dict(item["statistics"])
+
+
+def _row(
+    record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions, fitted: Sequence[Statistics]
+) -> Row | None:
+    found = _statistics(item)
+    tissues = found.tissues if found else None
+    if found is None or tissues is None or tissues.histogram is None:
         return None
     result, name = record["result"], item["name"]
     uses = [
@@ -92,8 +99,9 @@ def _row(record: Mapping[str, Any], item: Mapping[str, Any], options: FitOptions
         for use, scans in (("training", result["train_scans"]), ("validation", result["validation_scans"]))
         if name in scans
     ]
-    scale = normalisation(options.normalization, found, name=name, voxels=options.counted_voxels)
-    means = beside_edges(found, options.counted_voxels) or (tissues.low, tissues.high)
+    mode, voxels = options.normalization, options.counted_voxels
+    scale = normalisation(mode, found, name=name, voxels=voxels, fitted=fitted)
+    means = beside_edges(found, voxels, fitted) or (tissues.low, tissues.high)
     return Row(name, " and ".join(uses), means, tissues.histogram, scale)
 
 

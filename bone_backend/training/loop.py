@@ -25,13 +25,13 @@ from ..dataset.loader import Batch, Loader, PairSource, PatchLayout
 from ..dataset.plan import Chances, Extent, Plan, draw_plan, joined
 from ..dataset.variation import hold_thickness
 from ..dataset.views import View, along_z, contents_of, shape_of
-from ..errors import FittingError
 from ..intensity.normalisation import Normalisation
 from ..machine.device import mixed_precision
 from ..machine.memory import is_out_of_memory
 from ..machine.stopping import interruptible
 from ..options import transforms as transform_table
 from ..options.fit import SettledFit
+from . import norms
 from .distributed import World
 from .optimization import learning_rate, set_rate
 from .scoring import DeviceCounts
@@ -41,6 +41,8 @@ log = logging.getLogger("bone.fitting")
 
 # Epoch number under which the validation patches are drawn, once; training epochs count from 0.
 VALIDATION_EPOCH = 2**31
+# The same of the patches by which batch normalisations are measured, and how many batches at most.
+NORM_EPOCH, NORM_BATCHES = 2**31 + 1, 64
 # Thickness of structures that are not there: nothing is shrunk.
 NOTHING = 1e-6
 VALIDATED_PER_TILE = 8
@@ -48,8 +50,6 @@ VALIDATED_PER_TILE = 8
 MOST_PASSES = 4096
 # Seconds between looks at the loss, which make the CPU wait for the GPU.
 LOOK_S = 0.5
-# Share of an epoch's steps that may be skipped for a gradient that is not finite.
-MOST_SKIPPED = 0.2
 
 Report = Callable[[int, dict[str, float]], None]
 # Called with a batch, the place in it of the first patch, logits and target of some of its patches.
@@ -130,11 +130,11 @@ class Training:
             parts.append(self._pass(MOST_PASSES * epoch + len(parts)))
         return joined(parts).part(0, wanted)
 
-    def _pass(self, epoch: int) -> Plan:
+    def _pass(self, epoch: int, *, is_varied: bool = True) -> Plan:
         """Every training tile once, or as the options wish."""
         scans = self.training_scans
         learning = [n for n, view in enumerate(self.views) if view.pair in scans and not view.validates]
-        return self._plan(tuple(learning), epoch, is_training=True)
+        return self._plan(tuple(learning), epoch, is_training=True, is_varied=is_varied)
 
     def _validation_plan(self) -> Plan:
         plan = self._plan(tuple(self.validation_views), VALIDATION_EPOCH, is_training=False)
@@ -148,9 +148,9 @@ class Training:
         self.options, self.epoch_steps = options, options.epoch_steps
         self.validation_plan = self._validation_plan()
 
-    def _plan(self, scans: tuple[int, ...], epoch: int, *, is_training: bool) -> Plan:
+    def _plan(self, scans: tuple[int, ...], epoch: int, *, is_training: bool, is_varied: bool = True) -> Plan:
         options, is_3d = self.options, self.layout.is_3d
-        is_varied = is_training and options.augmentation
+        is_varied = is_varied and is_training and options.augmentation
         table = transform_table.read(options.transforms) if is_varied else {}
         per_tile = options.patches_per_tile
         if options.minutes and not is_training:  # which then takes of these what its share of the time allows
@@ -163,7 +163,7 @@ class Training:
             max_overlap=options.max_patch_overlap,
             seed=options.seed,
             epoch=epoch,
-            chances=chances_of(options) if is_varied else None,
+            chances=Chances.of(options) if is_varied else None,
             transforms=table or None,
             choice=self._choice(is_training=is_training),
             tile_depth=options.tile_depth if is_3d else 1,
@@ -197,6 +197,10 @@ class Training:
         """
         network, step, accumulate = self.step.network, self.step, self.options.accumulate
         network.train()
+        if norms.are_fixed(self.options, epoch):
+            if first == 0 and not norms.are_fixed(self.options, epoch - 1):
+                self._measure_norms(lambda: report(0, {}))
+            norms.fix(network)
         if first == 0:
             step.clear()
             self.counts = DeviceCounts(self.num_classes, self.device)
@@ -215,11 +219,25 @@ class Training:
                 looked = time.monotonic()
                 sums = step.sums()
                 figures = {"loss": sums["loss_sum"] / max(sums["counted"], 1.0)}
-                self._check_skipped(int(sums["skipped"]), done)
+                self.step.check_skipped(int(sums["skipped"]), done, of=self.train_batches)
             yield done  # before the report, which may raise: the position then counts this batch
             report(done, figures)
             if done >= self.train_batches:
                 return  # the epoch was shortened meanwhile
+
+    @torch.no_grad()
+    def _measure_norms(self, check: Callable[[], None]) -> None:
+        """Measure the batch normalisations on training patches as they are, always the same ones.
+
+        check: called now and then; it may raise, and then they are as they were.
+        """
+        network, plan = self.step.network, self._pass(NORM_EPOCH, is_varied=False)
+        plan = plan.part(0, NORM_BATCHES * self.options.batch_size)
+        with self._stoppable(check), norms.measured(network):
+            for batch in self.loader.batches(plan):
+                check()
+                for _ in self._answers(*self._prepare(batch)):
+                    pass
 
     @torch.no_grad()
     def validate(
@@ -371,30 +389,3 @@ class Training:
                     buffer.copy_(before)
             torch.set_rng_state(random)
             raise
-
-    def _check_skipped(self, skipped: int, batches: int) -> None:
-        """Raise FittingError where too many steps of the epoch were skipped, of those after `batches`."""
-        accumulate, scaler = self.options.accumulate, self.step.scaler
-        steps = batches // accumulate if batches < self.train_batches else -(-batches // accumulate)
-        are_all = skipped == steps >= min(10, -(-self.train_batches // accumulate))
-        if are_all and scaler.is_enabled():  # the scale of fp16 is found by skipping the first steps
-            are_all = scaler.get_scale() < 1
-        if skipped > max(10, MOST_SKIPPED * steps) or are_all:
-            raise FittingError(
-                f"the loss is no longer a number: {skipped} of {steps} steps of this epoch had a gradient "
-                "that is not finite. "
-                "The best model so far is kept. Try a smaller learning_rate, precision fp32, or "
-                "clip_gradient 1."
-            )
-
-
-def chances_of(options: SettledFit) -> Chances:
-    """The probabilities and ranges of the options."""
-    return Chances(
-        flip=options.flip_chance,
-        turn=options.turn_probability,
-        brightness=options.brightness_probability,
-        brightness_range=options.brightness_range,
-        contrast=options.contrast_probability,
-        contrast_range=options.contrast_range,
-    )

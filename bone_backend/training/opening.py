@@ -90,14 +90,13 @@ def open_data(options: FitOptions, world: World, *, progress: Progress) -> FitDa
     )
     scans = [pair.pair.scan for pair in pairs]
     statistics = world.first(lambda: ask(scans, settled.counted_voxels, progress=measuring))
+    mode, voxels = settled.normalization, settled.counted_voxels
     normalisations = [
-        normalisation(settled.normalization, measured, name=f"scan {scan}", voxels=settled.counted_voxels)
+        normalisation(mode, measured, name=f"scan {scan}", voxels=voxels, fitted=statistics)
         for scan, measured in zip(scans, statistics, strict=True)
     ]
     for name, measured in zip(names, statistics, strict=True):
-        taken, doubts = scale_notes(
-            settled.normalization, measured, name=f"Scan {name}", voxels=settled.counted_voxels
-        )
+        taken, doubts = scale_notes(mode, measured, name=f"Scan {name}", voxels=voxels, fitted=statistics)
         told, concerns = [*told, *taken], [*concerns, *doubts]
     concerns = [*concerns, *world.first(lambda: _lying_wrong(pairs, settled.ignore_label))]
     if settled.class_weights and len(settled.class_weights) != labels.num_classes:

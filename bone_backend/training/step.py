@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..errors import HardwareError
+from ..errors import FittingError, HardwareError
 from ..machine.device import free_bytes, mixed_precision
 from ..machine.memory import is_out_of_memory
 
@@ -22,6 +22,8 @@ log = logging.getLogger("bone.fitting")
 
 # Halvings of a batch before a step is given up.
 MOST_HALVINGS = 3
+# Share of an epoch's steps that may be skipped for a gradient that is not finite.
+MOST_SKIPPED = 0.2
 
 
 class Step:
@@ -169,6 +171,23 @@ class Step:
                 del self.optimizer.grad_scale, self.optimizer.found_inf  # type: ignore[attr-defined]
             self._skipped += found
         self.optimizer.zero_grad(set_to_none=True)
+
+    def check_skipped(self, skipped: int, batches: int, *, of: int) -> None:
+        """Raise FittingError where too many steps of an epoch were skipped, of those after `batches` batches.
+
+        of: batches of the whole epoch.
+        """
+        steps = batches // self.accumulate if batches < of else -(-batches // self.accumulate)
+        are_all = skipped == steps >= min(10, -(-of // self.accumulate))
+        if are_all and self.scaler.is_enabled():  # the scale of fp16 is found by skipping the first steps
+            are_all = self.scaler.get_scale() < 1
+        if skipped > max(10, MOST_SKIPPED * steps) or are_all:
+            raise FittingError(
+                f"the loss is no longer a number: {skipped} of {steps} steps of this epoch had a gradient "
+                "that is not finite. "
+                "The best model so far is kept. Try a smaller learning_rate, precision fp32, or "
+                "clip_gradient 1."
+            )
 
     def _clipped_norm(self) -> torch.Tensor:
         gradients = [p.grad for p in self._parameters if p.grad is not None]

@@ -14,11 +14,12 @@ PAIRS = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
 # What is left open but the patch size, as the published program has it.
 PUBLISHED = {"architecture": "U-Net", "epochs": 25, "batch_size": 32, "learning_rate": 0.001}
 PUBLISHED |= {"patches_per_tile": 4, "class_balance": 0.0}
+CHOSEN = {"statistics_voxels": "shared-tissues", "batch_statistics": "running"}
 
 
 def options(**values):
     """Where only the patch size is left open."""
-    return FitOptions.parse({**PAIRS, **PUBLISHED, "statistics_voxels": "edge-tissues"} | values)
+    return FitOptions.parse({**PAIRS, **PUBLISHED, **CHOSEN} | values)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +48,9 @@ def test_what_is_left_open_suits_network_and_machine_and_is_told(values, is_gpu,
     found, notes = settled(easy, ["a", "b"], [(300, 400, 500)] * 2, is_gpu=is_gpu)
     assert {name: getattr(found, name) for name in chosen} == chosen
     assert told in " ".join(notes)
-    assert (easy.statistics_voxels, found.statistics_voxels) == ("auto", "edge-tissues")
-    given = {name for name, value in dict(easy).items() if value is not None} - {"statistics_voxels"}
+    assert (easy.statistics_voxels, found.statistics_voxels) == ("auto", "shared-tissues")
+    assert (easy.batch_statistics, found.batch_statistics) == ("auto", "fixed" if easy.plain else "running")
+    given = {name for name, value in dict(easy).items() if value is not None} - CHOSEN.keys()
     assert {name: getattr(found, name) for name in given} == {name: getattr(easy, name) for name in given}
     assert settled(found, ["a", "b"], [(300, 400, 500)] * 2, is_gpu=not is_gpu) == (found, [])
 
@@ -65,7 +67,22 @@ def test_what_is_left_open_suits_network_and_machine_and_is_told(values, is_gpu,
 def test_the_grey_scale_of_an_older_run_or_of_another_kind_is_kept(values):
     asked = FitOptions.parse(PAIRS).model_copy(update=values)
     found, _ = settled(asked, ["a"], [(300, 400, 500)])
-    assert found.statistics_voxels == asked.statistics_voxels != "edge-tissues"
+    assert found.statistics_voxels == asked.statistics_voxels != "shared-tissues"
+
+
+@pytest.mark.parametrize(
+    ("values", "chosen"),
+    [
+        ({"resume": "run"}, "running"),
+        ({"recipe": "paper"}, "running"),
+        ({"batch_statistics": "running"}, "running"),
+        ({"architecture": "U-Net", "batch_statistics": "fixed"}, "fixed"),
+    ],
+)
+def test_batch_statistics_of_an_older_run_and_those_that_are_given_are_kept(values, chosen):
+    asked = FitOptions.parse(PAIRS | {k: v for k, v in values.items() if k != "resume"})
+    asked = asked.model_copy(update={"resume": values.get("resume")})
+    assert settled(asked, ["a"], [(300, 400, 500)])[0].batch_statistics == chosen
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,10 @@ def test_a_model_file_that_lacks_the_numbers_is_passed_over(fitted):
     whole = fitted[0].to_dict()
     old = {name: value for name, value in whole.items() if name != "tissues"}
     older = whole | {"tissues": {name: v for name, v in whole["tissues"].items() if name != "histogram"}}
-    for kept in (None, {}, {"a": old}, {"a": older}, {"a": {"mean": 3}}, {"a": None}, [whole]):
+    for kept in (None, {}, {"a": old}, {"a": {"mean": 3}}, {"a": None}, [whole]):
         assert statistics_of(kept) == []
+    (found,) = statistics_of({"a": older})
+    assert told(255 - scanned(seed=5), [found]) == ""
     assert statistics_of({"a": whole, "b": old}) == [fitted[0]]
     assert told(255 - scanned(seed=5), []) == ""
 
