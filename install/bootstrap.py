@@ -42,7 +42,10 @@ OPENVINO_HELP = "also what `bone predict --backend openvino` needs (180 MB)"
 AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks")
 NEVER_IN_AVIZO = (
     *("tests/standalone", "tests/install", "tests/benchmarks", "tests/networks", "tests/studies"),
-    *("tests/model_files/test_export.py", "tests/training/test_distributed.py"),
+    *("tests/checking", "tests/converting", "tests/information", "tests/measures", "tests/side_by_side"),
+    *("tests/inference/dealing", "tests/model_files/test_export.py", "tests/training/test_distributed.py"),
+    *("tests/test_predictions.py", "tests/test_verifying.py", "tests/test_preview.py"),
+    *("tests/test_classes_travel.py", "tests/test_several_processes.py", "tests/test_laws.py"),
 )
 # Tests of the app that run beside its others: while one waits, another works.
 APART = {

@@ -49,15 +49,22 @@ def every(*, is_real: bool) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [1, pytest.param(2, marks=pytest.mark.rare)])
-def test_every_picture_is_drawn_and_none_is_blank(application, tmp_path, scale):
+@pytest.mark.parametrize(
+    ("scale", "with_every"),
+    [
+        (1, False),
+        pytest.param(1, True, marks=pytest.mark.rare),
+        pytest.param(2, False, marks=pytest.mark.rare),
+    ],
+)
+def test_every_picture_is_drawn_and_none_is_blank(application, tmp_path, scale, with_every):
     is_real = shutil.which("Xvfb") is not None and lacks_no_library()  # else the window draws itself
     command = [sys.executable, "-m", "tests.standalone.window.pictures", str(tmp_path), "--quick"]
-    command += ["--xvfb"] * is_real + (["--every"] if scale == 1 else ["--double"])
+    command += ["--xvfb"] * is_real + ["--every"] * with_every + ["--double"] * (scale == 2)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert {path.name for path in tmp_path.glob("*.png")} == (named() - REAL) | (
-        every(is_real=is_real) if scale == 1 else set()
+        every(is_real=is_real) if with_every else set()
     )
     seen = set()
     for path in sorted(tmp_path.glob("*.png")):
