@@ -43,7 +43,8 @@ AVIZO_TESTS = ("tests/avizo_modules", "tests/mocks")
 NEVER_IN_AVIZO = (
     *("tests/standalone", "tests/install", "tests/benchmarks", "tests/networks", "tests/studies"),
     *("tests/checking", "tests/converting", "tests/information", "tests/measures", "tests/side_by_side"),
-    *("tests/inference/dealing", "tests/model_files/test_export.py", "tests/training/test_distributed.py"),
+    *("tests/inference/dealing", "tests/inference/test_averaging.py", "tests/inference/backends"),
+    *("tests/model_files/test_export.py", "tests/training/test_distributed.py"),
     *("tests/test_predictions.py", "tests/test_verifying.py", "tests/test_preview.py"),
     *("tests/test_classes_travel.py", "tests/test_several_processes.py", "tests/test_laws.py"),
 )

@@ -9,8 +9,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
+
+# A busy machine is no fault of an example.
+hypothesis.settings.register_profile("bone", deadline=None)
+hypothesis.settings.load_profile("bone")
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -192,6 +192,7 @@ def stop_in_training(step, steps, message, figures=None, /):
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_a_stopped_run_in_two_processes_goes_on_to_the_same_weights(whole, pairs, tmp_path):
     with pytest.raises(Cancelled) as stop:
         run_here("fit", options(pairs, tmp_path / "run"), progress=stop_in_training)

@@ -100,6 +100,7 @@ def test_merging_gives_back_the_labels_of_the_field(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_prediction_with_empatches_finds_the_same_labels(capsys):
     found = {
         row[0]: row
@@ -156,7 +157,9 @@ def test_statistics_are_those_of_numpy(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", ["loader", "step", "memory"])
+@pytest.mark.parametrize(
+    "row", ["loader", *(pytest.param(row, marks=pytest.mark.rare) for row in ("step", "memory"))]
+)
 def test_fitting_is_measured(row, capsys):
     found = rows(run("fitting", capsys, "--row", row))
     wanted = {"loader": "tifffile, slice by slice", "step": "BONe step", "memory": "2"}
@@ -173,6 +176,7 @@ def test_peers_that_are_not_there_are_told_as_such(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_one_architecture_is_fitted_and_scores_as_its_table_says(capsys):
     (found,) = rows(run("every_network", capsys))[1:]
     assert found[:2] == ["Linknet", "2D"]

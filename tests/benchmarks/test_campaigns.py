@@ -162,15 +162,17 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 
 
 SHORT = {
-    "kills_fit": ["--count", "1"],
-    "kills_predict": ["--count", "1"],
     "disk_full": ["--count", "2"],
     "fuzz_formats": ["--count", "96"],
     "fuzz_tiff": ["--count", "20"],
     "fuzz_models": ["--count", "10"],
     "fuzz_records": ["--count", "6"],
 }
-LONG = {"kills_study": ["--count", "1", "--kills", "1", "--folds", "2"]}  # as tests of studies do it too
+LONG = {  # as tests of fits, predictions and studies do it too
+    "kills_fit": ["--count", "1"],
+    "kills_predict": ["--count", "1"],
+    "kills_study": ["--count", "1", "--kills", "1", "--folds", "2"],
+}
 RUN = """
 import importlib, json, os, sys
 for name, words in json.loads(sys.argv[1]).items():

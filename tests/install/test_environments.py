@@ -199,7 +199,9 @@ def test_without_a_cpu_build_of_torch_it_is_said_where_there_is_one(wanted, whee
         make(Environment(wanted.folder, (HERE,), wanted.layers, source=source))
 
 
-@pytest.mark.parametrize(("version", "build"), [("2.0", "cuda"), ("2.0+cpu", "cpu")])
+@pytest.mark.parametrize(
+    ("version", "build"), [("2.0", "cuda"), pytest.param("2.0+cpu", "cpu", marks=pytest.mark.rare)]
+)
 def test_the_build_of_torch_is_looked_at_and_a_wrong_one_is_refused(wanted, wheels, version, build, make):
     wheel(wheels, "torch", version)
     wanted.layers[0].write_text("torch==2.0\n", encoding="utf-8")

@@ -61,7 +61,7 @@ def test_safetensors_hold_the_weights_and_a_card(tmp_path):
 @pytest.mark.parametrize(
     "spec",
     [
-        PLAIN,
+        pytest.param(PLAIN, marks=pytest.mark.rare),
         pytest.param(
             NetworkSpec("Plain U-Net", "", mode="2.5D", in_channels=3, plain=PlainShape(8, 3)),
             marks=pytest.mark.rare,
@@ -271,7 +271,7 @@ def test_an_export_does_not_replace_a_file_unless_asked_to(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
-@pytest.mark.parametrize("format", ["safetensors", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("format", ["safetensors", pytest.param("onnx", marks=pytest.mark.rare)])
 def test_a_full_disk_is_told_as_such_and_leaves_the_older_export(tmp_path, format):
     import resource
 

@@ -12,7 +12,10 @@ from bone_backend.networks.spec import NetworkSpec
 from bone_backend.options import catalogue
 from bone_backend.options.backbones import FAMILIES
 
-LARGE = ("mix transformer", "efficientnet", "mobileone", "inception", "densenet", "senet", "dpn")
+LARGE = (
+    *("mix transformer", "efficientnet", "mobileone", "inception", "densenet", "senet", "dpn"),
+    *("resnext", "vgg", "xception"),
+)
 
 
 def some_of(families):

@@ -29,6 +29,7 @@ SMALL = (
     *("resnext50_32x4d", "dpn68", "vgg11_bn", "se_resnet50", "densenet121", "inceptionv4"),
     *("efficientnet-b0", "mobilenet_v2", "xception", "mobileone_s0", "mobileone_s4"),
 )
+HEAVY = ("vgg11_bn", "inceptionv4", "resnext50_32x4d", "se_resnet50", "mobileone_s4", "xception")
 
 
 def lively(network: nn.Module) -> nn.Module:
@@ -65,7 +66,9 @@ def test_without_depth_mixing_a_stack_of_equal_slices_gives_what_one_slice_gives
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", SMALL)
+@pytest.mark.parametrize(
+    "backbone", [pytest.param(name, marks=[pytest.mark.rare] * (name in HEAVY)) for name in SMALL]
+)
 def test_the_same_holds_for_every_family_of_backbones(backbone):
     assert difference_without_mixing("U-Net", backbone, 64) < 1e-10
 

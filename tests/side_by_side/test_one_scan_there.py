@@ -89,7 +89,13 @@ def result(path: Path) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(name, marks=[pytest.mark.rare] * (name == "chunks that overlap along z"))
+        for name in KINDS
+    ],
+)
 def test_what_several_workers_make_is_byte_equal(made, crew, tmp_path, kind):
     here, there = tmp_path / "here" / "a.tif", tmp_path / "there" / "a.tif"
     predict(options(made, here, **KINDS[kind]))

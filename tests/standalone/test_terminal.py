@@ -225,7 +225,7 @@ def test_a_reader_that_goes_away_does_not_end_the_work(scans, model, tmp_path, s
 
 
 @pytest.mark.slow
-def test_a_fit_without_a_terminal_writes_plain_dated_lines_and_lasts_without_a_reader(scans, tmp_path):
+def test_a_fit_without_a_terminal_writes_plain_dated_lines(scans, tmp_path):
     words = fit_words(scans, tmp_path / "run", epochs=2)
     done = run_piped(words)
     assert done.returncode == 0, done.stderr
@@ -233,6 +233,11 @@ def test_a_fit_without_a_terminal_writes_plain_dated_lines_and_lasts_without_a_r
     assert all(LINE.match(line) for line in lines), lines
     assert any(len(line) > 100 for line in lines), "long lines are not wrapped"
     assert not any(line.endswith(" ") for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.rare
+def test_a_fit_without_a_reader_lasts_to_its_end(scans, tmp_path):
     quoted = " ".join(f"'{word}'" for word in fit_words(scans, tmp_path / "lonely", epochs=2))
     done = run_piped(["bash", "-c", f"{quoted} 2>&1 | head -n 2; exit ${{PIPESTATUS[0]}}"])
     assert done.returncode == 1  # the result could not be told
@@ -250,6 +255,7 @@ def test_a_dry_run_in_a_terminal_tells_what_the_fit_takes(scans, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_the_demo_runs_in_a_terminal(tmp_path):
     data = tmp_path / "data"
     for i in range(3):

@@ -101,6 +101,7 @@ def test_killed_in_the_midst_of_a_fit_it_goes_on_to_the_same_table(whole, file, 
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_a_cluster_gives_the_same_table_also_when_a_worker_is_killed(whole, file, tmp_path):
     pytest.importorskip("distributed")
     output, killed = tmp_path / "out", []

@@ -60,7 +60,7 @@ def test_a_recipe_has_as_many_runs_as_it_says(folder, tmp_path, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.rare] * (name != "fine-tune")) for name in RUNS]
+    "name", [pytest.param(name, marks=[pytest.mark.rare] * (name != "bp-2d-03")) for name in RUNS]
 )
 def test_a_recipe_runs_when_it_is_shortened(folder, tmp_path, name):
     path = folder / f"{name}.toml"
