@@ -231,8 +231,10 @@ class Training:
 
         check: called now and then; it may raise, and then they are as they were.
         """
-        network, plan = self.step.network, self._pass(NORM_EPOCH, is_varied=False)
-        plan = plan.part(0, NORM_BATCHES * self.options.batch_size)
+        network = self.step.network
+        if not norms.batch_norms(network):
+            return
+        plan = self._pass(NORM_EPOCH, is_varied=False).part(0, NORM_BATCHES * self.options.batch_size)
         with self._stoppable(check), norms.measured(network):
             for batch in self.loader.batches(plan):
                 check()
