@@ -20,6 +20,7 @@ Peers: benchmarks/requirements.txt.
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -349,6 +350,7 @@ def easy(given: argparse.Namespace) -> None:
 
 
 BACKENDS = {f"{name}, {kind}": package for kind in ("fp32", "bf16") for name, package in PACKAGES.items()}
+BACKENDS["openvino, int8"] = "nncf"
 
 
 def backends(given: argparse.Namespace) -> None:
@@ -360,7 +362,7 @@ def backends(given: argparse.Namespace) -> None:
         if not scans:
             save(folder / "phantom.npy", Phantom(shape=(8, given.edge, given.edge), seed=5).slab(0, 8)[0])
             scans = [folder / "phantom.npy"]
-        for scan in scans:
+        for scan, mask in itertools.zip_longest(scans, given.masks):
             for way in installed(BACKENDS):
                 backend, precision = way.split(", ")
                 words = ("--model", model, "--output", folder / f"{way}.tif", "--overwrite")
@@ -369,10 +371,17 @@ def backends(given: argparse.Namespace) -> None:
                 cpu = children_seconds() - before
                 labels = [tifffile.imread(folder / f"{name}.tif") for name in ("torch, fp32", way)]
                 row = [scan.stem, way, f"{cpu:.1f}", f"{told['seconds']:.1f}", f"{told['peak_ram_gib']:.2f}"]
-                rows.append([*row, f"{np.mean(labels[0] != labels[1]):.4%}"])
+                score = f"{iou(tifffile.imread(mask), labels[1]):.4f}" if mask else ""
+                rows.append([*row, score, f"{np.mean(labels[0] != labels[1]):.4%}"])
     print(machine(*installed({name: name for name in PACKAGES})), end="\n\n")
-    header = ["scan", "backend", "CPU s of the command", "seconds", "peak RAM, GiB", "unlike torch's fp32"]
-    print(markdown_table(header, rows + missing_rows(BACKENDS, 6)))
+    header = ["scan", "backend", "CPU s of the command", "seconds", "peak RAM, GiB", "IoU of label 1"]
+    print(markdown_table([*header, "unlike torch's fp32"], rows + missing_rows(BACKENDS, 7)))
+
+
+def iou(mask: np.ndarray, labels: np.ndarray) -> float:
+    """Of label 1, which is bone in the scans that BONe is tried on."""
+    right, found = mask == 1, labels == 1
+    return float((right & found).sum() / (right | found).sum())
 
 
 TABLES = {"speed": speed, "memory": memory, "easy": easy, "backends": backends}
@@ -387,6 +396,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--edge", type=int, default=500)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--scans", type=Path, nargs="+", default=[])
+    parser.add_argument("--masks", type=Path, nargs="+", default=[], help="Of the scans, as TIFF.")
     parser.add_argument("--only", nargs="*", choices=list(CANDIDATES), help="Measure these beside BONe.")
     parser.add_argument("--candidate", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)

@@ -21,6 +21,7 @@ import torch
 from .inference import agreement, opening, voxel_size, writing
 from .inference.backends import loading
 from .inference.backends.choosing import Backend
+from .inference.backends.int8 import Int8, of_all
 from .inference.dealing import head
 from .inference.dealing.crew import Crew
 from .inference.labels import ClassMap
@@ -50,8 +51,9 @@ class PredictionResult:
     average: how often each chunk was seen, see the option. models: of how many the mean was taken. cleaning:
     of each step, in their order, how many voxels it has changed; voxels are counted after it, confidence and
     agreement before. maps: paths of what was written beside the labels. agreement: of the labels with the
-    scan's own split into two tissues, see `Agreement`; None where there is nothing to compare with. warnings:
-    in words. Memory is that of this process, also where a crew computed.
+    scan's own split into two tissues, see `Agreement`; None where there is nothing to compare with. int8: how
+    far its labels are from fp32's, None in other precisions. warnings: in words. Memory is that of this
+    process, also where a crew computed.
     """
 
     output: Path
@@ -73,6 +75,7 @@ class PredictionResult:
     cleaning: tuple[dict[str, Any], ...] = ()
     maps: tuple[str, ...] = ()
     agreement: agreement.Agreement | None = None
+    int8: Int8 | None = None
     warnings: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
@@ -130,10 +133,11 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         free = place.free if crew else None
         teams = opening.teams_of(options, scan.header.shape, models, measured, free=free)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
-        task = loading.Task(options, scan, place.device, place.precision, axes)
+        calibrating = partial(progress, STATISTICS_SHARE, 100, "Calibrating INT8 on the scan")
+        task = loading.Task(options, scan, place.device, place.precision, axes, calibrating)
         backend = _load(task, teams, place, crew, writing.begun_by(plan, teams, scan, place.words))
         log.info("Labelling %s on %s, by %s.", scan.header.name, place.words, backend.words)
-        warnings = _warn(scan, models, why, measured)
+        warnings = _warn(scan, models, why, measured, teams)
         opening.tell_cost(options, teams, axes)
         rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
         more: dict[str, Any] = {"look": bright.add if bright else None, "crew": crew, "place": place}
@@ -161,6 +165,7 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         cleaning=written.cleaning,
         maps=tuple(str(path_of(options.output, name)) for name in plan.names),
         agreement=found,
+        int8=of_all([team.int8 for team in teams]),
         warnings=warnings,
     )
     plain, sha256 = result.plain(), written.sha256
@@ -198,14 +203,20 @@ def _load(
 
 
 def _warn(
-    scan: Volume, models: Sequence[ModelHeader], more: str | None, measured: Sequence[opening.Measured]
+    scan: Volume,
+    models: Sequence[ModelHeader],
+    more: str | None,
+    measured: Sequence[opening.Measured],
+    teams: Sequence[opening.Team],
 ) -> tuple[str, ...]:
-    """Say where scan and models do not go well together."""
+    """Say where scan and models do not go well together, and what INT8 changes."""
+    approximate = of_all([team.int8 for team in teams])
     seen: list[str] = []
     for model, known in zip(models, measured, strict=True):
         told = voxel_size.advice(model.bone.get("voxel_size_um"), scan.header.voxel_size_um, mode=model.mode)
         told = f"{scan.header.name}: {told}" if told else ""
         seen += [one for one in (told, more, *known.doubts) if one]
+    seen += [f"{scan.header.name}: {approximate.warning()}"] if approximate else []
     seen = list(dict.fromkeys(seen))
     for warning in seen:
         log.warning("%s", warning)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ import torch
 
 from .errors import OptionError, ScanError, called
 from .inference import labelling, opening
-from .inference.backends import loading, openvino_network
+from .inference.backends import int8, loading, openvino_network
 from .inference.backends.choosing import OPENVINO, TORCH
 from .inference.labels import ClassMap
 from .inference.record import of_scan
 from .model_files.header import ModelHeader
+from .options.field import AUTO
 from .options.predicting.verifying import VerifyOptions
 from .options.programs import PredictOptions
 from .prediction import predict
@@ -48,7 +50,9 @@ def verify_job(options: VerifyOptions, progress: Progress = silent) -> dict[str,
     record = meaning.read_record(options.labels)
     scan, models = _scan(options, record), _models(options, record)
     made = _options(record, scan, models, options)
-    if made.backend == OPENVINO:
+    if made.is_int8:
+        int8.library("These labels were made in INT8")
+    elif made.backend == OPENVINO:
         openvino_network.library("These labels were made by OpenVINO")
     headers = opening.read_models(made)
     with open_volume(options.labels) as labels, open_volume(scan) as greys:
@@ -145,7 +149,9 @@ def _options(
     known = {field.name for field in PredictOptions.option_fields()}
     told = {name: value for name, value in _mapping(record, "options").items() if name in known}
     told |= {"scan": str(scan), "model": first, "more_models": others, "output": "again.tif", "maps": []}
-    told |= {"device": options.device, "precision": options.precision, "overwrite": False}
+    is_int8 = options.precision == AUTO and told.get("precision") == "int8"  # all else is the machine's
+    precision = "int8" if is_int8 else options.precision
+    told |= {"device": options.device, "precision": precision, "overwrite": False}
     told["backend"] = _mapping(record, "result").get("backend", TORCH)  # older records do not say it
     return PredictOptions.parse(told)
 
@@ -172,7 +178,8 @@ def _sample(
         return 0, 0
     (team,) = teams
     here = opening.machine(made)
-    loading.load_all(loading.Task(made, greys, here.device, here.precision, axes), teams)
+    look = partial(progress, MEASURING, 100, "Calibrating INT8 on the scan")
+    loading.load_all(loading.Task(made, greys, here.device, here.precision, axes, look), teams)
     class_map = ClassMap.from_model(headers[0].bone.get("classes"), headers[0].num_classes)
     groups, merger = labelling.plan(
         made, team.ready, chunks=team.chunks, class_map=class_map, model=team.model

@@ -36,6 +36,7 @@ APP_PYTHONS = ((3, 12), (3, 13), (3, 11))
 AVIZO_PYTHONS = ((3, 11),)
 NOTHING_COLLECTED = 5  # pytest's exit status
 OPENVINO_HELP = "also what `bone predict --backend openvino` needs (180 MB)"
+INT8_HELP = "also what `bone predict --precision int8` needs, OpenVINO with it (230 MB)"
 
 # The modules and the stand-in run on Avizo's Python only, their slow tests too. Of the others, those that are
 # not slow run there as well, without those of what never runs inside Avizo or is torch's alone.
@@ -109,11 +110,13 @@ def read_arguments(given: list[str] | None = None) -> argparse.Namespace:
     app.add_argument("--window", action="store_true", help="also what `bone window` needs (370 MB)")
     app.add_argument("--cluster", action="store_true", help="also what `bone study --cluster` needs (30 MB)")
     app.add_argument("--openvino", action="store_true", help=OPENVINO_HELP)
+    app.add_argument("--int8", action="store_true", help=INT8_HELP)
     worker = commands.add_parser("worker", parents=[common], help="make the worker's environment")
     worker.add_argument(
         "--with-torch", action="store_true", help="also what fitting and predicting in the worker need"
     )
     worker.add_argument("--openvino", action="store_true", help=f"{OPENVINO_HELP}, and --with-torch")
+    worker.add_argument("--int8", action="store_true", help=f"{INT8_HELP}, and --with-torch")
     avizo = commands.add_parser("avizo", parents=[common], help="put the modules into an installed Avizo")
     avizo.add_argument(
         "--avizo-dir", type=Path, required=True, metavar="DIR", help="where Avizo is installed"
@@ -135,13 +138,20 @@ def make_app(options: argparse.Namespace, *, with_tests: bool = False) -> Path:
     layers += [INSTALL / "requirements-cluster.txt"] * (
         with_tests or bool(getattr(options, "cluster", False))
     )
-    layers += [INSTALL / "requirements-openvino.txt"] * bool(getattr(options, "openvino", False))
+    layers += of_networks(options)
     layers += [INSTALL / "requirements-test.txt"] * with_tests
     folder = options.folder / ".venv"
     source = source_of(options)
     return environments.make(
         environments.Environment(folder, APP_PYTHONS, tuple(layers), own=CHECKOUT, source=source)
     )
+
+
+def of_networks(options: argparse.Namespace) -> list[Path]:
+    """The layers of what computes networks beside torch."""
+    with_int8 = bool(getattr(options, "int8", False))
+    names = ["openvino"] * (with_int8 or bool(getattr(options, "openvino", False))) + ["int8"] * with_int8
+    return [INSTALL / f"requirements-{name}.txt" for name in names]
 
 
 def make_worker(options: argparse.Namespace) -> Path:
@@ -151,10 +161,9 @@ def make_worker(options: argparse.Namespace) -> Path:
         (INSTALL / "requirements-worker.txt",),
         source_of(options),
     )
-    with_openvino = bool(getattr(options, "openvino", False))
-    if with_openvino or getattr(options, "with_torch", False):
-        layers += (INSTALL / "requirements-app.txt",)
-        layers += (INSTALL / "requirements-openvino.txt",) * with_openvino
+    more = of_networks(options)
+    if more or getattr(options, "with_torch", False):
+        layers += (INSTALL / "requirements-app.txt", *more)
     else:
         source = replace(source, torch=None)
     python = environments.make(environments.Environment(folder, APP_PYTHONS, layers, source=source))

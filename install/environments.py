@@ -15,7 +15,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,10 +170,17 @@ def pins(layer: Path) -> dict[str, list[str]]:
     """Names and exact versions in a requirement file; several where they depend on Python's version."""
     found: dict[str, list[str]] = {}
     for line in layer.read_text(encoding="utf-8").splitlines():
-        if "==" in line and not line.startswith("#"):
-            name, version = line.split(";")[0].split("==")
-            found.setdefault(name.strip().replace("_", "-").lower(), []).append(version.strip())
+        for name, version in named(line).items():
+            found.setdefault(name, []).append(version)
     return found
+
+
+def named(line: str) -> dict[str, str]:
+    """The package that a line of a requirement file pins, and its version; nothing in other lines."""
+    if "==" not in line or line.startswith("#"):
+        return {}
+    name, version = line.split(";")[0].split("#")[0].split("==")
+    return {name.strip().replace("_", "-").lower(): version.strip()}
 
 
 def is_ours(folder: Path) -> bool:
@@ -214,7 +221,7 @@ def install(environment: Environment, line: Line, *, torch: str | None) -> None:
     log = environment.folder / LOG
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "requirements.txt"
-        text = "\n".join(layer.read_text(encoding="utf-8") for layer in environment.layers)
+        text = joined(environment.layers)
         whole.write_text(of_cpu(text, environment.source) if torch == "cpu" else text, encoding="utf-8")
         try:
             run([*pip, "-r", str(whole)], log, line, packages=text.count("=="))
@@ -223,6 +230,16 @@ def install(environment: Environment, line: Line, *, torch: str | None) -> None:
     if environment.own:
         own = [*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(environment.own)]
         run(own, log, line)
+
+
+def joined(layers: Sequence[Path]) -> str:
+    """The lines of all layers; where two pin one package, those of the later."""
+    texts, later = list[str](), set[str]()
+    for layer in reversed(layers):
+        lines = layer.read_text(encoding="utf-8").splitlines()
+        texts.append("\n".join(one for one in lines if not later & {*named(one)}))
+        later |= {*pins(layer)}
+    return "\n".join(reversed(texts))
 
 
 def of_cpu(requirements: str, source: Source) -> str:

@@ -28,11 +28,14 @@ def page(found: dict[str, Any]) -> str:
         ("Free", f"{size(found['free_bytes'])} on that disk"),
         ("Unpacked", _volumes(many, found["bytes"]) + (f", {in_use} of them in use" if in_use else "")),
         ("Statistics", f"of {found['statistics']} scan{'s' * (found['statistics'] != 1)}"),
+        ("Speeds", f"of OpenVINO and torch, {_measurements(found['speeds'])}" if found["speeds"] else None),
     ]
     if found["cleared"]:
         gone = (
             f"{_volumes(found['removed'], found['removed_bytes'])}, statistics of {found['forgotten']} scans"
         )
+        if found["speeds_forgotten"]:
+            gone += f", {_measurements(found['speeds_forgotten'])} of speed"
         facts.append(("Removed", gone + ("; what is in use stays" if in_use else "")))
     lines = rows(facts)
     for one in found["volumes"][:MOST]:
@@ -40,6 +43,10 @@ def page(found: dict[str, Any]) -> str:
         state = "in use" if one["in_use"] else f"used {ago} ago"
         lines.append(f"  {size(one['bytes']):>9}  {state}")
     return "\n".join([*lines, *[f"  ... and {many - MOST} more"] * (many > MOST)])
+
+
+def _measurements(count: int) -> str:
+    return f"{count} measurement{'s' * (count != 1)}"
 
 
 def _volumes(count: int, total: int) -> str:

@@ -33,7 +33,8 @@ from ..progress import Part, Progress
 from ..volumes.header import Header
 from ..volumes.volume import Volume, volume_name
 from . import chunk_size, grey_scale, passes, voxel_size
-from .backends import openvino_network
+from .backends import int8, openvino_network
+from .backends.int8 import Int8
 from .labels import ClassMap
 from .streaming import ChunkPredictor
 from .symmetry import symmetries
@@ -49,7 +50,7 @@ class Team:
     """Networks that see the same chunks of the same greys, so that their mean is taken chunk by chunk.
 
     models: their files, the first stands for all. weights: how much each counts. where: they compute, in
-    words.
+    words. int8: what that changes, where it is asked for.
     """
 
     numbers: Normalisation
@@ -58,6 +59,7 @@ class Team:
     weights: list[float] = field(default_factory=list)
     predictor: ChunkPredictor | None = None
     where: str = ""
+    int8: Int8 | None = None
 
     @property
     def model(self) -> ModelHeader:
@@ -81,16 +83,19 @@ class Place(NamedTuple):
 
 def machine(options: PredictOptions) -> Place:
     """That of this process. Raises HardwareError, or PackageError where OpenVINO is wished and missing."""
+    device = _device(options)
+    if options.is_int8:
+        int8.library(otherwise=f"Or use {called('precision')} auto.")
+        return Place(device, None, int8.WHERE, free_bytes(device))
     if options.backend == "openvino":
         openvino_network.library(otherwise=f"Or use {called('backend')} torch.")
-    device = _device(options)
     precision = choose_precision(options.precision, device)
     return Place(device, precision, describe(device, precision), free_bytes(device))
 
 
 def _device(options: PredictOptions) -> torch.device:
     """OpenVINO computes on the CPU, whatever else is there."""
-    is_anywhere = options.device == AUTO and options.backend == "openvino"
+    is_anywhere = options.device == AUTO and (options.backend == "openvino" or options.is_int8)
     return choose_device("cpu" if is_anywhere else options.device)
 
 

@@ -20,6 +20,7 @@ from ..files.names import from_home, in_full
 log = logging.getLogger("bone.cache")
 
 ADVICE = "Set the environment variable BONE_CACHE to a folder in which you may write, on a disk with room."
+BACKENDS = "backends"  # the folder in it of what was measured of them (`inference/backends/remembered.py`)
 _told: set[str] = set()
 
 

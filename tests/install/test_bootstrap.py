@@ -126,8 +126,10 @@ def test_the_window_gets_its_packages_and_its_place_in_the_menu(monkeypatch, tmp
     assert bootstrap.main(["app", "--window"]) == 0
     assert bootstrap.main(["app", "--cluster"]) == 0
     assert bootstrap.main(["app", "--openvino"]) == 0
+    assert bootstrap.main(["app", "--int8"]) == 0
     layers = [[layer.name for layer in one.layers] for one in made]
     more = [[], *([f"requirements-{name}.txt"] for name in ("window", "cluster", "openvino"))]
+    more.append(["requirements-openvino.txt", "requirements-int8.txt"])
     assert layers == [["requirements-app.txt", *one] for one in more]
     entry = (tmp_path / "share/applications/bone-window.desktop").read_text(encoding="utf-8")
     command = tmp_path / "my venv/bin/bone-window"
@@ -150,8 +152,10 @@ def test_the_workers_python_is_noted_where_the_host_looks(monkeypatch, tmp_path)
     assert [layer.name for layer in made[0].layers] == ["requirements-worker.txt"]
     assert made[0].source.torch is None
     bootstrap.make_worker(bootstrap.read_arguments(["worker", "--openvino", "--folder", str(tmp_path)]))
-    more = [f"requirements-{name}.txt" for name in ("worker", "app", "openvino")]
-    assert [layer.name for layer in made[1].layers] == more
+    more = [f"requirements-{name}.txt" for name in ("worker", "app", "openvino", "int8")]
+    assert [layer.name for layer in made[1].layers] == more[:-1]
+    bootstrap.make_worker(bootstrap.read_arguments(["worker", "--int8", "--folder", str(tmp_path)]))
+    assert [layer.name for layer in made[2].layers] == more
     before = note.stat().st_mtime_ns
     bootstrap.make_worker(options)
     assert note.stat().st_mtime_ns == before

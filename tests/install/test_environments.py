@@ -220,7 +220,16 @@ def test_pins_knows_that_a_version_can_depend_on_python(tmp_path):
     assert environments.pins(layer) == {"a-b": ["1.0", "2.0"], "c": ["3"]}
 
 
-@pytest.mark.parametrize("name", ["app", "test", "worker", "avizo", "cluster", "openvino"])
+def test_a_later_layer_replaces_the_pins_of_an_earlier_one(tmp_path):
+    texts = ['# all\nA_b==1.0; python_version < "3.12"\na-b==2.0\nc==3  # why\n', "d==4\nc==5\n", "A-b==6\n"]
+    layers = [tmp_path / f"{number}.txt" for number in range(3)]
+    for layer, text in zip(layers, texts, strict=True):
+        layer.write_text(text, encoding="utf-8")
+    assert environments.joined(layers) == "# all\nd==4\nc==5\nA-b==6"
+    assert environments.joined(layers[:1]) == texts[0].rstrip("\n")
+
+
+@pytest.mark.parametrize("name", ["app", "test", "worker", "avizo", "cluster", "openvino", "int8"])
 def test_every_requirement_is_pinned_and_names_no_host(name):
     file = Path(environments.__file__).parent / f"requirements-{name}.txt"
     lines = [one for one in file.read_text(encoding="utf-8").splitlines() if one and not one.startswith("#")]
@@ -256,7 +265,9 @@ def test_all_that_the_project_asks_for_is_pinned_on_the_side_where_it_is_needed(
     assert extra("formats") <= {*avizo} & {*avizo_files.IN_AVIZO}
     assert extra("formats") <= {*environments.pins(INSTALL / "requirements-worker.txt")}
     assert extra("cluster") <= {*app, *environments.pins(INSTALL / "requirements-cluster.txt")}
-    assert extra("openvino") <= {*environments.pins(INSTALL / "requirements-openvino.txt")}
+    openvino, int8 = (environments.pins(INSTALL / f"requirements-{n}.txt") for n in ("openvino", "int8"))
+    assert extra("openvino") <= {*openvino}
+    assert extra("int8") <= {*openvino, *int8}
 
 
 def extra(name: str) -> set[str]:

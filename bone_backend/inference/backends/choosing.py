@@ -26,10 +26,11 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Backend(NamedTuple):
-    """What computes, and its version."""
+    """What computes, and its version. digest: of networks that were quantized for the scan, see `Int8`."""
 
     name: str
     version: str
+    digest: str = ""
 
     @property
     def words(self) -> str:

@@ -5,7 +5,8 @@ Out: Teams that are ready, and the Backend.
 "auto" is torch unless OpenVINO is installed and was measured to be faster here, by more than it takes to
 begin: import, translation and comparison are a second or two, in which torch labels a small scan. What was
 measured is remembered for as long as machine, network, size of the chunks and versions stay: no prediction
-is computed otherwise the next time because the machine had something else to do.
+is computed otherwise the next time because the machine had something else to do. INT8 is OpenVINO's alone,
+and is calibrated on the scan each time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +31,13 @@ from ...options.field import AUTO
 from ...options.programs import PredictOptions
 from ...volumes.volume import Volume
 from .. import streaming
+from ..labels import ClassMap
 from ..opening import Team, folded_network, predictor_of
 from ..streaming import ChunkPredictor
 from ..symmetry import symmetries
-from . import choosing, openvino_network, remembered
+from . import choosing, int8, openvino_network, remembered, sampling
 from .choosing import OPENVINO, TORCH, Backend, Network, by_torch
+from .comparing import compared
 from .openvino_network import OpenVinoNetwork
 from .remembered import Seconds
 
@@ -46,13 +50,16 @@ ANEW = f"Or begin it anew, with {called('resume')} off."
 
 
 class Task(NamedTuple):
-    """What all networks of a prediction share. axes: along which the scan is labelled."""
+    """What all networks of a prediction share. axes: along which the scan is labelled. look: called again and
+    again while networks are calibrated, and may raise.
+    """
 
     options: PredictOptions
     scan: Volume
     device: torch.device
     precision: torch.dtype | None
     axes: str
+    look: Callable[[], None] = lambda: None
 
 
 def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None) -> Backend:
@@ -61,6 +68,8 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
     begun: what computed the part that is there already, with which "auto" goes on.
     Raises PackageError where OpenVINO was asked for, or has begun, and is missing or cannot do it.
     """
+    if task.options.is_int8:
+        return _by_int8(task, teams)
     name, why = str(task.options.backend), "as asked for"
     is_auto = name == AUTO
     if is_auto:
@@ -91,6 +100,11 @@ def check_shared(options: PredictOptions, begun: Backend | None) -> None:
     begun.
     """
     told = "which only torch computes. Label it without"
+    if options.is_int8:
+        raise OptionError(
+            f"{called('precision')} is int8, but several workers share the scan, {told} "
+            f"{called('cluster')}, or use {called('precision')} auto."
+        )
     if options.backend == OPENVINO:
         raise OptionError(
             f"{called('backend')} is openvino, but several workers share the scan, {told} "
@@ -112,6 +126,39 @@ def _by_openvino(task: Task, teams: Sequence[Team], why: str) -> Backend:
         team.where = describe(task.device, task.precision)
         team.predictor = _predictor(task, team, networks)
     log.info("Backend %s: %s; %s.", backend.words, why, told)
+    return backend
+
+
+def _by_int8(task: Task, teams: Sequence[Team]) -> Backend:
+    """Each network is calibrated on chunks of the scan, and its labels of others compared with torch's."""
+    for team in teams:
+        sample = sampling.drawn(task.scan, team, axes=task.axes, look=task.look)
+        batches = [one[None, None] if team.model.mode == "3D" else one[None] for one in sample.calibrating]
+        plain, networks = list[Network](), list[Network]()
+        for model in team.models:
+            network, small = folded_network(model)
+            change = partial(int8.quantized, batches=batches, name=model.path.name, look=task.look)
+            networks.append(OpenVinoNetwork(network, small, precision=None, change=change))
+            plain.append(network)
+        team.where, team.predictor = int8.WHERE, _predictor(task, team, networks)
+        team.int8 = compared(
+            team.predictor,
+            _predictor(task, team, plain),
+            sample.comparing,
+            class_map=ClassMap.from_model(team.model.bone.get("classes"), team.model.num_classes),
+            threshold=task.options.confidence_threshold,
+            calibrated=len(batches),
+            look=task.look,
+        )
+    found = int8.of_all([team.int8 for team in teams])
+    assert found is not None
+    backend = Backend(OPENVINO, openvino_network.version(), found.digest)
+    log.info(
+        "Backend %s: INT8 by NNCF %s, calibrated on %d chunks of the scan.",
+        backend.words,
+        found.nncf,
+        found.calibrated,
+    )
     return backend
 
 

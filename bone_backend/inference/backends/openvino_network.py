@@ -20,32 +20,23 @@ from typing import Any
 import torch
 
 from ...errors import PackageError, called
+from .packages import loaded, told_by
 
-INSTALL = (
-    'python3 install/bootstrap.py app --openvino, or pip install "bone-segmentation[openvino]" (for Avizo: '
-    "python3 install/bootstrap.py worker --openvino)"
-)
 PRECISIONS = {None: "f32", torch.bfloat16: "bf16"}
 MOST_SHAPES = 4  # of batches that stay compiled: each holds the memory of its layers
 LOOK_MS = 200  # between two looks for a stop
 
 
-def library(wanted: str = f"{called('backend')} is openvino", otherwise: str = "") -> ModuleType:
+def library(
+    wanted: str = f"{called('backend')} is openvino", otherwise: str = "", *, extra: str = "openvino"
+) -> ModuleType:
     """The package. Raises PackageError where it is missing or does not work.
 
-    wanted: why it is needed. otherwise: a sentence that says what goes without it.
+    wanted, otherwise, extra: see `packages.loaded`.
     """
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        return importlib.import_module("openvino")
-    except ImportError as error:
-        is_missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
-        why = "is not installed" if is_missing else f"does not work here ({error})"
-        raise PackageError(
-            f"{wanted}, but the Python package openvino {why}. Install it: {INSTALL}.{' ' * bool(otherwise)}"
-            f"{otherwise}"
-        ) from error
+    return loaded("openvino", wanted, otherwise, extra=extra)
 
 
 def is_installed() -> bool:
@@ -67,9 +58,18 @@ class OpenVinoNetwork:
     Raises PackageError for a network that OpenVINO cannot compute.
     """
 
-    def __init__(self, network: torch.nn.Module, example: torch.Tensor, *, precision: torch.dtype | None):
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        example: torch.Tensor,
+        *,
+        precision: torch.dtype | None,
+        change: Callable[[Any], Any] = lambda model: model,
+    ):
+        """change: what is done with the network as OpenVINO has it, before it is compiled."""
         self._library, self._words = library(), type(network).__name__
-        self._model, self._decoder = self._translated(lambda: converted(network, example))
+        model, self._decoder = self._translated(lambda: converted(network, example))
+        self._model = change(model)
         self._settings = {
             "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
             "PERFORMANCE_HINT": "LATENCY",
@@ -129,9 +129,8 @@ class OpenVinoNetwork:
         except (RuntimeError, NotImplementedError, AttributeError, TypeError, ValueError) as error:
             if "bad_alloc" in str(error):
                 raise MemoryError(str(error)) from error
-            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise PackageError(
-                f"OpenVINO {version()} cannot compute this network ({self._words}: {lines[-1][:200]})."
+                f"OpenVINO {version()} cannot compute this network ({self._words}: {told_by(error)})."
             ) from error
 
 

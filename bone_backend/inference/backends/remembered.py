@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 from ...errors import OutputError
 from ...files.json_files import opened, read_json, sealed
 from ...files.whole import whole_file
-from ...volumes.cache import cache_folder
+from ...volumes.cache import BACKENDS, cache_folder
 
 log = logging.getLogger("bone.prediction")
-
-FOLDER = "backends"
 
 
 class Seconds(NamedTuple):
@@ -63,4 +61,4 @@ def keep(question: Mapping[str, Any], found: Seconds) -> Seconds | None:
 
 def _place(question: Mapping[str, Any]) -> Path:
     key = json.dumps(question, sort_keys=True)
-    return cache_folder() / FOLDER / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
+    return cache_folder() / BACKENDS / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"

@@ -17,13 +17,11 @@ from ..field import AUTO
 from ..fields import Options, option
 from ..types import (
     DEVICE,
-    PRECISION,
     ChunkSize,
     Device,
     InputPath,
     ModelPath,
     Normalization,
-    Precision,
     Share,
     UserPath,
 )
@@ -190,7 +188,15 @@ class PredictOptions(Options):
         help="Chunks in one step; none: sized to the free memory.",
     )
     device: Device = DEVICE
-    precision: Precision = PRECISION
+    precision: Literal["auto", "bf16", "fp16", "fp32", "int8"] = option(
+        "auto",
+        group="Machine",
+        may_change=True,
+        label="Precision",
+        help="auto: bf16 where the hardware has it, else fp16 on a GPU, else fp32. int8: approximate, on a "
+        "CPU only, by OpenVINO and NNCF, which are installed beside BONe; calibrated on the scan, and a "
+        "warning tells how many voxels it labels otherwise.",
+    )
     backend: Literal["auto", "torch", "openvino"] = option(
         "auto",
         group="Machine",
@@ -200,9 +206,28 @@ class PredictOptions(Options):
         "CPU only. auto: torch, but OpenVINO where it is there and was measured to be faster here.",
     )
 
+    @property
+    def is_int8(self) -> bool:
+        """Whether the networks are quantized; then OpenVINO computes them, on a CPU."""
+        return self.precision == "int8"
+
     def cross_faults(self) -> list[Fault]:
         fault = labels_fault(self.output)
         found = [Fault(fault)] if fault else []
+        if self.is_int8 and self.backend == "torch":
+            found.append(
+                Fault(
+                    f"{called('precision')} is int8, which OpenVINO computes, but {called('backend')} is "
+                    f"torch. Use {called('backend')} auto, or {called('precision')} auto."
+                )
+            )
+        if self.is_int8 and self.device not in ("auto", "cpu"):
+            found.append(
+                Fault(
+                    f"{called('precision')} is int8, which is computed on a CPU, but {called('device')} is "
+                    f"{self.device}. Use {called('device')} cpu, or {called('precision')} auto."
+                )
+            )
         if self.backend == "openvino" and self.device not in ("auto", "cpu"):
             found.append(
                 Fault(

@@ -15,7 +15,7 @@ from typing import Any
 from ...files.whole import remove_left_over, temporary_path
 from ...options.programs import CacheOptions
 from ...progress import Progress
-from ..cache import cache_folder
+from ..cache import BACKENDS, cache_folder
 from ..output import made_folder
 from . import room
 
@@ -29,11 +29,12 @@ def cache_job(options: CacheOptions, progress: Progress) -> dict[str, Any]:
     limit = room.limit_bytes(folder)
     progress(0, 1, "Looking into the cache")
     removed: list[room.Entry] = []
-    forgotten = 0
+    forgotten = speeds_forgotten = 0
     if options.clear:
         removed, _ = room.clear(folder)
         remove_left_over(place)
         forgotten = _forget(place / STATISTICS)
+        speeds_forgotten = _forget(place / BACKENDS)
     found, used = room.entries(folder), room.used_now(folder)
     statistics = [*(place / STATISTICS).glob("*.json")]
     return {
@@ -49,15 +50,17 @@ def cache_job(options: CacheOptions, progress: Progress) -> dict[str, Any]:
         ],
         "bytes": sum(entry.size for entry in found),
         "statistics": len(statistics),
+        "speeds": len([*(place / BACKENDS).glob("*.json")]),
         "cleared": options.clear,
         "removed": len(removed),
         "removed_bytes": sum(entry.size for entry in removed),
         "forgotten": forgotten,
+        "speeds_forgotten": speeds_forgotten,
     }
 
 
 def _forget(folder: Path) -> int:
-    """Remove the statistics that are kept."""
+    """Remove what is remembered there, a file each."""
     count = 0
     for path in folder.glob("*.json"):
         with contextlib.suppress(OSError):

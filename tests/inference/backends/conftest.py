@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from bone_backend.errors import PackageError
 from bone_backend.inference.backends import openvino_network
 
 STAND_IN = Path(__file__).resolve().parents[3] / "mocks" / "packages"
-MISSING = "raise ModuleNotFoundError(\"No module named 'openvino'\", name='openvino')\n"
+MISSING = "raise ModuleNotFoundError(\"No module named '{0}'\", name='{0}')\n"
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +33,8 @@ def own_cache(monkeypatch, tmp_path):
 
 @pytest.fixture
 def forgotten(monkeypatch):
-    """No openvino is loaded; what is loaded meanwhile goes again."""
-    names = ("openvino", "openvino_telemetry")
+    """No openvino or nncf is loaded; what is loaded meanwhile goes again."""
+    names = ("openvino", "openvino_telemetry", "nncf")
 
     def loaded() -> list[str]:
         return [name for name in sys.modules if name.partition(".")[0] in names]
@@ -61,10 +62,27 @@ def real():
 
 
 @pytest.fixture
+def real_int8(real):
+    """The real OpenVINO and NNCF; skips where one is not installed."""
+    if importlib.util.find_spec("nncf") is None:
+        pytest.skip("nncf is not installed (it is no requirement of the tests)")
+
+
+@pytest.fixture
+def without_nncf(stand_in, monkeypatch, tmp_path_factory):
+    """OpenVINO's stand-in, and no NNCF."""
+    folder = tmp_path_factory.mktemp("without")
+    (folder / "nncf.py").write_text(MISSING.format("nncf"), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(folder))
+    importlib.invalidate_caches()
+    return folder
+
+
+@pytest.fixture
 def missing(forgotten, monkeypatch, tmp_path_factory):
     """No OpenVINO; gives the folder on Python's path that sees to it."""
     folder = tmp_path_factory.mktemp("missing")
-    (folder / "openvino.py").write_text(MISSING, encoding="utf-8")
+    (folder / "openvino.py").write_text(MISSING.format("openvino"), encoding="utf-8")
     monkeypatch.syspath_prepend(str(folder))
     importlib.invalidate_caches()
     return folder

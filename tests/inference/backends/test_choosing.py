@@ -16,8 +16,8 @@ from bone_backend.inference.backends.choosing import (
     measured,
     verdict,
 )
-from bone_backend.inference.backends.remembered import FOLDER, Seconds
-from bone_backend.volumes.cache import cache_folder
+from bone_backend.inference.backends.remembered import Seconds
+from bone_backend.volumes.cache import BACKENDS, cache_folder
 
 CHUNK = torch.randn((1, 1, 8, 8), generator=torch.Generator().manual_seed(0))
 QUESTION = {"network": ["Plain U-Net", 1], "threads": 2}
@@ -127,7 +127,7 @@ def test_what_was_measured_first_is_remembered():
 
 def test_what_is_damaged_is_measured_again(caplog):
     remembered.keep(QUESTION, Seconds(1.0, 0.5, 0.7))
-    (path,) = (cache_folder() / FOLDER).iterdir()
+    (path,) = (cache_folder() / BACKENDS).iterdir()
     path.write_text(path.read_text(encoding="utf-8").replace("0.5", "2.5"), encoding="utf-8")
     assert remembered.read(QUESTION) is None
     assert "is damaged" in caplog.text

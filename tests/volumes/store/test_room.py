@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bone_backend.errors import OptionError
+from bone_backend.inference.backends import remembered
 from bone_backend.volumes.patch_source import open_source
 from bone_backend.volumes.store import room, use
 from bone_backend.volumes.volume import open_volume, save
@@ -182,6 +183,19 @@ def test_the_command_shows_the_cache_and_clears_it(tmp_path, monkeypatch, capsys
     assert command.main(["cache", "--clear", "--quiet"]) == 0
     assert "Removed" in capsys.readouterr().out
     assert [*(tmp_path / "cache" / "store").iterdir()] == [foreign]
+
+
+def test_speeds_of_openvino_are_told_and_forgotten(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BONE_CACHE", str(tmp_path / "cache"))
+    for threads in (1, 2):
+        assert remembered.keep({"threads": threads}, remembered.Seconds(1.0, 0.5, 0.7))
+    assert command.main(["cache", "--quiet"]) == 0
+    assert "Speeds      of OpenVINO and torch, 2 measurements\n" in capsys.readouterr().out
+    assert command.main(["cache", "--clear", "--quiet"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "statistics of 0 scans, 2 measurements of speed" in told
+    assert "Speeds" not in told
+    assert remembered.read({"threads": 1}) is None
 
 
 def test_a_cache_that_is_not_there_yet_is_shown(tmp_path, monkeypatch, capsys):
