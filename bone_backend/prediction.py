@@ -133,9 +133,7 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         free = place.free if crew else None
         teams = opening.teams_of(options, scan.header.shape, models, measured, free=free)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
-        calibrating = partial(progress, STATISTICS_SHARE, 100, "Calibrating INT8 on the scan")
-        task = loading.Task(options, scan, place.device, place.precision, axes, calibrating)
-        backend = _load(task, teams, place, crew, writing.begun_by(plan, teams, scan, place.words))
+        backend = _load(plan, scan, teams, place, crew, progress)
         log.info("Labelling %s on %s, by %s.", scan.header.name, place.words, backend.words)
         warnings = _warn(scan, models, why, measured, teams)
         opening.tell_cost(options, teams, axes)
@@ -187,16 +185,20 @@ def predict_job(options: PredictOptions, progress: Progress = silent) -> dict[st
 
 
 def _load(
-    task: loading.Task,
+    plan: writing.Plan,
+    scan: Volume,
     teams: Sequence[opening.Team],
     place: opening.Place,
     crew: Crew | None,
-    begun: Backend | None,
+    progress: Progress,
 ) -> Backend:
     """The networks, where they are used; gives what computes them."""
+    begun = writing.begun_by(plan, teams, scan, place.words)
     if crew is None:
+        look = partial(progress, STATISTICS_SHARE, 100, "Calibrating INT8 on the scan")
+        task = loading.Task(plan.options, scan, place.device, place.precision, plan.axes, look)
         return loading.load_all(task, teams, begun=begun)
-    loading.check_shared(task.options, begun)
+    loading.check_shared(plan.options, begun)
     head.leave_to(teams, place)
     log.info("%d workers of the cluster compute.", crew.workers)
     return loading.by_torch()
