@@ -8,6 +8,7 @@ from bone_backend.prediction import predict
 from bone_backend.volumes.lattice import volume_of
 from bone_backend.volumes.volume import open_volume, save
 from mocks.avizo import BEHAVIOURS, Behaviour, Session
+from tests.inference.backends.conftest import forgotten, stand_in, without_nncf  # noqa: F401
 from tests.prediction_models import make_model
 
 from .steps import (
@@ -149,6 +150,33 @@ def test_a_wrong_step_of_cleaning_is_told_in_the_panel(model):
     session.type(module.ports.clean, "bonne:largest")
     session.press(module.ports.apply)
     assert "the model knows no class bonne" in session.messages[-1].text
+
+
+def test_int8_is_chosen_in_the_panel_and_its_result_says_that_it_is_approximate(model, stand_in):  # noqa: F811
+    session = Session()
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    session.select(module.ports.precision, "int8")
+    session.select(module.ports.backend, "torch")
+    told = (
+        "Precision is int8, which OpenVINO computes, but Backend is torch. Use Backend auto, or Precision "
+        "auto."
+    )
+    assert module.ports.missing.text == told
+    session.select(module.ports.backend, "auto")
+    session.press(module.ports.apply)
+    assert session.messages == []
+    assert module.results[0].get_array().any()
+    assert "tibia1: INT8 is approximate: in " in module.ports.result.text
+
+
+def test_without_nncf_the_panel_says_what_installs_it(model, without_nncf):  # noqa: F811
+    session = Session()
+    module = predict_module(session, add_pair(session, 1)[0], model)
+    session.select(module.ports.precision, "int8")
+    session.press(module.ports.apply)
+    assert "Precision is int8, but the Python package nncf is not installed" in session.messages[-1].text
+    assert "bootstrap.py worker --int8" in session.messages[-1].text
+    assert module.results == [] or module.results[0] is None
 
 
 def test_the_result_is_made_anew_in_place_and_kept_for_another_scan(model):

@@ -100,6 +100,14 @@ class PredictScansOptions(PredictOptions):
         found = super().cross_faults()
         named = [path for path in (self.scan, *self.more_scans) if path is not None]
         table = next((path for path in named if path.suffix.lower() == TABLE), None)
+        if self.cluster and self.is_int8 and len(named) == 1 and table is None and self.output is not None:
+            found.append(
+                Fault(
+                    f"{called('precision')} is int8, but with {called('cluster')} several workers share the "
+                    f"one scan, which only torch computes. Leave out {called('cluster')}, or use "
+                    f"{called('precision')} auto."
+                )
+            )
         if self.output is None and self.output_dir is None and table is None:
             where = f"{called('output_dir')} FOLDER" if self.more_scans else f"{called('output')} LABELS"
             found.append(Fault(f"It is not said where the labels go. Name {where}."))

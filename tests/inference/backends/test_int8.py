@@ -20,6 +20,7 @@ from bone_backend.errors import Cancelled, OptionError, PackageError, ScanError
 from bone_backend.inference.backends import int8, loading
 from bone_backend.inference.backends.int8 import Int8, of_all
 from bone_backend.model_files import model_file
+from bone_backend.options.predicting.scans import PredictScansOptions
 from bone_backend.options.predicting.verifying import VerifyOptions
 from bone_backend.options.programs import FitOptions, PredictOptions
 from bone_backend.prediction import predict
@@ -90,6 +91,19 @@ def test_workers_that_share_a_scan_do_without(made, tmp_path):
         OptionError, match=r"precision is int8, but several .* without cluster, or use precis"
     ):
         loading.check_shared(asked, None)
+
+
+def test_a_cluster_for_one_scan_is_refused_before_it_is_looked_for():
+    asked = {"scan": "a.tif", "model": "m.pth", "output": "l.tif", "precision": "int8", "cluster": "local:2"}
+    with pytest.raises(OptionError) as fault:
+        PredictScansOptions.parse(asked)
+    assert str(fault.value) == (
+        "precision is int8, but with cluster several workers share the one scan, which only torch computes. "
+        "Leave out cluster, or use precision auto."
+    )
+    several = {**asked, "more_scans": ["b.tif"], "output_dir": "labels"}
+    del several["output"]
+    assert PredictScansOptions.parse(several).is_int8  # a scan each
 
 
 def test_a_prediction_has_it_and_a_fit_has_not():

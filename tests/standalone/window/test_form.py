@@ -92,6 +92,20 @@ def test_a_fault_stands_beside_the_field_that_its_sentence_calls_in_labels():
     assert form.check().beside == {"patch_size": [told]}
 
 
+def test_int8_without_openvino_is_a_fault_beside_the_field():
+    form = Form("predict")
+    for name, value in (("scan", "a.tif"), ("model", "m.pth"), ("output", "l.tif"), ("backend", "torch")):
+        form.set(name, value)
+    form.set("precision", "int8")
+    told = (
+        "Precision is int8, which OpenVINO computes, but Backend is torch. Use Backend auto, or Precision "
+        "auto."
+    )
+    assert form.check().beside["precision"] == [told]
+    form.set("backend", "openvino")
+    assert "precision" not in form.check().beside
+
+
 def test_a_fault_of_several_fields_goes_to_the_first_that_is_in_sight():
     form = Form("fit")
     beside = {}
