@@ -139,7 +139,7 @@ def test_several_passes_count_together():
         ("stand_in", {}),
         ("stand_in", {"axes": "zyx", "average": "flips"}),
         ("stand_in", {"more_models": ["slices.pth"]}),
-        ("stand_in", {"model": "slabs.pth", "chunk_depth": 16}),
+        pytest.param("stand_in", {"model": "slabs.pth", "chunk_depth": 16}, marks=pytest.mark.slow),
         ("real_int8", {}),
         ("real_int8", {"axes": "zyx"}),
         ("real_int8", {"more_models": ["slices.pth"]}),
@@ -245,6 +245,8 @@ def test_where_nncf_is_gone_the_labels_say_what_they_need(made, forgotten, tmp_p
     with monkeypatch.context() as there:
         there.syspath_prepend(str(STAND_IN))
         run(made, tmp_path / "labels.tif")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("openvino", "nncf")]:
+        del sys.modules[name]
     monkeypatch.setitem(sys.modules, "openvino", None)
     asked = {"labels": tmp_path / "labels.tif", "scan": made / "scan.tif", "model": made / "m.pth"}
     with pytest.raises(PackageError, match="These labels were made in INT8, but the Python package openvino"):
