@@ -13,11 +13,11 @@ Out: .venv, .venv-worker, .venv-avizo in the checkout. Running it again costs no
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +35,7 @@ INSTALL = CHECKOUT / "install"
 APP_PYTHONS = ((3, 12), (3, 13), (3, 11))
 AVIZO_PYTHONS = ((3, 11),)
 NOTHING_COLLECTED = 5  # pytest's exit status
+AT_ONCE = 3  # suites of tests, on two cores or more: each waits now and then
 OPENVINO_HELP = "also what `bone predict --backend openvino` needs (180 MB)"
 INT8_HELP = "also what `bone predict --precision int8` needs, OpenVINO with it (230 MB)"
 
@@ -45,21 +46,20 @@ NEVER_IN_AVIZO = (
     *("tests/standalone", "tests/install", "tests/benchmarks", "tests/networks", "tests/studies"),
     *("tests/checking", "tests/converting", "tests/information", "tests/measures", "tests/side_by_side"),
     *("tests/inference/dealing", "tests/inference/test_averaging.py", "tests/inference/backends"),
-    *("tests/model_files/test_export.py", "tests/training/test_distributed.py"),
+    *("tests/inference/rescaling", "tests/options", "tests/training", "tests/volumes/test_hostile_tiff.py"),
+    "tests/model_files/test_export.py",
     *("tests/test_predictions.py", "tests/test_verifying.py", "tests/test_preview.py"),
     *("tests/test_classes_travel.py", "tests/test_several_processes.py", "tests/test_laws.py"),
 )
-# Tests of the app that run beside its others: while one waits, another works.
+# Tests of the app that are suites of their own, beside the rest of its tests.
 APART = {
-    "networks and benchmarks": (
-        *("tests/networks", "tests/model_files", "tests/training", "tests/machine"),
-        *("tests/benchmarks", "tests/converting", "tests/studies", "tests/side_by_side"),
+    "networks and training": (
+        *("tests/networks", "tests/model_files", "tests/training", "tests/machine", "tests/converting"),
     ),
+    "benchmarks, studies and clusters": ("tests/benchmarks", "tests/studies", "tests/side_by_side"),
+    "inference and volumes": ("tests/inference", "tests/scores", "tests/volumes", "tests/measures"),
+    "window and installing": ("tests/standalone/window", "tests/install", "tests/report", "tests/files"),
 }
-
-
-# Of these the tests of Avizo's Python, which end first, are followed.
-LAST = ("tests/install", "tests/measures", "tests/report", "tests/inference/backends", "tests/files")
 
 
 @dataclass(frozen=True)
@@ -239,21 +239,18 @@ def test(options: argparse.Namespace) -> int:
     """All tests in the app's environment, beside them the Avizo side's; 1 when one failed or none ran."""
     app, avizo = make_for_tests(options)
     if avizo is None or options.rest:
-        lanes = [[Suite("the app's environment", app, options.rest, bool(options.rest))]]
+        suites = [Suite("the app's environment", app, options.rest, bool(options.rest))]
     else:
-        lanes = [
-            [Suite("the app's environment", app, left_out((*AVIZO_TESTS, *LAST, *sum(APART.values(), ()))))],
-            *([Suite(f"the app's environment, {title}", app, [*paths])] for title, paths in APART.items()),
-        ]
-    if avizo is not None:
-        lanes.append(avizo_suites(avizo, options.rest))
-        if not options.rest:
-            lanes[-1].append(Suite("the app's environment, the last", app, [*LAST]))
+        apart = left_out((*AVIZO_TESTS, *sum(APART.values(), ())))
+        suites = [Suite("the app's environment", app, apart)]
+        suites += [Suite(f"the app's environment, {title}", app, [*paths]) for title, paths in APART.items()]
+    if avizo is not None:  # the longest first
+        suites[1:1] = avizo_suites(avizo, options.rest)
     cores = os.cpu_count() or 1
     if options.in_turn or cores < 2:
-        return verdict(run_suites([suite for lane in lanes for suite in lane]))
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // len(lanes))))
-    return verdict(run_side_by_side(lanes))
+        return verdict([run_suite(suite) for suite in suites])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // AT_ONCE)))
+    return verdict(run_side_by_side(suites))
 
 
 def make_for_tests(options: argparse.Namespace) -> tuple[Path, Path | None]:
@@ -274,34 +271,32 @@ def left_out(paths: Sequence[str]) -> list[str]:
     return [f"--ignore={path}" for path in paths]
 
 
-def run_suites(suites: list[Suite], words: BinaryIO | None = None) -> list[tuple[Suite, int, int]]:
-    """In turn; (suite, pytest's status, tests that ran) each. words: a file instead of the terminal."""
-    outcomes = []
-    for suite in suites:
-        tell(f"\n== Tests in {suite.title}", words)
-        status, count = run_tests(suite.python, suite.arguments, words)
-        tell(f"== {count} tests ran in {suite.title}, pytest's status {status}", words)
-        outcomes.append((suite, status, count))
-    return outcomes
+def run_suite(suite: Suite, words: BinaryIO | None = None) -> tuple[Suite, int, int]:
+    """(suite, pytest's status, tests that ran). words: a file instead of the terminal."""
+    tell(f"\n== Tests in {suite.title}", words)
+    status, count = run_tests(suite.python, suite.arguments, words)
+    tell(f"== {count} tests ran in {suite.title}, pytest's status {status}", words)
+    return suite, status, count
 
 
-def run_side_by_side(lanes: Sequence[list[Suite]]) -> list[tuple[Suite, int, int]]:
-    """As `run_suites`; what the first lane says is shown at once, what the others say when it has ended."""
-    first, *others = lanes
-    with contextlib.ExitStack() as opened:
-        beside = opened.enter_context(ThreadPoolExecutor(max(1, len(others))))
-        running = []
-        for lane in others:
-            words = opened.enter_context(tempfile.TemporaryFile())
-            running.append((beside.submit(run_suites, lane, words), words))
-        outcomes = run_suites(first)
-        if others:
-            print("\n== More ran meanwhile; waiting for its end", flush=True)
-        for told, words in running:
-            outcomes += told.result()
+def run_side_by_side(suites: Sequence[Suite]) -> list[tuple[Suite, int, int]]:
+    """As `run_suite`, some at once in their order: while one waits, another works. What each says is shown
+    when it has ended.
+    """
+    showing = threading.Lock()
+
+    def run(suite: Suite) -> tuple[Suite, int, int]:
+        with showing:
+            print(f"== Begun: {suite.title}", flush=True)
+        with tempfile.TemporaryFile() as words:
+            outcome = run_suite(suite, words)
             words.seek(0)
-            print(words.read().decode("utf-8", "replace"), flush=True)
-    return outcomes
+            with showing:
+                print(words.read().decode("utf-8", "replace"), flush=True)
+        return outcome
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return [*pool.map(run, suites)]
 
 
 def tell(text: str, words: BinaryIO | None) -> None:

@@ -229,6 +229,7 @@ def test_a_lost_process_ends_the_fit_in_words_and_the_run_can_go_on_with_one(pai
 
 
 @pytest.mark.slow
+@pytest.mark.rare
 def test_torchrun_by_hand_gives_the_same_and_prints_once(whole, pairs, tmp_path):
     chosen = options(pairs, tmp_path / "run", gpus="1")
     (tmp_path / "fit.json").write_text(json.dumps(chosen), encoding="utf-8")

@@ -93,8 +93,8 @@ def _statistics(options: FitOptions) -> dict[str, Any]:
     is_new = options.resume is None
     if options.statistics_voxels == "auto" and options.normalization == "tissue" and is_new:
         found["statistics_voxels"] = SHARED
-    if options.batch_statistics == "auto":
-        found["batch_statistics"] = "fixed" if is_new and options.plain is not None else "running"
+    if options.norm_statistics == "auto":
+        found["norm_statistics"] = "fixed" if is_new and options.plain is not None else "running"
     return found
 
 

@@ -182,10 +182,10 @@ class FitLearning(Options):
         advanced=True,
         help="One number for each class, background first: how much it counts in the loss. None: 1 for all.",
     )
-    batch_statistics: Literal["auto", "running", "fixed"] = option(
+    norm_statistics: Literal["auto", "running", "fixed"] = option(
         "auto",
         group="Fitting",
-        label="Batch statistics",
+        label="Norm statistics",
         advanced=True,
         help="What batch normalisations go by. running: each batch in training, their moving average in "
         "prediction, as published. fixed: the same in the first half of the epochs; then they are measured "

@@ -38,7 +38,7 @@ PAPER: dict[str, Any] = {
     "learning_rate": 0.001,
     "optimizer": "Adam",
     "schedule": "cosine",
-    "batch_statistics": "running",
+    "norm_statistics": "running",
     "loss": "Jaccard",
     "seed": 42,
 }

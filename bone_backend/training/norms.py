@@ -28,7 +28,7 @@ def are_fixed(options: SettledFit, epoch: int) -> bool:
     """Whether the batch normalisations stay as they are in an epoch, which counts from 0: in the second half
     of the fit, of each round where it has several; never in a fit of one epoch.
     """
-    if options.batch_statistics != "fixed":
+    if options.norm_statistics != "fixed":
         return False
     epochs = options.epochs
     if options.is_open:  # rounds, each twice as long as the one before

@@ -74,6 +74,7 @@ def data(tmp_path_factory):
     return folder
 
 
+@pytest.mark.rare
 def test_iou_has_a_row_for_every_peer_and_each_counts_alike(capsys):
     found = rows(run("iou", capsys))
     peers = [row[1] for row in found if row[0] in ("RAM", "TIFF")]
@@ -81,6 +82,7 @@ def test_iou_has_a_row_for_every_peer_and_each_counts_alike(capsys):
     assert [row[0] for row in found[-3:]] == ["8", "32", "128"]  # slices, whose memory is compared
 
 
+@pytest.mark.rare
 def test_waiting_is_measured_in_both_ways(capsys, monkeypatch):
     found = waiting.measured(1, "PASSIVE", 0.01)
     assert min(found.values()) > 0

@@ -162,7 +162,6 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 
 
 SHORT = {
-    "disk_full": ["--count", "2"],
     "fuzz_formats": ["--count", "96"],
     "fuzz_tiff": ["--count", "20"],
     "fuzz_models": ["--count", "10"],
@@ -171,6 +170,7 @@ SHORT = {
 LONG = {  # as tests of fits, predictions and studies do it too
     "kills_fit": ["--count", "1"],
     "kills_predict": ["--count", "1"],
+    "disk_full": ["--count", "2"],
     "kills_study": ["--count", "1", "--kills", "1", "--folds", "2"],
 }
 RUN = """

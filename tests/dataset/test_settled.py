@@ -14,7 +14,7 @@ PAIRS = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
 # What is left open but the patch size, as the published program has it.
 PUBLISHED = {"architecture": "U-Net", "epochs": 25, "batch_size": 32, "learning_rate": 0.001}
 PUBLISHED |= {"patches_per_tile": 4, "class_balance": 0.0}
-CHOSEN = {"statistics_voxels": "shared-tissues", "batch_statistics": "running"}
+CHOSEN = {"statistics_voxels": "shared-tissues", "norm_statistics": "running"}
 
 
 def options(**values):
@@ -49,7 +49,7 @@ def test_what_is_left_open_suits_network_and_machine_and_is_told(values, is_gpu,
     assert {name: getattr(found, name) for name in chosen} == chosen
     assert told in " ".join(notes)
     assert (easy.statistics_voxels, found.statistics_voxels) == ("auto", "shared-tissues")
-    assert (easy.batch_statistics, found.batch_statistics) == ("auto", "fixed" if easy.plain else "running")
+    assert (easy.norm_statistics, found.norm_statistics) == ("auto", "fixed" if easy.plain else "running")
     given = {name for name, value in dict(easy).items() if value is not None} - CHOSEN.keys()
     assert {name: getattr(found, name) for name in given} == {name: getattr(easy, name) for name in given}
     assert settled(found, ["a", "b"], [(300, 400, 500)] * 2, is_gpu=not is_gpu) == (found, [])
@@ -75,14 +75,14 @@ def test_the_grey_scale_of_an_older_run_or_of_another_kind_is_kept(values):
     [
         ({"resume": "run"}, "running"),
         ({"recipe": "paper"}, "running"),
-        ({"batch_statistics": "running"}, "running"),
-        ({"architecture": "U-Net", "batch_statistics": "fixed"}, "fixed"),
+        ({"norm_statistics": "running"}, "running"),
+        ({"architecture": "U-Net", "norm_statistics": "fixed"}, "fixed"),
     ],
 )
-def test_batch_statistics_of_an_older_run_and_those_that_are_given_are_kept(values, chosen):
+def test_norm_statistics_of_an_older_run_and_those_that_are_given_are_kept(values, chosen):
     asked = FitOptions.parse(PAIRS | {k: v for k, v in values.items() if k != "resume"})
     asked = asked.model_copy(update={"resume": values.get("resume")})
-    assert settled(asked, ["a"], [(300, 400, 500)])[0].batch_statistics == chosen
+    assert settled(asked, ["a"], [(300, 400, 500)])[0].norm_statistics == chosen
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def suites(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # else the command would leave its own
     calls, outcomes = [], {}
 
-    def run_tests(python, arguments, words):
+    def run_tests(python, arguments, words=None):
         calls.append((str(python), arguments))
         return outcomes.get(str(python), (0, 3))
 
@@ -64,7 +64,7 @@ def test_every_test_runs_on_one_side_at_least(suites, monkeypatch):
     moved = [arguments for python, arguments in suites[0] if python == "app"]
     left_out = {word.removeprefix("--ignore=") for words in moved for word in words if "--ignore=" in word}
     taken = {word for words in moved for word in words if not word.startswith("-")}
-    assert taken == {*bootstrap.LAST, *(path for paths in bootstrap.APART.values() for path in paths)}
+    assert taken == {path for paths in bootstrap.APART.values() for path in paths}
     assert left_out == taken | set(bootstrap.AVIZO_TESTS)
     there = {path for path in bootstrap.AVIZO_TESTS if (bootstrap.CHECKOUT / path).exists()}
     avizo = [arguments for python, arguments in suites[0] if python == "avizo"]
@@ -73,17 +73,26 @@ def test_every_test_runs_on_one_side_at_least(suites, monkeypatch):
     assert all((bootstrap.CHECKOUT / path).is_dir() for path in taken)
 
 
-def test_what_the_others_said_is_shown_in_the_end(monkeypatch, suites, capfd):
+def test_suites_run_side_by_side_and_what_each_said_stands_together(monkeypatch, suites, capfd):
+    at_work, most = [], []
+
     def run_tests(python, _, words):
-        code = f"print('said by {python}')"
-        return bootstrap.run_in([sys.executable, "-c", code], words), 1
+        at_work.append(python)
+        most.append(len(at_work))
+        code = f"import time; print('said by {python}', flush=True); time.sleep(0.3); print('its end')"
+        found = bootstrap.run_in([sys.executable, "-c", code], words), 1
+        at_work.remove(python)
+        return found
 
     monkeypatch.setattr(bootstrap, "run_tests", run_tests)
+    monkeypatch.setattr(bootstrap.os, "cpu_count", lambda: 2)
     assert bootstrap.main(["test"]) == 0
     told = capfd.readouterr().out
-    assert told.index("said by app") < told.index("== More ran meanwhile") < told.index("said by avizo")
-    assert told.count("said by app") == 2 + len(bootstrap.APART)
-    assert "passed: 1 tests in the app's environment" in told
+    assert max(most) == bootstrap.AT_ONCE
+    assert told.count("said by app\nits end\n") == 1 + len(bootstrap.APART)
+    assert told.count("== Begun: ") == told.count("its end") == told.count("passed: 1 tests in ")
+    assert told.index("== Begun: the app's environment\n") < told.index("said by")
+    assert "passed: 1 tests in the app's environment\n" in told
 
 
 @pytest.mark.parametrize("outcome", [(1, 3), (5, 0), (0, 0), (2, 0), (3, 0), (-11, 0)])

@@ -18,7 +18,7 @@ from tests.conftest import fit_values
 
 
 def chosen(**values) -> SettledFit:
-    return SettledFit.model_construct(**{"batch_statistics": "fixed", "minutes": None, "epochs": 9, **values})
+    return SettledFit.model_construct(**{"norm_statistics": "fixed", "minutes": None, "epochs": 9, **values})
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def chosen(**values) -> SettledFit:
         ({"epochs": 4}, 2),
         ({"epochs": 2}, 1),
         ({"epochs": 1}, None),
-        ({"batch_statistics": "running"}, None),
+        ({"norm_statistics": "running"}, None),
         ({"minutes": 5.0, "epochs": 8}, 4),
     ],
 )
@@ -86,7 +86,7 @@ def test_layers_that_are_fixed_learn_but_keep_what_they_go_by():
 
 
 def run(pairs, output, progress):
-    values = fit_values(pairs, output, batch_statistics="fixed", epochs=4, keep_checkpoint=True)
+    values = fit_values(pairs, output, norm_statistics="fixed", epochs=4, keep_checkpoint=True)
     return fit(FitOptions.parse(values), progress=progress)
 
 
