@@ -94,7 +94,8 @@ def _statistics(options: FitOptions) -> dict[str, Any]:
     if options.statistics_voxels == "auto" and options.normalization == "tissue" and is_new:
         found["statistics_voxels"] = SHARED
     if options.norm_statistics == "auto":
-        found["norm_statistics"] = "fixed" if is_new and options.plain is not None else "running"
+        has_norms = options.plain is not None and options.plain_norm == "batch"
+        found["norm_statistics"] = "fixed" if is_new and has_norms else "running"
     return found
 
 

@@ -151,6 +151,9 @@ class FitOptions(FitMachine, FitLearning, FitNetwork, FitAugmentation, FitInput,
         if self.gpus != "all" and self.batch_size is not None and int(self.gpus) > self.batch_size:
             told = f"{called('gpus')} is {self.gpus}, but {called('batch_size')} is {self.batch_size}"
             faults.append(Fault(f"{told}; each takes a share of a batch."))
+        if self.norm_statistics == "fixed" and self.plain is not None and self.plain_norm != "batch":
+            told = f"{called('norm_statistics')} is fixed, but {called('plain_norm')} is {self.plain_norm}"
+            faults.append(Fault(f"{told}, which has no statistics to fix. Leave one of them out."))
         if self.compile and self.reproducible:
             told = f"{called('compile')} and {called('reproducible')} are both on"
             faults.append(Fault(f"{told}; compiled code is not promised to repeat its bits. Leave one out."))

@@ -190,7 +190,7 @@ class FitLearning(Options):
         help="What batch normalisations go by. running: each batch in training, their moving average in "
         "prediction, as published. fixed: the same in the first half of the epochs; then they are measured "
         "on training patches without augmentation and stay, so that the network learns as it will be used. "
-        "auto: fixed for a Plain U-Net, else running.",
+        "auto: fixed for a Plain U-Net that has them, else running.",
     )
     epoch_steps: WholeOrAuto = option(
         None,

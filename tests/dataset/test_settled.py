@@ -6,6 +6,7 @@ import pytest
 from bone_backend.dataset.checks import size_faults
 from bone_backend.dataset.plan import Extent, PatchShape, draw_plan
 from bone_backend.dataset.settled import largest_edge, settled
+from bone_backend.errors import OptionError
 from bone_backend.options.programs import FitOptions, dump
 
 PAIRS = {"pairs": [["a", "am"], ["b", "bm"]], "output": "run"}
@@ -75,6 +76,7 @@ def test_the_grey_scale_of_an_older_run_or_of_another_kind_is_kept(values):
     [
         ({"resume": "run"}, "running"),
         ({"recipe": "paper"}, "running"),
+        ({"plain_norm": "group"}, "running"),
         ({"norm_statistics": "running"}, "running"),
         ({"architecture": "U-Net", "norm_statistics": "fixed"}, "fixed"),
     ],
@@ -83,6 +85,15 @@ def test_norm_statistics_of_an_older_run_and_those_that_are_given_are_kept(value
     asked = FitOptions.parse(PAIRS | {k: v for k, v in values.items() if k != "resume"})
     asked = asked.model_copy(update={"resume": values.get("resume")})
     assert settled(asked, ["a"], [(300, 400, 500)])[0].norm_statistics == chosen
+
+
+def test_statistics_that_are_not_there_are_not_fixed():
+    with pytest.raises(OptionError) as fault:
+        FitOptions.parse({**PAIRS, "plain_norm": "instance", "norm_statistics": "fixed"})
+    assert [str(one) for one in fault.value.faults] == [
+        "norm_statistics is fixed, but plain_norm is instance, which has no statistics to fix. Leave one of "
+        "them out."
+    ]
 
 
 @pytest.mark.parametrize(
