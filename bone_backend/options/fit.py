@@ -184,6 +184,13 @@ class SettledFit(FitOptions):
         assert self.minutes is not None
         return FIRST_ROUND * (2 ** (number + 1) - 1) if self.is_open else self.minutes
 
+    def in_round(self, position: float) -> tuple[float, int]:
+        """Epochs since its round began, and epochs of that round; position: epochs since the fit began."""
+        if not self.is_open:
+            return position, self.epochs
+        number = int(math.log2(position / self.epochs + 1))
+        return position - self.epochs * (2**number - 1), self.epochs * 2**number
+
     def round_epochs(self, number: int) -> int:
         """Epochs until the end of a round, from 0, since the beginning."""
         return self.epochs * (2 ** (number + 1) - 1) if self.is_open else self.epochs

@@ -13,7 +13,6 @@ population statistics in training).
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 
 import torch
@@ -30,11 +29,8 @@ def are_fixed(options: SettledFit, epoch: int) -> bool:
     """
     if options.norm_statistics != "fixed":
         return False
-    epochs = options.epochs
-    if options.is_open:  # rounds, each twice as long as the one before
-        number = int(math.log2(epoch / epochs + 1))
-        epoch, epochs = epoch - epochs * (2**number - 1), epochs * 2**number
-    return epoch >= max(FROM * epochs, 1)
+    done, epochs = options.in_round(epoch)
+    return done >= max(FROM * epochs, 1)
 
 
 def batch_norms(network: torch.nn.Module) -> list[_BatchNorm]:

@@ -43,10 +43,8 @@ def learning_rate(options: SettledFit, position: float) -> float:
     30 % from 1/25 of the rate, then falls to 1/10,000 of that (Smith & Topin 2019). constant: stays. A
     warm-up rises linearly to it first.
     """
-    top, epochs = options.learning_rate, options.epochs
-    if options.is_open:  # the same in every round
-        number = int(math.log2(position / epochs + 1))
-        position, epochs = position - epochs * (2**number - 1), epochs * 2**number
+    top = options.learning_rate
+    position, epochs = options.in_round(position)  # the same in every round
     lowest = min(LOWEST_RATE, top)
     if options.schedule == "cosine":
         rate = _cosine(top, lowest, math.floor(position) / epochs)
