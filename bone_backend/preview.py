@@ -23,6 +23,7 @@ from .dataset.loader import PatchLayout, common_dtype, gather
 from .dataset.pairs import OpenPair, open_pairs
 from .dataset.plan import Chances, PatchShape, Plan, draw_plan
 from .dataset.variation import neutral
+from .dataset.views import View
 from .intensity.asking import ask
 from .intensity.normalisation import normalisation
 from .options import transforms as transform_table
@@ -197,7 +198,7 @@ class _Maker:
         return [self._picture("as scanned", plain), *(self._picture(told, plan) for told, plan in changed)]
 
     def _picture(self, caption: str, plan: Plan) -> Picture:
-        sources = [pair.source for pair in self.pairs]
+        sources = [pair.source.seen(View(i, 0), self.layout.patch) for i, pair in enumerate(self.pairs)]
         grey = np.zeros(self.layout.grey_shape(1), common_dtype([s.scan.header.dtype for s in sources]))
         labels = np.zeros(self.layout.label_shape(1), common_dtype([s.mask.header.dtype for s in sources]))
         gather(sources, plan, layout=self.layout, grey=grey, labels=labels)

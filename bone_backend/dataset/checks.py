@@ -26,6 +26,7 @@ SCAN_DTYPES = ("uint8", "uint16", "int16", "float32")
 # A mask with more values than this is taken for a scan that stands in the mask's place.
 MOST_CLASSES = 64
 MOST_VALUES = 65_536  # of which a mask is counted
+MOST_REFLECTED = 2  # times the size of a scan that a patch may have; the scan is reflected
 # Networks whose smallest patch is smaller than that of most.
 SMALL = [item for item in (ARCHITECTURES | OWN_ARCHITECTURES).values() if item.output_stride < 32]
 
@@ -294,7 +295,8 @@ def size_faults(
     multiple: tuple[int, int, int],
     least: int,
 ) -> list[str]:
-    """Whether a patch (z, y, x) fits into the scan; says the largest that does, in steps of `multiple`.
+    """Whether a scan is too small for a patch (z, y, x) even when it is reflected, to twice its size at most;
+    says the largest patch that fits, in steps of `multiple`.
 
     least: edge of the smallest patch of the network, px.
     """
@@ -302,24 +304,24 @@ def size_faults(
     edge = min(shape[1], shape[2]) // step * step
     depth = shape[0] // multiple[0] * multiple[0]
     told = []
-    if patch[1] > min(shape[1:]) and edge < least:
+    if patch[1] > MOST_REFLECTED * min(shape[1:]) and edge < least:
         told.append(
-            f"scan {name} is {shape[1]} x {shape[2]} px, smaller than the smallest patch of this network "
-            f"({least} px). {_way_out(_smaller(min(shape[1:]), 16, 'px'))}"
+            f"scan {name} is {shape[1]} x {shape[2]} px, less than half of the smallest patch of this "
+            f"network ({least} px). {_way_out(_smaller(min(shape[1:]), 16, 'px'))}"
         )
-    elif patch[1] > min(shape[1:]):
+    elif patch[1] > MOST_REFLECTED * min(shape[1:]):
         told.append(
             Fault(
                 f"{called('patch_size')} is {patch[1]} but scan {name} is {shape[1]} x {shape[2]} px; the "
                 f"largest that fits is {edge}."
             )
         )
-    if patch[0] > shape[0] and depth == 0:
+    if patch[0] > MOST_REFLECTED * shape[0] and depth == 0:
         told.append(
-            f"scan {name} has {shape[0]} slices, fewer than the smallest patch of this network "
+            f"scan {name} has {shape[0]} slices, less than half of the smallest patch of this network "
             f"({multiple[0]} slices). {_way_out(['the mode 2.5D', *_smaller(shape[0], 8, 'slices')])}"
         )
-    elif patch[0] > shape[0]:
+    elif patch[0] > MOST_REFLECTED * shape[0]:
         told.append(
             Fault(
                 f"{called('patch_depth')} is {patch[0]} but scan {name} has {shape[0]} slices; the largest "

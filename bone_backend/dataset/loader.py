@@ -29,9 +29,9 @@ class PairSource:
     scan: PatchSource
     mask: PatchSource
 
-    def seen(self, view: View) -> PairSource:
-        """Both as a view shows them."""
-        return PairSource(seen(self.scan, view), seen(self.mask, view))
+    def seen(self, view: View, patch: PatchShape) -> PairSource:
+        """Both as a view shows them, with room for a patch."""
+        return PairSource(seen(self.scan, view, patch), seen(self.mask, view, patch))
 
 
 @dataclass

@@ -155,7 +155,8 @@ def draw_plan(
     if shuffle:
         visits = visits.taken(rng.permutation(len(visits.scan)))
     size = np.array(extents, dtype=np.int64)[visits.scan]
-    room, shape = np.column_stack([visits.depth, size[:, 1:]]), np.array(patch, dtype=np.int64)
+    shape = np.array(patch, dtype=np.int64)
+    room = np.maximum(np.column_stack([visits.depth, size[:, 1:]]), shape)  # smaller scans are reflected
     corner = draw_corners(rng, room, shape, count=patches_per_tile, max_overlap=max_overlap)
     if choice is not None:
         again = np.random.default_rng([seed, epoch, 0xA13])

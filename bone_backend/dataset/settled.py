@@ -16,6 +16,7 @@ from ..intensity.summary import SHARED
 from ..options import recipes
 from ..options.fit import FIRST_ROUND, FitOptions, SettledFit
 from ..options.fit_network import PLAIN_CHANNELS, PLAIN_DEPTH
+from .checks import MOST_REFLECTED
 
 MOST = 256  # px, the edge of the published program's patches
 MOST_PLAIN = 32  # px; larger ones gave no better labels in the same time, and fewer steps
@@ -49,8 +50,8 @@ def settled(
 ) -> tuple[SettledFit, list[str]]:
     """The options with a value for all that was left open, and sentences on what was chosen here.
 
-    names, shapes: of each scan, (z, y, x); at least one. A scan that is smaller than the smallest patch of
-    the network is left to `checks.size_faults`.
+    names, shapes: of each scan, (z, y, x); at least one. A scan that is much smaller than the smallest patch
+    of the network is left to `checks.size_faults`.
     """
     own = recipes.told(options)
     options, notes = _with_patches(options, names, shapes)
@@ -65,9 +66,23 @@ def settled(
         )
         if name in chosen
     ]
-    notes = own + notes + ([f"Chosen for this network: {', '.join(told)}."] if told else [])
+    notes = own + notes + _reflected(options, names, shapes)
+    notes += [f"Chosen for this network: {', '.join(told)}."] if told else []
     chosen |= _time(options) | _statistics(options)
     return SettledFit.model_construct(**{**dict(options), **chosen}), notes
+
+
+def _reflected(
+    options: FitOptions, names: Sequence[str], shapes: Sequence[tuple[int, int, int]]
+) -> list[str]:
+    """Scans with less room than a patch, in words."""
+    small = []
+    for name, shape in zip(names, shapes, strict=True):
+        most = max(wanted / size for size, wanted in zip(shape, options.patch, strict=True))
+        if 1 < most <= MOST_REFLECTED:
+            small.append(f"{name} ({' x '.join(map(str, shape))} voxels)")
+    told = f"Smaller than a patch and therefore reflected at the far ends: {', '.join(small)}."
+    return [told] * bool(small)
 
 
 def _learning(options: FitOptions, *, is_gpu: bool) -> dict[str, Any]:

@@ -136,10 +136,38 @@ class PartSource(PatchSource):
         self._source.read_patch(z + self._first, y, x, out=out)
 
 
-def seen(source: PatchSource, view: View) -> PatchSource:
-    """A source as a view shows it; all of it along z is the source itself."""
+class ReflectedSource(PatchSource):
+    """Patches of a source with less room than a patch: reflected at its far ends without repeating the last
+    voxel, as in prediction. It closes nothing.
+
+    room: (z, y, x), no less than the source's shape.
+    """
+
+    def __init__(self, source: PatchSource, room: tuple[int, int, int]):
+        self.header = replace(source.header, shape=room)
+        self._source = source
+        self._places = [
+            np.pad(np.arange(size), (0, wanted - size), mode="reflect")
+            for size, wanted in zip(source.header.shape, room, strict=True)
+        ]
+
+    def _copy(self, z: int, y: int, x: int, out: np.ndarray) -> None:
+        height, width = out.shape
+        rows, columns = self._places[1][y : y + height], self._places[2][x : x + width]
+        top, left = int(rows.min()), int(columns.min())
+        there = np.empty((int(rows.max()) + 1 - top, int(columns.max()) + 1 - left), self.header.dtype)
+        self._source.read_patch(int(self._places[0][z]), top, left, out=there)
+        out[:] = there[np.ix_(rows - top, columns - left)]
+
+
+def seen(source: PatchSource, view: View, patch: tuple[int, int, int] = (1, 1, 1)) -> PatchSource:
+    """A source as a view shows it, with room for a patch (z, y, x); all of it along z is the source itself
+    where that has it.
+    """
     some = PartSource(source, view.part) if view.part else source
-    return TurnedSource(some, view.axis) if view.axis else some
+    some = TurnedSource(some, view.axis) if view.axis else some
+    z, y, x = (max(size, least) for size, least in zip(some.header.shape, patch, strict=True))
+    return some if (z, y, x) == some.header.shape else ReflectedSource(some, (z, y, x))
 
 
 def shape_of(view: View, shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -82,7 +82,8 @@ class FitInput(Options):
         metavar="N|auto",
         none_word=AUTO,
         help="Edge of the square patches; a multiple of what the network needs (mostly 32, of a Plain U-Net "
-        "4 to 32). auto: the largest that is of use and fits every scan, at most 256; of a Plain U-Net 32.",
+        "4 to 32). auto: the largest that is of use and fits every scan, at most 256; of a Plain U-Net 32. "
+        "A scan of less than a patch, but at least half of it, is reflected at its far ends.",
     )
     patches_per_tile: Annotated[Annotated[int, Field(ge=1, le=1024)] | None, FROM_AUTO, AS_AUTO] = option(
         None,

@@ -93,7 +93,7 @@ class Training:
         self.numbers = augmentation.Numbers.of([normalisations[v.pair] for v in self.views], self.device)
         self.classes = torch.from_numpy(labels.table).to(self.device)
         self.loader = Loader(
-            [sources[view.pair].seen(view) for view in self.views],
+            [sources[view.pair].seen(view, layout.patch) for view in self.views],
             layout,
             batch_size=options.batch_size,
             threads=options.loader_threads,

@@ -237,18 +237,18 @@ def test_masks_with_different_classes_are_told_with_what_mends_them(behaviour, t
 def test_a_patch_larger_than_a_scan_is_told(tmp_path):
     session = Session()
     module = module_with(session, tmp_path)
-    session.type(module.ports.patchSize, "64")
+    session.type(module.ports.patchSize, "96")
     told = apply_and_read(session, module, tmp_path)
-    assert "Patch size is 64 but scan tibia1 is 40 x 48 px; the largest that fits is 40." in told
+    assert "Patch size is 96 but scan tibia1 is 40 x 48 px; the largest that fits is 40." in told
 
 
 def test_a_scan_that_no_patch_fits_into_is_told_and_auto_chooses_nothing(tmp_path):
     session = Session()
-    module = module_with(session, tmp_path, shape=(48, 12, 6))
+    module = module_with(session, tmp_path, shape=(48, 7, 6))
     session.type(module.ports.patchSize, "auto")
     assert "Patches of" not in module.ports.estimate.text
     told = apply_and_read(session, module, tmp_path)
-    assert "scan tibia1 is 12 x 48 px, smaller than the smallest patch of this network (16 px)." in told
+    assert "scan tibia1 is 7 x 48 px, less than half of the smallest patch of this network (16 px)." in told
 
 
 def test_a_save_folder_that_is_taken_is_told(tmp_path):

@@ -127,21 +127,26 @@ def test_background_alone_teaches_nothing():
 
 def test_a_patch_that_is_too_large_is_answered_with_the_largest_that_fits():
     assert size_faults((50, 100, 70), (1, 64, 64), name="a", multiple=(1, 32, 32), least=32) == []
-    (told,) = size_faults((50, 100, 70), (1, 128, 128), name="a", multiple=(1, 32, 32), least=32)
+    (told,) = size_faults((50, 100, 70), (1, 160, 160), name="a", multiple=(1, 32, 32), least=32)
     assert "largest that fits is 64" in told
-    (told,) = size_faults((20, 100, 100), (32, 64, 64), name="a", multiple=(8, 32, 32), least=32)
+    (told,) = size_faults((20, 100, 100), (48, 64, 64), name="a", multiple=(8, 32, 32), least=32)
     assert "largest that fits is 16" in told
     (told,) = size_faults((20, 20, 100), (1, 64, 64), name="a", multiple=(1, 32, 32), least=32)
-    assert "smaller than the smallest patch" in told
-    (told,) = size_faults((50, 100, 110), (1, 128, 128), name="a", multiple=(1, 16, 16), least=128)
-    assert "smaller than the smallest patch of this network (128 px)" in told  # PAN: 96 would be refused next
+    assert "less than half of the smallest patch" in told
+    (told,) = size_faults((50, 60, 110), (1, 128, 128), name="a", multiple=(1, 16, 16), least=128)
+    assert "less than half of the smallest patch of this network (128 px)" in told  # PAN: 48 is refused next
+
+
+def test_a_scan_of_half_a_patch_is_taken():
+    """It is reflected."""
+    assert size_faults((20, 32, 100), (40, 64, 64), name="a", multiple=(8, 32, 32), least=32) == []
 
 
 def test_a_scan_with_too_few_slices_for_3d_is_told_with_a_way_out():
-    assert size_faults((20, 100, 100), (32, 64, 64), name="a", multiple=(32, 32, 32), least=32) == [
-        "scan a has 20 slices, fewer than the smallest patch of this network (32 slices). Use the mode 2.5D "
-        "or an architecture with smaller patches (PSPNet: 8 slices, DeepLabV3+: 16 slices, Plain U-Net: 8 "
-        "slices), or leave its pair out."
+    assert size_faults((15, 100, 100), (32, 64, 64), name="a", multiple=(32, 32, 32), least=32) == [
+        "scan a has 15 slices, less than half of the smallest patch of this network (32 slices). Use the "
+        "mode 2.5D or an architecture with smaller patches (PSPNet: 8 slices, Plain U-Net: 8 slices), or "
+        "leave its pair out."
     ]
 
 

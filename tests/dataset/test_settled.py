@@ -170,11 +170,20 @@ def test_where_scans_have_room_auto_is_256_in_every_respect():
 
 
 def test_a_scan_that_is_smaller_than_the_smallest_patch_is_told_with_a_way_out():
-    chosen, told = settled(options(), ["a"], [(9, 20, 63)])
+    chosen, told = settled(options(), ["a"], [(9, 15, 63)])
     assert told == []
-    assert size_faults((9, 20, 63), chosen.patch, name="a", multiple=(1, 32, 32), least=32) == [
-        "scan a is 20 x 63 px, smaller than the smallest patch of this network (32 px). Use an architecture "
-        "with smaller patches (PSPNet: 16 px, DeepLabV3+: 16 px, Plain U-Net: 16 px), or leave its pair out."
-    ]
-    (told,) = size_faults((9, 12, 63), chosen.patch, name="a", multiple=(1, 32, 32), least=32)
-    assert told.endswith("(32 px). Leave its pair out.")
+    (told,) = size_faults((9, 15, 63), chosen.patch, name="a", multiple=(1, 32, 32), least=32)
+    assert told == (
+        "scan a is 15 x 63 px, less than half of the smallest patch of this network (32 px). "
+        "Leave its pair out."
+    )
+    (told,) = size_faults((9, 30, 63), (1, 64, 64), name="a", multiple=(1, 64, 64), least=64)
+    assert told.endswith(
+        "(64 px). Use an architecture with smaller patches (PSPNet: 16 px, DeepLabV3+: 16 px, Plain U-Net: "
+        "16 px), or leave its pair out."
+    )
+
+
+def test_a_scan_that_is_reflected_is_named():
+    _, told = settled(options(), ["a", "b"], [(9, 20, 63), (9, 99, 99)])
+    assert told == ["Smaller than a patch and therefore reflected at the far ends: a (9 x 20 x 63 voxels)."]

@@ -48,6 +48,22 @@ def test_patches_are_those_of_a_turned_copy(source, axis):
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("patch", [(1, 25, 40), (16, 8, 8), (40, 61, 33)])
+def test_with_less_room_than_a_patch_a_scan_is_reflected_at_its_far_ends(source, axis, patch):
+    copy = np.moveaxis(volume(), axis, 0)
+    more = [(0, max(0, wanted - size)) for size, wanted in zip(copy.shape, patch, strict=True)]
+    whole = np.pad(copy, more, mode="reflect")
+    widened = seen(source, View(0, axis), patch)
+    assert widened.header.shape == whole.shape
+    assert (widened.read_patch(0, 0, 0, out=np.empty(whole.shape, np.uint16)) == whole).all()
+    last = tuple(size - wanted for size, wanted in zip(whole.shape, patch, strict=True))
+    block = widened.read_patch(*last, out=np.empty(patch, np.float32))
+    assert (
+        block == whole[tuple(slice(first, first + n) for first, n in zip(last, patch, strict=True))]
+    ).all()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
 def test_patches_of_a_part_are_those_of_a_cropped_and_turned_copy(source, axis):
     view = View(0, axis, (3, 10))
     copy = np.moveaxis(volume()[3:10], axis, 0)

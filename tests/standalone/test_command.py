@@ -364,8 +364,32 @@ def test_wrong_options_are_told_together(scans, tmp_path, capsys):
 
 def test_a_patch_larger_than_the_scan_is_answered_with_one_that_fits(scans, tmp_path, capsys):
     words = pair_words((scans / "scan_a", scans / "mask_a"), (scans / "scan_b", scans / "mask_b"))
-    message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "64")
+    message = refused(capsys, tmp_path, "fit", *words, "--output", tmp_path / "out", "--patch-size", "96")
     assert "largest that fits is 40" in message
+
+
+@pytest.mark.parametrize(("mode", "patch"), [("2D", ["64"]), ("3D", ["64", "--patch-depth", "16"])])
+def test_a_scan_smaller_than_a_patch_is_reflected_and_labelled(scans, tmp_path, capsys, mode, patch):
+    words = pair_words((scans / "scan_a", scans / "mask_a"), (scans / "scan_b", scans / "mask_b"))
+    small = (
+        "--mode",
+        mode,
+        "--patch-size",
+        *patch,
+        "--plain-channels",
+        "8",
+        "--epochs",
+        "1",
+        "--epoch-steps",
+    )
+    status, _, err = bone(capsys, "fit", *words, "--output", tmp_path / "run", *small, "2", "--device", "cpu")
+    assert status == 0, err
+    assert "Smaller than a patch and therefore reflected at the far ends: scan_a (" in " ".join(err.split())
+    labels = tmp_path / "labels.tif"
+    model = tmp_path / "run"
+    status, _, err = bone(capsys, "predict", scans / "scan_a", "--model", model, "--output", labels)
+    assert status == 0, err
+    assert open_volume(labels).header.shape == open_volume(scans / "scan_a").header.shape
 
 
 def test_another_run_is_not_overwritten_unless_asked(scans, fitted, capsys):
