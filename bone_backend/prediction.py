@@ -134,7 +134,7 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         teams = opening.teams_of(options, scan.header.shape, models, measured, free=free)
         bright = agreement.counter(models[0], measured[0].statistics.tissues, class_map.dtype)
         backend = _load(plan, scan, teams, place, crew, progress)
-        log.info("Labelling %s on %s, by %s.", scan.header.name, place.words, backend.words)
+        log.info("Labelling %s on %s, by %s.", scan.header.name, teams[0].where, backend.words)
         warnings = _warn(scan, models, why, measured, teams)
         opening.tell_cost(options, teams, axes)
         rest = Part(progress, first=STATISTICS_SHARE, share=100 - STATISTICS_SHARE, steps=100)
@@ -152,7 +152,7 @@ def _label(options: PredictOptions, *, progress: Progress, crew: Crew | None) ->
         voxels=written.voxels,
         confidence=written.confidence.to_dict(),
         normalisation=asdict(measured[0].numbers),
-        device=place.words,
+        device=teams[0].where,
         backend=backend.name,
         backend_version=backend.version,
         batch_size=teams[0].ready.batch_size,

@@ -21,8 +21,9 @@ import torch
 
 from .errors import OptionError, ScanError, called
 from .inference import labelling, opening
-from .inference.backends import int8, loading, openvino_network
-from .inference.backends.choosing import OPENVINO, TORCH
+from .inference.backends import int8, loading
+from .inference.backends.choosing import TORCH
+from .inference.backends.others import OTHERS
 from .inference.labels import ClassMap
 from .inference.record import of_scan
 from .model_files.header import ModelHeader
@@ -52,8 +53,8 @@ def verify_job(options: VerifyOptions, progress: Progress = silent) -> dict[str,
     made = _options(record, scan, models, options)
     if made.is_int8:
         int8.library("These labels were made in INT8")
-    elif made.backend == OPENVINO:
-        openvino_network.library("These labels were made by OpenVINO")
+    elif made.backend in OTHERS:
+        OTHERS[made.backend].check(f"These labels were made by {OTHERS[made.backend].title}")
     headers = opening.read_models(made)
     with open_volume(options.labels) as labels, open_volume(scan) as greys:
         if labels.header.shape != greys.header.shape:

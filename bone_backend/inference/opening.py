@@ -33,8 +33,10 @@ from ..progress import Part, Progress
 from ..volumes.header import Header
 from ..volumes.volume import Volume, volume_name
 from . import chunk_size, grey_scale, passes, voxel_size
-from .backends import int8, openvino_network
+from .backends import int8
+from .backends.choosing import MPS
 from .backends.int8 import Int8
+from .backends.others import OTHERS
 from .labels import ClassMap
 from .streaming import ChunkPredictor
 from .symmetry import symmetries
@@ -82,20 +84,20 @@ class Place(NamedTuple):
 
 
 def machine(options: PredictOptions) -> Place:
-    """That of this process. Raises HardwareError, or PackageError where OpenVINO is wished and missing."""
+    """That of this process. Raises HardwareError, or PackageError where the backend wished is missing."""
     device = _device(options)
     if options.is_int8:
         int8.library(otherwise=f"Or use {called('precision')} auto.")
         return Place(device, None, int8.WHERE, free_bytes(device))
-    if options.backend == "openvino":
-        openvino_network.library(otherwise=f"Or use {called('backend')} torch.")
-    precision = choose_precision(options.precision, device)
+    if options.backend in OTHERS:
+        OTHERS[options.backend].check(otherwise=f"Or use {called('backend')} torch.")
+    precision = None if options.backend == MPS else choose_precision(options.precision, device)
     return Place(device, precision, describe(device, precision), free_bytes(device))
 
 
 def _device(options: PredictOptions) -> torch.device:
-    """OpenVINO computes on the CPU, whatever else is there."""
-    is_anywhere = options.device == AUTO and (options.backend == "openvino" or options.is_int8)
+    """OpenVINO and Apple's GPU take from RAM and give to it, whatever else is there."""
+    is_anywhere = options.device == AUTO and (options.backend in OTHERS or options.is_int8)
     return choose_device("cpu" if is_anywhere else options.device)
 
 

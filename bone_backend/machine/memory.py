@@ -17,7 +17,7 @@ from .device import free_bytes
 
 # How torch, cuBLAS and cuDNN tell of it where they have no class for it.
 OUT_OF_MEMORY = re.compile(
-    r"allocator: (can't allocate|not enough) memory|(cuda|hip|driver|nccl|error)[^\n]{0,40} out of memory"
+    r"allocator: (can't allocate|not enough) memory|(cuda|hip|driver|nccl|mps|error)[^\n]{0,40} out of memory"
     r"|status_alloc_failed",
     re.IGNORECASE,
 )

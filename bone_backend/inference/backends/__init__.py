@@ -1,1 +1,1 @@
-"""What computes a network for a prediction: torch, or OpenVINO where it is installed."""
+"""What computes a network for a prediction: torch, OpenVINO where it is installed, Apple's GPU."""

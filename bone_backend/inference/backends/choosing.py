@@ -1,6 +1,6 @@
-"""What computes a network: torch, or OpenVINO where it was measured to be faster and agrees with torch.
+"""What computes a network: torch, or another that was measured to be faster and agrees with torch.
 
-In:  a network by torch and by OpenVINO, a chunk of the scan itself.
+In:  a network by torch and by the other, a chunk of the scan itself.
 Out: how long each takes; how far they are apart, and how far they may be.
 """
 
@@ -16,8 +16,9 @@ from ...errors import PackageError
 from ...machine.device import mixed_precision
 from .remembered import Seconds
 
-TORCH, OPENVINO = "torch", "openvino"
-MARGIN = 0.9  # of torch's time that OpenVINO may take to be chosen
+TORCH, OPENVINO, MPS = "torch", "openvino", "mps"
+TITLES = {OPENVINO: "OpenVINO", MPS: "MPS of torch"}
+MARGIN = 0.9  # of torch's time that another may take to be chosen
 ROUNDS, ENOUGH_S = 25, 3.0  # the least of a few is luck on a busy machine
 # Largest difference to float32 torch that is taken, relative to the largest logit; in bf16 what torch's own
 # bf16 differs by counts too, so many times.
@@ -34,7 +35,7 @@ class Backend(NamedTuple):
 
     @property
     def words(self) -> str:
-        return f"{'OpenVINO' if self.name == OPENVINO else self.name} {self.version}"
+        return f"{TITLES.get(self.name, self.name)} {self.version}"
 
 
 def by_torch() -> Backend:
@@ -49,8 +50,8 @@ def measured(
     *,
     now: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, float]:
-    """Seconds that torch and OpenVINO take for a chunk: the least of some times, by turns, so that what else
-    the machine does meanwhile hits both. networks: torch's, OpenVINO's.
+    """Seconds that torch and another take for a chunk: the least of some times, by turns, so that what else
+    the machine does meanwhile hits both. networks: torch's, the other's.
     """
     taken: list[list[float]] = [[], []]
     began = now()
@@ -65,15 +66,19 @@ def measured(
     return min(taken[0]), min(taken[1])
 
 
-def verdict(seconds: Seconds, *, chunks: float, models: int, when: str) -> tuple[str, str]:
-    """The backend for so many chunks, each seen by all models, and why. when: it was measured."""
-    share = seconds.openvino / seconds.torch
-    took = f"OpenVINO takes {100 * share:.0f} % of torch's time for a chunk ({when})"
+def verdict(
+    seconds: Seconds, *, other: str, title: str, chunks: float, models: int, when: str
+) -> tuple[str, str]:
+    """The backend for so many chunks, each seen by all models, and why. other, title: name of the one beside
+    torch, and what it is called. when: it was measured.
+    """
+    share = seconds.other / seconds.torch
+    took = f"{title} takes {100 * share:.0f} % of torch's time for a chunk ({when})"
     if share >= MARGIN:
         return TORCH, f"{took}; below {100 * MARGIN:.0f} % it would be taken"
-    saved, start = chunks * models * (seconds.torch - seconds.openvino), models * seconds.start
+    saved, start = chunks * models * (seconds.torch - seconds.other), models * seconds.start
     told = f"{took}, so it would save {saved:.1f} s here and take {start:.1f} s to begin"
-    return OPENVINO if saved > start else TORCH, told
+    return other if saved > start else TORCH, told
 
 
 def agreement(
@@ -84,10 +89,12 @@ def agreement(
     own: Network,
     precision: torch.dtype | None,
     name: str,
+    title: str,
 ) -> str:
-    """Compare the logits of OpenVINO with those of torch; gives in words how far they are apart.
+    """Compare the logits of another with those of torch; gives in words how far they are apart.
 
-    plain: by torch, for float32. own: as torch would predict in this precision. name: of the model.
+    plain: by torch, for float32. own: as torch would predict in this precision. name: of the model. title: of
+    what is compared.
     Raises PackageError where they differ by more than rounding may.
     """
     with torch.inference_mode():
@@ -102,5 +109,5 @@ def agreement(
     limit = NEAR if precision is None else max(NEAR_BF16, TIMES_TORCH * torchs)
     told = f"logits differ from float32 torch's by {ours:.2g} of the largest ({limit:.2g} is allowed)"
     if not ours <= limit:
-        raise PackageError(f"OpenVINO does not compute {name} well: {told}.")
+        raise PackageError(f"{title} does not compute {name} well: {told}.")
     return told

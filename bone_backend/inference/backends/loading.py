@@ -2,8 +2,9 @@
 
 In:  PredictOptions, Teams, the open scan, what computed the part that is there already.
 Out: Teams that are ready, and the Backend.
-"auto" is torch unless OpenVINO is installed and was measured to be faster here, by more than it takes to
-begin: import, translation and comparison are a second or two, in which torch labels a small scan. What was
+"auto" is torch unless OpenVINO is installed, or Apple's GPU there, and was measured to be faster here, by
+more than it takes to begin: import, translation and comparison are a second or two, in which torch labels a
+small scan. What was
 measured is remembered for as long as machine, network, size of the chunks and versions stay: no prediction
 is computed otherwise the next time because the machine had something else to do. INT8 is OpenVINO's alone,
 and is calibrated on the scan each time.
@@ -39,13 +40,14 @@ from . import choosing, int8, openvino_network, remembered, sampling
 from .choosing import OPENVINO, TORCH, Backend, Network, by_torch
 from .comparing import compared
 from .openvino_network import OpenVinoNetwork
+from .others import OTHERS, at_hand
 from .remembered import Seconds
 
 log = logging.getLogger("bone.prediction")
 
 # Of a chunk that is measured and compared: voxels along (z, y, x).
 MOST_2D, MOST_3D = (1, 512, 512), (32, 128, 128)
-BEGUN = "What is there of this prediction was labelled by OpenVINO"
+BEGUN = "What is there of this prediction was labelled by {title}"
 ANEW = f"Or begin it anew, with {called('resume')} off."
 
 
@@ -66,7 +68,7 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
     """Load the networks of all teams; gives what computes them.
 
     begun: what computed the part that is there already, with which "auto" goes on.
-    Raises PackageError where OpenVINO was asked for, or has begun, and is missing or cannot do it.
+    Raises PackageError where what was asked for, or has begun, is missing or cannot do it.
     """
     if task.options.is_int8:
         return _by_int8(task, teams)
@@ -74,16 +76,17 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
     is_auto = name == AUTO
     if is_auto:
         name, why = (begun.name, "as it was begun") if begun else _chosen(task, teams)
-    if name == OPENVINO:
+    if name != TORCH:
+        started = BEGUN.format(title=OTHERS[name].title)
         if is_auto and begun is not None:
-            openvino_network.library(BEGUN, ANEW)
+            OTHERS[name].check(started, ANEW)
         try:
-            return _by_openvino(task, teams, why)
+            return _by_other(name, task, teams, why)
         except PackageError as fault:
             if not is_auto:
                 raise PackageError(f"{fault} Use {called('backend')} torch.") from fault
             if begun is not None:
-                raise PackageError(f"{BEGUN}. {fault} {ANEW}") from fault
+                raise PackageError(f"{started}. {fault} {ANEW}") from fault
             why = str(fault)
     if why:
         log.info("Backend torch: %s.", why.rstrip("."))
@@ -96,7 +99,7 @@ def load_all(task: Task, teams: Sequence[Team], *, begun: Backend | None = None)
 
 
 def check_shared(options: PredictOptions, begun: Backend | None) -> None:
-    """Workers that share a scan compute by torch. Raises OptionError where OpenVINO was asked for, or has
+    """Workers that share a scan compute by torch. Raises OptionError where another was asked for, or has
     begun.
     """
     told = "which only torch computes. Label it without"
@@ -105,25 +108,28 @@ def check_shared(options: PredictOptions, begun: Backend | None) -> None:
             f"{called('precision')} is int8, but several workers share the scan, {told} "
             f"{called('cluster')}, or use {called('precision')} auto."
         )
-    if options.backend == OPENVINO:
+    if options.backend in OTHERS:
         raise OptionError(
-            f"{called('backend')} is openvino, but several workers share the scan, {told} "
+            f"{called('backend')} is {options.backend}, but several workers share the scan, {told} "
             f"{called('cluster')}, or use {called('backend')} torch."
         )
-    if begun is not None and begun.name == OPENVINO:
-        raise OptionError(f"{BEGUN}, but now several workers share it, {told} {called('cluster')}. {ANEW}")
+    if begun is not None and begun.name in OTHERS:
+        started = BEGUN.format(title=OTHERS[begun.name].title)
+        raise OptionError(f"{started}, but now several workers share it, {told} {called('cluster')}. {ANEW}")
 
 
-def _by_openvino(task: Task, teams: Sequence[Team], why: str) -> Backend:
+def _by_other(name: str, task: Task, teams: Sequence[Team], why: str) -> Backend:
     """Each network is compared with torch's on a chunk of the scan, before it is used."""
-    backend, told = Backend(OPENVINO, openvino_network.version()), ""
+    other = OTHERS[name]
+    other.check()
+    backend, told = Backend(name, other.version()), ""
     for team in teams:
         chunk, networks = example(task.scan, team), list[Network]()
         for model in team.models:
-            trial = _trial(model, task)
+            trial = _trial(name, model, task)
             told = _compare(trial, chunk, task, model)
-            networks.append(trial.openvino)
-        team.where = describe(task.device, task.precision)
+            networks.append(trial.other)
+        team.where = other.where(task.precision)
         team.predictor = _predictor(task, team, networks)
     log.info("Backend %s: %s; %s.", backend.words, why, told)
     return backend
@@ -177,58 +183,63 @@ def _predictor(task: Task, team: Team, networks: Sequence[Network]) -> ChunkPred
 
 
 class Trial(NamedTuple):
-    """A network three times: in float32 by torch, as torch predicts with it, by OpenVINO."""
+    """A network three times: in float32 by torch, as torch predicts with it, by another. title: of that."""
 
     plain: Network
     torch: Network
-    openvino: OpenVinoNetwork
+    other: Network
+    title: str
 
 
-def _trial(model: ModelHeader, task: Task) -> Trial:
+def _trial(name: str, model: ModelHeader, task: Task) -> Trial:
     plain, small = folded_network(model)
-    by_openvino = OpenVinoNetwork(plain, small, precision=task.precision)
+    by_other = OTHERS[name].build(plain, small, task.precision)
     own = plain if model.mode == "3D" else fused(plain, small, task.precision)
-    return Trial(plain, own, by_openvino)
+    return Trial(plain, own, by_other, OTHERS[name].title)
 
 
 def _chosen(task: Task, teams: Sequence[Team]) -> tuple[str, str]:
     """What "auto" is here, and why; no reason where there is no choice."""
-    if task.device.type != "cpu" or not openvino_network.is_installed():
+    other = at_hand(task.options)
+    if task.device.type != "cpu" or other is None:
         return TORCH, ""
     first = teams[0]
     chunk = example(task.scan, first)
-    asked = question(first.model, chunk, task.precision)
+    asked = question(other, first.model, chunk, task.precision)
     found, when = remembered.read(asked), "measured earlier"
     if found is None:
         try:
-            seconds = _measured(first.model, chunk, task)
+            seconds = _measured(other, first.model, chunk, task)
         except PackageError as fault:
             return TORCH, str(fault)
         found, when = remembered.keep(asked, seconds), "measured now and remembered"
     if found is None:
-        return TORCH, "what is measured of OpenVINO cannot be remembered here"
+        return TORCH, f"what is measured of {OTHERS[other].title} cannot be remembered here"
     is_3d = first.model.mode == "3D"
     ways = len(task.axes) * len(symmetries(task.options.average, is_3d=is_3d))
     chunks = ways * task.scan.header.voxels / math.prod(chunk.shape[2:])
-    return choosing.verdict(found, chunks=chunks, models=sum(len(team.models) for team in teams), when=when)
+    models = sum(len(team.models) for team in teams)
+    title = OTHERS[other].title
+    return choosing.verdict(found, other=other, title=title, chunks=chunks, models=models, when=when)
 
 
-def _measured(model: ModelHeader, chunk: torch.Tensor, task: Task) -> Seconds:
+def _measured(other: str, model: ModelHeader, chunk: torch.Tensor, task: Task) -> Seconds:
     began = time.perf_counter()
-    trial = _trial(model, task)
+    trial = _trial(other, model, task)
     _compare(trial, chunk, task, model)
     start = time.perf_counter() - began
-    return Seconds(*choosing.measured((trial.torch, trial.openvino), chunk, task.precision), start)
+    return Seconds(*choosing.measured((trial.torch, trial.other), chunk, task.precision), start)
 
 
 def _compare(trial: Trial, chunk: torch.Tensor, task: Task, model: ModelHeader) -> str:
     return choosing.agreement(
-        trial.openvino,
+        trial.other,
         chunk,
         plain=trial.plain,
         own=trial.torch,
         precision=task.precision,
         name=model.path.name,
+        title=trial.title,
     )
 
 
@@ -242,15 +253,18 @@ def _processor() -> str:
     return f"{platform.machine()} {named[0] if named else platform.processor()}"
 
 
-def question(model: ModelHeader, chunk: torch.Tensor, precision: torch.dtype | None) -> dict[str, object]:
-    """What it depends on which is faster."""
+def question(
+    other: str, model: ModelHeader, chunk: torch.Tensor, precision: torch.dtype | None
+) -> dict[str, object]:
+    """What it depends on which is faster. other: the one beside torch."""
     return {
+        "other": other,
         "network": [model.spec.words, model.mode, model.in_channels, model.num_classes],
         "chunk": list(chunk.shape),
         "precision": str(precision),
         "threads": torch.get_num_threads(),
         "processor": _processor(),
-        "versions": [__version__, str(torch.__version__), openvino_network.version()],
+        "versions": [__version__, str(torch.__version__), OTHERS[other].version()],
     }
 
 

@@ -22,10 +22,10 @@ log = logging.getLogger("bone.prediction")
 
 
 class Seconds(NamedTuple):
-    """What a chunk took, and what OpenVINO took before the first: loading, translating, comparing."""
+    """What a chunk took, and what the other took before the first: loading, translating, comparing."""
 
     torch: float
-    openvino: float
+    other: float
     start: float
 
 

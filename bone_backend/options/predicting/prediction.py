@@ -197,13 +197,14 @@ class PredictOptions(Options):
         "CPU only, by OpenVINO and NNCF, which are installed beside BONe; calibrated on the scan, and a "
         "warning tells how many voxels it labels otherwise.",
     )
-    backend: Literal["auto", "torch", "openvino"] = option(
+    backend: Literal["auto", "torch", "openvino", "mps"] = option(
         "auto",
         group="Machine",
         label="Backend",
         advanced=True,
-        help="What computes the network: torch, or OpenVINO, a package that is installed beside BONe, on a "
-        "CPU only. auto: torch, but OpenVINO where it is there and was measured to be faster here.",
+        help="What computes the network: torch; OpenVINO, a package that is installed beside BONe, on a CPU "
+        "only; mps, the GPU of an Apple computer, in fp32. auto: torch, but another where it is there and "
+        "was measured to be faster here.",
     )
 
     @property
@@ -214,11 +215,11 @@ class PredictOptions(Options):
     def cross_faults(self) -> list[Fault]:
         fault = labels_fault(self.output)
         found = [Fault(fault)] if fault else []
-        if self.is_int8 and self.backend == "torch":
+        if self.is_int8 and self.backend in ("torch", "mps"):
             found.append(
                 Fault(
                     f"{called('precision')} is int8, which OpenVINO computes, but {called('backend')} is "
-                    f"torch. Use {called('backend')} auto, or {called('precision')} auto."
+                    f"{self.backend}. Use {called('backend')} auto, or {called('precision')} auto."
                 )
             )
         if self.is_int8 and self.device not in ("auto", "cpu"):
@@ -228,11 +229,20 @@ class PredictOptions(Options):
                     f"{self.device}. Use {called('device')} cpu, or {called('precision')} auto."
                 )
             )
-        if self.backend == "openvino" and self.device not in ("auto", "cpu"):
+        if self.backend == "mps" and self.precision not in ("auto", "fp32", "int8"):
             found.append(
                 Fault(
-                    f"{called('backend')} is openvino, which computes on a CPU, but {called('device')} is "
-                    f"{self.device}. Use {called('device')} cpu, or {called('backend')} torch."
+                    f"{called('backend')} is mps, which computes in fp32, but {called('precision')} is "
+                    f"{self.precision}. Use {called('precision')} auto, or {called('backend')} torch."
+                )
+            )
+        if self.backend in ("openvino", "mps") and self.device not in ("auto", "cpu"):
+            where = "a CPU" if self.backend == "openvino" else "the GPU of an Apple computer"
+            found.append(
+                Fault(
+                    f"{called('backend')} is {self.backend}, which computes on {where}, but "
+                    f"{called('device')} is {self.device}. Use {called('device')} cpu, or "
+                    f"{called('backend')} torch."
                 )
             )
         weights, models = len(self.model_weights), 1 + len(self.more_models)

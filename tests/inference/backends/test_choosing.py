@@ -58,7 +58,14 @@ def test_large_chunks_are_measured_once():
 
 
 def chosen(*seconds: float, chunks: float = 1000, models: int = 1) -> tuple[str, str]:
-    return verdict(Seconds(*seconds), chunks=chunks, models=models, when="measured earlier")
+    return verdict(
+        Seconds(*seconds),
+        other=OPENVINO,
+        title="OpenVINO",
+        chunks=chunks,
+        models=models,
+        when="measured earlier",
+    )
 
 
 def test_a_tenth_of_the_time_has_to_be_saved():
@@ -102,11 +109,11 @@ def off_by(share: float):
     ],
 )
 def test_it_may_differ_by_rounding_only(found, own, precision, is_good):
-    more = {"plain": double, "own": off_by(own), "precision": precision, "name": "m.pth"}
+    more = {"plain": double, "own": off_by(own), "precision": precision, "name": "m.pth", "title": "MPS"}
     if is_good:
         assert f"{found:.2g} of the largest" in agreement(off_by(found), CHUNK, **more)
         return
-    with pytest.raises(PackageError, match=r"does not compute m.pth well: logits differ .* is allowed"):
+    with pytest.raises(PackageError, match=r"MPS does not compute m.pth well: logits differ .* is allowed"):
         agreement(off_by(found), CHUNK, **more)
 
 
@@ -114,7 +121,7 @@ def test_where_torch_gives_no_numbers_nothing_is_compared():
     def broken(batch: torch.Tensor) -> torch.Tensor:
         return batch * float("nan")
 
-    told = agreement(double, CHUNK, plain=broken, own=broken, precision=None, name="m.pth")
+    told = agreement(double, CHUNK, plain=broken, own=broken, precision=None, name="m.pth", title="MPS")
     assert told == "not compared, for torch gives no numbers"
 
 
