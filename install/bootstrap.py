@@ -255,15 +255,15 @@ def test(options: argparse.Namespace) -> int:
 
 def make_for_tests(options: argparse.Namespace) -> tuple[Path, Path | None]:
     """The Pythons of both sides, made side by side; in a terminal in turn, as each has a line that moves."""
-    with ThreadPoolExecutor(1) as beside:
-        other = None
-        if not options.without_avizo and not sys.stdout.isatty():
-            other = beside.submit(make_avizo_stand_in, options)
-        app = make_app(options, with_tests=True)
-        make_worker(options)
-        if options.without_avizo:
-            return app, None
-        return app, other.result() if other else make_avizo_stand_in(options)
+    makers = [make_worker] if options.without_avizo else [make_worker, make_avizo_stand_in]
+    if sys.stdout.isatty():
+        app, made = make_app(options, with_tests=True), [make(options) for make in makers]
+    else:
+        with ThreadPoolExecutor(len(makers)) as beside:
+            others = [beside.submit(make, options) for make in makers]
+            app = make_app(options, with_tests=True)
+            made = [other.result() for other in others]
+    return app, None if options.without_avizo else made[-1]
 
 
 def left_out(paths: Sequence[str]) -> list[str]:

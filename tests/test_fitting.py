@@ -107,6 +107,7 @@ def test_scans_are_never_in_both_parts(whole):
     assert sorted(result.train_scans + result.validation_scans) == ["scan_0", "scan_1", "scan_2"]
 
 
+@pytest.mark.slow
 def test_the_model_file_has_the_published_keys_with_the_values_of_this_run(pairs, tmp_path):
     published = {"architecture": "U-Net", "backbone": "mobilenet_v2", **NO_PLAIN_SHAPE}
     result = fit(options(pairs, tmp_path / "run", epochs=1, **published))
@@ -152,6 +153,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(whole, pairs, tmp_path, reports):
     assert last_weights(tmp_path / "run") == last_weights(run)
 
 
+@pytest.mark.slow
 def test_more_epochs_can_be_added_later(pairs, tmp_path):
     values = {"schedule": "constant"}
     fit(options(pairs, tmp_path / "long", epochs=3, **values))
@@ -161,6 +163,7 @@ def test_more_epochs_can_be_added_later(pairs, tmp_path):
     assert last_weights(tmp_path / "short") == last_weights(tmp_path / "long")
 
 
+@pytest.mark.slow
 def test_a_run_without_a_checkpoint_starts_again_and_a_strange_folder_is_refused(pairs, tmp_path):
     fit(options(pairs, tmp_path / "run", epochs=1))
     (tmp_path / "run" / "checkpoint.pth").write_bytes(b"broken")
@@ -355,6 +358,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_best(whole, pairs,
     assert record["result"]["outcome"] == "failed"
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run_that_does_not_get_better(pairs, tmp_path):
     result = fit(options(pairs, tmp_path / "run", epochs=50, learning_rate=1e-12, early_stopping=2))
     assert result.outcome == "stopped early"
@@ -442,6 +446,7 @@ def test_every_choice_fits(pairs, tmp_path, changes):
     assert 0 < result.best_val_iou < 1
 
 
+@pytest.mark.slow
 def test_a_3d_network_fits(tmp_path):
     made = []
     for number in range(2):

@@ -55,6 +55,7 @@ def last_weights(run: Path) -> str:
     return model_file.weights_sha256(state)
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_a_reproducible_fit_with_a_time_that_was_broken_off_ends_as_one_with_its_numbers(pairs, tmp_path):
     run, again = tmp_path / "run", tmp_path / "again"

@@ -14,7 +14,7 @@ from mocks.scans import Phantom
 
 LIMIT = 1000 * 2**20  # bytes of private memory, for the fit and for its worker each
 SHAPE = (560, 1000, 1000)
-SCANS = 3
+SCANS = 2
 
 COMMAND = """
 import resource, sys
@@ -61,7 +61,7 @@ def test_a_fit_over_scans_several_times_larger_than_the_memory(tmp_path):
         scan = sparse(tmp_path / f"scan_{seed}.npy", "uint16", grey)
         words += ["--pair", scan, sparse(tmp_path / f"mask_{seed}.npy", "uint8", labels)]
     sizes = [path.stat().st_size for path in tmp_path.iterdir()]
-    assert sum(sizes) > 4 * LIMIT
+    assert sum(sizes) > 3 * LIMIT
 
     refused = limited(READ, tmp_path / "scan_0.npy")  # the limit is one: not even one scan could be read
     assert "MemoryError" in refused.stderr

@@ -163,15 +163,23 @@ def test_a_25d_model_sees_neighbouring_slices_and_the_border_slice_again(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("depth", [pytest.param(20, marks=pytest.mark.rare), 50])
-def test_a_3d_model_reads_slabs_that_overlap_in_depth_too(depth, tmp_path):
-    model = make_model(tmp_path / "3d.pth", is_3d=True, classes=2, is_plain=False)
-    scan = made_scan((depth, 70, 40))
+@pytest.mark.parametrize(
+    ("is_plain", "shape", "size", "chunk"),
+    [
+        (True, (50, 44, 24), 32, (32, 32, 24)),
+        pytest.param(False, (20, 70, 40), 64, (32, 64, 64), marks=pytest.mark.rare),
+        pytest.param(False, (50, 70, 40), 64, (32, 64, 64), marks=pytest.mark.rare),
+    ],
+)
+def test_a_3d_model_reads_slabs_that_overlap_in_depth_too(is_plain, shape, size, chunk, tmp_path):
+    model = make_model(tmp_path / "3d.pth", is_3d=True, classes=2, is_plain=is_plain)
+    scan = made_scan(shape)
     save(tmp_path / "scan.tif", scan)
-    plain = plain_probabilities_3d(load_network(model), scan, chunk=(32, 64, 64))
-    result = predict(options(tmp_path / "scan.tif", model, tmp_path / "labels", chunk_depth=32))
+    plain = plain_probabilities_3d(load_network(model), scan, chunk=chunk)
+    sizes = {"chunk_size": size, "chunk_depth": 32}
+    result = predict(options(tmp_path / "scan.tif", model, tmp_path / "labels", **sizes))
     clear = is_clear(plain)
-    assert result.chunk == (32, 64, 64)
+    assert result.chunk == chunk
     assert clear.mean() > 0.95
     np.testing.assert_array_equal(read(tmp_path / "labels")[clear], plain_labels(plain)[clear])
 
@@ -304,6 +312,7 @@ def test_chunks_that_the_network_cannot_take_are_refused_with_the_next_sizes(sca
         predict(options(scan, model, tmp_path / "labels", chunk_size=100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("patch", "is_told"), [(16, True), (32, False)])
 def test_chunks_far_wider_than_the_patches_of_the_fit_are_told(scan, tmp_path, caplog, patch, is_told):
     caplog.set_level("INFO")
@@ -312,6 +321,7 @@ def test_chunks_far_wider_than_the_patches_of_the_fit_are_told(scan, tmp_path, c
     assert ("try --chunk-size auto" in caplog.text) is is_told
 
 
+@pytest.mark.slow
 def test_chunks_that_nobody_asked_for_are_twice_as_wide_as_the_patches_and_told(tmp_path, caplog):
     caplog.set_level("INFO")
     scan, model = made_scan((2, 200, 84)), make_model(tmp_path / "model.pth", patch_size=32, is_plain=False)
@@ -336,6 +346,7 @@ def test_a_model_that_does_not_say_its_normalisation_is_refused(scan, tmp_path):
         predict(options(scan, model, tmp_path / "labels"))
 
 
+@pytest.mark.slow
 def test_the_user_can_say_what_an_older_model_file_does_not(scan, tmp_path):
     told = make_model(tmp_path / "new.pth", normalization="minMax", is_plain=False)
     older = make_model(tmp_path / "old.pth", normalization=None, is_plain=False)
@@ -456,6 +467,7 @@ def test_labels_have_a_record_of_what_made_them_by_which_they_are_scored(tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_the_record_of_labels_that_are_replaced_is_replaced_with_them(tmp_path, scan, model):
     other = make_model(tmp_path / "other.pth", bone={"options": {"map_labels": [[9, 1]]}}, is_plain=False)
     predict(options(scan, other, tmp_path / "labels"))

@@ -23,9 +23,10 @@ EVENTS = (
 _watching: list = []
 
 
-def _note(event, arguments):
-    if event in EVENTS and current.running() is not None:
-        current.running().processes.append((event, arguments))
+def _note(event, arguments, events=EVENTS, running=current.running):
+    """What it needs is bound here: hooks are called until the interpreter's last moment."""
+    if event in events and running() is not None:
+        running().processes.append((event, arguments))
 
 
 def watch_processes():

@@ -162,7 +162,7 @@ def test_damage_differs_from_trial_to_trial_and_is_the_same_for_the_same_generat
 
 
 SHORT = {
-    "fuzz_formats": ["--count", "96"],
+    "fuzz_formats": ["--count", "48"],
     "fuzz_tiff": ["--count", "20"],
     "fuzz_models": ["--count", "10"],
     "fuzz_records": ["--count", "6"],

@@ -57,6 +57,7 @@ def bone(*words: object, folder: Path, **more: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, errors="replace")
 
 
+@pytest.mark.slow
 @posix
 def test_statistics_of_a_scan_whose_names_are_latin_1(tmp_path):
     scan = np.arange(4 * 6 * 6, dtype=np.uint8).reshape(4, 6, 6)
@@ -136,6 +137,7 @@ def test_the_cache_that_is_named_is_taken_in_full(tmp_path, monkeypatch):
     assert cache_folder() == tmp_path / "bone"
 
 
+@pytest.mark.slow
 @posix
 def test_a_scan_is_measured_where_no_cache_can_be_written(tmp_path):
     tifffile.imwrite(

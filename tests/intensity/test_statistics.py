@@ -242,6 +242,7 @@ def worker(options):
     return run_in_worker("measure-greys", options, python=Path(sys.executable))["scans"]
 
 
+@pytest.mark.slow
 def test_the_worker_measures_several_scans_by_several_processes(tmp_path, cache):
     random = np.random.default_rng(1)
     expected, entries = [], []
@@ -424,6 +425,7 @@ def test_float_tallies_can_be_merged_in_any_order():
     assert first.finish().mean == second.finish().mean == pytest.approx(0.6)
 
 
+@pytest.mark.slow
 def test_real_scans_measured_by_the_worker_equal_numpy(real_scans, cache):
     tifffile = pytest.importorskip("tifffile")
     scans = {

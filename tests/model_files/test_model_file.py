@@ -35,6 +35,7 @@ from standalone import show
 # --- there and back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [
@@ -438,6 +439,7 @@ def test_channels_that_the_mode_does_not_have_are_refused(tmp_path, mode, channe
         read_header(published(tmp_path / "m.pth", state, **{**NETWORK, "mode": mode}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec",
     [
@@ -481,6 +483,7 @@ PLAIN_VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     key=st.sampled_from([*METADATA_KEYS, "bone", "classes", "network"]),

@@ -40,6 +40,7 @@ def watched(pairs, tmp_path_factory) -> tuple[Any, list[Picture]]:
     return fit(FitOptions.parse(values), progress=taker), taker.pictures
 
 
+@pytest.mark.slow
 def test_a_fit_with_pictures_ends_with_the_weights_of_a_fit_without(watched, pairs, tmp_path):
     result, _ = watched
     plain = fit(FitOptions.parse(fit_values(pairs, tmp_path / "run", **SMALL)), progress=Recorder())

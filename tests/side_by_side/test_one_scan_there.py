@@ -239,6 +239,7 @@ class _Lost:
         raise RuntimeError("Client is closed")
 
 
+@pytest.mark.rare
 def test_a_scheduler_that_is_lost_is_told(tmp_path):
     lost = _Lost()
     lost.scheduler = type("S", (), {"identity": None})()

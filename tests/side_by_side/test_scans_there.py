@@ -79,6 +79,7 @@ def test_a_lost_workers_scan_goes_on_elsewhere_and_all_ends_byte_equal(made, her
     assert [one["is_kept"] for one in again["scans"]] == [True, True]
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_a_stop_is_heard_by_the_workers_and_the_same_command_goes_on(made, here, tmp_path):
     output = tmp_path / "labels"

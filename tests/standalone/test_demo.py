@@ -45,6 +45,7 @@ def test_a_second_run_on_phantoms_does_nothing_again(tmp_path, capsys, monkeypat
     assert "earlier run" in capsys.readouterr().out
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_what_changed_or_is_gone_is_done_again(tmp_path, capsys):
     words = ["--data", own_pairs(tmp_path / "data", 3), "--output", tmp_path / "demo"]

@@ -79,6 +79,7 @@ def test_the_command_gives_ordinary_folders_a_table_and_a_report(whole, ten):
     assert "Not measured in all runs" not in page  # one configuration is not ranked
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_killed_in_the_midst_of_a_fit_it_goes_on_to_the_same_table(whole, file, tmp_path):
     output = tmp_path / "out"

@@ -59,9 +59,8 @@ def test_a_recipe_has_as_many_runs_as_it_says(folder, tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.rare] * (name != "bp-2d-03")) for name in RUNS]
-)
+@pytest.mark.rare
+@pytest.mark.parametrize("name", RUNS)
 def test_a_recipe_runs_when_it_is_shortened(folder, tmp_path, name):
     path = folder / f"{name}.toml"
     if name in EVERY:

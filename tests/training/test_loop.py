@@ -79,6 +79,7 @@ def test_a_scan_without_labels_cannot_be_validated_on_when_empty_tiles_are_skipp
         run(some, tmp_path / "run", empty_tiles="skip everywhere", validation_pairs=(2,))
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 def test_a_compiled_network_learns_what_the_plain_one_does(pairs, tmp_path, monkeypatch):
     """The graph is captured as in a real compilation; writing and building C++ would take minutes."""

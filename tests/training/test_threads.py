@@ -48,10 +48,8 @@ def test_a_fit_measures_at_its_start_keeps_the_number_where_it_must_and_gives_to
     measured = []
     monkeypatch.setattr(threads, "fastest", lambda _, most: measured.append(most) or 1)
     for changes, stored, used, calls in (
-        ({"reproducible": False}, None, 1, 1),
         ({"reproducible": True}, 1, 1, 1),
         ({"reproducible": True, "minutes": None}, None, 2, 0),
-        ({"reproducible": False, "minutes": None}, None, 1, 1),
         ({"threads": 3}, 3, 3, 0),
     ):
         measured.clear()

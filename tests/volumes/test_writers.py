@@ -115,6 +115,7 @@ def test_one_slice_at_a_time_and_bool_labels(tmp_path):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "mask.tif"), mask.astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_numbers_in_slice_names_sort_and_are_wide_enough(tmp_path):
     save(tmp_path / "bone", ARRAY)
     assert contents(tmp_path / "bone") == [f"bone_000{z}.tif" for z in range(5)]

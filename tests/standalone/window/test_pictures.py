@@ -48,13 +48,14 @@ def every(*, is_real: bool) -> set[str]:
     return {f"every_{name}_{scheme}.png" for name in names for scheme in ("light", "dark")}
 
 
+@pytest.mark.rare
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "with_every"),
     [
         (1, False),
-        pytest.param(1, True, marks=pytest.mark.rare),
-        pytest.param(2, False, marks=pytest.mark.rare),
+        (1, True),
+        (2, False),
     ],
 )
 def test_every_picture_is_drawn_and_none_is_blank(application, tmp_path, scale, with_every):
