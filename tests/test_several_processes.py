@@ -136,6 +136,7 @@ def test_all_end_with_the_host(tmp_path):
 
 def options(pairs, output, **changes):
     two = {"epochs": 3, "device": "cpu", "gpus": "2", "checkpoint_minutes": 0.001, "keep_checkpoint": True}
+    two["norm_statistics"] = "fixed"  # in the last epoch
     return dump(FitOptions.parse(fit_values(pairs, output, **(two | changes))))
 
 
