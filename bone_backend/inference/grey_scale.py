@@ -11,8 +11,9 @@ What was seen (dark, bright tissue; share in odds), beside a mouse skull: three 
 scanner, one of them cut in half, halved in grey depth or enlarged 1.4 times: up to .010, up to .036, 0.8 to
 1.0 times; the same with gamma .75: .024, .027, 1.2 times; gamma 1.33: .038, .032 to .061, .2 times; blurred
 with noise: .078, .072; a trabecular biopsy .065, .062, 2.8 times; a femur .021, .139; a tooth .017, .108, 3.8
-times; anything with its scale inverted: above .14, .14, 10 times. By Z-score the bright tissue of the other
-skulls lies within .10 of the distance between the tissues, that of the biopsy .38 away.
+times; anything with its scale inverted: above .14, .14, 10 times; a part of a biopsy beside two others of it:
+.018. By Z-score the bright tissue of the other skulls lies within .10 of the distance between the tissues,
+that of the biopsy .38 away.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ..intensity.summary import TISSUE_VOXELS, Statistics, check_written
 from ..intensity.tissues import Tissues
 
 # Differences to the nearest scan of the fit that are ordinary.
-DARK, BRIGHT = 0.018, 0.06  # of the distance between the tissues
+DARK, BRIGHT = 0.02, 0.06  # of the distance between the tissues
 PLACE = 0.25  # the same, of a mean on the model's scale
 ODDS = 5.0  # times
 
