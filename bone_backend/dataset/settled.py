@@ -26,18 +26,27 @@ EPOCHS = 25  # of a fit without a budget
 
 
 def largest_edge(
-    shapes: Sequence[tuple[int, int, int]], *, multiple: int, least: int, most: int = MOST
+    shapes: Sequence[tuple[int, int, int]],
+    *,
+    multiple: int,
+    least: int,
+    most: int = MOST,
+    reflected: int = 1,
 ) -> int:
     """The largest multiple that is at most `most` and fits y and x of every scan, but never below `least`.
 
-    shapes: (z, y, x) of each scan. least: smallest patch that the network takes.
+    shapes: (z, y, x) of each scan. least: smallest patch that the network takes. reflected: times the size of
+    a scan that a patch may have; no patch is larger than the largest scan.
 
     >>> largest_edge([(40, 49, 63), (24, 300, 280)], multiple=32, least=32)
     32
     >>> largest_edge([(24, 300, 280)], multiple=32, least=32)
     256
+    >>> largest_edge([(40, 12, 14), (24, 300, 280)], multiple=4, least=16, most=32, reflected=2)
+    24
     """
-    room = min(min(shape[1:]) for shape in shapes)
+    rooms = [min(shape[1:]) for shape in shapes]
+    room = min(max(rooms), reflected * min(rooms))
     return max(least, min(room, most) // multiple * multiple)
 
 
@@ -133,15 +142,20 @@ def _with_patches(
     """The options with a number as patch_size, and a sentence where it was chosen here."""
     if options.patch_size is not None:
         return options, []
-    most = MOST if options.plain is None else MOST_PLAIN
+    is_plain = options.plain is not None
+    most = MOST_PLAIN if is_plain else MOST
     edge = largest_edge(
-        shapes, multiple=max(options.size_multiples[1:]), least=options.smallest_patch, most=most
+        shapes,
+        multiple=max(options.size_multiples[1:]),
+        least=options.smallest_patch,
+        most=most,
+        reflected=MOST_REFLECTED if is_plain else 1,  # else a patch would be far wider than some scans
     )
     chosen = options.model_copy(update={"patch_size": edge})
     # the scan with the least room
     name, (_, height, width) = min(zip(names, shapes, strict=True), key=lambda scan: min(scan[1][1:]))
     if edge > min(height, width):
-        return chosen, []
+        return chosen, [f"Patches of {edge} px."] if edge <= MOST_REFLECTED * min(height, width) else []
     if edge == most:
         return chosen, [f"Patches of {edge} px; every scan has room for them."]
     return chosen, [f"Patches of {edge} px: the largest that fits scan {name} ({height} x {width} px)."]

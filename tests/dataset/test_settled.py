@@ -186,4 +186,15 @@ def test_a_scan_that_is_smaller_than_the_smallest_patch_is_told_with_a_way_out()
 
 def test_a_scan_that_is_reflected_is_named():
     _, told = settled(options(), ["a", "b"], [(9, 20, 63), (9, 99, 99)])
-    assert told == ["Smaller than a patch and therefore reflected at the far ends: a (9 x 20 x 63 voxels)."]
+    reflected = "Smaller than a patch and therefore reflected at the far ends: a (9 x 20 x 63 voxels)."
+    assert told == ["Patches of 32 px.", reflected]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "edge"), [([(20, 63), (99, 99)], 32), ([(12, 14), (99, 99)], 24), ([(20, 22), (20, 25)], 20)]
+)
+def test_one_small_scan_does_not_make_the_patches_of_all_small(sizes, edge):
+    """Of a Plain U-Net; it is reflected, to twice its size at most."""
+    plain = options(architecture="Plain U-Net", plain_depth=3)
+    chosen, _ = settled(plain, ["a", "b"], [(40, *size) for size in sizes])
+    assert chosen.patch_size == edge
