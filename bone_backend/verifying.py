@@ -9,6 +9,7 @@ turn some.
 
 from __future__ import annotations
 
+import glob
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,11 @@ log = logging.getLogger("bone.prediction")
 
 ENOUGH = 0.999  # of the voxels that come out again; other machines round otherwise
 READING, MEASURING = 10, 20  # per cent of the progress, where these end
+ALTERED = (
+    "The labels were altered after BONe wrote them (edited, or replaced by others), so their record "
+    "no longer tells how they came about. Corrected by hand on purpose: say so wherever you use them. "
+    "Otherwise label the scan again."
+)
 SAME, OTHER, UNKNOWN = "the same", "not the same", "not in the record"
 
 
@@ -71,6 +77,8 @@ def verify_job(options: VerifyOptions, progress: Progress = silent) -> dict[str,
             "models": _same_models(record, headers),
             "notes": [],
         }
+        if found["labels"] == OTHER:
+            found["notes"].append(ALTERED)
         if found["models"] == OTHER:
             told = ", ".join(Path(str(name)).name for name in _named_models(record))
             found["notes"].append(f"Made by {told}; compared was {', '.join(path.name for path in models)}.")
@@ -126,15 +134,33 @@ def _named_models(record: Mapping[str, Any]) -> list[Any]:
 
 
 def _found(labels: Path, told: Any, *, name: str) -> Path:
-    """A file that the record names by the end of its path. Raises OptionError."""
+    """A file that the record names by the end of its path. Raises OptionError.
+
+    Looked for from here, then from the labels' folder and the folders above it: as the record says it or
+    by its name alone; then again in all of these one folder deeper (runs/one/m.pth for one/m.pth).
+    """
     if isinstance(told, str) and told:
-        for base in _bases(labels):
-            for path in (base / told, base / Path(told).name):
-                if path.exists():
-                    return path
+        ends = told.replace("\\", "/")  # also of a record that was made on Windows
+        bases = list(_bases(labels))
+        for path in (base / end for base in bases for end in (ends, Path(ends).name)):
+            if path.exists():
+                return path
+        for base in bases:
+            if deeper := _deeper(base, ends):
+                return deeper[0]
     raise OptionError(
         f"The record names the {name} {told!r}, which is not found from here. Name it: {called(name)} PATH."
     )
+
+
+def _deeper(base: Path, ends: str) -> list[Path]:
+    """What lies one folder below with such an end of its path, sorted; none where it may not be read."""
+    if ends.startswith("/") or ".." in Path(ends).parts:
+        return []
+    try:
+        return sorted(base.glob(f"*/{glob.escape(ends)}"))
+    except OSError:
+        return []
 
 
 def _bases(labels: Path) -> Iterator[Path]:

@@ -89,6 +89,8 @@ def _add_flag(parser: Parser, field: OptionField, fields: dict[str, OptionField]
     }
     how = kinds["list"] if field.rest else kinds.get(field.kind, {})
     parser.add(entry, field.flag, dest=field.name, default=argparse.SUPPRESS, **how)
+    if field.required and field.flag == "--output":
+        parser.output = field.flag
     if field.flag == "--pair":
         pair_flags.add_to(parser)
 

@@ -44,6 +44,7 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = NUMBER
         self.summaries, self.others = dict(summaries or {}), others or {}
         self.entries: list[Entry] = []
+        self.output = ""  # the flag of the output, where a command cannot be without
         self._fill = fill
         self.add_argument("-h", "--help", action="store_true", help=argparse.SUPPRESS)
         self.add_argument("--help-all", action="store_true", help=argparse.SUPPRESS)
@@ -79,7 +80,7 @@ class Parser(argparse.ArgumentParser):
         found, extra = super().parse_known_args(words, namespace)
         if extra and not self.summaries:
             told = "one word too many" if len(extra) == 1 else "words too many"
-            self._refuse([f"{told}: {' '.join(extra)}."])
+            self._refuse([f"{told}: {' '.join(_quoted(extra))}.{self._meant_by(extra, found)}"])
         return found, extra
 
     def error(self, message: str) -> NoReturn:
@@ -120,6 +121,16 @@ class Parser(argparse.ArgumentParser):
                 faults.append(f"{name} needs a value: {wanted}.")
         return list(dict.fromkeys(faults))
 
+    def _meant_by(self, extra: Sequence[str], found: argparse.Namespace) -> str:
+        """Words without a flag that are pairs, or the place of the output."""
+        words = _quoted(extra)
+        if "--pair" in self._option_string_actions and len(words) % 2 == 0:
+            pairs = (f"--pair {scan} {mask}" for scan, mask in zip(words[::2], words[1::2], strict=True))
+            return f" Did you mean {' '.join(pairs)}?"
+        if self.output and len(words) == 1 and not hasattr(found, self.output.lstrip("-")):
+            return f" Did you mean {self.output} {words[0]}?"
+        return ""
+
     def _meant(self, name: str) -> str:
         if near := nearest(name, [flag for flag in self._option_string_actions if flag.startswith("--")]):
             return f" Did you mean {_either(near)}?"
@@ -157,6 +168,11 @@ def nearest(name: str, flags: Sequence[str]) -> list[str]:
             if found:
                 return [names[known] for known in found[:MOST_NEAR]]
     return []
+
+
+def _quoted(words: Sequence[str]) -> list[str]:
+    """As they are typed."""
+    return [f'"{word}"' if " " in word else word for word in words]
 
 
 def _is_flag(word: str) -> bool:

@@ -375,6 +375,17 @@ def test_existing_labels_are_kept_unless_overwriting_was_asked_for(scan, model, 
     predict(options(scan, model, tmp_path / "labels", overwrite=True))
 
 
+@pytest.mark.parametrize(("name", "other"), [("labels", "f2.tif"), ("labels.png", "notes.txt")])
+def test_a_folder_with_another_file_is_refused_before_any_labelling(scan, model, tmp_path, name, other):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / other).write_bytes(b"mine")
+    told = Recorder()
+    with pytest.raises(OutputError, match=f"also holds {other}, which BONe did not write"):
+        predict(options(scan, model, tmp_path / name, overwrite=True), progress=told)
+    assert not told.reports
+    assert (tmp_path / name / other).read_bytes() == b"mine"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 def test_a_gpu_that_is_not_there_is_an_error_and_never_a_slow_run(scan, model, tmp_path):
     with pytest.raises(HardwareError, match="device is cuda"):

@@ -74,6 +74,8 @@ def test_what_was_changed_afterwards_is_found(made, tmp_path):
     found = verify(labels, slices=6)
     assert (found["labels"], found["scan"], found["failed"]) == (OTHER, SAME, 1)
     assert found["share"] < 0.9
+    assert [note for note in found["notes"] if "altered after BONe wrote them" in note]
+    assert "label the scan again" in " ".join(show.verify(found).split())
     greys = tifffile.imread(tmp_path / "scan.tif")
     greys[0, 0, 0] += 1
     save(tmp_path / "scan.tif", greys, overwrite=True)
@@ -81,7 +83,7 @@ def test_what_was_changed_afterwards_is_found(made, tmp_path):
     make_model(tmp_path / "m.pth", patch_size=64)
     found = verify(labels)
     assert found["models"] == OTHER
-    assert found["notes"] == ["Made by m.pth; compared was m.pth."]
+    assert found["notes"][1:] == ["Made by m.pth; compared was m.pth."]
 
 
 def test_labels_that_were_cleaned_are_compared_as_a_whole(made, tmp_path):
@@ -92,6 +94,24 @@ def test_labels_that_were_cleaned_are_compared_as_a_whole(made, tmp_path):
     assert re.search(r"^Verified +the files only$", show.verify(found), re.MULTILINE)
     whole = verify(labels, whole=True)
     assert (whole["failed"], whole["share"], whole["compared"]) == (0, 1.0, 6 * 64 * 84)
+
+
+def test_scan_and_model_are_found_one_folder_deeper_than_the_record_says(made, tmp_path, monkeypatch):
+    """Labels in labels/, the model in runs/one/, the scan in data/scans/: verified from here or anywhere."""
+    for folder in ("labels", "runs/one", "data/scans", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+    labels = copied(made, tmp_path / "labels")
+    (tmp_path / "labels/m.pth").rename(tmp_path / "runs/one/m.pth")
+    (tmp_path / "labels/scan.tif").rename(tmp_path / "data/scans/scan.tif")
+    record = json.loads(record_path(labels).read_text(encoding="utf-8"))
+    record["options"] |= {"scan": "scans/scan.tif", "model": "one/m.pth"}
+    record_path(labels).write_text(json.dumps(record), encoding="utf-8")
+    for here, named in ((tmp_path, Path("labels/labels.tif")), (tmp_path / "elsewhere", labels)):
+        monkeypatch.chdir(here)
+        found = verify(named)
+        assert [found[name] for name in ("labels", "scan", "models", "failed")] == [SAME, SAME, SAME, 0]
+    make_model(tmp_path / "runs/one/m.pth", patch_size=64)
+    assert verify(labels)["models"] == OTHER
 
 
 def test_without_a_record_or_a_scan_it_is_said_what_is_missing(made, tmp_path):

@@ -27,7 +27,7 @@ from ..volumes.cache import cache_folder
 from ..volumes.kept import Kept
 from ..volumes.output import prepare
 from ..volumes.scratch import Scratch
-from ..volumes.volume import Digested, Header, Volume, create, open_volume, sha256_of
+from ..volumes.volume import Digested, Header, Volume, check_in_place, create, open_volume, sha256_of
 from . import cleaning, maps
 from .backends.choosing import Backend
 from .dealing.crew import Crew
@@ -106,6 +106,7 @@ def check_paths(options: PredictOptions) -> None:
         kept_labels.sweep(options.output)
     own = not options.overwrite and is_own(options)
     (options.model_copy(update={"overwrite": True}) if own else options).check_paths()
+    check_in_place(options.output)
 
 
 def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str) -> Plan:
@@ -120,6 +121,7 @@ def plan(options: PredictOptions, class_map: ClassMap, header: Header, axes: str
     for path in (options.output, *(maps.path_of(options.output, name) for name in names)):
         remove_left_over(path.parent, name=path.name)
         prepare(path, overwrite=found.overwrite, needed_bytes=needed)
+        check_in_place(path)
     return found
 
 

@@ -86,7 +86,7 @@ def _facts(path: Path, voxel_size: Triple | None) -> dict[str, Any]:
         return volume_facts.facts(path, voxel_size) if format_of(path) else _folder(path)
     if path.name == CHECKPOINT and run_facts.is_run(path.parent):
         what = "the state of a fit, from which it goes on"
-        return _unknown(path, what, f"Go on with: bone fit --resume {path.parent}")
+        return _unknown(path, what, f"Go on with: bone fit --resume {path.parent}", is_ours=True)
     if path.suffix.lower() in (".pth", ".pt"):
         return model_facts.facts(path)
     if format_of(path):
@@ -122,8 +122,10 @@ def _folder(path: Path) -> dict[str, Any]:
     return _unknown(path, what, ADVICE.get(kind, ""))
 
 
-def _unknown(path: Path, what: str, advice: str) -> dict[str, Any]:
-    known = {"kind": "unknown", "path": str(path), "what": what, "advice": advice, "reads": READS}
+def _unknown(path: Path, what: str, advice: str, *, is_ours: bool = False) -> dict[str, Any]:
+    """is_ours: BONe has made it, so that what it reads instead is not told."""
+    known = {"kind": "unknown", "path": str(path), "what": what, "advice": advice}
+    known |= {} if is_ours else {"reads": READS}
     return known | ({} if path.is_dir() else {"bytes_on_disk": path.stat().st_size})
 
 

@@ -21,6 +21,7 @@ from ..runs.files import RECORD as RUN_RECORD
 from ..scores.meaning import KIND as RECORD_KIND
 from ..scores.meaning import record_path
 from ..volumes import kept
+from . import exported
 from . import run as run_facts
 
 RECORD = record_path(Path("x")).name.removeprefix("x")
@@ -29,6 +30,9 @@ PAGE = re.compile(r"class=kind>BONe ([a-z ]+)</p><h1>(.*?)</h1>", re.DOTALL)
 TABLES = {  # how the columns begin
     ("class", "iou", "dice"): "a table of bone iou: the scores of each class",
     ("z", "mean_iou", "counted_voxels"): "a table of bone iou: the scores of each slice",
+    ("of", "index", "value", "unit"): "a table of bone measure: the indices of bone",
+    ("slice", "z_mm"): "a table of bone measure: the profile, a row for each slice",
+    ("slice", "z_voxels"): "a table of bone measure: the profile, a row for each slice",
     ("configuration", "fold", "seed"): "the results of a study: a row for each run and scan",
     ("epoch",): "the scores of a fit: a row for each epoch",
     ("scan", "mask"): "a table of pairs, for bone fit --pairs-from",
@@ -53,6 +57,8 @@ def facts(path: Path) -> dict[str, Any] | None:
             return _told(path, OF_RUN[path.name], {}, f"The whole run: bone info {path.parent}")
         if path.name.endswith(RECORD):
             return _record(path)
+        if path.suffix.lower() in exported.ENDINGS:
+            return _exported(path)
         look = {".html": _page, ".csv": _table}.get(path.suffix.lower())
         return look(path) if look else None
     except (OSError, ValueError, TypeError, KeyError, csv.Error):
@@ -106,6 +112,24 @@ def _record(path: Path) -> dict[str, Any] | None:
         "Written": told.get("written"),
     }
     return _told(path, "the record of labels: what made them", known, f"bone verify {labels}")
+
+
+def _exported(path: Path) -> dict[str, Any] | None:
+    """A network for other programs."""
+    card = exported.card_of(path)
+    if card is None:
+        return None
+    network = " with ".join(str(part) for part in (card["architecture"], card.get("backbone")) if part)
+    score = card.get("best_val_score")
+    known = {
+        "Network": f"{network}, {card.get('mode')}",
+        "Classes": ", ".join(f"{one['value']} {one['name']}" for one in card.get("classes") or ()),
+        "Greys": card.get("normalization"),
+        "Patch size": card.get("patch_size"),
+        "Score": f"{score:.4f} in validation" if isinstance(score, float) else None,
+    }
+    what = f"a fitted network for other programs, written by bone export as {path.suffix.lower()[1:]}"
+    return _told(path, what, known, "bone predict needs the model file (.pth) that it was made from.")
 
 
 def _page(path: Path) -> dict[str, Any] | None:

@@ -103,7 +103,7 @@ def measure(
     thickness: bool = True,
     fine_radius: int = 24,
     surface: str = "marching-cubes",
-    voxel_size: Sequence[float] = (),
+    voxel_size: Sequence[float] | None = None,
     progress: Progress = silent,
 ) -> Measures:
     """Measure labels; the arguments are those of `bone measure` (voxel_size in micrometres).
@@ -209,7 +209,7 @@ def _mask(given: Volume | Path | str | None, labels: Volume, opened: contextlib.
     return mask
 
 
-def unit_of(header: Header, voxel_size: Sequence[float]) -> tuple[Unit, list[str]]:
+def unit_of(header: Header, voxel_size: Sequence[float] | None) -> tuple[Unit, list[str]]:
     """Millimetres where the voxel size is known (or said, in um), else voxels; and what to mind."""
     told = header.voxel_size_um
     if voxel_size:

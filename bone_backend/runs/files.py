@@ -196,15 +196,17 @@ def best_model(places: Sequence[Path]) -> Path:
     named = [(path, match) for path in models if (match := _BEST_NAME.fullmatch(path.name))]
     told = ", ".join(str(path) for path in models[:3]) + (", ..." if len(models) > 3 else "")
     if not models:
-        raise ValueError(
-            f"it is a folder without a best model (NAME_best_epoch_...pth){_hint(places[0])}; name a model "
-            "file"
-        )
+        told = _hint(places[0]) or "; name a model file"
+        raise ValueError(f"it is a folder without a best model (NAME_best_epoch_...pth){told}")
     if len(models) > 1 and (len(named) < len(models) or len({(p.parent, m[1]) for p, m in named}) > 1):
         raise ValueError(f"that is several models ({told}); name one of them")
     return max(named, key=lambda one: int(one[1][2]))[0] if named else models[0]
 
 
 def _hint(folder: Path) -> str:
-    inner = sorted(path.parent.name for path in folder.glob(f"*/{BEST}"))
-    return f", but there are run folders in it ({', '.join(inner[:3])})" if inner else ""
+    inner = [str(place) for place in sorted({path.parent for path in folder.glob(f"*/{BEST}")})]
+    if not inner:
+        return ""
+    one = "name it" if len(inner) == 1 else "name one"
+    more = ", ..." if len(inner) > 3 else ""
+    return f", but holds run folders; {one}: {', '.join(inner[:3])}{more}"

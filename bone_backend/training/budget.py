@@ -74,7 +74,7 @@ def plan(
         raise OptionError(
             f"{called('minutes')} is {options.minutes:g}, time for {max(steps, 0) * epochs} steps of "
             f"{found.step_s:.2g} s each on this machine; a fit needs {FEWEST_IN_ALL} to learn anything. Give "
-            f"{math.ceil(least / 6) / 10:.1f} or more, a smaller {called('patch_size')}, or "
+            f"{math.ceil(least / 6) / 10:.1f} or more, a smaller {called('patch_size')}, or a smaller "
             f"{called('batch_size')}."
         )
     chosen = {"epochs": epochs, "validation_patches": wanted}

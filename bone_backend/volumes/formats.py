@@ -39,6 +39,7 @@ class Format:
     is_doubtful: other programs use the endings too, so the content must be recognised as well.
     headers:   endings of files that tell of such a file; where one of its name lies beside it, that is the
                volume.
+    in_place:  (path) raises OutputError unless the folder that is there was written by BONe.
     labels:    (path, Volume, box=, classes=, overwrite=, progress=) writes labels and what their values mean.
     """
 
@@ -59,6 +60,7 @@ class Format:
     peek: str = ""
     storage: str = ""
     create: str = ""
+    in_place: str = ""
     labels: str = ""
 
     def call(self, function: str, *values: Any, **settings: Any) -> Any:
@@ -92,6 +94,7 @@ FORMATS = (
         peek="tiff.reading:peek",
         storage="tiff.reading:storage_of",
         create="tiff.writing:TiffFolderWriter",
+        in_place="tiff.writing:check_replaceable",
     ),
     Format(
         name="tiff",
@@ -118,6 +121,7 @@ FORMATS = (
         peek="images.stack:peek_folder",
         storage="images.stack:storage_of",
         create="images.writing:PngFolderWriter",
+        in_place="images.writing:check_replaceable_slices",
     ),
     Format(
         name="dicom-folder",
@@ -317,6 +321,7 @@ FORMATS = (
         peek="ome_zarr.reading:peek_zarr",
         storage="ome_zarr.reading:storage_of",
         create="ome_zarr.writing:OmeZarrWriter",
+        in_place="ome_zarr.writing:check_replaceable",
     ),
 )
 READ = tuple(row for row in FORMATS if row.open)

@@ -136,6 +136,13 @@ def create(
         raise output_fault(path, fault) from fault
 
 
+def check_in_place(path: Path) -> None:
+    """Before the work: raise OutputError where a folder is in the place of `path` that BONe did not write."""
+    row = format_written(path)
+    if row.in_place and path.exists():
+        row.call("in_place", path)
+
+
 def save(
     path: Path | str,
     volume: Volume | np.ndarray,

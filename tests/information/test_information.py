@@ -215,6 +215,16 @@ def run_folder(path: Path, *, epochs: int, outcome: str | None) -> Path:
     return path
 
 
+def test_the_state_of_a_fit_is_told_without_what_bone_reads_instead(tmp_path):
+    run = run_folder(tmp_path / "run", epochs=2, outcome=None)
+    shown = card(run / "checkpoint.pth")
+    assert "the state of a fit, from which it goes on" in shown
+    assert "bone fit --resume" in shown
+    assert "BONe reads" not in shown
+    (tmp_path / "letter.txt").write_text("Dear", encoding="utf-8")
+    assert "BONe reads" in card(tmp_path / "letter.txt")
+
+
 @pytest.mark.parametrize(
     ("outcome", "state"),
     [("done", "finished"), ("stopped", "stopped by the user"), ("failed", "failed"), (None, "running")],
@@ -319,5 +329,10 @@ def test_what_only_looks_like_it_is_unknown(tmp_path):
     (tmp_path / "a.csv").write_text("time,grey\n1,2\n", encoding="utf-8")
     (tmp_path / "a.unfinished").mkdir()
     (tmp_path / "a.unfinished" / "state.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "a.onnx").write_bytes(bytes(range(1, 200)))
+    (tmp_path / "b.onnx").write_bytes(b"")
+    (tmp_path / "a.safetensors").write_bytes((10**15).to_bytes(8, "little"))
+    for name in ("a.onnx", "b.onnx", "a.safetensors"):
+        assert describe(tmp_path / name)["kind"] == "unknown"
     for name in ("a.tif.record.json", "a.html", "a.csv", "a.unfinished"):
         assert describe(tmp_path / name)["kind"] == "unknown"

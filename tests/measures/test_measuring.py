@@ -221,7 +221,12 @@ def test_options_that_do_not_hold_are_told_at_once():
             }
         )
     told = str(fault.value)
-    for part in ("both name label 1", '"bone"; it is one of', "has 2 numbers", "as a file ending in .csv"):
+    for part in (
+        "both name label 1",
+        '"bone"; it is one of',
+        "e.g. 20um, 0.02mm or 40,20,20",
+        "as a file ending in .csv",
+    ):
         assert part in told
 
 
@@ -254,9 +259,23 @@ def test_the_command_tells_a_table_and_writes_its_files(tmp_path):
     page = (tmp_path / "m.html").read_text(encoding="utf-8")
     assert page.count("<img") == 6
     assert "http" not in page.replace("http://www.w3.org", "")
+    for name, told in (("m.csv", "the indices of bone"), ("s.csv", "the profile, a row for each slice")):
+        assert f"a table of bone measure: {told}" in bone(["info", name], tmp_path).stdout
     again = bone(words, tmp_path)
     assert again.returncode == 1
     assert "--overwrite" in again.stderr
+
+
+def test_the_voxel_size_is_written_as_for_all_commands(tmp_path):
+    save(tmp_path / "shaft.tif", tube())
+    found = set()
+    for size in ("20um", "0.02mm", "20,20,20", "20"):
+        words = ["measure", "shaft.tif", "--json", "--no-thickness", "--voxel-size", size]
+        told = json.loads(bone(words, tmp_path).stdout)
+        found.add(next(one["value"] for one in told["indices"] if one["index"] == "BV"))
+    assert list(found) == [pytest.approx((tube() == 1).sum() * 0.02**3)]
+    ended = bone(["measure", "shaft.tif", "--voxel-size", "20,30"], tmp_path)
+    assert (ended.returncode, "e.g. 20um, 0.02mm or 40,20,20" in " ".join(ended.stderr.split())) == (1, True)
 
 
 @pytest.mark.parametrize(

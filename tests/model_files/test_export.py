@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bone_backend.errors import ModelFileError, OptionError, OutputError, PackageError
+from bone_backend.information.describe import describe
 from bone_backend.jobs.run import run_here
 from bone_backend.model_files import export
 from bone_backend.model_files.export import export_model
@@ -55,6 +56,10 @@ def test_safetensors_hold_the_weights_and_a_card(tmp_path):
     assert card["classes"] == CLASSES
     assert card["normalization"] == "ZScore"
     assert card["size_multiples"] == [1, 32, 32]
+    told = describe(tmp_path / "m.safetensors")
+    assert told["what"] == "a fitted network for other programs, written by bone export as safetensors"
+    assert told["facts"]["Network"] == "U-Net with resnet18, 2D"
+    assert told["facts"]["Greys"] == "ZScore"
 
 
 @pytest.mark.slow
@@ -84,6 +89,10 @@ def test_an_onnx_network_gives_the_models_logits_for_other_sizes_and_batches(tmp
     card = json.loads(session.get_modelmeta().custom_metadata_map["bone"])
     assert (card["mode"], card["backbone"]) == (spec.mode, spec.backbone or None)
     assert card.get("plain_unet") == (asdict(spec.plain) if spec.plain else None)
+    told = describe(tmp_path / "m.onnx")
+    assert told["what"] == "a fitted network for other programs, written by bone export as onnx"
+    assert told["facts"]["Network"].startswith(spec.architecture)
+    assert told["facts"]["Network"].endswith(spec.mode)
     size = (32, 64, 32) if spec.mode == "3D" else (160, 96)
     grey = torch.randn(3, spec.in_channels, *size)
     with torch.no_grad():

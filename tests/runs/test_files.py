@@ -47,7 +47,8 @@ def test_folders_without_one_best_model_are_told(tmp_path, monkeypatch):
     make_run(Path("both"), BEST.format(1, "0.1000"), "skull_best_epoch_2_val_jaccard_0.2000.pth")
     for name, told in (
         ("runs/empty", "without a best model"),
-        ("runs", r"without a best model .*, but there are run folders in it \(one\)"),
+        ("runs", r"without a best model .*, but holds run folders; name it: runs.one\.$"),
+        (".", r"without a best model .*, but holds run folders; name it: both\.$"),
         ("both", "that is several models"),
         ("both/*.pth", "that is several models"),
         ("*/*", "that is several models"),

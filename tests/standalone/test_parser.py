@@ -86,6 +86,22 @@ def test_a_flag_of_another_command_is_told_as_that():
         (["frob"], f"frob is no command. There are {', '.join(OFFERED)}. See bone --help."),
         (["iou", "a", "b", "c"], "one word too many: c. See bone iou --help."),
         (["info", "a", "b", "c"], "words too many: b c. See bone info --help."),
+        (
+            ["fit", "scans/a.tif", "masks/a.tif", "--output", "R"],
+            "words too many: scans/a.tif masks/a.tif. Did you mean --pair scans/a.tif masks/a.tif? "
+            "See bone fit --help.",
+        ),
+        (
+            ["fit", "a 1.tif", "b", "c", "d"],
+            'words too many: "a 1.tif" b c d. Did you mean --pair "a 1.tif" b --pair c d? '
+            "See bone fit --help.",
+        ),
+        (["fit", "a", "b", "c"], "words too many: a b c. See bone fit --help."),
+        (
+            ["convert", "a.tif", "b.nii"],
+            "one word too many: b.nii. Did you mean --output b.nii? See bone convert --help.",
+        ),
+        (["convert", "a", "b", "--output", "c"], "one word too many: b. See bone convert --help."),
     ],
 )
 def test_other_wrong_words_are_told_in_words(words, told):

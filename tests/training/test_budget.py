@@ -153,7 +153,9 @@ def test_a_time_that_is_too_short_is_refused_with_one_that_holds(
     values = {"batch_size": batch_size, "reproducible": reproducible}
     with pytest.raises(OptionError, match=r"minutes .* time for \d+ steps of .* s each") as told:
         planned(options(minutes=0.001, **values), **speed)
-    (enough,) = re.findall(r"Give ([\d.]+) or more", str(told.value))
+    (enough,) = re.findall(
+        r"Give ([\d.]+) or more, a smaller patch_size, or a smaller batch_size\.$", str(told.value)
+    )
     found, pace, gone = planned(options(minutes=float(enough), **values), **speed)
     assert found.epochs >= 1
     steps = found.epoch_steps or steps_now(found, pace, Spent(), epoch=0, gone_s=gone_s + gone)

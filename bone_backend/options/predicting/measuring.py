@@ -12,13 +12,13 @@ from pydantic import BeforeValidator, Field
 
 from ...errors import Fault, called
 from ...files.outputs import ending_fault
+from ..converting.places import SIZES, VoxelSize
 from ..fields import Options, option
 from ..types import InputPath, UserPath, as_text
 
 WHOLE, CONTOUR, LABELLED, AUTO = "whole", "contour", "labelled", "auto"
 TISSUES = (AUTO, WHOLE, CONTOUR, LABELLED)
 Value = Annotated[int, Field(ge=0, le=2**32 - 1)]  # that labels can hold
-Length = Annotated[float, Field(gt=0, le=1e6)]
 
 
 class MeasureOptions(Options):
@@ -100,14 +100,15 @@ class MeasureOptions(Options):
         "those "
         "along the axes).",
     )
-    voxel_size: tuple[Length, ...] = option(
-        (),
+    voxel_size: VoxelSize | None = option(
+        None,
         group="Data",
         label="Voxel size",
-        unit="um",
-        metavar="SIZE",
+        kind="text",
+        metavar=SIZES,
         often=True,
-        help="Edge of a voxel, one number or three (z y x), where the file does not say it or is wrong.",
+        help="The voxel size of the labels, instead of what they say: one number, or z,y,x; um where no unit "
+        "is written.",
     )
     output: UserPath | None = option(
         None,
@@ -149,10 +150,6 @@ class MeasureOptions(Options):
             faults.append(
                 f"{called('tissue_volume')} and {called('tissue_mask')} both say the tissue volume. Leave "
                 f"one out."
-            )
-        if len(self.voxel_size) not in (0, 1, 3):
-            faults.append(
-                f"{called('voxel_size')} has {len(self.voxel_size)} numbers; give one, or three (z y x)."
             )
         if both := sorted({*self.bone} & {*self.pores}):
             faults.append(f"{called('bone')} and {called('pores')} both name label {both[0]}.")

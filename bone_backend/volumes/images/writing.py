@@ -31,6 +31,15 @@ START = 33  # bytes before the first chunk that is no header
 MOST_NOTE = 1 << 20
 
 
+def check_replaceable_slices(path: Path) -> None:
+    """Raise OutputError unless path is a folder of PNG slices named as BONe names them."""
+    check_replaceable(path, stem=_stem(path), ending=".png")
+
+
+def _stem(path: Path) -> str:
+    return re.sub(r"\.png$", "", path.name, flags=re.IGNORECASE)
+
+
 class PngFolderWriter(VolumeWriter):
     """Raises OutputError for other numbers than uint8 and uint16."""
 
@@ -40,9 +49,9 @@ class PngFolderWriter(VolumeWriter):
         super().__init__(path, header)
         if header.dtype not in NUMBERS:
             raise OutputError(f"{path}: would hold {header.dtype}; PNG slices are uint8 or uint16.")
-        self._stem = re.sub(r"\.png$", "", path.name, flags=re.IGNORECASE)
+        self._stem = _stem(path)
         if path.exists() and overwrite:
-            check_replaceable(path, stem=self._stem, ending=".png")
+            check_replaceable_slices(path)
         prepare(path, overwrite=overwrite, needed_bytes=0)
         self._codecs = _import_imagecodecs()
         self._note = _chunk(b"tEXt", KEY + b"\0" + note(header).encode("ascii"))

@@ -143,7 +143,7 @@ class OmeZarrWriter(VolumeWriter):
                 "Writing Zarr needs the package imagecodecs: pip install imagecodecs"
             ) from fault
         if path.exists() and overwrite:
-            _check_replaceable(path)
+            check_replaceable(path)
         prepare(path, overwrite=overwrite, needed_bytes=0)
         self._whole = Whole(path)
         self._is_labels = bool(header.classes)
@@ -223,7 +223,7 @@ def _creator() -> dict[str, str]:
     return {"name": CREATOR, "version": __version__}
 
 
-def _check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
     """Raise OutputError unless a folder is an OME-Zarr that BONe wrote: others are not ours to delete."""
     if not path.is_dir():
         raise OutputError(f"{path}: is a file. Choose another name for the folder.")
