@@ -290,8 +290,8 @@ def check_geometry(reference: Volume, prediction: Volume) -> None:
             )
     if left.shape != right.shape:
         raise ScanError(
-            f"{right.name}: the prediction is {right.shape} (z, y, x), but the reference {left.name} is "
-            f"{left.shape}. Only labels of the same scan can be compared; crop or export both alike."
+            f"{right.name}: the prediction is {right.sides} (z, y, x), but the reference {left.name} is "
+            f"{left.sides}. Only labels of the same scan can be compared; crop or export both alike."
         )
     sizes = left.voxel_size_um, right.voxel_size_um
     if sizes[0] and sizes[1] and left.has_other_voxels(right, tolerance=LARGEST_DIFFERENCE):

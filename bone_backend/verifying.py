@@ -64,10 +64,8 @@ def verify_job(options: VerifyOptions, progress: Progress = silent) -> dict[str,
     headers = opening.read_models(made)
     with open_volume(options.labels) as labels, open_volume(scan) as greys:
         if labels.header.shape != greys.header.shape:
-            raise ScanError(
-                f"{scan} has {greys.header.shape} voxels, the labels {labels.header.shape}: that is "
-                "another scan."
-            )
+            size, own = greys.header.sides, labels.header.sides
+            raise ScanError(f"{scan} has {size} voxels, the labels {own}: that is another scan.")
         reading = Part(progress, first=0, share=READING, steps=100)
         seen = of_scan(greys, scan, progress=reading)
         found: dict[str, Any] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bone_backend.checking.words import laid
 from bone_backend.volumes.classes import class_name
 from bone_backend.volumes.header import GIVEN
 
@@ -29,6 +30,8 @@ def page(found: dict[str, Any]) -> str:
         end = "" if finding["text"].endswith(("?", ".")) else "."
         told = f"{finding['kind'].upper()}: {of}{finding['text']}{end}"
         lines += ["", *(sentence(line) for line in told.split("\n"))]
+    for line in laid(found["pairs"]):
+        lines += ["", sentence(line)]
     if found["fit"]:
         lines += ["", *map(sentence, found["fit"]["told"])]
     faults, doubts, pairs = found["faults"], found["doubts"], len(found["pairs"])

@@ -325,7 +325,7 @@ def test_progress_ends_with_all_slices_and_a_stop_is_heeded(monkeypatch):
 
 
 def test_shapes_that_differ_are_refused_with_both_shapes():
-    with pytest.raises(ScanError, match=r"\(2, 2, 2\) \(z, y, x\), but the reference .* \(2, 2, 3\)"):
+    with pytest.raises(ScanError, match=r"2 x 2 x 2 \(z, y, x\), but the reference .* 2 x 2 x 3"):
         compare(*arrays(REFERENCE, PREDICTION[:, :, :2]))
 
 

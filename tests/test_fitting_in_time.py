@@ -116,5 +116,7 @@ def test_a_pair_alone_trains_and_validates_on_a_slab_of_it(pairs, tmp_path):
     assert (split["training_patches"], split["validation_patches"]) == (2 * 4, 2 * 4)
     log = (run / "log.txt").read_text(encoding="utf-8")
     assert f"for validation a slab of each is left out (slices scan_2 {first + 1}-{last})" in log
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert f"training and validation (slices {first + 1}-{last})" in report
     assert rescore(run) == pytest.approx(result.best_val_iou, abs=1e-6)
     assert fit(FitOptions.parse({"resume": str(run), "epochs": 3})).epochs == 3

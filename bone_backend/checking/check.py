@@ -73,11 +73,14 @@ def check_job(options: CheckOptions, progress: Progress) -> dict[str, Any]:
     more, fit = _as_a_fit(options, sound, rows, classes=classes, named=named)
     findings += doubts + more
     findings.sort(key=lambda one: (one.kind != FAULT, one.pair or 0))
+    faults = sum(one.kind == FAULT for one in dict.fromkeys(findings))
+    if fit and faults:
+        fit = {**fit, "split": None, "told": [words.refusal(faults), words.needs_in_words(fit["needs"])]}
     found = {
         "pairs": rows,
         "classes": classes,
         "findings": [one._asdict() for one in dict.fromkeys(findings)],
-        "faults": sum(one.kind == FAULT for one in dict.fromkeys(findings)),
+        "faults": faults,
         "doubts": sum(one.kind == DOUBT for one in dict.fromkeys(findings)),
         "gib": sum(row.get("gib", 0.0) for row in rows),
         "seconds": time.monotonic() - began,

@@ -23,6 +23,7 @@ from ..options.fit import FitOptions, SettledFit
 from ..options.types import Pair
 from ..training.sides import part
 from ..volumes.cache import cache_folder
+from ..volumes.output import size_in_words
 from .together import DOUBT, FAULT, Finding
 
 GIB = 2**30
@@ -139,10 +140,10 @@ def room(found: Mapping[str, Any]) -> list[Finding]:
     """A doubt where the cache has no room for what has to be unpacked."""
     if found["unpacked_gib"] <= found["cache_free_gib"]:
         return []
+    needed, free = (size_in_words(round(found[key] * GIB)) for key in ("unpacked_gib", "cache_free_gib"))
     text = (
-        f"a fit unpacks {found['unpacked_gib']:.1f} GiB into {found['cache']}, where "
-        f"{found['cache_free_gib']:.1f} GiB are free. Make room, or set BONE_CACHE to a folder on a larger "
-        "disk"
+        f"a fit unpacks {needed} into {found['cache']}, where {free} are free. Make room, or set BONE_CACHE "
+        "to a folder on a larger disk"
     )
     return [Finding(FAULT, None, text)]
 

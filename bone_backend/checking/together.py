@@ -35,9 +35,9 @@ class Finding(NamedTuple):
 def odd_ones(rows: Sequence[Row]) -> list[Finding]:
     """Scans whose numbers or voxel size differ from those of most, or cannot be right."""
     found = []
-    for key, words in (("dtype", "numbers are"), ("voxel_size_um", "voxels are, in um (z, y, x),")):
+    for key, words in (("dtype", "numbers are"), ("voxel_size_um", "voxels are")):
         told = {
-            row["number"]: str(row["scan"][key]) for row in rows if row["scan"].get(key) not in (None, [])
+            row["number"]: _shown(row["scan"][key]) for row in rows if row["scan"].get(key) not in (None, [])
         }
         counts = Counter(told.values())
         if len(counts) < 2 or counts.most_common(1)[0][1] * 2 <= len(told):
@@ -55,6 +55,16 @@ def odd_ones(rows: Sequence[Row]) -> list[Finding]:
             text = f"its scan's voxels are {shown} um (z, y, x), as no scanner has: is the unit wrong?"
             found.append(Finding(DOUBT, row["number"], text))
     return found
+
+
+def _shown(value: str | Sequence[float]) -> str:
+    """
+    >>> _shown("uint8"), _shown([50.0, 50.0, 25.5])
+    ('uint8', '50 x 50 x 25.5 um (z, y, x)')
+    """
+    if isinstance(value, str):
+        return value
+    return " x ".join(f"{size:g}" for size in value) + " um (z, y, x)"
 
 
 def odd_greys(statistics: Mapping[int, Statistics]) -> list[Finding]:

@@ -6,7 +6,7 @@ Out: a sentence for each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..durations import estimated
@@ -28,6 +28,27 @@ def split_in_words(split: Mapping[str, Any]) -> str:
         return f"A fit would train with every pair and validate with a slab of each (its slices): {told}."
     train, validate = (_listed([str(n) for n in split[side]]) for side in ("training", "validation"))
     return f"A fit would train with pairs {train} and validate with {validate}."
+
+
+def refusal(faults: int) -> str:
+    """
+    >>> refusal(1)
+    'A fit would refuse these pairs until the fault is mended.'
+    """
+    return f"A fit would refuse these pairs until the fault{'s are' if faults > 1 else ' is'} mended."
+
+
+def laid(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of each mask that a fit lays on its scan: how. rows: of the pairs.
+
+    >>> laid([{"number": 2, "mask": {"matched": "y turned over"}}, {"number": 3, "mask": {}}])
+    ['Note: pair 2: its mask is laid on its scan by what both say of their place: y turned over.']
+    """
+    return [
+        f"Note: pair {row['number']}: its mask is laid on its scan by what both say of their place: {how}."
+        for row in rows
+        if (how := row["mask"].get("matched"))
+    ]
 
 
 def needs_in_words(needs: Mapping[str, Any]) -> str:

@@ -138,7 +138,7 @@ def _shaped(
             box = box_of(options.crop, header.shape)
         except ValueError as fault:
             raise OptionError(
-                f"{called('crop')} {options.crop}: {fault}; {header.name} has {header.shape} (z, y, x)."
+                f"{called('crop')} {options.crop}: {fault}; {header.name} has {header.sides} voxels."
             ) from fault
         source = CutVolume(source, (box[0], box[1], box[2]))
         done.append(f"cut to {options.crop} (z, y, x)")

@@ -69,8 +69,8 @@ def pair_faults(scan: Volume, mask: Volume, *, number: int) -> list[str]:
         )
     if scan.header.shape != mask.header.shape:
         faults.append(
-            f"pair {number}: mask {mask_name} is {mask.header.shape} but its scan {scan_name} is "
-            f"{scan.header.shape} (z, y, x). {shape_advice(scan.header.shape, mask.header.shape)}"
+            f"pair {number}: mask {mask_name} is {mask.header.sides} but its scan {scan_name} is "
+            f"{scan.header.sides} (z, y, x). {shape_advice(scan.header.shape, mask.header.shape)}"
         )
     faults += _voxel_size_faults(scan, mask, number)
     return faults

@@ -58,16 +58,43 @@ def check_split(
     ]
     is_trained = held_classes(labels, training)
     is_judged = held_classes(judged, validation)
-    if only := _classes(labels, is_judged & ~is_trained, classes):
+    only, lacking = is_judged & ~is_trained, is_trained & ~is_judged
+    slabs = len(validation) if judged is not labels else 0
+    return warnings + _one_sided(labels, only, lacking, classes, scans=told["validation"], slabs=slabs)
+
+
+def _one_sided(
+    labels: Labels,
+    only: np.ndarray,
+    lacking: np.ndarray,
+    classes: Mapping[int, str] | None,
+    *,
+    scans: str,
+    slabs: int,
+) -> list[str]:
+    """Classes that only validation holds, and those that it lacks.
+
+    scans: that validate, or of which a slab does. slabs: how many; 0 where whole scans validate.
+    """
+    warnings = []
+    slab = f"the slab{'s' * (slabs > 1)} that validate{'s' * (slabs == 1)} ({scans})"
+    more = "Give one more scan that holds {}, or put {} to another class: --map-labels."
+    if told := _classes(labels, only, classes):
+        it = "them" if only.sum() > 1 else "it"
+        who, what = f"the validation scans ({scans}) hold", "Let scans that hold every class train: "
+        what += "--validation-pairs names the others."
+        if slabs:
+            who, what = f"{slab} hold{'s' * (slabs == 1)}", more.format(it, it)
+        warnings.append(f"Only {who} {told}: what is never trained is not found. {what}")
+    if told := _classes(labels, lacking, classes):
+        they_are, it = ("they are", "them") if lacking.sum() > 1 else ("it is", "it")
+        who, what = f"validation scan ({scans})", "Name validation scans that hold every class: "
+        what += "--validation-pairs."
+        if slabs:
+            who, what = f"slice of {slab}", more.format(it, it)
         warnings.append(
-            f"Only the validation scans ({told['validation']}) hold {only}: what is never trained is not "
-            "found. Let scans that hold every class train: --validation-pairs names the others."
-        )
-    if lacking := _classes(labels, is_trained & ~is_judged, classes):
-        warnings.append(
-            f"No validation scan ({told['validation']}) holds {lacking}, so validation cannot tell how well "
-            "that is found; the best epoch is chosen with the IoU in training instead. Name validation scans "
-            "that hold every class: --validation-pairs."
+            f"No {who} holds {told}, so validation cannot tell how well {they_are} found; the best epoch is "
+            f"chosen with the IoU in training instead. {what}"
         )
     return warnings
 

@@ -109,7 +109,8 @@ def _folder(path: Path) -> dict[str, Any]:
     names = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
     inner = [name for name in names if (path / name).is_dir()]
     files = [name for name in names if name not in inner]
-    what = "an empty folder" if not names else f"a folder without TIFF slices ({len(names):,} entries)"
+    entries = f"{len(names):,} entr{'ies' if len(names) > 1 else 'y'}"
+    what = "an empty folder" if not names else f"a folder without TIFF slices ({entries})"
     if inner:
         return _unknown(
             path,

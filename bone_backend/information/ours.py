@@ -77,8 +77,9 @@ def _unfinished(folder: Path) -> dict[str, Any] | None:
         return None
     lines = _lines(folder / kept.SLABS)
     passes = _lines(folder / "passes.jsonl")
+    of_all = f" of {state['slices']:,}" if "slices" in state else ""
     known = {
-        "Slices": f"{lines[-1]['end']:,} are labelled" if lines else None,
+        "Slices": f"{lines[-1]['end']:,}{of_all} are labelled" if lines else None,
         "Passes": f"in pass {passes[-1]['pass'] + 1}, up to slice {passes[-1]['end']:,}" if passes else None,
         "Bytes": f"{sum(file.stat().st_size for file in folder.iterdir()):,}",
     }

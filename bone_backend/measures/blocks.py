@@ -25,6 +25,7 @@ import psutil
 
 from ..errors import HardwareError, called
 from ..progress import Progress
+from ..volumes.output import size_in_words
 from .spheres import BYTES_A_VOXEL, Box, Spheres, cover, squared_distances
 from .structures import Slices, each_slice, reduced
 
@@ -113,8 +114,8 @@ class _Plan:
         free = int(psutil.virtual_memory().available)
         if needed > 0.8 * free:
             raise HardwareError(
-                f"local thickness needs {needed / 1e9:.1f} GB of memory for a block, {free / 1e9:.1f} GB are "
-                f"free. Lower {called('fine_radius')}, crop the labels, or leave it out: --no-thickness."
+                f"local thickness needs {size_in_words(needed)} of memory for a block, {size_in_words(free)} "
+                f"are free. Lower {called('fine_radius')}, crop the labels, or leave it out: --no-thickness."
             )
 
     def blocks(self) -> Iterator[Box]:
@@ -216,11 +217,11 @@ def _levels(
 
 def _tell(name: str, levels: Sequence[_Level], blocks: int, rough: float) -> None:
     log.info(
-        "%s: spheres of a radius of up to about %.0f voxels, in %s, with up to %.1f GB of memory.",
+        "%s: spheres of a radius of up to about %.0f voxels, in %s, with up to %s of memory.",
         name[0].upper() + name[1:],
         rough,
         f"{blocks} blocks" if blocks > 1 else "one piece",
-        max(level.plan.bytes for level in levels) / 1e9,
+        size_in_words(max(level.plan.bytes for level in levels)),
     )
 
 

@@ -201,8 +201,8 @@ def _mask(given: Volume | Path | str | None, labels: Volume, opened: contextlib.
     mask = on_grid_of(_open(given, opened), labels.header)
     if mask.header.shape != labels.header.shape:
         raise ScanError(
-            f"{mask.header.name}: the tissue mask is {mask.header.shape} (z, y, x), but the labels "
-            f"{labels.header.name} are {labels.header.shape}. Give a mask of the same scan."
+            f"{mask.header.name}: the tissue mask is {mask.header.sides} (z, y, x), but the labels "
+            f"{labels.header.name} are {labels.header.sides}. Give a mask of the same scan."
         )
     if mask.header.dtype.kind not in "iub":
         raise ScanError(f"{mask.header.name}: holds {mask.header.dtype} values; a mask has whole numbers.")

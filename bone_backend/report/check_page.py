@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..checking.planes import Look
+from ..checking.words import laid
 from ..intensity.normalisation import Normalisation
 from ..intensity.summary import Statistics
 from ..volumes.classes import TRAINING, VALIDATION
@@ -40,7 +41,7 @@ def page(found: Found, looks: Mapping[int, Sequence[Look]]) -> str:
         "check.html",
         tiles=_tiles(found),
         findings=found["findings"],
-        told=found["fit"]["told"] if found["fit"] else [],
+        told=[*laid(found["pairs"]), *(found["fit"]["told"] if found["fit"] else [])],
         pairs=[_pair(row, found, of_pair.get(row["number"], [])) for row in found["pairs"]],
         labels=_labels(found, classes),
         greys=_greys(found),

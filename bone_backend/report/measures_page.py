@@ -86,7 +86,7 @@ def _tiles(found: Found) -> list[dict[str, Any]]:
 
 def _profile(found: Found) -> list[Markup]:
     table = found["profile"]
-    x = range(len(table["z"]))
+    x = range(1, len(table["z"]) + 1)
     charts = [
         line_chart(
             "BV/TV of each slice, %",
@@ -163,7 +163,7 @@ def _pictures(found: Found, pictures: Mapping[str, Mapping[int, np.ndarray]]) ->
         if not most:
             continue
         shown = [
-            {"z": f"{z:,}", "image": data_uri(thickness_png(own, most)), "is_sharp": max(own.shape) < 200}
+            {"z": f"{z + 1:,}", "image": data_uri(thickness_png(own, most)), "is_sharp": max(own.shape) < 200}
             for z, own in slices.items()
         ]
         scale = ", ".join(f"#{colour}" for colour in SCALE)

@@ -211,7 +211,8 @@ def _example(record: Record, number: int, example: Example) -> dict[str, Any]:
     )
     place = f"{example.scan}, slice {z + 1}" + ("" if example.kind == "slice" else f", at x {x}, y {y}")
     share = example.wrong_voxels / max(example.counted_voxels, 1)
-    told = f"{place}. {example.wrong_voxels:,} voxels are wrong ({share:.2%})."
+    wrong = f"{example.wrong_voxels:,} voxel{' is' if example.wrong_voxels == 1 else 's are'}"
+    told = f"{place}. {wrong} wrong ({share:.2%})."
     if scores:
         told += f" IoU: {scores}; mean {metrics.mean(example.iou):.3f}."
     if example.step > 1:

@@ -85,6 +85,7 @@ def repeat_section(record: Record) -> dict[str, Any]:
     groups = [["bone", "fit"], *option_words(options, leave_out=NOT_REPEATED)]
     command = " \\\n    ".join(shlex.join(group) for group in groups)
     versions, machine = record["versions"], record["machine"]
+    threads = machine["threads"]
     facts = [
         ("Device", record["device_name"]),
         ("Random seed", str(options.seed)),
@@ -95,7 +96,9 @@ def repeat_section(record: Record) -> dict[str, Any]:
         ),
         (
             "Machine",
-            f"{machine['system']}, {machine['processor']}, {machine['threads']} threads".replace(", ,", ","),
+            f"{machine['system']}, {machine['processor']}, {threads} thread{'s' * (threads != 1)}".replace(
+                ", ,", ","
+            ),
         ),
         (
             "Network",
@@ -124,11 +127,18 @@ def _columns(record: Record) -> list[str]:
     return [*plain, *(item["name"] for item in record["classes"])]
 
 
+def _use(record: Record, name: str) -> str:
+    """What a scan was used for; the slices of a slab are counted from 1."""
+    if slab := record["split"]["validation_slices"].get(name):
+        return f"training and validation (slices {slab[0] + 1}-{slab[1]})"
+    return "training" if name in record["result"]["train_scans"] else "validation"
+
+
 def _scan(record: Record, item: Record) -> dict[str, Any]:
     """One scan: its cells, and the files below them."""
     size, counts, edges = item["shape"], item["voxels_per_class"], item["voxel_size_um"]
     cells = [
-        "training" if item["name"] in record["result"]["train_scans"] else "validation",
+        _use(record, item["name"]),
         *([item["subject"] or ""] if _has_subjects(record) else []),
         " × ".join(map(str, size)),
         item["dtype"],
@@ -155,7 +165,7 @@ def _options(options: FitOptions) -> dict[str, list[dict[str, Any]]]:
 
 def _shown(field: OptionField, value: Any) -> str:
     if value is None or value in ((), ""):
-        return "none"
+        return (value is None and field.none_word) or "none"
     if isinstance(value, bool):
         return "on" if value else "off"
     if field.kind == "list":

@@ -123,6 +123,7 @@ class Split(Part):
 
     training: list[Text]
     validation: list[Text]
+    validation_slices: dict[Text, Annotated[list[Count], Field(min_length=2, max_length=2)]] = {}
     training_patches: Count
     validation_patches: Count
 

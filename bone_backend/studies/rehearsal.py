@@ -18,6 +18,7 @@ from ..fitting import measure, ready
 from ..options.programs import FitOptions, PredictOptions
 from ..progress import Part, Progress
 from ..training.distributed import join
+from ..volumes.output import size_in_words
 from .plan import Plan, Run
 from .report.words import counted, of_what
 
@@ -70,7 +71,7 @@ def rehearsed(plan: Plan, *, at_once: int, progress: Progress) -> dict[str, Any]
         f"Time: about {estimated(total)} in all, {at_once} at once.",
         f"Memory: up to {most.ram_gib:.1f} GiB of RAM for each run"
         + (f", {most.gpu_gib:.1f} GiB on its GPU" if most.gpu_gib is not None else "")
-        + f"; disk: up to {disk:.2g} GiB.",
+        + f"; disk: up to {size_in_words(round(disk * 2**30))}.",
         *plan.notes,
     ]
     warnings = {f"{name}: {line}" for name, pace in paces.items() for line in pace.warnings}

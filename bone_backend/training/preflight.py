@@ -22,6 +22,7 @@ from ..dataset.plan import PatchShape, Plan
 from ..durations import estimated
 from ..machine.device import describe, free_bytes
 from ..machine.monitor import GIB, private_bytes
+from ..volumes.output import size_in_words
 from .budget import Pace
 from .loop import Training
 from .rehearsal import Measured, measure, share
@@ -89,7 +90,7 @@ class Preflight:
             f"Time on {self.device}: about {estimated(self.epoch_s)} an epoch, {estimated(self.total_s)} for "
             f"{self.epochs} {'epoch' if self.epochs == 1 else 'epochs'} ({self.step_s:.3g} s a step).",
             f"Memory: about {self.ram_gib:.1f} GiB of RAM ({self.ram_free_gib:.1f} GiB can be had), {gpu}"
-            f"{self.disk_gib:.2g} GiB on disk ({self.disk_free_gib:.1f} GiB free).",
+            f"{_room(self.disk_gib)} on disk ({_room(self.disk_free_gib)} free).",
         ]
 
     def log(self) -> None:
@@ -223,6 +224,10 @@ def crowded_share(plan: Plan, patch: PatchShape, *, per_tile: int, limit: float)
     return float((shared.max(axis=2) > limit + 1e-9).mean())
 
 
+def _room(gib: float) -> str:
+    return size_in_words(round(gib * GIB))
+
+
 def _warnings(found: Preflight, training: Training, *, is_too_large: bool) -> list[str]:
     options = training.options
     warnings = []
@@ -245,8 +250,8 @@ def _warnings(found: Preflight, training: Training, *, is_too_large: bool) -> li
         warnings.append(f"A batch of {options.batch_size} patches does not fit into RAM. {smaller}.")
     if found.disk_gib > found.disk_free_gib:
         warnings.append(
-            f"The run folder needs about {found.disk_gib:.1f} GiB, but {found.disk_free_gib:.1f} GiB "
-            "are free there. Make room, or choose another output."
+            f"The run folder needs about {_room(found.disk_gib)}, but {_room(found.disk_free_gib)} are free "
+            "there. Make room, or choose another output."
         )
     if found.crowded_share > 0:
         warnings.append(

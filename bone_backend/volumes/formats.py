@@ -330,6 +330,10 @@ WRITTEN = tuple(row for row in FORMATS if row.create)
 FOLDER = next(row for row in FORMATS if row.is_folder and row.create and not row.written)
 AMIRA = next(row for row in FORMATS if row.labels)  # what the module in Avizo writes
 WRITTEN_ENDINGS = tuple(ending for row in WRITTEN for ending in row.written)
+SAID_BY_ENDING = (  # in the help of an output
+    f"The ending says the format: {', '.join(WRITTEN_ENDINGS)} (.seg.nrrd: with names and colours for 3D "
+    "Slicer; .png: a folder with one PNG a slice); a name without ending is a folder with one TIFF a slice."
+)
 ENDINGS = tuple(ending for row in READ if not row.is_folder for ending in row.endings)
 FOLDER_ENDINGS = tuple(
     dict.fromkeys(ending for row in FORMATS if row.is_folder for ending in (*row.endings, *row.written))

@@ -151,6 +151,11 @@ class Header:
         return replace(self, **told, is_z_told=True, voxel_size_from=GIVEN)  # type: ignore[arg-type]
 
     @property
+    def sides(self) -> str:
+        """The shape in words, e.g. "24 x 40 x 44"."""
+        return " x ".join(map(str, self.shape))
+
+    @property
     def voxels(self) -> int:
         """Number of voxels."""
         return math.prod(self.shape)

@@ -86,7 +86,8 @@ class Kept:
         made = temporary_path(self._output)
         try:
             made.mkdir(parents=True)
-            write_text(made / STATE, json.dumps({**told, "kind": KIND, "key": key}) + "\n")
+            known = {**told, "kind": KIND, "key": key, "slices": self.header.shape[0]}
+            write_text(made / STATE, json.dumps(known) + "\n")
             made.rename(self.folder)
         finally:
             remove(made)

@@ -180,8 +180,8 @@ class View:
         first, *others = self.layers.values()
         for other in others:
             if other.header.shape != first.header.shape:
-                told = f"{other.path.name} is {other.header.shape} but {first.path.name} is"
-                raise ScanError(f"{told} {first.header.shape} (z, y, x); they cannot lie over each other.")
+                told = f"{other.path.name} is {other.header.sides} but {first.path.name} is"
+                raise ScanError(f"{told} {first.header.sides} (z, y, x); they cannot lie over each other.")
 
     def add_overlay(self, path: str) -> None:
         """Lay a volume of numbers over the others, such as a confidence, in place of the one before.

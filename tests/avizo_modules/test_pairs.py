@@ -193,7 +193,7 @@ def test_another_lattice_is_told(tmp_path):
     module = module_with(session, tmp_path)
     session.connect(module.ports.mask2, add_pair(session, 9, shape=(48, 40, 5))[1])
     told = apply_and_read(session, module, tmp_path)
-    assert "Pair 2: mask tibia9-labels is (5, 40, 48) but its scan tibia2 is (6, 40, 48)" in told
+    assert "Pair 2: mask tibia9-labels is 5 x 40 x 48 but its scan tibia2 is 6 x 40 x 48" in told
 
 
 def test_another_voxel_size_is_told_though_no_unit_is_known(tmp_path):

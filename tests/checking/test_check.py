@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import nibabel
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -17,6 +18,7 @@ from bone_backend.intensity.asking import ask_plain
 from bone_backend.progress import silent
 from bone_backend.volumes.volume import save
 from standalone import command
+from standalone.findings import page as text_page
 
 SHAPE = (24, 40, 44)
 
@@ -93,7 +95,11 @@ def planted(good):
     for axis, moved in ((0, 3), (1, -2), (2, 2)):
         text = rf"doubt 3: its mask seems to lie {abs(moved)} voxels beside the scan along {'zyx'[axis]}: "
         yield change(good, 3, mask=np.roll(mask, moved, axis)), {}, rf"{text}moved by \{-moved:+d}"
-    yield good, {2: (20.0, 10.0, 10.0)}, r"doubt 2: its scan's voxels .* \[20.0, 10.0, 10.0\]; those of most"
+    yield (
+        good,
+        {2: (20.0, 10.0, 10.0)},
+        r"doubt 2: its scan's voxels are 20 x 10 x 10 um .z, y, x.; those of most",
+    )
     yield good, {1: None, 2: None, 3: None}, "doubt 1: the voxel size of its scan is unknown"
     yield change(good, 3, scan=scan.astype(np.uint16)), {}, "doubt 3: its scan's numbers are uint16"
 
@@ -199,6 +205,28 @@ def test_the_split_and_the_subjects_are_told(tmp_path, good):
     found = check_job(CheckOptions.parse({"pairs": given, "validation": "scans"}), silent)
     assert told(found) == []
     assert found["fit"]["told"][0] == "A fit would train with pairs 1, 2 and validate with 3."
+
+
+def test_a_mask_that_was_laid_on_its_scan_is_told(tmp_path, good):
+    nifti, nrrd = tmp_path / "scan.nii.gz", tmp_path / "mask.nii.gz"
+    for path, array, way in ((nifti, good[0][0], 1), (nrrd, good[0][1][:, ::-1], -1)):
+        affine = np.diag([0.01, 0.01 * way, 0.01, 1.0])
+        affine[1, 3] = 0 if way > 0 else 0.01 * (SHAPE[1] - 1)
+        nibabel.save(nibabel.Nifti1Image(np.ascontiguousarray(array.T), affine), path)
+    page = tmp_path / "check.html"
+    found = check_job(CheckOptions.parse({"pairs": [[str(nifti), str(nrrd)]], "page": str(page)}), silent)
+    told = "pair 1: its mask is laid on its scan by what both say of their place: y turned over."
+    assert told in " ".join(text_page(found).split())
+    assert told in page.read_text(encoding="utf-8")
+
+
+def test_after_a_fault_no_split_is_told(tmp_path, good):
+    constant = np.full(SHAPE, 7, np.uint8)
+    found = checked(tmp_path, change(good, 2, scan=constant))
+    assert found["faults"] == 1
+    words = found["fit"]["told"]
+    assert words[0] == "A fit would refuse these pairs until the fault is mended."
+    assert not any("would train" in line for line in words)
 
 
 def test_a_class_that_no_training_scan_holds_is_told_in_the_words_of_a_fit(tmp_path, good):

@@ -162,17 +162,17 @@ MISTAKES = [
     Mistake(
         "mask with axes y and x exchanged",
         lambda: mask(M[1].transpose(0, 2, 1)),
-        ("pair 2", "mask", "(24, 44, 40)", "axes", "exchanged"),
+        ("pair 2", "mask", "24 x 44 x 40", "axes", "exchanged"),
     ),
     Mistake(
         "mask with axes z and x exchanged", lambda: mask(M[1].transpose(2, 1, 0)), ("pair 2", "exchanged")
     ),
-    Mistake("mask cut off", lambda: mask(M[1][:-5]), ("pair 2", "(19, 40, 44)", "5 slices", "cut off")),
+    Mistake("mask cut off", lambda: mask(M[1][:-5]), ("pair 2", "19 x 40 x 44", "5 slices", "cut off")),
     Mistake(
-        "mask of half the size", lambda: mask(M[1][::2, ::2, ::2]), ("pair 2", "(12, 20, 22)", "2 times")
+        "mask of half the size", lambda: mask(M[1][::2, ::2, ::2]), ("pair 2", "12 x 20 x 22", "2 times")
     ),
     Mistake(
-        "mask of another size", lambda: mask(np.pad(M[1], 3)), ("pair 2", "(30, 46, 50)", "same lattice")
+        "mask of another size", lambda: mask(np.pad(M[1], 3)), ("pair 2", "30 x 46 x 50", "same lattice")
     ),
     Mistake(
         "mask with other voxels",
@@ -190,7 +190,7 @@ MISTAKES = [
     Mistake(
         "scan with other voxels",
         lambda: [size(kind, (20.0, 20.0, 20.0)) for kind in ("scans", "masks")],
-        ("pair 2", "voxels are", "20.0", "most are"),
+        ("pair 2", "voxels are", "20 x 20 x 20 um", "most are"),
         kind="doubt",
     ),
     Mistake(
@@ -605,7 +605,7 @@ MISTAKES = [
     Mistake(
         "labels of another scan compared",
         lambda: mask(M[1][:-5]),
-        ("femur_2", "(19, 40, 44)", "Only labels of the same scan"),
+        ("femur_2", "19 x 40 x 44", "Only labels of the same scan"),
         ("iou", "masks/femur_1.tif", "masks/femur_2.tif"),
     ),
     Mistake(

@@ -156,7 +156,7 @@ def test_a_box_keeps_its_place(tmp_path):
 @pytest.mark.parametrize(
     ("crop", "told"),
     [
-        ("1:9,:,:", r"1:9 along z reaches beyond its 4 voxels; a has \(4, 5, 6\)"),
+        ("1:9,:,:", r"1:9 along z reaches beyond its 4 voxels; a has 4 x 5 x 6 voxels"),
         ("2:1,:,:", "along z nothing lies between 2 and 1"),
         ("1:2", "write it as Z0:Z1,Y0:Y1,X0:X1"),
         ("-2:,:,:", "write it as Z0:Z1,Y0:Y1,X0:X1"),

@@ -29,8 +29,8 @@ def test_a_pair_that_fits_has_no_faults():
 def test_different_shapes_are_told_with_both_shapes():
     (told,) = faults(volume(np.zeros((3, 4, 5), np.uint8)), volume(np.zeros((3, 4, 6), np.uint8)))
     assert "pair 2" in told
-    assert "(3, 4, 6)" in told
-    assert "(3, 4, 5)" in told
+    assert "3 x 4 x 6" in told
+    assert "3 x 4 x 5" in told
 
 
 def test_different_voxel_sizes_are_told():

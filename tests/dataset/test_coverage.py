@@ -1,5 +1,7 @@
 """A split is told, before a fit, which classes it cannot teach or judge; counts made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,12 +27,25 @@ def test_a_class_that_validation_lacks_is_named_with_its_scans():
 
 def test_two_classes_that_validation_lacks_are_one_sentence():
     [warning] = told([{0: 5, 1: 5, 2: 5}, {0: 9}], (0,), (1,))
-    assert "holds classes 1, 2, so " in warning
+    assert "holds classes 1, 2, so validation cannot tell how well they are found" in warning
 
 
 def test_a_class_that_only_validation_holds_is_named():
     [warning] = told([{0: 5, 1: 5}, {0: 9, 1: 1, 2: 3}], (0,), (1,), classes={2: "pores"})
     assert warning.startswith("Only the validation scans (b) hold class 2 (pores): what is never trained")
+
+
+def test_slabs_are_told_as_slabs():
+    found = [{0: 50, 1: 5, 2: 3, 3: 1}]
+    judged = read_labels(found, ["mask_a"])
+    learnt, judged = (replace(judged, counts=np.array([row])) for row in ([40, 4, 3, 0], [10, 1, 0, 1]))
+    only, lacking = check_split(learnt, "a", training=(0,), validation=(0,), judged=judged)
+    more = "Give one more scan that holds it, or put it to another class: --map-labels."
+    assert only == (
+        f"Only the slab that validates (a) holds class 3: what is never trained is not found. {more}"
+    )
+    assert lacking.startswith("No slice of the slab that validates (a) holds class 2, so validation cannot ")
+    assert lacking.endswith(more)
 
 
 def test_background_that_nobody_annotated_in_validation_is_a_class_too():

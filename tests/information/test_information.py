@@ -310,7 +310,7 @@ def test_what_bone_has_made_is_known(tmp_path, monkeypatch):
         predict(PredictOptions.parse({**told, "output": tmp_path / "part.tif"}), progress=stopping)
     found = describe(folder_of(tmp_path / "part.tif"))
     assert found["what"].startswith("unfinished labels")
-    assert "are labelled" in found["facts"]["Slices"]
+    assert "of 9 are labelled" in found["facts"]["Slices"]
 
     table, page = tmp_path / "scores.csv", tmp_path / "page.html"
     words = ["iou", tmp_path / "labels.tif", tmp_path / "labels.tif", "--output", table, "--page", page]

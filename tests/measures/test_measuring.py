@@ -258,6 +258,7 @@ def test_the_command_tells_a_table_and_writes_its_files(tmp_path):
     assert float(slices[3]["BV/TV_%"]) == pytest.approx(share["value"], rel=1e-6)
     page = (tmp_path / "m.html").read_text(encoding="utf-8")
     assert page.count("<img") == 6
+    assert "Slices along z, counted from 1" in page
     assert "http" not in page.replace("http://www.w3.org", "")
     for name, told in (("m.csv", "the indices of bone"), ("s.csv", "the profile, a row for each slice")):
         assert f"a table of bone measure: {told}" in bone(["info", name], tmp_path).stdout

@@ -30,6 +30,7 @@ from bone_backend.networks.build import build_network
 from bone_backend.options.programs import FitOptions, PredictOptions
 from bone_backend.prediction import predict
 from bone_backend.progress import Recorder, silent
+from bone_backend.report import tables
 from bone_backend.report.charts import Line, line_chart
 from bone_backend.report.command_words import option_words
 from bone_backend.report.example import LARGEST_SLICE, commonest, make_example, mean_of
@@ -227,6 +228,13 @@ def test_the_command_line_in_the_page_gives_the_same_options(whole, pairs):
     words = shlex.split(command.replace("\\\n", " ").replace(str(run), str(again)))
     arguments = build_parser().parse_args(words[1:])
     assert gather(arguments, FitOptions) == options(pairs, again)
+
+
+def test_what_the_program_chooses_is_shown_as_auto(pairs):
+    groups = tables._options(options(pairs, "run")).values()
+    shown = {row["name"]: row["value"] for group in groups for row in group}
+    assert (shown["epoch_steps"], shown["threads"]) == ("auto", "auto")
+    assert shown["map_labels"] == "none"
 
 
 def test_the_command_line_gives_any_options_again(pairs):

@@ -310,7 +310,7 @@ def spoil_colour(folder):
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        (spoil_shape, ["(7, 48, 40)", "(8, 48, 40)"]),
+        (spoil_shape, ["7 x 48 x 40", "8 x 48 x 40"]),
         (spoil_labels, ["255", "--map-labels"]),
         (spoil_gap, ["0, 1, 5", "--map-labels 5:2"]),
         (spoil_float, ["float32", "whole numbers"]),

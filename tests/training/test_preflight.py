@@ -161,6 +161,9 @@ def test_too_little_of_anything_is_told_in_words(state):
     assert "needs about 1000.0 GiB of RAM" in told[0]
     assert "50.0 GiB on the GPU, but 40.0 GiB" in told[1]
     assert "GiB are free there" in told[2]
+    little = replace(found, ram_gib=0.1, gpu_gib=1.0, disk_gib=4 / 1024, disk_free_gib=1 / 1024)
+    [told] = preflight._warnings(little, state.training, is_too_large=False)
+    assert "needs about 4.00 MiB, but 1.00 MiB are free there" in told
     enough = replace(found, ram_gib=0.1, disk_gib=0.1, gpu_gib=1.0)
     assert preflight._warnings(enough, state.training, is_too_large=False) == []
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from ...errors import Fault, called
-from ...volumes.formats import in_words, labels_fault
+from ...volumes.formats import SAID_BY_ENDING, in_words, labels_fault
 from ..fields import Options, option
 from ..types import ClassNames, InputPath, UserPath, name_faults
 from .places import SIZES, Crop, GreyRange, VoxelSize
@@ -31,8 +31,7 @@ class ConvertOptions(Options):
         group="Data",
         label="Output",
         kind="save",
-        help="What is written. The ending says the format: .tif, .nii, .nii.gz, .nrrd, .seg.nrrd, .mha, .am, "
-        ".npy; .png is a folder with one PNG a slice, a name without ending one with one TIFF a slice.",
+        help=f"What is written. {SAID_BY_ENDING}",
     )
     overwrite: bool = option(
         False, group="Data", label="Overwrite", often=True, help="Replace what is there."

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from ...errors import Fault, called
-from ...volumes.formats import in_words, labels_fault
+from ...volumes.formats import SAID_BY_ENDING, in_words, labels_fault
 from ..converting.places import SIZES, VoxelSize
 from ..field import AUTO
 from ..fields import Options, option
@@ -55,8 +55,7 @@ class PredictOptions(Options):
         group="Data",
         label="Labels",
         kind="save",
-        help="Where the labels go. The ending says the format: .tif, .nii.gz, .mha, .am, .npy, or .seg.nrrd "
-        "with names and colours for 3D Slicer; a name without ending is a folder with one TIFF a slice.",
+        help=f"Where the labels go. {SAID_BY_ENDING}",
     )
     more_models: tuple[ModelPath, ...] = option(
         (),

@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from ...errors import Fault, called
 from ...runs.files import matching
-from ...volumes.formats import in_words
+from ...volumes.formats import SAID_BY_ENDING, in_words
 from ..field import OptionField
 from ..fields import option
 from ..types import Cluster, UserPath
@@ -46,9 +46,7 @@ class PredictScansOptions(PredictOptions):
         label="Labels",
         kind="save",
         often=True,
-        help="Where the labels of one scan go. The ending says the format: .tif, .nii.gz, .mha, .am, .npy, "
-        "or .seg.nrrd with names and colours for 3D Slicer; a name without ending is a folder with one TIFF "
-        "a slice.",
+        help=f"Where the labels of one scan go. {SAID_BY_ENDING}",
     )
     more_scans: tuple[UserPath, ...] = option(
         (), group="Data", label="Further scans", flag="SCAN", help="Scans that are labelled afterwards."

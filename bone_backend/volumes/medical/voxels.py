@@ -47,7 +47,7 @@ def volume_of(
     if packed:
         if needed > max(size, 0) * MOST_PACKED[packed] + 4096:
             raise ScanError(
-                f"{path}: announces {header.shape} voxels (z, y, x), far more than its {max(size, 0)} packed "
+                f"{path}: announces {header.sides} voxels (z, y, x), far more than its {max(size, 0)} packed "
                 "bytes can hold. It is truncated or damaged; copy it again."
             )
         return StreamVolume(header, path, offset, stored, packed, skip, scale, files or (path,))

@@ -179,7 +179,7 @@ def open_aim(path: Path, inside: str = "") -> Volume:
     held = path.stat().st_size - begin
     if needed > max(held, 0) * MOST[layout.packed]:
         raise ScanError(
-            f"{path}: announces {header.shape} voxels (z, y, x), far more than its {max(held, 0)} packed "
+            f"{path}: announces {header.sides} voxels (z, y, x), far more than its {max(held, 0)} packed "
             "bytes can hold. It is truncated or damaged; copy it again."
         )
     return PackedVolume(header, path, begin, layout.packed, scale, layout.border)

@@ -94,7 +94,7 @@ def test_a_look_tells_what_is_wrong_in_words(tmp_path):
     save(tmp_path / "grey.npy", np.arange(210, dtype=np.uint8).reshape(5, 6, 7))
     scan = str(tmp_path / "scan.npy")
     look = look_at(scan, str(tmp_path / "short.npy"), 1)
-    assert look.faults[0].startswith("mask short.npy is (4, 6, 7) but its scan scan.npy is (5, 6, 7)")
+    assert look.faults[0].startswith("mask short.npy is 4 x 6 x 7 but its scan scan.npy is 5 x 6 x 7")
     assert look.notes == ("nothing but 1 was seen in short",)
     look = look_at(scan, str(tmp_path / "grey.npy"), 1)
     assert (look.faults, look.notes) == ((), ("grey has more than 64 different values; is it a scan?",))

@@ -52,7 +52,7 @@ def test_a_voxel_is_told_with_its_place_grey_and_label(volumes):
 
 def test_volumes_of_different_shapes_are_not_laid_over_each_other(volumes, tmp_path):
     save(tmp_path / "other.npy", np.zeros((3, 4, 5), np.uint8))
-    with pytest.raises(ScanError, match=r"other.npy is \(3, 4, 5\) but scan.tif is \(9, 10, 14\)"):
+    with pytest.raises(ScanError, match=r"other.npy is 3 x 4 x 5 but scan.tif is 9 x 10 x 14"):
         View(volumes[1][0], str(tmp_path / "other.npy"))
 
 

@@ -84,7 +84,7 @@ def test_an_overlay_is_coloured_by_its_range_and_taken_away(driver, labelled, tm
     save(tmp_path / "sure.npy", sure)
     save(tmp_path / "small.npy", sure[:2])
     tab.look(labelled[0])
-    assert "(2, 20, 24)" in viewer.open_overlay(str(tmp_path / "small.npy"))
+    assert "2 x 20 x 24" in viewer.open_overlay(str(tmp_path / "small.npy"))
     assert "cannot lie over each other" in viewer.fault.text()
     assert viewer.fault.isVisible()
     assert viewer.open_overlay(str(tmp_path / "sure.npy")) == ""

@@ -191,7 +191,7 @@ def test_a_bad_pair_is_told_in_its_row_and_below_and_stops_the_start(driver, tmp
     tab.pairs.add_paths([str(tmp_path)])
     driver.wait(lambda: tab.pairs.pairs.is_looked_at)
     tab.check()
-    told = "femur_0.tif: mask femur_0_mask.tif is (4, 8, 8) but its scan femur_0.tif is (5, 8, 8)"
+    told = "femur_0.tif: mask femur_0_mask.tif is 4 x 8 x 8 but its scan femur_0.tif is 5 x 8 x 8"
     assert tab.panel.rows["pairs"].fault.text().startswith(told)
     driver.click(tab.run_bar.start)
     assert tab.task is None
