@@ -129,7 +129,7 @@ def _columns(record: Record) -> list[str]:
 
 def _use(record: Record, name: str) -> str:
     """What a scan was used for; the slices of a slab are counted from 1."""
-    if slab := record["split"]["validation_slices"].get(name):
+    if slab := record["split"].get("validation_slices", {}).get(name):
         return f"training and validation (slices {slab[0] + 1}-{slab[1]})"
     return "training" if name in record["result"]["train_scans"] else "validation"
 

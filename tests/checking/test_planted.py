@@ -261,8 +261,8 @@ MISTAKES = [
     ),
     Mistake(
         "scan too small for a patch",
-        lambda: [scan(S[1][:, :12, :12]), mask(M[1][:, :12, :12])],
-        ("femur_2", "12 x 12 px", "smallest patch"),
+        lambda: [scan(S[1][:, :7, :7]), mask(M[1][:, :7, :7])],
+        ("femur_2", "7 x 7 px", "smallest patch"),
     ),
     Mistake(
         "too few slices",
