@@ -17,6 +17,8 @@ import torch
 
 from ..errors import HardwareError, called
 
+# Of oneDNN's names (its guide, "CPU dispatcher control") those of processors without bf16.
+WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")
 DTYPES: dict[str, torch.dtype | None] = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}
 
 
@@ -74,8 +76,10 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype | None:
 def cpu_has_bf16() -> bool:
     """Whether this CPU multiplies bfloat16 itself (AVX512_BF16, AMX, ARM's BF16).
 
-    Where it does not, emulation is slower than float32.
+    Where it does not, or oneDNN is held back from it (ONEDNN_MAX_CPU_ISA), emulation is slower than float32.
     """
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_BF16:
+        return False
     tell = getattr(torch.cpu, "get_capabilities", None)
     if tell is not None:
         found = tell()

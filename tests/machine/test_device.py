@@ -73,10 +73,19 @@ def test_an_unknown_precision_is_named():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/cpuinfo")
-def test_the_cpu_flag_agrees_with_the_kernel():
+def test_the_cpu_flag_agrees_with_the_kernel(monkeypatch):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     flags = set(told.split())
     assert cpu_has_bf16() == bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+@pytest.mark.parametrize(("held_back", "has"), [("AVX2", False), ("avx512_core_vnni", False), ("ALL", None)])
+def test_where_onednn_is_held_back_there_is_no_bf16(monkeypatch, held_back, has):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    before = cpu_has_bf16()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held_back)
+    assert cpu_has_bf16() == (before if has is None else has)
 
 
 def test_mixed_precision_makes_a_product_of_that_dtype():
