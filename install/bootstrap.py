@@ -58,6 +58,10 @@ APART = {
     ),
     "benchmarks, studies and clusters": ("tests/benchmarks", "tests/studies", "tests/side_by_side"),
     "inference and volumes": ("tests/inference", "tests/scores", "tests/volumes", "tests/measures"),
+    "fits and predictions": (
+        *("tests/test_fitting.py", "tests/test_fitting_in_time.py", "tests/test_several_processes.py"),
+        *("tests/test_prediction.py", "tests/test_predictions.py", "tests/test_memory.py"),
+    ),
     "window and installing": ("tests/standalone/window", "tests/install", "tests/report", "tests/files"),
 }
 

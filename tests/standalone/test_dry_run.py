@@ -45,7 +45,7 @@ def test_a_dry_run_tells_split_time_and_memory_in_words(pairs, tmp_path, capsys)
     assert "16 patches, 2 steps an epoch" in shown
     assert "for 7 epochs" in shown
     assert "GiB of RAM" in shown
-    assert "GiB on disk" in shown
+    assert "MiB on disk" in shown
     assert list(tmp_path.iterdir()) == []
 
 
