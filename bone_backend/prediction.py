@@ -45,7 +45,7 @@ class PredictionResult:
     """What a prediction gave.
 
     output: the labels. voxels: of each label value. confidence: see `Confidence.to_dict`. normalisation: mode
-    and numbers; greys became (grey - shift) * scale, clipped to low..high. peak_gpu_gib: None on a CPU.
+    and numbers, see `Normalisation`. peak_gpu_gib: None on a CPU.
     batch_size: chunks in a step at the end. chunk: their size (z, y, x). axes: along which slices were
     labelled, "z" or "zyx". backend: what computed the network, "torch" or "openvino", and its version.
     average: how often each chunk was seen, see the option. models: of how many the mean was taken. cleaning:

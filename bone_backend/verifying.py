@@ -177,6 +177,7 @@ def _options(
     is_int8 = options.precision == AUTO and told.get("precision") == "int8"  # all else is the machine's
     precision = "int8" if is_int8 else options.precision
     told |= {"device": options.device, "precision": precision, "overwrite": False}
+    told.setdefault("grey_curve", "keep")  # what older versions did
     told["backend"] = _mapping(record, "result").get("backend", TORCH)  # older records do not say it
     return PredictOptions.parse(told)
 

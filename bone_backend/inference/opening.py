@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ import torch
 from ..dataset.checks import scan_type_fault
 from ..errors import ModelFileError, OptionError, ScanError, called
 from ..files.names import real
+from ..intensity import grey_curve, grey_scale
 from ..intensity.asking import ask
 from ..intensity.normalisation import NORMALISATIONS, Normalisation, normalisation, scale_notes
 from ..intensity.summary import Statistics
@@ -32,7 +33,7 @@ from ..options.programs import PredictOptions
 from ..progress import Part, Progress
 from ..volumes.header import Header
 from ..volumes.volume import Volume, volume_name
-from . import chunk_size, grey_scale, passes, voxel_size
+from . import chunk_size, passes, voxel_size
 from .backends import int8
 from .backends.choosing import MPS
 from .backends.int8 import Int8
@@ -271,11 +272,18 @@ def measure(options: PredictOptions, model: ModelHeader, *, progress: Progress) 
     (found,) = ask([options.scan], voxels, progress=progress)
     mode = normalisation_mode(options, model)
     fitted = grey_scale.statistics_of(model.bone.get("statistics"))
-    made = normalisation(mode, found, name=f"scan {options.scan}", voxels=voxels, fitted=fitted)
-    notes, doubts = scale_notes(mode, found, name=f"Scan {options.scan}", voxels=voxels, fitted=fitted)
+    curve, seen = None, found
+    if options.grey_curve == AUTO and mode == "tissue":
+        curve, seen = grey_curve.seek(options.scan, found, fitted, voxels=voxels)
+    made = normalisation(mode, seen, name=f"scan {options.scan}", voxels=voxels, fitted=fitted)
+    name = f"Scan {options.scan}" + (f", {curve.words}" if curve else "")
+    notes, doubts = scale_notes(mode, seen, name=name, voxels=voxels, fitted=fitted)
     for note in notes:
         log.info("%s", note)
-    unlike = grey_scale.advice(found, fitted, mode=mode, voxels=voxels)
+    unlike = grey_scale.advice(seen, fitted, mode=mode, voxels=voxels)
+    if curve:
+        made = replace(made, power=curve.power, top=curve.top)
+        unlike.insert(0, curve.advice())
     return Measured(made, found, [*doubts, *(f"{volume_name(options.scan)}: {told}" for told in unlike)])
 
 

@@ -358,6 +358,8 @@ def prepare(
 ) -> torch.Tensor:
     """Raw slices (z, y, x) as float32 on the device: normalised, clipped, reflected to the extent."""
     slab = raw.to(device, non_blocking=True).to(torch.float32)
+    if normalisation.power != 1:
+        slab = slab.clamp_(0).div_(normalisation.top).pow_(normalisation.power).mul_(normalisation.top)
     slab = (
         slab.sub_(normalisation.shift).mul_(normalisation.scale).clamp_(normalisation.low, normalisation.high)
     )

@@ -1,7 +1,8 @@
 """Bring the grey values of every scan onto one scale.
 
 In:  a scan's Statistics and a mode.
-Out: two numbers and two limits: normalised = clip((grey - shift) * scale, low, high).
+Out: two numbers and two limits: normalised = clip((grey - shift) * scale, low, high); and a power to which
+     greys are raised before, 1 but where a scan has another grey curve than those of a fit (grey_curve.py).
 Whoever has the values on a GPU uses the numbers; `apply` is the same for numpy.
 """
 
@@ -23,13 +24,16 @@ TISSUE_LOW, TISSUE_HIGH = -1.0, 1.0
 
 @dataclass(frozen=True)
 class Normalisation:
-    """normalised = clip((grey - shift) * scale, low, high), in float32."""
+    """normalised = clip((curved - shift) * scale, low, high), in float32; curved is the grey value, or where
+    power is not 1 top * (grey / top) ** power, of a negative one 0."""
 
     mode: str
     shift: float
     scale: float
     low: float
     high: float
+    power: float = 1.0
+    top: float = 1.0
 
     def apply(self, grey: np.ndarray) -> np.ndarray:
         """Normalised values, float32, of the shape of `grey` (any number type).
@@ -38,6 +42,11 @@ class Normalisation:
         array([0. , 0.5, 1. ], dtype=float32)
         """
         values = grey.astype(np.float32)
+        if self.power != 1:
+            np.maximum(values, 0, out=values)
+            values /= np.float32(self.top)
+            np.power(values, np.float32(self.power), out=values)
+            values *= np.float32(self.top)
         values -= np.float32(self.shift)
         values *= np.float32(self.scale)
         return np.clip(values, np.float32(self.low), np.float32(self.high), out=values)

@@ -45,6 +45,16 @@ def tissues(scan: Statistics, fitted: Sequence[Statistics]) -> tuple[Pair | None
     return (_mean(near), len(near)) if near else (own, 0)
 
 
+def groups(fitted: Sequence[Statistics]) -> list[Pair]:
+    """The two tissues of the scans of each scanner, the mean of those that share a scale.
+
+    >>> groups([_example(*pair) for pair in ((10, 80), (12, 90), (40, 90))])
+    [(11.0, 85.0), (40.0, 90.0)]
+    """
+    pairs = [pair for one in fitted if (pair := one.edge_tissues) is not None]
+    return list(dict.fromkeys(_mean(_alike(pair, pairs)) for pair in pairs))
+
+
 def _alike(own: Pair, others: Sequence[Pair]) -> list[Pair]:
     """Those of the others that are of the same scanner."""
     return [other for other in others if _are_alike(own, other)]

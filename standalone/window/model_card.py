@@ -14,9 +14,9 @@ import numpy as np
 
 from bone_backend.errors import BoneError
 from bone_backend.files.names import from_home
-from bone_backend.inference import grey_scale
 from bone_backend.inference.voxel_size import advice
 from bone_backend.information.model import facts
+from bone_backend.intensity import grey_scale
 from bone_backend.intensity.statistics import measure
 from bone_backend.intensity.summary import Statistics, voxels_to_count
 from bone_backend.model_files.header import read_header

@@ -178,6 +178,15 @@ class PredictOptions(Options):
         help="Of the grey values, for an older model file that does not say how it was fitted; none: what "
         "the model file says.",
     )
+    grey_curve: Literal["auto", "keep"] = option(
+        "auto",
+        group="Labels",
+        label="Grey curve",
+        advanced=True,
+        help="auto: a scan that was stored with another gamma, so that its tissues lie and spread as in the "
+        "scans of the fit only when its grey values are raised to some power, is labelled by these, and a "
+        "warning says so; with models of the normalization tissue. keep: the grey values as they are.",
+    )
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = option(
         None,
         group="Machine",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bone_backend.inference.grey_scale import advice, statistics_of
+from bone_backend.intensity.grey_scale import advice, statistics_of
 from bone_backend.intensity.statistics import Statistics, measure
 from bone_backend.volumes.array import ArrayVolume
 from mocks.scans import Phantom

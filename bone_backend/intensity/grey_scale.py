@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from ..intensity.histogram import Histogram
-from ..intensity.normalisation import normalisation
-from ..intensity.summary import TISSUE_VOXELS, Statistics, check_written
-from ..intensity.tissues import Tissues
+from .histogram import Histogram
+from .normalisation import normalisation
+from .summary import TISSUE_VOXELS, Statistics, check_written
+from .tissues import Tissues
 
 # Differences to the nearest scan of the fit that are ordinary.
 DARK, BRIGHT = 0.02, 0.06  # of the distance between the tissues
@@ -56,7 +56,7 @@ def advice(scan: Statistics, fitted: Sequence[Statistics], *, mode: str, voxels:
 
     fitted: as `statistics_of` gives them. mode, voxels: of the normalisation.
     """
-    fitted = [one for one in fitted if _tissues(one) is not None]  # of which all is known
+    fitted = known(fitted)
     if not fitted or scan.tissues is None:
         return []
     if not scan.tissues.are_separate:
@@ -66,6 +66,20 @@ def advice(scan: Statistics, fitted: Sequence[Statistics], *, mode: str, voxels:
     if mode != "tissue":
         told.append(_places(scan, fitted, mode=mode, voxels=voxels))
     return [one for one in told if one]
+
+
+def known(fitted: Sequence[Statistics]) -> list[Statistics]:
+    """Those with two tissues and their histogram."""
+    return [one for one in fitted if _tissues(one) is not None]
+
+
+def strangeness(scan: Statistics, fitted: Sequence[Statistics]) -> tuple[float, float]:
+    """How far the spread of the greys of the darker and of the brighter tissue is from the nearest scan of
+    the fit: up to 1 is ordinary. All of them as `known` gives them.
+    """
+    seen, mine = [_shape(one) for one in fitted], _shape(scan)
+    dark, bright = (min(_distance(mine[n], shape[n]) for shape in seen) for n in (0, 1))
+    return dark / DARK, bright / BRIGHT
 
 
 def _tissues(statistics: Statistics) -> tuple[Tissues, Histogram] | None:
