@@ -88,6 +88,11 @@ def test_what_was_changed_afterwards_is_found(made, tmp_path):
 
 def test_labels_that_were_cleaned_are_compared_as_a_whole(made, tmp_path):
     labels = copied(made, tmp_path, "clean.tif")
+    soon = verify(labels)  # what was labelled in a moment is labelled again as a whole
+    assert (soon["failed"], soon["share"], soon["compared"], soon["notes"]) == (0, 1.0, 6 * 64 * 84, [])
+    record = json.loads(record_path(labels).read_text(encoding="utf-8"))
+    record["result"]["seconds"] = 3600.0
+    record_path(labels).write_text(json.dumps(record), encoding="utf-8")
     found = verify(labels)
     assert (found["failed"], found["share"]) == (0, None)
     assert "were cleaned" in found["notes"][0]

@@ -148,6 +148,18 @@ def of_record(labels: Path, shape: tuple[int, int, int]) -> LabelMeaning | None:
     return _meaning(told, f"the record {path.name}")
 
 
+def turned(reference: Path | None, prediction: Path | None) -> list[str]:
+    """A word where a record of predicted labels lies beside the reference alone."""
+    if reference is None or prediction is None:
+        return []
+    if not _is_ours(record_path(reference)) or _is_ours(record_path(prediction)):
+        return []
+    return [
+        f"{reference.name} was predicted, as the record beside it says, and {prediction.name} has none, but "
+        "the first of both is taken as the reference. Are they turned round?"
+    ]
+
+
 def read_record(labels: Path) -> dict[str, Any]:
     """The whole record of labels. Raises ScanError where there is none, or it is damaged."""
     path = record_path(labels)

@@ -1,7 +1,8 @@
 """What the classes of two label volumes are called: by the user, the record or model, the volumes themselves.
 
 In:  what is known of the labels, the headers of both, and names that the user gave.
-Out: one name and colour a class; sentences on names that disagree, and on values that are not there.
+Out: one name and colour a class; sentences on names that disagree, on values that are not there, and on two
+     volumes that seem turned round.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from dataclasses import replace
 from ..options.types import ClassName
 from ..volumes.classes import Named, one_table
 from ..volumes.header import Header
-from .meaning import LabelMeaning
+from .meaning import LabelMeaning, turned
 
 
 def named(
     meaning: LabelMeaning, reference: Header, prediction: Header, given: Sequence[ClassName]
 ) -> tuple[LabelMeaning, list[str]]:
-    """The meaning with name and colour of each class, and where the two volumes disagree.
+    """The meaning with name and colour of each class, and where the two volumes disagree or
+    seem turned round.
 
     given: the user's, which win; then those of the model or record, of the prediction, of the reference.
     """
@@ -32,6 +34,7 @@ def named(
     found = one_table(files, given=told).classes
     names = {item.value: item.name for item in (*found, *given)}
     colours = {item.value: item.colour for item in (*found, *given) if item.colour}
+    doubts = [*doubts, *turned(reference.path, prediction.path)]
     return replace(meaning, names=names, colours=colours), doubts
 
 

@@ -10,7 +10,15 @@ import pytest
 
 from bone_backend.comparison import compare
 from bone_backend.errors import ModelFileError
-from bone_backend.scores.meaning import LabelMeaning, find, of_model, of_record, record_path, write_record
+from bone_backend.scores.meaning import (
+    LabelMeaning,
+    find,
+    of_model,
+    of_record,
+    record_path,
+    turned,
+    write_record,
+)
 from bone_backend.volumes.volume import save
 from mocks.model_files import NETWORK, published
 
@@ -84,6 +92,19 @@ def test_a_file_of_that_name_that_is_no_record_is_never_replaced(labels, caplog)
     write_record(labels, TOLD)
     assert record_path(labels).read_text(encoding="utf-8") == '{"mine": true}'
     assert "is already there and no record of labels" in caplog.text
+
+
+def test_a_prediction_in_the_place_of_the_reference_is_noticed(labels, tmp_path):
+    mask = tmp_path / "mask.tif"
+    save(mask, np.ones(SHAPE, np.uint8))
+    save(labels, np.ones(SHAPE, np.uint8))
+    assert turned(labels, mask) == []
+    write_record(labels, TOLD)
+    assert turned(mask, labels) == turned(labels, labels) == turned(None, labels) == []
+    (told,) = turned(labels, mask)
+    assert told.startswith("labels.tif was predicted, as the record beside it says, and mask.tif has none")
+    assert compare(labels, mask).warnings[-1] == told
+    assert compare(mask, labels).warnings == ()
 
 
 def test_names_that_would_control_a_terminal_are_shown_as_signs(labels):
