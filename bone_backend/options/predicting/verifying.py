@@ -52,8 +52,8 @@ class VerifyOptions(Options):
         group="Comparison",
         label="Whole",
         help="Label the whole scan again and compare every voxel. Labels that were cleaned, or made in "
-        "several passes (three axes, models that differ), are compared so anyway where labelling took up to two "
-        "minutes: there no slice stands for itself.",
+        "several passes (three axes, models that differ), are compared so anyway where labelling took up to "
+        "two minutes: there no slice stands for itself.",
     )
     device: Device = DEVICE
     precision: Precision = PRECISION
