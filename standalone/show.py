@@ -26,7 +26,8 @@ def result(command: str, found: dict[str, Any]) -> str:
 def fit(found: dict[str, Any]) -> str:
     """The best model and its scores, or what a dry run tells."""
     if found.get("dry_run"):
-        told = [*found["told"], *(f"Warning: {warning}" for warning in found["warnings"])]
+        new = [line for line in found["told"] if line not in found["notes"]]  # which the log has told
+        told = [*new, *(f"Warning: {warning}" for warning in found["warnings"])]
         return "\n".join(map(sentence, told))
     names = found.get("class_names") or {}
     reached = f"in epoch {found['best_epoch']} of {found['epochs']}"

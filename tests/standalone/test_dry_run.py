@@ -39,8 +39,9 @@ def test_a_dry_run_tells_split_time_and_memory_in_words(pairs, tmp_path, capsys)
     rest = ["--patch-size", "auto", *SMALL[2:]]
     words = ["fit", *pairs, "--output", str(tmp_path / "run"), *rest, "--epochs", "7", "--dry-run"]
     assert main(words) == 0
-    shown = capsys.readouterr().out
-    assert "Patches of 32 px; every scan has room for them.\n" in shown
+    shown, logged = capsys.readouterr()
+    assert "Patches of 32 px; every scan has room for them.\n" in logged
+    assert "Patches of" not in shown  # nothing is told twice
     assert "Training on scan_" in shown
     assert "16 patches, 2 steps an epoch" in shown
     assert "for 7 epochs" in shown
