@@ -10,14 +10,15 @@ before its first and after its last epoch (imports, statistics, report) is not c
 commands that users type: two short fits tell the seconds of an epoch, the measured one has as many epochs as
 the budget holds, so its schedule ends with it. With --minutes it plans by the clock instead (the budget by
 the number of threads, all that it does included): a fair comparison on a quiet machine only. MONAI's network
-takes steps until the time is up. Otsu is the threshold of the judged scan. --slab judges that many slices
-from the middle of each scan; with fewer than a patch is wide (32 px) BONe labels along z alone. Peers:
-benchmarks/requirements.txt.
+takes steps until the time is up; nnU-Net's steps are planned as BONe's epochs are, from two that are
+measured. Otsu is the threshold of the judged scan. --slab judges that many slices from the middle of each
+scan; with fewer than a patch is wide (32 px) BONe labels along z alone. Peers: benchmarks/requirements.txt.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import resource
@@ -276,22 +277,33 @@ def children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def monai(task: Task) -> Figures:
-    """BasicUNet in a process of its own (benchmarks/accuracy_monai.py)."""
-    words = ["--task", json.dumps(asdict(task), default=str)]
-    if task.is_quick:
-        from benchmarks import accuracy_monai
+@dataclass(frozen=True)
+class Script:
+    """A peer in a process of its own. module: a file of benchmarks/ with main(words), which gets --task."""
 
-        answer = printed(lambda: accuracy_monai.main(words))
-    else:
-        command = [sys.executable, "-m", "benchmarks.accuracy_monai", *words]
-        environment = os.environ | {"OMP_NUM_THREADS": str(task.threads)}
-        answer = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
-        ).stdout
-    found = json.loads(answer.splitlines()[-1])
-    labels = {name: Path(path) for name, path in found.pop("labels").items()}
-    return Figures(task.judge(labels), **found)
+    module: str
+
+    def __call__(self, task: Task) -> Figures:
+        words = ["--task", json.dumps(asdict(task), default=str)]
+        if task.is_quick:
+            answer = printed(lambda: importlib.import_module(f"benchmarks.{self.module}").main(words))
+        else:
+            command = [sys.executable, "-m", f"benchmarks.{self.module}", *words]
+            environment = os.environ | {"OMP_NUM_THREADS": str(task.threads)}
+            answer = subprocess.run(
+                command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment
+            ).stdout
+        found = json.loads(answer.splitlines()[-1])
+        labels = {name: Path(path) for name, path in found.pop("labels").items()}
+        return Figures(task.judge(labels), **found)
+
+
+def task_of(words: Sequence[str] | None, doc: str) -> Task:
+    """The task in the words of a peer's command line."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--task", required=True, type=json.loads)
+    told = parser.parse_args(words).task
+    return Task(**told | {name: Path(told[name]) for name in ("scans", "judged", "folder")})
 
 
 def otsu_iou(scan: Path, mask: Path) -> float:
@@ -314,10 +326,11 @@ CONTESTANTS: dict[str, Callable[[Task], Figures]] = {
     "BONe Easy": Program(EASY),
     "BONe Easy, --minutes": Program(EASY, by_time=True),
     "BONe, the paper's recipe": Program(PAPER, names_validation=True),
-    "MONAI BasicUNet": monai,
+    "MONAI BasicUNet": Script("accuracy_monai"),
+    "nnU-Net 2D": Script("accuracy_nnunet"),
     "Otsu": otsu,
 }
-PACKAGES = {"MONAI BasicUNet": "monai"}
+PACKAGES = {"MONAI BasicUNet": "monai", "nnU-Net 2D": "nnunetv2"}
 SEEDLESS = ("Otsu",)
 
 

@@ -8,7 +8,6 @@ middle, flips, Dice + cross-entropy, Adam 1e-3; sliding windows of the size of t
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 import warnings
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.accuracy import ROWS, Task, place, read
+from benchmarks.accuracy import ROWS, Task, place, read, task_of
 from bone_backend.machine.monitor import Monitor
 from bone_backend.volumes.volume import save
 
@@ -92,12 +91,7 @@ def predict(network: torch.nn.Module, scan: Path, output: Path) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--task", required=True, type=json.loads)
-    task = Task(**parser.parse_args(words).task)
-    task = Task(
-        **{**vars(task), **{name: Path(getattr(task, name)) for name in ("scans", "judged", "folder")}}
-    )
+    task = task_of(words, __doc__)
     warnings.simplefilter("ignore")  # a word for every slice without bone
     torch.manual_seed(task.seed)
     row = ROWS[task.row]

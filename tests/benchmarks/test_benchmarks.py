@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -13,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import accuracy, formats, sidebyside, waiting
+from benchmarks import accuracy, accuracy_nnunet, formats, sidebyside, waiting
 from bone_backend.volumes.volume import save
 from mocks.scans import Phantom
 
 FOLDER = Path(sidebyside.__file__).parent
-NO_BENCHMARKS = ("sidebyside", "accuracy_monai")  # what the others share, and a contestant
+NO_BENCHMARKS = ("sidebyside", "accuracy_monai", "accuracy_nnunet")  # what the others share, contestants
 
 
 def run(name, capsys, *words):
@@ -217,7 +218,7 @@ def test_grey_scales_are_compared_scan_by_scan(capsys, data):
 
 @pytest.mark.slow
 def test_accuracy_is_told_for_every_contestant_and_judged_scan(capsys, data, tmp_path):
-    contestants = ["BONe Easy", "BONe, the paper's recipe", "MONAI BasicUNet", "Otsu"]
+    contestants = ["BONe Easy", "BONe, the paper's recipe", "MONAI BasicUNet", "nnU-Net 2D", "Otsu"]
     words = ["--rows", "skulls", "--seeds", "1", "--data", str(data), "--json", str(tmp_path / "a.json")]
     words += ["--contestants", *contestants, "--also", "--loss Jaccard --axes z"]
     header, *found = rows(run("accuracy", capsys, *words))
@@ -228,7 +229,68 @@ def test_accuracy_is_told_for_every_contestant_and_judged_scan(capsys, data, tmp
     (fitted,) = [one for one in figures if one["contestant"] == "BONe Easy"]
     assert fitted["steps"] > 0
     assert fitted["peak_ram_gib"] > 0.1
+    for cells in found[2:4]:
+        if importlib.util.find_spec(accuracy.PACKAGES[cells[0]]) is None:
+            assert cells[1:] == ["not installed", *[""] * 7]
+        else:
+            assert all(re.fullmatch(r"[.]\d{3}", cell) for cell in cells[1:5])
+            assert cells[5] == "1"  # step
     assert accuracy.of_seeds([0.9, 0.94, 0.931]) == ".931 (.900-.940)"
+
+
+def test_a_peer_that_is_not_installed_has_a_row_that_says_so(capsys, data, monkeypatch):
+    monkeypatch.setitem(accuracy.PACKAGES, "nnU-Net 2D", "no_such_package")
+    words = ["--rows", "skulls", "--seeds", "1", "--data", str(data), "--contestants", "nnU-Net 2D", "Otsu"]
+    missing, otsu = rows(run("accuracy", capsys, *words))[1:]
+    assert missing == ["nnU-Net 2D", "not installed", *[""] * 7]
+    assert all(re.fullmatch(r"[.]\d{3}", cell) for cell in otsu[1:5])
+
+
+def test_nnunet_is_told_voxel_sizes_that_can_be_resampled(tmp_path):
+    grey = np.ones((2, 4, 5), np.uint8)
+    sizes = {"whole": (1.0, 1.0, 1.0), "half": (1.0, 0.5, 0.5), "tenth": (0.1, 0.1, 0.1), "unknown": None}
+    for name, size in sizes.items():
+        save(tmp_path / f"{name}.tif", grey, voxel_size=size)
+    paths = {name: tmp_path / f"{name}.tif" for name in sizes}
+    whole, half = accuracy_nnunet.spacings([paths["whole"], paths["half"]])
+    assert whole == pytest.approx(sizes["whole"])
+    assert half == pytest.approx(sizes["half"])
+    for other in ("tenth", "unknown"):
+        assert accuracy_nnunet.spacings([paths["whole"], paths[other]]) == [None, None]
+
+
+def test_the_pairs_stand_in_the_layout_of_nnunet(tmp_path):
+    for name in ("femur 1", "femur 2", "femur 3"):
+        home = accuracy.place(tmp_path, name)
+        home.mkdir()
+        for file in ("scan", "classes"):
+            save(home / f"{file}.tif", np.full((2, 4, 5), len(file), np.uint8), voxel_size=(3, 2, 2))
+    task = accuracy.Task("pores", 1, 60, tmp_path, tmp_path, tmp_path, 1, is_quick=True)
+    raw = tmp_path / "raw"
+    (judged,) = accuracy_nnunet.write_dataset(task, raw)
+    assert judged == raw / "imagesTs" / "case_0_0000.tif"
+    told = json.loads((raw / "dataset.json").read_text(encoding="utf-8"))
+    assert told["labels"] == {"background": 0, "bone": 1, "pores": 2}
+    assert told["numTraining"] == len(list((raw / "imagesTr").glob("*.tif"))) == 2
+    for number in range(2):
+        assert accuracy.read(raw / "imagesTr" / f"case_{number}_0000.tif").max() == len("scan")
+        assert accuracy.read(raw / "labelsTr" / f"case_{number}.tif").max() == len("classes")
+        for kind in ("imagesTr", "labelsTr"):
+            beside = json.loads((raw / kind / f"case_{number}.json").read_text(encoding="utf-8"))
+            assert beside["spacing"] == pytest.approx([3, 2, 2])
+
+
+@pytest.mark.parametrize(
+    ("steps", "epochs_and_length"), [(1, (1, 1)), (1000, (1000, 1)), (1001, (500, 2)), (5500, (916, 6))]
+)
+def test_the_learning_rate_of_nnunet_ends_with_its_steps(steps, epochs_and_length):
+    assert accuracy_nnunet.schedule(steps) == epochs_and_length
+
+
+def test_a_peer_finds_its_task_in_its_words(tmp_path):
+    task = accuracy.Task("pores", 1, 60, tmp_path, tmp_path, tmp_path, 1, is_quick=True)
+    words = ["--task", json.dumps(dataclasses.asdict(task), default=str)]
+    assert accuracy.task_of(words, "A peer.") == task
 
 
 def test_bone_and_pores_are_judged_each_by_its_own_overlap(tmp_path):
