@@ -106,9 +106,11 @@ def seek(
 
 
 def _is_power(scan: Statistics, fitted: Sequence[Statistics]) -> bool:
-    """Whether all of them have a zero that a power leaves in its place."""
+    """Whether all of them have a zero that a power leaves in its place, and a ratio of the tissues."""
     pairs = [one.edge_tissues for one in (scan, *fitted)]
-    return all(one.min >= 0 for one in (scan, *fitted)) and all(pair and pair[0] > 0 for pair in pairs)
+    return all(one.min >= 0 for one in (scan, *fitted)) and all(
+        pair and 0 < pair[0] < pair[1] for pair in pairs
+    )
 
 
 def _ratio(pair: tuple[float, float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,8 @@ def test_scales_of_all_voxels_and_models_without_statistics_have_no_curve(fitted
     assert sought(grey, fitted, tmp_path)[0]
     assert sought(grey, fitted, tmp_path, "auto")[0] is None
     assert sought(grey, [], tmp_path)[0] is None
+    turned = replace(fitted[0], edge_tissues=fitted[0].edge_tissues[::-1])  # of a damaged model file
+    assert sought(grey, [turned], tmp_path)[0] is None
 
 
 def test_the_network_sees_the_curved_greys_from_numpy_and_from_torch():
