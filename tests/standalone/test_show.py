@@ -139,7 +139,8 @@ def test_no_line_is_wrapped_by_the_terminal_and_numbers_stand_in_columns(
 
 
 def test_a_dry_run_is_told_as_it_is():
-    assert show.result("fit", {"dry_run": True, "told": ["a", "b"], "warnings": ["c"]}) == "a\nb\nWarning: c"
+    found = {"dry_run": True, "told": ["a", "b", "d"], "notes": ["b"], "warnings": ["c"]}
+    assert show.result("fit", found) == "a\nd\nWarning: c"  # the log has told the notes
 
 
 def test_control_characters_of_a_model_file_are_replaced():
