@@ -216,6 +216,15 @@ def test_grey_scales_are_compared_scan_by_scan(capsys, data):
     assert all(re.fullmatch(r"-?\d\.\d\d / -?\d\.\d\d", row[1]) for row in found[:2])
 
 
+def test_gammas_that_are_undone_are_told_scan_by_scan(capsys, data):
+    printed = run("edges", capsys, "--curves", "--data", str(data))
+    header, *found = rows(printed)
+    assert header[2:4] == ["gamma 0.6 (1.67)", "gamma 0.75 (1.33)"]
+    assert [row[:2] for row in found] == [["three skulls", "cast"]]
+    assert all(re.fullmatch(r"-|[0-2]\.\d\d", cell) for cell in found[0][2:])
+    assert re.search(r"A power was found in \d of 2 scans that were stored without a gamma\.", printed)
+
+
 @pytest.mark.slow
 def test_accuracy_is_told_for_every_contestant_and_judged_scan(capsys, data, tmp_path):
     contestants = ["BONe Easy", "BONe, the paper's recipe", "MONAI BasicUNet", "nnU-Net 2D", "Otsu"]
